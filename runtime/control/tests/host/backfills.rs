@@ -1,4 +1,4 @@
-//! Backfills and bulk pauses: operations on schedules, over restarts too.
+//! Backfills and bulk pauses: operations on schedules, also over restarts.
 
 use serde_json::{Value, json};
 use tidemill_control::{BackfillRequest, ScheduleFilter};
@@ -7,7 +7,7 @@ use tidemill_core::{Code, ScheduleName, Timestamp};
 use tidemill_store::records::{Operation, OperationState, RunFilter};
 
 use crate::guests::output;
-use crate::world::{START, World, name};
+use crate::world::{START, TestHost, name};
 
 const MINUTE: u64 = 60_000;
 
@@ -22,9 +22,9 @@ fn manifest(deployment: &str, labels: Value) -> Value {
     })
 }
 
-/// A schedule that began ten hours after the start, a day later.
-async fn world() -> World {
-    let world = World::still().await;
+/// Creates a schedule ten hours old, a day later.
+async fn world() -> TestHost {
+    let world = TestHost::paused().await;
     world.clock.set(START.plus_millis(24 * 60 * MINUTE));
     world.deploy(manifest("a", json!({}))).await;
     world.guests.act(|_| async { output("1") });
@@ -42,7 +42,7 @@ fn ask(start: u64, end: u64, overlap: Option<Overlap>) -> BackfillRequest {
     }
 }
 
-async fn nominal(world: &World) -> Vec<u64> {
+async fn nominal(world: &TestHost) -> Vec<u64> {
     let runs = world.runs(RunFilter::default()).await;
     let minute = |at: Option<Timestamp>| at.unwrap().millis_since(START) / MINUTE;
     let mut times: Vec<_> = runs.iter().map(|run| minute(run.trigger.at)).collect();
@@ -50,9 +50,9 @@ async fn nominal(world: &World) -> Vec<u64> {
     times
 }
 
-async fn through(world: &World, id: &str) -> Operation {
+async fn until_done(world: &TestHost, id: &str) -> Operation {
     loop {
-        world.turn().await;
+        world.tick().await;
         world.host.idle().await;
         let operation = world.host.operation(id).await.unwrap();
         if operation.state == OperationState::Done {
@@ -62,15 +62,16 @@ async fn through(world: &World, id: &str) -> Operation {
 }
 
 #[tokio::test]
-async fn a_backfill_makes_each_nominal_time_of_its_range_once_over_a_restart() {
+async fn a_backfill_creates_one_run_per_nominal_time_over_a_restart() {
     let mut world = world().await;
     let asked = world.host.backfill(ask(500, 1_051, Some(Overlap::Allow))).await.unwrap();
     assert_eq!((asked.total, asked.state), (Some(451), OperationState::Running));
-    // The host dies before it did any of it; the next life does, while the old one acts on as well.
-    let old = world.next_life().await;
+    // The host crashes before the first part. The next epoch executes it, while the old one still
+    // acts.
+    let old = world.next_epoch().await;
     let (_, turned) = tokio::join!(old.tick_all(), world.host.tick_all());
     turned.unwrap();
-    let done = through(&world, &asked.id).await;
+    let done = until_done(&world, &asked.id).await;
     assert_eq!((done.matched, done.done, done.failed), (451, 451, 0));
     assert_eq!(nominal(&world).await, (600..1_051).collect::<Vec<_>>());
     let run = world.first_in("succeeded").await;
@@ -80,15 +81,15 @@ async fn a_backfill_makes_each_nominal_time_of_its_range_once_over_a_restart() {
 }
 
 #[tokio::test]
-async fn the_same_key_is_the_same_backfill() {
+async fn repeated_keys_return_the_same_backfill() {
     let world = world().await;
     let keyed = |start, end| BackfillRequest { key: Some("k".to_owned()), ..ask(start, end, Some(Overlap::Allow)) };
     let asked = world.host.backfill(keyed(600, 620)).await.unwrap();
-    through(&world, &asked.id).await;
+    until_done(&world, &asked.id).await;
     let again = world.host.backfill(keyed(600, 620)).await.unwrap();
     assert_eq!((again.id, again.state), (asked.id, OperationState::Done));
     assert_eq!(world.host.backfill(keyed(600, 621)).await.unwrap_err().code(), Code::IdempotencyMismatch);
-    world.turn().await;
+    world.tick().await;
     assert_eq!(nominal(&world).await.len(), 20);
 }
 
@@ -99,10 +100,10 @@ async fn a_backfill_has_its_own_overlap_policy() {
     {
         let world = world().await;
         let asked = world.host.backfill(ask(600, 605, overlap)).await.unwrap();
-        let done = through(&world, &asked.id).await;
+        let done = until_done(&world, &asked.id).await;
         assert_eq!((done.matched, done.done, done.failed), (5, made, left_out), "{overlap:?}");
         while world.runs(RunFilter::default()).await.iter().any(|run| !run.state.is_settled()) {
-            world.turn().await;
+            world.tick().await;
             world.host.idle().await;
         }
         assert!(overlap == Some(Overlap::CancelOther) || world.guests.most() == 1, "{overlap:?}");
@@ -111,34 +112,34 @@ async fn a_backfill_has_its_own_overlap_policy() {
 }
 
 #[tokio::test]
-async fn a_backfill_waits_where_the_queue_is_full() {
-    let world = World::still_with(|config| config.queue_max = 7).await;
+async fn a_backfill_waits_while_the_queue_is_full() {
+    let world = TestHost::paused_with(|config| config.queue_max = 7).await;
     world.clock.set(START.plus_millis(24 * 60 * MINUTE));
     world.deploy(manifest("a", json!({}))).await;
     world.host.pause(&name("a"), String::new()).await.unwrap();
     let asked = world.host.backfill(ask(600, 620, None)).await.unwrap();
-    world.turn().await;
+    world.tick().await;
     assert_eq!((world.host.operation(&asked.id).await.unwrap().done, nominal(&world).await.len()), (7, 7));
     world.host.resume(&name("a")).await.unwrap();
-    let done = through(&world, &asked.id).await;
+    let done = until_done(&world, &asked.id).await;
     assert_eq!((done.done, done.failed), (20, 0));
 }
 
 #[tokio::test]
-async fn a_cancelled_backfill_makes_no_more_runs() {
-    let mut world = World::still_with(|config| config.queue_max = 7).await;
+async fn a_cancelled_backfill_creates_no_more_runs() {
+    let mut world = TestHost::paused_with(|config| config.queue_max = 7).await;
     world.clock.set(START.plus_millis(24 * 60 * MINUTE));
     world.deploy(manifest("a", json!({}))).await;
     world.guests.act(|_| async { output("1") });
     world.host.pause(&name("a"), String::new()).await.unwrap();
     let asked = world.host.backfill(ask(600, 620, None)).await.unwrap();
-    world.turn().await;
+    world.tick().await;
     let cancelled = world.host.cancel_operation(&asked.id).await.unwrap();
     assert_eq!((cancelled.state, cancelled.done, cancelled.total), (OperationState::Cancelled, 7, Some(20)));
     world.host.resume(&name("a")).await.unwrap();
-    drop(world.next_life().await);
+    drop(world.next_epoch().await);
     for _ in 0..20 {
-        world.turn().await;
+        world.tick().await;
         world.host.idle().await;
     }
     assert_eq!(nominal(&world).await, (600..607).collect::<Vec<_>>());
@@ -146,7 +147,7 @@ async fn a_cancelled_backfill_makes_no_more_runs() {
 }
 
 #[tokio::test]
-async fn a_range_is_over_not_empty_and_not_endless() {
+async fn ranges_must_be_past_nonempty_and_bounded() {
     let world = world().await;
     for (start, end) in [(700, 700), (700, 600), (600, 24 * 60 + 1), (0, 600)] {
         assert_eq!(
@@ -166,16 +167,16 @@ async fn a_range_is_over_not_empty_and_not_endless() {
 }
 
 #[tokio::test]
-async fn a_backfill_ends_where_its_schedule_is_taken_away() {
+async fn a_backfill_ends_if_its_schedule_is_deleted() {
     let world = world().await;
     let asked = world.host.backfill(ask(600, 1_051, Some(Overlap::Allow))).await.unwrap();
     world.deploy(json!({ "name": "a" })).await;
-    let done = through(&world, &asked.id).await;
+    let done = until_done(&world, &asked.id).await;
     assert_eq!((done.matched, done.done, done.failed), (451, 0, 451));
 }
 
 #[tokio::test]
-async fn many_are_paused_and_resumed_at_once() {
+async fn many_schedules_are_paused_and_resumed_at_once() {
     let world = world().await;
     for n in 0..3 {
         world.deploy(manifest(&format!("x{n}"), json!({ "team": "x" }))).await;
@@ -183,7 +184,7 @@ async fn many_are_paused_and_resumed_at_once() {
     world.host.pause_schedule(&name("x0"), &often(), "its own reason".to_owned()).await.unwrap();
     let filter = ScheduleFilter { deployment: None, labels: vec![("team".to_owned(), "x".to_owned())] };
     let asked = world.host.update_schedules(filter.clone(), Some("moving".to_owned()), None).await.unwrap();
-    let done = through(&world, &asked.id).await;
+    let done = until_done(&world, &asked.id).await;
     assert_eq!((done.matched, done.done, done.failed), (3, 2, 1));
     let note = async |deployment: &str| {
         let schedule = world.store.schedule(&name(deployment), &often()).await.unwrap().unwrap();
@@ -192,7 +193,7 @@ async fn many_are_paused_and_resumed_at_once() {
     assert_eq!(note("x0").await.as_deref(), Some("its own reason"));
     assert_eq!((note("x2").await.as_deref(), note("a").await), (Some("moving"), None));
     let asked = world.host.update_schedules(ScheduleFilter::default(), None, None).await.unwrap();
-    let done = through(&world, &asked.id).await;
+    let done = until_done(&world, &asked.id).await;
     assert_eq!((done.matched, done.done, done.failed), (4, 3, 1));
     assert_eq!(note("x0").await, None);
 }

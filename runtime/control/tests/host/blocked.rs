@@ -1,4 +1,5 @@
-//! Schedules that are blocked by the policy or by an unknown time zone, and what else a policy that became stricter bounds.
+//! Schedules blocked by the policy or by an unknown time zone, and what else a stricter policy
+//! bounds.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -11,7 +12,7 @@ use tidemill_core::{Code, Policy, ScheduleName};
 use tidemill_store::records::{RunFilter, Schedule};
 
 use crate::guests::output;
-use crate::world::{START, World, name};
+use crate::world::{START, TestHost, name};
 use crate::zones::write;
 
 const MINUTE: u64 = 60_000;
@@ -21,15 +22,15 @@ fn named(text: &str) -> ScheduleName {
     text.parse().unwrap()
 }
 
-fn block_of(world: &World, schedule: &str) -> Option<Block> {
+fn block_of(world: &TestHost, schedule: &str) -> Option<Block> {
     world.host.block_of(&name("a"), &named(schedule))
 }
 
-async fn stored(world: &World, schedule: &str) -> Schedule {
+async fn stored(world: &TestHost, schedule: &str) -> Schedule {
     world.store.schedule(&name("a"), &named(schedule)).await.unwrap().unwrap()
 }
 
-async fn fired(world: &World, schedule: &str) -> u64 {
+async fn fired(world: &TestHost, schedule: &str) -> u64 {
     stored(world, schedule).await.fired
 }
 
@@ -40,7 +41,7 @@ fn policy(text: &str) -> Policy {
 #[tokio::test]
 async fn a_schedule_beyond_a_stricter_policy_does_not_fire_until_the_policy_allows_it() {
     static POLICY: LazyLock<PolicyInForce> = LazyLock::new(PolicyInForce::default);
-    let mut world = World::still_with(|config: &mut HostConfig| config.policy = POLICY.clone()).await;
+    let mut world = TestHost::paused_with(|config: &mut HostConfig| config.policy = POLICY.clone()).await;
     world.guests.act(|_| async { output("1") });
     let schedules = json!([{ "name": "often", "cron": "* * * * *" }, { "name": "hourly", "every": "1h" }]);
     world.deploy(json!({ "name": "a", "schedules": schedules })).await;
@@ -55,19 +56,19 @@ async fn a_schedule_beyond_a_stricter_policy_does_not_fire_until_the_policy_allo
     assert_eq!((ahead.firings.len(), ahead.ends), (0, Some(ScheduleEnd::Blocked)));
 
     world.clock.set(START.plus_millis(HOUR));
-    world.turn().await;
+    world.tick().await;
     assert_eq!((fired(&world, "often").await, fired(&world, "hourly").await), (0, 1));
-    // The next life begins with it.
-    drop(world.next_life().await);
-    world.turn().await;
+    // The next epoch starts blocked.
+    drop(world.next_epoch().await);
+    world.tick().await;
     assert!(block_of(&world, "often").is_some());
     assert_eq!(fired(&world, "often").await, 0);
 
-    // Its catch-up decides what becomes of the hour that has passed.
+    // Its catch-up policy decides about the hour that has passed.
     POLICY.replace(policy(""));
     world.host.apply_policy().await.unwrap();
     assert_eq!((block_of(&world, "often"), world.host.blocked_text()), (None, None));
-    world.turn().await;
+    world.tick().await;
     let often = stored(&world, "often").await;
     assert!(often.fired >= 1 && often.fired + often.skipped + often.missed == 60, "{often:?}");
     assert_eq!(often.next, Some(START.plus_millis(HOUR + MINUTE)));
@@ -76,7 +77,7 @@ async fn a_schedule_beyond_a_stricter_policy_does_not_fire_until_the_policy_allo
 #[tokio::test]
 async fn a_revision_within_the_policy_fires_again() {
     static POLICY: LazyLock<PolicyInForce> = LazyLock::new(PolicyInForce::default);
-    let world = World::still_with(|config: &mut HostConfig| config.policy = POLICY.clone()).await;
+    let world = TestHost::paused_with(|config: &mut HostConfig| config.policy = POLICY.clone()).await;
     world.guests.act(|_| async { output("1") });
     let schedule = |name: &str| json!({ "name": name, "every": "1h" });
     world.deploy(json!({ "name": "a", "schedules": [schedule("one"), schedule("two")] })).await;
@@ -87,14 +88,14 @@ async fn a_revision_within_the_policy_fires_again() {
     world.deploy(json!({ "name": "a", "schedules": [schedule("two")] })).await;
     assert_eq!(block_of(&world, "two"), None);
     world.clock.set(START.plus_millis(HOUR));
-    world.turn().await;
+    world.tick().await;
     assert_eq!(fired(&world, "two").await, 1);
 }
 
 #[tokio::test]
-async fn a_stricter_policy_bounds_concurrency_and_the_queue_of_what_is_there() {
+async fn a_stricter_policy_bounds_concurrency_and_queues_of_existing_deployments() {
     static POLICY: LazyLock<PolicyInForce> = LazyLock::new(PolicyInForce::default);
-    let world = World::still_with(|config: &mut HostConfig| config.policy = POLICY.clone()).await;
+    let world = TestHost::paused_with(|config: &mut HostConfig| config.policy = POLICY.clone()).await;
     world.deploy(json!({ "name": "a", "concurrency": 4, "queue": 100 })).await;
     POLICY.replace(policy("concurrency = 2\n[deployments.a]\nqueue = 3"));
     let beyond = world.try_deploy("1.0.0", json!({ "name": "a", "concurrency": 4, "queue": 100 })).await.unwrap_err();
@@ -107,17 +108,17 @@ async fn a_stricter_policy_bounds_concurrency_and_the_queue_of_what_is_there() {
         world.request("a").await;
     }
     assert_eq!(world.host.request(RunRequest::new(name("a"), "{}")).await.unwrap_err().code(), Code::QueueFull);
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(2).await;
     assert_eq!(world.host.running(), 2);
     let queued = world.runs(RunFilter { states: vec!["queued".to_owned()], ..RunFilter::default() }).await;
     let explanation = world.host.explain(queued[0].id).await.unwrap();
     let stage = explanation.stages.iter().find(|stage| stage.name == StageName::Concurrency).unwrap();
     assert_eq!((stage.used, stage.limit), (Some(2), Some(2)));
-    // A looser one has effect at once too.
+    // A looser policy also takes effect at once.
     POLICY.replace(policy(""));
     world.host.apply_policy().await.unwrap();
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(3).await;
     gate.add_permits(3);
 }
@@ -132,14 +133,14 @@ async fn a_stored_schedule_in_an_unknown_zone_is_silent_until_the_zone_is_known(
     let dir = tempfile::tempdir().unwrap();
     zone_data(dir.path());
     install_zones(Some(dir.path())).unwrap();
-    let mut world = World::still().await;
+    let mut world = TestHost::paused().await;
     world.guests.act(|_| async { output("1") });
     let own = json!({ "name": "own", "cron": "0 9 * * *", "time_zone": "Test/Own" });
     let utc = json!({ "name": "utc", "cron": "0 8 * * *" });
     world.deploy(json!({ "name": "a", "schedules": [own.clone(), utc] })).await;
     std::fs::remove_file(dir.path().join("Test/Own")).unwrap();
     install_zones(Some(dir.path())).unwrap();
-    drop(world.next_life().await);
+    drop(world.next_epoch().await);
     let block = block_of(&world, "own").unwrap();
     assert!(!block.by_policy && block.detail.contains("`Test/Own`"), "{block:?}");
     assert_eq!(block_of(&world, "utc"), None);
@@ -147,12 +148,12 @@ async fn a_stored_schedule_in_an_unknown_zone_is_silent_until_the_zone_is_known(
 
     // Both are due at the same time.
     world.clock.set(START.plus_millis(8 * HOUR + 30 * MINUTE));
-    world.turn().await;
+    world.tick().await;
     assert_eq!((fired(&world, "own").await, fired(&world, "utc").await), (0, 1));
     assert_eq!(stored(&world, "own").await.next, Some(START.plus_millis(8 * HOUR)));
-    // What needs no time of it works, and what does says why not.
+    // Operations that need none of its times succeed. The others report why they fail.
     let (by_hand, _) = world.host.trigger(&name("a"), &named("own"), None).await.unwrap();
-    world.turn().await;
+    world.tick().await;
     world.until_settled(by_hand.id).await;
     world.host.pause_schedule(&name("a"), &named("own"), String::new()).await.unwrap();
     let refused = world.host.resume_schedule(&name("a"), &named("own")).await.unwrap_err();
@@ -166,6 +167,6 @@ async fn a_stored_schedule_in_an_unknown_zone_is_silent_until_the_zone_is_known(
     assert_eq!(block_of(&world, "own"), None);
     world.host.resume_schedule(&name("a"), &named("own")).await.unwrap();
     world.clock.set(START.plus_millis(32 * HOUR));
-    world.turn().await;
+    world.tick().await;
     assert_eq!(fired(&world, "own").await, 1);
 }

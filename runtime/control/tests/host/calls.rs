@@ -1,4 +1,5 @@
-//! Synchronous invocation: what the caller gets, what is durable when he gets it, and what a key promises.
+//! Synchronous invocation: what the caller receives, what is durable by then, and what a key
+//! guarantees.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tidemill_store::records::{LogLevel, LogLine, RunFilter};
 use tokio::sync::Semaphore;
 
 use crate::guests::{failure, output, wait};
-use crate::world::{START, World, name};
+use crate::world::{START, TestHost, name};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -25,8 +26,8 @@ fn keyed(key: &str, input: &'static str) -> RunRequest {
 }
 
 #[tokio::test]
-async fn a_call_is_answered_from_one_commit() {
-    let world = World::still().await;
+async fn a_call_costs_one_commit() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     world.guests.act(|job| async move { output(std::str::from_utf8(&job.input).unwrap()) });
     let before = world.store.committed().borrow().position;
@@ -41,8 +42,8 @@ async fn a_call_is_answered_from_one_commit() {
 }
 
 #[tokio::test]
-async fn a_run_that_fails_for_good_is_an_answer_too() {
-    let world = World::still().await;
+async fn a_failed_run_is_an_answer() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "retry": { "then": "fail" } })).await;
     world.guests.act(|_| async { failure(false, Cause::Guest) });
     let invoked = world.host.invoke(ask("{}"), LONG).await.unwrap();
@@ -53,7 +54,7 @@ async fn a_run_that_fails_for_good_is_an_answer_too() {
 
 #[tokio::test]
 async fn a_run_that_takes_longer_becomes_visible_as_running() {
-    let world = World::still().await;
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     let gate = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&gate);
@@ -76,7 +77,7 @@ async fn a_run_that_takes_longer_becomes_visible_as_running() {
 
 #[tokio::test]
 async fn a_run_is_durable_before_its_request_leaves() {
-    let world = World::still().await;
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     world.act(|mut guest| async move {
         let id = guest.job.run.id;
@@ -90,8 +91,8 @@ async fn a_run_is_durable_before_its_request_leaves() {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_stops_nothing() {
-    let world = World::still().await;
+async fn a_disconnected_caller_stops_nothing() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     let gate = world.guests.gated("7");
     let host = world.host.clone();
@@ -105,8 +106,8 @@ async fn a_caller_who_leaves_stops_nothing() {
 }
 
 #[tokio::test]
-async fn waiting_ends_with_a_run_that_is_in_the_store() {
-    let world = World::still().await;
+async fn a_timed_out_wait_returns_a_stored_run() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     let gate = world.guests.gated("7");
     let invoked = world.host.invoke(ask("{}"), Duration::from_millis(1)).await.unwrap();
@@ -117,8 +118,8 @@ async fn waiting_ends_with_a_run_that_is_in_the_store() {
 }
 
 #[tokio::test]
-async fn the_same_key_answers_the_same_run() {
-    let world = World::still().await;
+async fn repeated_keys_return_the_same_run() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     world.guests.act(|job| async move { output(&format!("\"{}\"", job.run.id)) });
     let first = world.host.invoke(keyed("k", "{}"), LONG).await.unwrap();
@@ -131,8 +132,8 @@ async fn the_same_key_answers_the_same_run() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_with_one_key_at_once_one_takes_hold() {
-    let world = World::running().await;
+async fn concurrent_calls_with_one_key_create_one_run() {
+    let world = TestHost::running().await;
     world.deploy(json!({ "name": "a", "concurrency": 64 })).await;
     let all = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&all);
@@ -157,8 +158,8 @@ async fn of_many_with_one_key_at_once_one_takes_hold() {
 }
 
 #[tokio::test]
-async fn what_the_guest_said_is_there_with_the_outcome() {
-    let world = World::still().await;
+async fn guest_output_is_stored_with_the_result() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     world.guests.act(|job| async move {
         for n in 0..3 {
@@ -181,8 +182,8 @@ async fn what_the_guest_said_is_there_with_the_outcome() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_never_becomes_a_run() {
-    let world = World::still().await;
+async fn invalid_json_never_becomes_a_run() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     let refused = world.host.invoke(ask("{"), LONG).await.unwrap_err();
     assert_eq!(refused.code(), Code::BadJson);

@@ -1,4 +1,4 @@
-//! Runs beside each other: nothing is lost between them, and no more of them run than may.
+//! Concurrent runs: no update is lost, and no limit is exceeded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use tidemill_store::records::RunFilter;
 use tokio::sync::Semaphore;
 
 use crate::guests::{count, output, wait};
-use crate::stretches::value;
-use crate::world::{World, name};
+use crate::transactions::value;
+use crate::world::{TestHost, name};
 
 const LONG: Duration = Duration::from_secs(120);
 
-async fn counter(world: &World) -> String {
+async fn counter(world: &TestHost) -> String {
     value(&world.store, "n").await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_calls_that_count_leave_two_hundred() {
-    let world = World::running().await;
+async fn two_hundred_counting_calls_count_two_hundred() {
+    let world = TestHost::running().await;
     world.deploy(json!({ "name": "a", "concurrency": 200 })).await;
     let store = Arc::clone(&world.store);
     world.guests.act(move |job| {
@@ -42,8 +42,8 @@ async fn two_hundred_calls_that_count_leave_two_hundred() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_queued_runs_that_count_leave_two_hundred() {
-    let world = World::running().await;
+async fn two_hundred_counting_queued_runs_count_two_hundred() {
+    let world = TestHost::running().await;
     world.deploy(json!({ "name": "a", "concurrency": 200 })).await;
     let store = Arc::clone(&world.store);
     world.guests.act(move |job| {
@@ -59,8 +59,8 @@ async fn two_hundred_queued_runs_that_count_leave_two_hundred() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_more_run_at_once_than_the_deployment_admits() {
-    let world = World::running().await;
+async fn concurrency_of_a_deployment_is_never_exceeded() {
+    let world = TestHost::running().await;
     world.deploy(json!({ "name": "a", "concurrency": 3 })).await;
     world.guests.act(|_| async {
         tokio::task::yield_now().await;
@@ -93,7 +93,7 @@ async fn world_request(host: &tidemill_control::ControlPlane) -> tidemill_core::
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_deployment_does_not_hold_up_another() {
-    let world = World::running().await;
+    let world = TestHost::running().await;
     world.deploy(json!({ "name": "full", "concurrency": 1 })).await;
     world.deploy(json!({ "name": "a" })).await;
     let gate = Arc::new(Semaphore::new(0));
@@ -119,8 +119,8 @@ async fn a_full_deployment_does_not_hold_up_another() {
 }
 
 #[tokio::test]
-async fn those_of_higher_priority_go_first() {
-    let world = World::still().await;
+async fn runs_of_higher_priority_start_first() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "concurrency": 1 })).await;
     for priority in [1, 9, 5] {
         let ask = RunRequest { priority: Some(priority), ..RunRequest::new(name("a"), "{}") };
@@ -133,7 +133,7 @@ async fn those_of_higher_priority_go_first() {
         async { output("1") }
     });
     for done in 1..=3 {
-        world.turn().await;
+        world.tick().await;
         world.guests.have_begun(done).await;
         let last = *order.lock().unwrap().last().unwrap();
         world.until_settled(last).await;

@@ -1,4 +1,5 @@
-//! Deployments: revisions, pauses, removal, and what a run keeps of the revision that it began with.
+//! Deployments: revisions, pauses, deletion, and what a run keeps of the revision that it began
+//! with.
 
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -13,15 +14,15 @@ use tidemill_store::records::{PutVersion, RunFilter};
 use tokio::sync::Semaphore;
 
 use crate::guests::output;
-use crate::world::{World, name};
+use crate::world::{TestHost, name};
 
 fn manifest(json: serde_json::Value) -> Manifest {
     Manifest::parse_json(json.to_string().as_bytes()).unwrap()
 }
 
 #[tokio::test]
-async fn a_change_makes_a_revision_and_says_what_changed() {
-    let world = World::still().await;
+async fn a_change_creates_a_revision_and_lists_the_differences() {
+    let world = TestHost::paused().await;
     let first = json!({ "name": "a", "module": "module@1.0.0" });
     let made = world.host.deploy(manifest(first.clone()), Some(None), false).await.unwrap();
     assert!(made.created && made.changes.is_empty());
@@ -39,8 +40,8 @@ async fn a_change_makes_a_revision_and_says_what_changed() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_said_at_once() {
-    let world = World::still().await;
+async fn all_problems_are_reported_at_once() {
+    let world = TestHost::paused().await;
     let wrong = json!({ "name": "a", "module": "module@1.0.0", "schedules": [
         { "name": "one", "cron": "@daily", "export": "revenue-stream" },
         { "name": "two", "cron": "@daily" },
@@ -63,27 +64,27 @@ async fn everything_that_is_wrong_is_said_at_once() {
 
 #[tokio::test]
 async fn a_paused_deployment_admits_nothing_and_forgets_nothing() {
-    let world = World::still().await;
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     world.host.pause(&name("a"), "mending".to_owned()).await.unwrap();
     let invoked = world.host.invoke(RunRequest::new(name("a"), "{}"), Duration::from_millis(1)).await.unwrap();
     assert_eq!((invoked.settled, invoked.run.state.name()), (false, "queued"));
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.guests.begun(), 0);
     world.host.resume(&name("a")).await.unwrap();
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(invoked.run.id).await.state, RunState::Succeeded);
 }
 
 #[tokio::test]
-async fn a_queued_run_keeps_the_config_that_it_was_asked_for_with() {
-    let world = World::still().await;
+async fn a_queued_run_keeps_the_config_of_its_request() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "config": { "rate": 1 } })).await;
     let old = world.request("a").await;
     world.deploy(json!({ "name": "a", "config": { "rate": 2 } })).await;
     let new = world.request("a").await;
     world.guests.act(|job| async move { output(&job.run.config) });
-    world.turn().await;
+    world.tick().await;
     for (run, rate) in [(old, 1), (new, 2)] {
         world.until_settled(run.id).await;
         let output = world.store.output(run.id).await.unwrap().unwrap();
@@ -92,18 +93,18 @@ async fn a_queued_run_keeps_the_config_that_it_was_asked_for_with() {
 }
 
 #[tokio::test]
-async fn a_deployment_with_runs_is_removed_only_with_them() {
-    let world = World::still().await;
+async fn a_deployment_with_runs_is_deleted_only_with_them() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     let _gate = world.guests.gated("1");
     let running = world.request("a").await;
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(1).await;
     let delayed = RunRequest { delay: Some(Duration::from_secs(60)), ..RunRequest::new(name("a"), "{}") };
     world.host.request(delayed).await.unwrap();
     let refused = world.host.delete(&name("a"), false).await.unwrap_err();
     assert_eq!(refused.code(), Code::DeploymentInUse);
-    // Refused is as before: it goes on.
+    // A refused deletion changes nothing: the deployment still admits runs.
     world.request("a").await;
 
     world.host.delete(&name("a"), true).await.unwrap();
@@ -114,12 +115,12 @@ async fn a_deployment_with_runs_is_removed_only_with_them() {
 }
 
 #[tokio::test]
-async fn others_are_deployed_while_the_runs_of_a_deleted_one_end() {
-    let world = World::running().await;
+async fn other_deployments_change_while_the_runs_of_a_deleted_one_end() {
+    let world = TestHost::running().await;
     world.deploy(json!({ "name": "a" })).await;
     let gate = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&gate);
-    // It does not listen to what it is asked.
+    // It ignores its cancellation.
     world.guests.act(move |_| {
         let gate = Arc::clone(&held);
         async move {
@@ -151,8 +152,8 @@ async fn others_are_deployed_while_the_runs_of_a_deleted_one_end() {
 }
 
 #[tokio::test]
-async fn an_upload_lies_in_its_place_before_a_version_names_it() {
-    let world = World::still().await;
+async fn uploaded_bytes_are_stored_before_a_version_names_them() {
+    let world = TestHost::paused().await;
     let upload = async |bytes: &[u8]| {
         let file = tempfile::NamedTempFile::new_in(world.folder.path()).unwrap();
         std::fs::write(file.path(), bytes).unwrap();
@@ -166,7 +167,7 @@ async fn an_upload_lies_in_its_place_before_a_version_names_it() {
     assert_eq!(std::fs::read(&place).unwrap(), b"some bytes");
     assert_eq!(upload(b"some bytes").await.unwrap().put, PutVersion::Same);
     assert_eq!(upload(b"other bytes").await.unwrap_err().code(), Code::VersionHasOtherBytes);
-    // Damaged since, and mended by the same upload.
+    // Damaged bytes are repaired by the same upload.
     std::fs::write(&place, b"some bytez").unwrap();
     world.guests.damage(Some(uploaded.component.digest));
     assert_eq!(upload(b"some bytes").await.unwrap().put, PutVersion::Same);
@@ -178,8 +179,8 @@ async fn an_upload_lies_in_its_place_before_a_version_names_it() {
 }
 
 #[tokio::test]
-async fn more_memory_than_the_host_gives_is_refused_at_the_deploy() {
-    let world = World::still_with(|config| config.memory_max = 64 << 20).await;
+async fn memory_above_the_hosts_maximum_is_refused() {
+    let world = TestHost::paused_with(|config| config.memory_max = 64 << 20).await;
     let asks =
         |memory: &str| manifest(json!({ "name": "a", "module": "module@1.0.0", "limits": { "memory": memory } }));
     let ControlError::Problems { code, problems } = world.host.deploy(asks("65MiB"), None, true).await.unwrap_err()
@@ -193,7 +194,7 @@ async fn more_memory_than_the_host_gives_is_refused_at_the_deploy() {
 
 #[tokio::test]
 async fn bytes_that_no_version_names_are_removed_at_the_next_start() {
-    let mut world = World::still().await;
+    let mut world = TestHost::paused().await;
     let folder = world.folder.path().join("components");
     std::fs::create_dir_all(&folder).unwrap();
     let place = |of: &str| folder.join(of);
@@ -203,7 +204,7 @@ async fn bytes_that_no_version_names_are_removed_at_the_next_start() {
     }
     world.host.shutdown(std::time::Duration::from_secs(5)).await;
     world.open_again().await;
-    world.next_life().await;
+    world.next_epoch().await;
     assert!(place(&format!("{named}.wasm")).exists() && place("notes.txt").exists());
     assert!(!place(&format!("{unnamed}.wasm")).exists());
 }
@@ -215,7 +216,7 @@ fn strict(config: &mut HostConfig) {
 
 #[tokio::test]
 async fn a_deployment_beyond_the_operators_policy_is_refused_with_the_line_to_add() {
-    let world = World::still_with(strict).await;
+    let world = TestHost::paused_with(strict).await;
     let beyond = json!({ "name": "a", "module": "module@1.0.0",
         "limits": { "fuel": 3_000_000_000_u64, "lifetime": "10m" }, "grants": { "secrets": [{ "name": "key", "to": ["https://x.org"] }] },
         "schedules": [{ "name": "s", "every": "10s" }] });
@@ -236,7 +237,7 @@ async fn a_deployment_beyond_the_operators_policy_is_refused_with_the_line_to_ad
 async fn a_policy_that_became_stricter_bounds_the_next_run() {
     static POLICY: LazyLock<PolicyInForce> = LazyLock::new(PolicyInForce::default);
     let change: fn(&mut HostConfig) = |config| config.policy = POLICY.clone();
-    let world = World::with(&[Export::Workflow], true, change).await;
+    let world = TestHost::with(&[Export::Workflow], true, change).await;
     let wide = json!({ "name": "a", "module": "module@1.0.0", "limits": { "fuel": 9_000_000_000_u64 } });
     world.host.deploy(manifest(wide), None, false).await.unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));

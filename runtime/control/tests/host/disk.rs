@@ -1,5 +1,5 @@
-//! A disk that is full, or does not confirm: what has not begun is refused, what goes on stays where it is, and all goes on when
-//! there is room, or in the next life.
+//! A disk that is full or fails to sync: new work is refused, runs in progress keep their state,
+//! and everything continues once there is room, or in the next epoch.
 
 use std::io;
 use std::path::Path;
@@ -17,18 +17,18 @@ use tidemill_store::records::RunFilter;
 use tokio::sync::Semaphore;
 
 use crate::guests::{count, wait};
-use crate::stretches::value;
-use crate::world::{World, name};
+use crate::transactions::value;
+use crate::world::{TestHost, name};
 
-/// A disk that is full, and fails to confirm what was written, when it is told so.
+/// A disk that can be made full, and whose syncs can be made to fail.
 #[derive(Debug, Default)]
-pub struct Flawed {
+pub struct FaultyDisk {
     full: AtomicBool,
-    /// So many confirmations fail.
+    /// Number of syncs that will fail.
     failing: Arc<AtomicU64>,
 }
 
-impl Flawed {
+impl FaultyDisk {
     fn set_full(&self, full: bool) {
         self.full.store(full, Ordering::SeqCst);
     }
@@ -38,7 +38,7 @@ impl Flawed {
     }
 }
 
-impl Disk for Flawed {
+impl Disk for FaultyDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         SystemDisk.create_dir(path)
     }
@@ -95,14 +95,14 @@ impl DiskFile for FlawedFile {
 const LONG: Duration = Duration::from_secs(60);
 
 /// Waits until the store refuses to write.
-async fn until_full(world: &World) {
+async fn until_full(world: &TestHost) {
     while world.store.trim(1_000, crate::world::START).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 #[tokio::test]
-async fn a_call_on_a_full_disk_is_refused_and_leaves_nothing() {
+async fn calls_on_a_full_disk_are_refused_and_leave_nothing() {
     let world = counting().await;
     world.disk.set_full(true);
     until_full(&world).await;
@@ -125,15 +125,15 @@ async fn a_call_on_a_full_disk_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_host_that_starts_on_a_full_disk_is_asked_and_answers_and_goes_on_when_there_is_room() {
-    let mut world = World::still().await;
+async fn a_host_that_starts_on_a_full_disk_answers_and_recovers_once_there_is_room() {
+    let mut world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     let run = world.request("a").await;
     let old = world.host.owner().epoch;
     world.host.shutdown(Duration::from_secs(5)).await;
     world.disk.set_full(true);
     world.open_again().await;
-    world.next_life().await;
+    world.next_epoch().await;
     let new = world.host.owner().epoch;
     assert!(new > old);
     assert_eq!(world.store.health(), StoreHealth::DiskFull);
@@ -144,16 +144,16 @@ async fn a_host_that_starts_on_a_full_disk_is_asked_and_answers_and_goes_on_when
     assert!(world.host.tick_all().await.is_err());
 
     world.disk.set_full(false);
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
     assert!(world.host.ready().ready);
-    world.next_life().await;
+    world.next_epoch().await;
     assert!(world.host.owner().epoch > new, "the life that began without room is known");
 }
 
 #[tokio::test]
-async fn a_queued_run_waits_with_its_outcome_until_there_is_room() {
-    let world = World::still().await;
+async fn a_queued_run_commits_its_result_once_there_is_room() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     let gate = Arc::new(Semaphore::new(0));
     let (held, store) = (Arc::clone(&gate), Arc::clone(&world.store));
@@ -162,12 +162,12 @@ async fn a_queued_run_waits_with_its_outcome_until_there_is_room() {
         async move { wait(&gate, &job).await.unwrap_or(count(&store, &job).await) }
     });
     let run = world.request("a").await;
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(1).await;
     world.disk.set_full(true);
     until_full(&world).await;
     gate.add_permits(1);
-    // Its outcome is refused at least once before there is room again.
+    // Its completion is refused at least once before there is room again.
     let refused = "tidemill_store_errors_total 0";
     while world.host.metrics_text().await.unwrap().contains(refused) {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -178,15 +178,15 @@ async fn a_queued_run_waits_with_its_outcome_until_there_is_room() {
     assert_eq!(world.guests.begun(), 1);
 }
 
-/// A world whose runs count.
-async fn counting() -> World {
-    let world = World::still().await;
+/// Creates a host whose runs count.
+async fn counting() -> TestHost {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     count_in(&world);
     world
 }
 
-fn count_in(world: &World) {
+fn count_in(world: &TestHost) {
     let store = Arc::clone(&world.store);
     world.guests.act(move |job| {
         let store = Arc::clone(&store);
@@ -194,21 +194,21 @@ fn count_in(world: &World) {
     });
 }
 
-/// Another start on the same folder.
-async fn restart(world: &mut World) {
+/// Restarts the host on the same folder.
+async fn restart(world: &mut TestHost) {
     world.host.shutdown(Duration::from_secs(5)).await;
     world.open_again().await;
     count_in(world);
-    world.next_life().await;
-    world.turn().await;
+    world.next_epoch().await;
+    world.tick().await;
 }
 
-async fn counted(world: &World) -> usize {
+async fn counted(world: &TestHost) -> usize {
     value(&world.store, "n").await.unwrap().parse().unwrap()
 }
 
 #[tokio::test]
-async fn what_the_disk_fails_to_confirm_once_is_made_durable_elsewhere() {
+async fn a_failed_sync_is_repeated_in_a_new_segment() {
     let mut world = counting().await;
     for _ in 0..5 {
         world.disk.fail_syncs(1);
@@ -221,7 +221,7 @@ async fn what_the_disk_fails_to_confirm_once_is_made_durable_elsewhere() {
 }
 
 #[tokio::test]
-async fn where_the_disk_confirms_nothing_only_what_was_confirmed_is_acknowledged_and_the_next_life_goes_on() {
+async fn only_synced_commits_are_acknowledged_and_the_next_epoch_continues() {
     let mut world = counting().await;
     world.host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap();
     world.deploy(json!({ "name": "b" })).await;
@@ -232,7 +232,7 @@ async fn where_the_disk_confirms_nothing_only_what_was_confirmed_is_acknowledged
         assert!(error.code().status() >= 500, "{error}");
     }
     assert!(!world.host.ready().ready, "{:?}", world.store.health());
-    // It shows what there is all the same.
+    // It still shows the stored state.
     assert_eq!(world.run(queued.id).await.state.name(), "queued");
 
     world.disk.fail_syncs(0);

@@ -1,4 +1,5 @@
-//! An hour of downtime under each policy: the tables of the documentation are read here, and each row is lived through.
+//! An hour of downtime under each policy: reads the tables of the documentation and executes each
+//! row.
 
 use std::time::Duration;
 
@@ -7,13 +8,14 @@ use tidemill_core::Timestamp;
 use tidemill_core::run::{Run, RunState};
 use tidemill_store::records::RunFilter;
 
-use crate::world::{START, World, leaves, name};
+use crate::world::{START, TestHost, evict_immediately, name};
 
 const PAGE: &str = include_str!("../../../../docs/src/schedules.md");
 const CHAPTER: &str = "## An hour of downtime";
 const MINUTE: u64 = 60_000;
 
-/// A row: what the schedule says, whether the run of 12:00 goes on meanwhile, and what the page promises.
+/// A row: the schedule's policies, whether the run of 12:00 is still running, and the documented
+/// result.
 #[derive(Debug)]
 struct Row {
     fields: Vec<(String, String)>,
@@ -43,13 +45,13 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// So many minutes after noon.
+/// Returns the time `minutes` after noon.
 fn after_noon(minutes: u64) -> Timestamp {
     START.plus_millis((12 * 60 + minutes) * MINUTE)
 }
 
-/// The run of noon goes on until 14:00, where it is to; all others end at once.
-fn act(world: &World, goes_on: bool) {
+/// Keeps the run of noon running until 14:00 if the row requires it. All other runs end at once.
+fn act(world: &TestHost, goes_on: bool) {
     world.act(move |mut guest| async move {
         if goes_on && guest.job.run.trigger.at == Some(after_noon(0)) {
             guest.sleep_until(after_noon(120)).await?;
@@ -58,11 +60,11 @@ fn act(world: &World, goes_on: bool) {
     });
 }
 
-/// Turns until no run gets any further at this time.
-async fn settle(world: &World) {
+/// Ticks until no run makes progress at this time.
+async fn settle(world: &TestHost) {
     let mut before = None;
     loop {
-        world.turn().await;
+        world.tick().await;
         world.host.idle().await;
         let states: Vec<_> =
             world.runs(RunFilter::default()).await.into_iter().map(|run| (run.id, run.state)).collect();
@@ -73,7 +75,7 @@ async fn settle(world: &World) {
     }
 }
 
-/// `12:10`, and how it ended where it did not succeed.
+/// Formats a run as `12:10`, and its end if it did not succeed.
 fn shown(run: &Run) -> String {
     let minutes = run.trigger.at.unwrap().millis_since(START) / MINUTE;
     let time = format!("{:02}:{:02}", minutes / 60, minutes % 60);
@@ -83,9 +85,9 @@ fn shown(run: &Run) -> String {
     }
 }
 
-/// Lives through a row; answers what the page is to promise.
-async fn live_through(row: &Row) -> String {
-    let mut world = World::still_with(leaves).await;
+/// Executes a row and returns the result.
+async fn execute(row: &Row) -> String {
+    let mut world = TestHost::paused_with(evict_immediately).await;
     act(&world, row.goes_on);
     world.clock.set(START.plus_millis((12 * 60 - 5) * MINUTE));
     let mut schedule = json!({ "name": "often", "cron": "*/10 * * * *" });
@@ -98,15 +100,15 @@ async fn live_through(row: &Row) -> String {
     let before = world.store.schedule(&name("a"), &"often".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((before.fired, before.next), (1, Some(after_noon(10))));
 
-    // The host stops at 12:05; an hour passes.
+    // The host stops at 12:05, and an hour passes.
     world.clock.set(after_noon(5));
     world.host.shutdown(Duration::from_secs(10)).await;
     world.clock.set(after_noon(65));
     world.open_again().await;
-    world.next_life().await;
+    world.next_epoch().await;
     settle(&world).await;
     let counted = world.store.schedule(&name("a"), &"often".parse().unwrap()).await.unwrap().unwrap();
-    // Whoever waits for the run of noon comes after it; nothing else is due until 13:10.
+    // Runs that wait for the run of noon follow it. Nothing else is due until 13:10.
     world.host.pause_schedule(&name("a"), &"often".parse().unwrap(), String::new()).await.unwrap();
     world.clock.set(after_noon(120));
     settle(&world).await;
@@ -131,12 +133,12 @@ async fn live_through(row: &Row) -> String {
 }
 
 #[tokio::test]
-async fn an_hour_of_downtime_gives_exactly_the_firings_that_the_page_promises() {
+async fn an_hour_of_downtime_fires_exactly_as_documented() {
     let rows = rows();
     assert_eq!(rows.len(), 2 * 6 * 3 + 3);
     let mut wrong = Vec::new();
     for row in rows {
-        let lived = live_through(&row).await;
+        let lived = execute(&row).await;
         if lived != row.promised {
             let fields: Vec<_> = row.fields.iter().map(|(name, value)| format!("`{name} = \"{value}\"`")).collect();
             wrong.push(format!("| {} | {lived} |  (goes on: {})", fields.join(" | "), row.goes_on));

@@ -1,4 +1,5 @@
-//! A scripted guest that records what it does and replays what it finds, as the engine does for components.
+//! A scripted guest that records its calls and replays its journal, as the engine does for
+//! components.
 
 use std::sync::Arc;
 
@@ -16,9 +17,9 @@ use tidemill_store::Store;
 use tidemill_store::records::{ReadCheck, StateWrite};
 
 use crate::guests::failed;
-use crate::world::World;
+use crate::world::TestHost;
 
-/// What a script is, as far as it came: it ends early where it leaves memory or is done again.
+/// The result of a script. It ends early if it leaves memory or is executed again.
 pub type Flow<T> = Result<T, ActivationResult>;
 
 pub struct Durable {
@@ -27,17 +28,17 @@ pub struct Durable {
     clock: Arc<ManualClock>,
     journal: Journal,
     effects: Effects,
-    /// Where the stretch begins that a changed read makes void.
+    /// The first position of the transaction, to which a conflict returns.
     opener: Position,
-    /// Up to where a retry keeps everything, with the effects that it keeps.
+    /// The position up to which a retry keeps the journal, and the kept effects.
     kept: Position,
     kept_effects: Effects,
     calls: u8,
     told: bool,
 }
 
-impl World {
-    /// From now on guests do this.
+impl TestHost {
+    /// Sets the script of all guests from now on.
     pub fn act<F>(&self, script: impl Fn(Durable) -> F + Send + Sync + 'static)
     where
         F: Future<Output = Flow<ActivationResult>> + Send + 'static,
@@ -59,7 +60,7 @@ impl Durable {
         Self { job, store, clock, journal, effects, opener: kept, kept, kept_effects, calls: 0, told: false }
     }
 
-    /// Whether everything that is recorded was replayed.
+    /// Returns whether the whole journal was replayed.
     pub fn is_live(&self) -> bool {
         self.journal.is_live()
     }
@@ -78,7 +79,7 @@ impl Durable {
         Bytes::copy_from_slice(result)
     }
 
-    /// Something that is answered once and for all.
+    /// Records a call that is answered once.
     pub fn call(&mut self, answer: &str) -> Bytes {
         match self.met(Kind::Now) {
             Some(recorded) => recorded,
@@ -86,7 +87,7 @@ impl Durable {
         }
     }
 
-    /// Reads a counter and writes it back plus one, as part of the stretch.
+    /// Reads a counter and writes it back plus one, within the transaction.
     pub async fn count(&mut self, key: &str) -> u64 {
         if let Some(recorded) = self.met(Kind::StateGet) {
             return std::str::from_utf8(&recorded).unwrap().parse().unwrap();
@@ -99,7 +100,7 @@ impl Durable {
         n
     }
 
-    /// What was done so far is kept where the attempt fails.
+    /// Keeps everything so far if the attempt fails.
     pub fn keep(&mut self) {
         self.kept = self.journal.position();
         self.kept_effects = self.effects.clone();
@@ -115,7 +116,7 @@ impl Durable {
     }
 
     async fn commit(&mut self, point: CommitReason) -> Flow<CommitOutcome> {
-        let stretched = self.stretched(point);
+        let stretched = self.pending(point);
         match self.job.sink.commit(stretched).await {
             Ok(CommitOutcome::Retry) => {
                 self.journal.truncate(self.opener);
@@ -133,7 +134,7 @@ impl Durable {
         }
     }
 
-    fn stretched(&mut self, point: CommitReason) -> PendingCommit {
+    fn pending(&mut self, point: CommitReason) -> PendingCommit {
         let effects = match point {
             CommitReason::Save | CommitReason::BackOff { .. } => Effects::default(),
             _ => std::mem::take(&mut self.effects),
@@ -150,13 +151,13 @@ impl Durable {
         }
     }
 
-    /// Saves what is recorded so far.
+    /// Saves the journal so far.
     pub async fn save(&mut self) -> bool {
-        let stretched = self.stretched(CommitReason::Save);
+        let stretched = self.pending(CommitReason::Save);
         self.job.sink.save(stretched).await
     }
 
-    /// A request that leaves, with what it is answered.
+    /// Sends a request, and records its answer.
     pub async fn send(&mut self, answer: impl Future<Output = String> + Send) -> Flow<Bytes> {
         if let Some(recorded) = self.met(Kind::Fetch) {
             self.opener = self.journal.replayed();
@@ -170,20 +171,20 @@ impl Durable {
         Ok(answered)
     }
 
-    /// Waits until then.
+    /// Sleeps until `at`.
     pub async fn sleep_until(&mut self, at: Timestamp) -> Flow<Bytes> {
-        if let Some(recorded) = self.came_before() {
+        if let Some(recorded) = self.replayed() {
             return Ok(recorded);
         }
         while self.clock.now() < at {
-            if let Some(told) = self.goes_on(Wait::until(at)).await? {
+            if let Some(told) = self.wait(Wait::until(at)).await? {
                 return Ok(told);
             }
         }
-        Ok(self.came(b"over"))
+        Ok(self.received(b"over"))
     }
 
-    /// A step's back-off.
+    /// Backs off a step until `until`.
     pub async fn back_off(&mut self, until: Timestamp) -> Flow<()> {
         while self.clock.now() < until {
             self.commit(CommitReason::BackOff { until }).await?;
@@ -191,9 +192,9 @@ impl Durable {
         Ok(())
     }
 
-    /// Waits for a signal, and takes it.
+    /// Waits for a signal and takes it.
     pub async fn signal(&mut self, name: &str) -> Flow<Bytes> {
-        if let Some(recorded) = self.came_before() {
+        if let Some(recorded) = self.replayed() {
             return Ok(recorded);
         }
         let wait = Wait { any_of: vec![WaitCondition::Signal(name.to_owned())], ..Wait::default() };
@@ -201,9 +202,9 @@ impl Durable {
             let after = self.effects.taken.last().copied();
             if let Some(signal) = self.store.inbox(self.job.run.id, name, after).await.unwrap() {
                 self.effects.taken.push(signal.place);
-                return Ok(self.came(&signal.payload));
+                return Ok(self.received(&signal.payload));
             }
-            if let Some(told) = self.goes_on(wait.clone()).await? {
+            if let Some(told) = self.wait(wait.clone()).await? {
                 return Ok(told);
             }
         }
@@ -213,7 +214,7 @@ impl Durable {
     pub async fn child(&mut self, id: RunId) -> Flow<String> {
         let wait = Wait { any_of: vec![WaitCondition::Run(id)], ..Wait::default() };
         let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
-        if let Some(recorded) = self.came_before() {
+        if let Some(recorded) = self.replayed() {
             return Ok(text(recorded));
         }
         loop {
@@ -222,33 +223,33 @@ impl Durable {
                 None => None,
             };
             if let Some(outcome) = outcome {
-                return Ok(text(self.came(outcome.state.name().as_bytes())));
+                return Ok(text(self.received(outcome.state.name().as_bytes())));
             }
-            if let Some(told) = self.goes_on(wait.clone()).await? {
+            if let Some(told) = self.wait(wait.clone()).await? {
                 return Ok(text(told));
             }
         }
     }
 
-    fn came_before(&mut self) -> Option<Bytes> {
+    fn replayed(&mut self) -> Option<Bytes> {
         let recorded = self.met(Kind::AwaitFirst)?;
         self.opener = self.journal.replayed();
         Some(recorded)
     }
 
-    fn came(&mut self, what: &[u8]) -> Bytes {
-        let came = self.record(Kind::AwaitFirst, what);
+    fn received(&mut self, what: &[u8]) -> Bytes {
+        let received = self.record(Kind::AwaitFirst, what);
         self.opener = self.journal.position();
-        came
+        received
     }
 
-    /// Waits, unless it is told to end.
-    async fn goes_on(&mut self, wait: Wait) -> Flow<Option<Bytes>> {
+    /// Waits, unless the run is cancelled.
+    async fn wait(&mut self, wait: Wait) -> Flow<Option<Bytes>> {
         match self.job.cancel.urgency() {
             Urgency::Now => return Err(self.left(failed(false, Cause::Cancelled))),
             Urgency::Requested if !self.told => {
                 self.told = true;
-                return Ok(Some(self.came(b"cancelled")));
+                return Ok(Some(self.received(b"cancelled")));
             }
             _ => {}
         }
@@ -284,12 +285,12 @@ impl Durable {
         ended
     }
 
-    /// It learns that it is to end.
-    pub fn learns(&mut self) {
+    /// Records that the guest was notified of its cancellation.
+    pub fn notify(&mut self) {
         self.told = true;
     }
 
-    /// Writes a key, without a look at it.
+    /// Writes a key without reading it.
     pub fn write(&mut self, key: &str, value: &str) {
         self.effects.writes.push(StateWrite { key: key.to_owned(), value: Some(value.to_owned().into()) });
     }

@@ -1,5 +1,5 @@
-//! Every end of a run, with its last commit refused again and again and with the host dying before it: what the guest did takes hold
-//! exactly once, or not at all, and every failure leaves a trace.
+//! Every end of a run, with repeated conflicts of its last commit and with a crash before it: its
+//! effects are committed exactly once or not at all, and every failure is recorded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,8 +14,8 @@ use tidemill_store::records::{FailedPart, PageRequest, ParkedFilter};
 use tokio::sync::Semaphore;
 
 use crate::durable::{Durable, Flow};
-use crate::stretches::value;
-use crate::world::{World, name};
+use crate::transactions::value;
+use crate::world::{TestHost, name};
 
 /// How a guest ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,15 +24,15 @@ enum End {
     FailsForGood,
     FailsOnceAndSucceeds,
     ContinuesAsNew,
-    /// It is cancelled while it runs, undoes what it did, and returns.
+    /// It is cancelled while it runs, compensates, and returns.
     Compensates,
-    /// The same, and returns the cancellation itself.
+    /// It compensates and returns the cancellation itself.
     ReturnsTheCancellation,
-    /// The same, and returns that something was left.
+    /// It compensates and returns that something was left.
     CompensatesInPart,
-    /// It is cancelled, and traps when it undoes what it did.
+    /// It is cancelled and traps while it compensates.
     TrapsInCompensation,
-    /// It is cancelled, and the host fails it once when it undoes what it did.
+    /// It is cancelled, and the host fails once while it compensates.
     HostFailsInCompensation,
     Terminated,
 }
@@ -63,17 +63,17 @@ impl End {
         }
     }
 
-    /// What the run adds to the counter: one for each time that it counted and its end took hold.
+    /// Returns what the run adds to the counter: one for each committed count.
     const fn counts(self) -> u64 {
         match self {
-            // One before it goes on as new, and one after.
+            // One before it continues as new, and one after.
             Self::ContinuesAsNew => 2,
             Self::FailsForGood | Self::TrapsInCompensation | Self::Terminated => 0,
             _ => 1,
         }
     }
 
-    /// The code of the failure beside a cancelled run.
+    /// Returns the code of the failure recorded for a cancelled run.
     const fn failure(self) -> Option<&'static str> {
         match self {
             Self::CompensatesInPart => Some("saga-incomplete"),
@@ -87,18 +87,18 @@ fn failed(code: &str, retryable: bool, cause: Cause) -> Outcome {
     Outcome::Failed { failure: Failure { retryable, ..Failure::new(code, "it did not work") }, cause }
 }
 
-/// What the runs of a case share.
+/// The state that the runs of a case share.
 #[derive(Clone)]
 struct Case {
     end: End,
-    /// How often another run overtakes the last stretch.
+    /// How often another run conflicts with the last transaction.
     conflicts: usize,
     overtaken: Arc<AtomicUsize>,
     /// How often the host has failed the run.
     host_failures: Arc<AtomicUsize>,
-    /// Says that the guest is about to end, once it may be killed there.
+    /// Signals that the guest is about to end, once it may be killed there.
     at_end: Arc<Semaphore>,
-    /// Lets it end.
+    /// Lets the guest end.
     goes: Arc<Semaphore>,
     waits_at_end: bool,
 }
@@ -155,10 +155,10 @@ impl Case {
     }
 }
 
-/// Turns the host until the run is settled; a retry's back-off is passed by the clock.
-async fn to_its_end(world: &World, id: RunId) -> Run {
+/// Ticks the host until the run is settled, and moves the clock past a retry's back-off.
+async fn until_settled(world: &TestHost, id: RunId) -> Run {
     for _ in 0..20 {
-        world.turn().await;
+        world.tick().await;
         world.host.idle().await;
         if world.run(id).await.state.is_settled() {
             break;
@@ -168,9 +168,9 @@ async fn to_its_end(world: &World, id: RunId) -> Run {
     world.run(id).await
 }
 
-async fn plays(end: End, conflicts: usize, dies: bool) {
+async fn check_end(end: End, conflicts: usize, dies: bool) {
     let shown = format!("{end:?}, {conflicts} conflicts, dies: {dies}");
-    let mut world = World::still().await;
+    let mut world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "retry": { "initial": "1s", "jitter": 0.0 } })).await;
     let case = Case {
         end,
@@ -184,7 +184,7 @@ async fn plays(end: End, conflicts: usize, dies: bool) {
     let (host, acts) = (world.host.clone(), case.clone());
     world.act(move |guest| acts.clone().guest(guest, host.clone()));
     let run = world.request("a").await;
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(1).await;
     if end.is_cancelled() {
         world.host.cancel(run.id, false).await.unwrap();
@@ -193,18 +193,18 @@ async fn plays(end: End, conflicts: usize, dies: bool) {
         }
     }
     if case.waits_at_end {
-        // It has done all that it does, and the host dies before the commit.
+        // It has done all its work, and the host crashes before the commit.
         case.at_end.acquire().await.unwrap().forget();
-        let dead = world.next_life().await;
+        let dead = world.next_epoch().await;
         let (host, acts) = (world.host.clone(), Case { waits_at_end: false, ..case.clone() });
         world.act(move |guest| acts.clone().guest(guest, host.clone()));
-        let ended = to_its_end(&world, run.id).await;
+        let ended = until_settled(&world, run.id).await;
         assert!(ended.state.is_settled(), "{shown}: {ended:?}");
-        // The dead one comes too late, whatever it does.
+        // The old epoch is too late, whatever it does.
         case.goes.add_permits(100);
         dead.idle().await;
     }
-    let ended = to_its_end(&world, run.id).await;
+    let ended = until_settled(&world, run.id).await;
     assert_eq!(ended.state.name(), end.state(), "{shown}: {ended:?}");
     let others = case.overtaken.load(Ordering::SeqCst).min(conflicts) as u64;
     let counted: u64 = value(&world.store, "n").await.map_or(0, |n| n.parse().unwrap());
@@ -222,7 +222,8 @@ async fn plays(end: End, conflicts: usize, dies: bool) {
     let parts = kept.iter().map(|kept| &kept.record.part);
     let cancellations = parts.filter(|part| **part == FailedPart::Cancellation).count();
     assert_eq!(cancellations, usize::from(end.failure().is_some()), "{shown}: {kept:?}");
-    // A failure whose commit was refused did not happen: what comes of the next try is recorded.
+    // A failure whose commit was refused did not happen. The result of the next attempt is
+    // recorded.
     let host_fails = end == End::HostFailsInCompensation && conflicts == 0;
     let fails = host_fails || matches!(end, End::FailsForGood | End::FailsOnceAndSucceeds);
     let host_may = end == End::HostFailsInCompensation && conflicts > 0;
@@ -231,26 +232,26 @@ async fn plays(end: End, conflicts: usize, dies: bool) {
 }
 
 #[tokio::test]
-async fn what_a_run_did_takes_hold_once_whatever_refuses_its_end() {
+async fn effects_are_committed_once_despite_conflicts_at_the_end() {
     for end in End::ALL {
         for conflicts in [0, 1, 3] {
-            plays(end, conflicts, false).await;
+            check_end(end, conflicts, false).await;
         }
     }
 }
 
 #[tokio::test]
-async fn what_a_run_did_takes_hold_once_if_the_host_dies_before_its_end() {
+async fn effects_are_committed_once_if_the_host_crashes_before_the_end() {
     for end in End::ALL {
         for conflicts in [0, 1] {
-            plays(end, conflicts, true).await;
+            check_end(end, conflicts, true).await;
         }
     }
 }
 
 #[tokio::test]
-async fn every_cancelled_run_of_many_undoes_what_it_did() {
-    let world = World::still().await;
+async fn many_cancelled_runs_all_compensate() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "concurrency": 100 })).await;
     world.act(|mut guest| async move {
         guest.sleep_until(guest.job.run.created_at.plus_millis(3_600_000)).await?;
@@ -261,14 +262,14 @@ async fn every_cancelled_run_of_many_undoes_what_it_did() {
     for _ in 0..50 {
         runs.push(world.request("a").await.id);
     }
-    world.turn().await;
+    world.tick().await;
     for id in &runs {
         world.until(*id, |run| run.state == RunState::Suspended).await;
     }
     for id in &runs {
         world.host.cancel(*id, false).await.unwrap();
     }
-    world.turn().await;
+    world.tick().await;
     for id in &runs {
         assert_eq!(world.until_settled(*id).await.state, RunState::Cancelled);
     }
@@ -276,11 +277,11 @@ async fn every_cancelled_run_of_many_undoes_what_it_did() {
 }
 
 #[tokio::test]
-async fn an_end_that_no_commit_takes_is_the_runs_failure() {
-    let world = World::still().await;
+async fn an_uncommittable_end_becomes_the_runs_failure() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     world.deploy(json!({ "name": "b", "retry": { "then": "fail" } })).await;
-    // Each value is short, so that all of them go into the commit itself.
+    // Each value is short, so that all of them are part of the commit itself.
     world.act(|mut guest| async move {
         for nth in 0..9_000 {
             guest.write(&format!("key-{nth}"), &"x".repeat(4_000));
@@ -288,12 +289,12 @@ async fn an_end_that_no_commit_takes_is_the_runs_failure() {
         Ok(guest.succeed("1"))
     });
     let run = world.request("a").await;
-    world.turn().await;
+    world.tick().await;
     let parked = world.until_settled(run.id).await;
     assert_eq!((parked.state.name(), parked.state.failure().unwrap().code.as_str()), ("parked", "host/limit-commit"));
     assert_eq!(parked.journal_entries, 0, "what was not committed is not there to be read");
     assert!(value(&world.store, "key-0").await.is_none());
-    // A caller that waits gets its run, with the failure.
+    // A waiting caller receives its run with the failure.
     for (deployment, state) in [("a", "parked"), ("b", "failed")] {
         let invoked =
             world.host.invoke(RunRequest::new(name(deployment), "{}"), Duration::from_secs(60)).await.unwrap();
@@ -305,8 +306,8 @@ async fn an_end_that_no_commit_takes_is_the_runs_failure() {
 }
 
 #[tokio::test]
-async fn a_compensation_that_no_commit_takes_leaves_its_failure_beside_the_cancelled_run() {
-    let world = World::still().await;
+async fn an_uncommittable_compensation_records_its_failure_on_the_cancelled_run() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     world.act(|mut guest| async move {
         guest.job.cancel.reached(Urgency::Requested).await;
@@ -317,13 +318,13 @@ async fn a_compensation_that_no_commit_takes_leaves_its_failure_beside_the_cance
         Ok(guest.succeed("1"))
     });
     let run = world.request("a").await;
-    world.turn().await;
+    world.tick().await;
     world.host.cancel(run.id, false).await.unwrap();
     let cancelled = world.until_settled(run.id).await;
     assert_eq!(cancelled.state, RunState::Cancelled);
     let failure = world.store.failure_of(&cancelled).await.unwrap().unwrap();
     assert_eq!(failure.code, "host/limit-commit");
-    // Cancelled again, it waits for no person any more.
+    // After another cancel request it no longer waits for a person.
     assert_eq!(world.host.cancel(run.id, false).await.unwrap().state, RunState::Cancelled);
     assert!(world.store.parked(ParkedFilter::default(), PageRequest::first(9)).await.unwrap().items.is_empty());
 }

@@ -1,4 +1,5 @@
-//! Events: each reaches each subscription once and in order, whatever dies, waits or is full meanwhile.
+//! Events: each is delivered to each subscription once and in order, despite crashes, pauses and
+//! full queues.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tidemill_store::records::{
 };
 
 use crate::guests::{failed, output};
-use crate::world::{START, World, name};
+use crate::world::{START, TestHost, name};
 
 fn topic(text: &str) -> Topic {
     text.parse().unwrap()
@@ -24,20 +25,20 @@ fn named(text: &str) -> SubscriptionName {
     text.parse().unwrap()
 }
 
-/// A deployment with one subscription `s`.
+/// Returns the manifest of a deployment with one subscription `s`.
 fn subscribed(to: &str, topic: &str, more: Value) -> Value {
     let mut subscription = json!({ "name": "s", "topic": topic });
     subscription.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({ "name": to, "subscriptions": [subscription] })
 }
 
-async fn publish(world: &World, to: &str, payload: Value) -> EventId {
+async fn publish(world: &TestHost, to: &str, payload: Value) -> EventId {
     let payload = Bytes::from(payload.to_string());
     world.host.publish(topic(to), payload, None).await.unwrap().event
 }
 
-/// The runs of a deployment that events made, in the order of their ids.
-async fn made(world: &World, of: &str) -> Vec<Run> {
+/// Returns the runs of a deployment that events started, in the order of their ids.
+async fn runs_of(world: &TestHost, of: &str) -> Vec<Run> {
     let filter = RunFilter { deployment: Some(name(of)), ..RunFilter::default() };
     let mut runs = world.runs(filter).await;
     runs.retain(|run| run.trigger.kind == TriggerKind::Event);
@@ -45,30 +46,30 @@ async fn made(world: &World, of: &str) -> Vec<Run> {
     runs
 }
 
-/// What they were given.
-async fn given(world: &World, of: &str) -> Vec<Value> {
-    let mut given = Vec::new();
-    for run in made(world, of).await {
-        given.push(serde_json::from_slice(&world.store.input(run.id).await.unwrap().unwrap()).unwrap());
+/// Returns the inputs of those runs.
+async fn inputs_of(world: &TestHost, of: &str) -> Vec<Value> {
+    let mut inputs_of = Vec::new();
+    for run in runs_of(world, of).await {
+        inputs_of.push(serde_json::from_slice(&world.store.input(run.id).await.unwrap().unwrap()).unwrap());
     }
-    given
+    inputs_of
 }
 
 fn numbers(range: std::ops::Range<u32>) -> Vec<Value> {
     range.map(Value::from).collect()
 }
 
-async fn stored(world: &World, of: &str) -> Subscription {
+async fn stored(world: &TestHost, of: &str) -> Subscription {
     world.store.subscription(&name(of), &named("s")).await.unwrap().unwrap()
 }
 
-async fn waiting(world: &World, of: &str) -> u64 {
+async fn waiting(world: &TestHost, of: &str) -> u64 {
     world.store.lag(&stored(world, of).await).await.unwrap()
 }
 
 #[tokio::test]
-async fn an_event_makes_a_run_for_each_subscription_that_names_it_and_lets_it_pass() {
-    let world = World::still().await;
+async fn an_event_starts_a_run_for_each_matching_subscription() {
+    let world = TestHost::paused().await;
     world.deploy(subscribed("exact", "orders.created", json!({}))).await;
     world.deploy(subscribed("german", "orders.*", json!({ "filter": { "/country": "DE" } }))).await;
     world.deploy(subscribed("all", "**", json!({}))).await;
@@ -76,27 +77,27 @@ async fn an_event_makes_a_run_for_each_subscription_that_names_it_and_lets_it_pa
     let event = publish(&world, "orders.created", json!({ "country": "DE", "n": 1 })).await;
     publish(&world, "orders.created", json!({ "country": "FR", "n": 2 })).await;
     publish(&world, "orders.eu.created", json!(3)).await;
-    world.turn().await;
-    assert_eq!(given(&world, "exact").await.len(), 2);
-    assert_eq!(given(&world, "german").await, [json!({ "country": "DE", "n": 1 })]);
-    assert_eq!((given(&world, "all").await.len(), given(&world, "other").await.len()), (3, 0));
-    let run = made(&world, "german").await.remove(0);
+    world.tick().await;
+    assert_eq!(inputs_of(&world, "exact").await.len(), 2);
+    assert_eq!(inputs_of(&world, "german").await, [json!({ "country": "DE", "n": 1 })]);
+    assert_eq!((inputs_of(&world, "all").await.len(), inputs_of(&world, "other").await.len()), (3, 0));
+    let run = runs_of(&world, "german").await.remove(0);
     assert_eq!((run.trigger.name.as_deref(), run.trigger.id), (Some("orders.created"), Some(event.to_string())));
     assert_eq!(run.trigger.at, Some(START));
     assert_eq!(run.trigger.details.as_deref(), Some(r#"{"subscription":"s"}"#));
     let german = stored(&world, "german").await;
     assert_eq!((german.delivered, german.filtered), (1, 1));
-    world.turn().await;
-    assert_eq!(given(&world, "all").await.len(), 3, "once");
+    world.tick().await;
+    assert_eq!(inputs_of(&world, "all").await.len(), 3, "once");
     let text = world.host.metrics_text().await.unwrap();
     assert!(text.contains("tidemill_events_total{deployment=\"german\",result=\"filtered\"} 1"), "{text}");
-    // Two to `exact`, one and one to `german`, three to `all`.
+    // Two for `exact`, one each for the two filters of `german`, three for `all`.
     assert!(text.contains("tidemill_event_delivery_seconds_count 7"), "{text}");
 }
 
 #[tokio::test]
-async fn what_a_run_publishes_takes_hold_with_its_success_and_names_it() {
-    let world = World::still().await;
+async fn events_of_a_run_are_committed_with_its_success_and_name_it() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "publisher", "retry": { "attempts": 1 } })).await;
     world.deploy(subscribed("subscriber", "t", json!({}))).await;
     for succeeds in [false, true] {
@@ -111,48 +112,48 @@ async fn what_a_run_publishes_takes_hold_with_its_success_and_names_it() {
             ActivationResult::plain(outcome, effects, Fuel::new(1), 1)
         });
         let run = world.request("publisher").await;
-        world.turn().await;
+        world.tick().await;
         world.until_settled(run.id).await;
         world.host.idle().await;
-        world.turn().await;
+        world.tick().await;
         if succeeds {
-            let made = made(&world, "subscriber").await.remove(0);
-            let details: Value = serde_json::from_str(made.trigger.details.as_deref().unwrap()).unwrap();
+            let runs_of = runs_of(&world, "subscriber").await.remove(0);
+            let details: Value = serde_json::from_str(runs_of.trigger.details.as_deref().unwrap()).unwrap();
             assert_eq!(details["publisher"], json!({ "deployment": "publisher", "run": run.id }));
         }
     }
-    assert_eq!(given(&world, "subscriber").await, [json!(true)]);
+    assert_eq!(inputs_of(&world, "subscriber").await, [json!(true)]);
 }
 
 #[tokio::test]
-async fn what_was_published_before_the_host_died_is_given_by_the_next_life_and_once() {
-    let mut world = World::still().await;
+async fn events_published_before_a_crash_are_delivered_once_by_the_next_epoch() {
+    let mut world = TestHost::paused().await;
     for number in 0..3 {
         world.deploy(subscribed(&format!("d{number}"), "t", json!({}))).await;
     }
-    // Into the store, as if the host had died before it looked.
+    // Publish to the store directly, as if the host had crashed before delivering.
     for n in 0..200 {
         let id = EventId::new(START, n);
         let event = NewEvent { id, topic: topic("t"), payload: Bytes::from(n.to_string()) };
         world.store.publish(NewPublication { event, key: None }, START).await.unwrap();
     }
-    let old = world.next_life().await;
-    world.turn().await;
+    let old = world.next_epoch().await;
+    world.tick().await;
     for number in 0..3 {
-        assert_eq!(given(&world, &format!("d{number}")).await, numbers(0..200));
+        assert_eq!(inputs_of(&world, &format!("d{number}")).await, numbers(0..200));
     }
-    // The old life does not know that it is over.
+    // The old epoch does not know that it is over.
     let _ = old.tick_all().await;
-    drop(world.next_life().await);
-    world.turn().await;
+    drop(world.next_epoch().await);
+    world.tick().await;
     for number in 0..3 {
-        assert_eq!(given(&world, &format!("d{number}")).await, numbers(0..200));
+        assert_eq!(inputs_of(&world, &format!("d{number}")).await, numbers(0..200));
     }
 }
 
 #[tokio::test]
-async fn a_paused_subscription_waits_while_its_deployment_goes_on() {
-    let world = World::still().await;
+async fn a_paused_subscription_waits_while_its_deployment_runs() {
+    let world = TestHost::paused().await;
     let mut manifest = subscribed("a", "t.*", json!({}));
     manifest["subscriptions"].as_array_mut().unwrap().push(json!({ "name": "other", "topic": "u" }));
     world.deploy(manifest.clone()).await;
@@ -165,17 +166,17 @@ async fn a_paused_subscription_waits_while_its_deployment_goes_on() {
         publish(&world, "t.x", json!(n)).await;
     }
     publish(&world, "u", json!("u")).await;
-    world.turn().await;
+    world.tick().await;
     manifest["priority"] = 7.into();
     world.deploy(manifest).await;
-    world.turn().await;
-    assert_eq!((given(&world, "a").await, waiting(&world, "a").await), (vec![json!("u")], 3));
+    world.tick().await;
+    assert_eq!((inputs_of(&world, "a").await, waiting(&world, "a").await), (vec![json!("u")], 3));
     let text = world.host.metrics_text().await.unwrap();
     assert!(text.contains("tidemill_subscription_lag{deployment=\"a\",subscription=\"s\"} 3"), "{text}");
     world.clock.advance(1);
     world.host.resume_subscription(&a, &s).await.unwrap();
-    world.turn().await;
-    assert_eq!(given(&world, "a").await, [json!("u"), json!(0), json!(1), json!(2)]);
+    world.tick().await;
+    assert_eq!(inputs_of(&world, "a").await, [json!("u"), json!(0), json!(1), json!(2)]);
     let none = world.host.pause_subscription(&a, &named("none"), String::new()).await.unwrap_err();
     assert_eq!(none.code(), Code::SubscriptionNotFound);
     let long = world.host.pause_subscription(&a, &s, "x".repeat(2_000)).await.unwrap_err();
@@ -183,26 +184,26 @@ async fn a_paused_subscription_waits_while_its_deployment_goes_on() {
 }
 
 #[tokio::test]
-async fn who_is_paused_falls_behind_and_catches_up_in_order() {
-    let world = World::still().await;
+async fn paused_deployments_fall_behind_and_catch_up_in_order() {
+    let world = TestHost::paused().await;
     world.deploy(subscribed("a", "t.*", json!({}))).await;
     world.host.pause(&name("a"), String::new()).await.unwrap();
     for n in 0..150 {
         publish(&world, "t.x", json!(n)).await;
         world.clock.advance(1);
     }
-    world.turn().await;
-    assert_eq!((given(&world, "a").await.len(), waiting(&world, "a").await), (0, 150));
+    world.tick().await;
+    assert_eq!((inputs_of(&world, "a").await.len(), waiting(&world, "a").await), (0, 150));
     let text = world.host.metrics_text().await.unwrap();
     assert!(text.contains("tidemill_subscription_lag{deployment=\"a\",subscription=\"s\"} 150"), "{text}");
     world.host.resume(&name("a")).await.unwrap();
-    world.turn().await;
-    assert_eq!(given(&world, "a").await, numbers(0..150));
-    // Another revision goes on where it stands.
+    world.tick().await;
+    assert_eq!(inputs_of(&world, "a").await, numbers(0..150));
+    // Another revision continues at the same position.
     world.deploy(subscribed("a", "t.*", json!({ "from": "earliest" }))).await;
     publish(&world, "t.x", json!(150)).await;
-    world.turn().await;
-    assert_eq!(given(&world, "a").await, numbers(0..151));
+    world.tick().await;
+    assert_eq!(inputs_of(&world, "a").await, numbers(0..151));
     let text = world.host.metrics_text().await.unwrap();
     assert!(text.contains("tidemill_subscription_lag{deployment=\"a\",subscription=\"s\"} 0"), "{text}");
     world.host.delete(&name("a"), true).await.unwrap();
@@ -210,11 +211,11 @@ async fn who_is_paused_falls_behind_and_catches_up_in_order() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_waited_for_and_nothing_is_lost() {
+async fn a_full_queue_delays_events_and_loses_none() {
     fn small(config: &mut HostConfig) {
         config.queue_max = 5;
     }
-    let world = World::still_with(small).await;
+    let world = TestHost::paused_with(small).await;
     let gate = world.guests.gated("null");
     let mut manifest = subscribed("a", "t", json!({}));
     manifest["concurrency"] = 1.into();
@@ -222,22 +223,22 @@ async fn a_full_queue_is_waited_for_and_nothing_is_lost() {
     for n in 0..20 {
         publish(&world, "t", json!(n)).await;
     }
-    world.turn().await;
-    let before = given(&world, "a").await.len();
+    world.tick().await;
+    let before = inputs_of(&world, "a").await.len();
     assert!(before <= 6, "{before} runs wait or go on, of at most five and one");
     for n in 1..=20 {
         gate.add_permits(1);
         world.guests.are_gone(n).await;
         world.host.idle().await;
         world.clock.advance(500);
-        world.turn().await;
+        world.tick().await;
     }
-    assert_eq!(given(&world, "a").await, numbers(0..20));
+    assert_eq!(inputs_of(&world, "a").await, numbers(0..20));
 }
 
 #[tokio::test]
-async fn a_poisonous_payload_is_passed_over_by_filters_and_parks_no_other() {
-    let world = World::still().await;
+async fn hostile_payloads_are_filtered_out_and_park_no_other_run() {
+    let world = TestHost::paused().await;
     world.deploy(subscribed("filtered", "t", json!({ "filter": { "/a/b": [1, null] } }))).await;
     world.deploy(subscribed("all", "t", json!({}))).await;
     world.guests.act(|job| async move {
@@ -252,16 +253,16 @@ async fn a_poisonous_payload_is_passed_over_by_filters_and_parks_no_other() {
     for payload in poison.iter().cloned().chain([json!({ "a": { "b": null } }), json!({ "a": { "b": 1.0 } })]) {
         publish(&world, "t", payload).await;
     }
-    world.turn().await;
+    world.tick().await;
     world.host.idle().await;
-    assert_eq!((given(&world, "filtered").await.len(), given(&world, "all").await.len()), (2, 7));
+    assert_eq!((inputs_of(&world, "filtered").await.len(), inputs_of(&world, "all").await.len()), (2, 7));
     let parked = world.runs(RunFilter { states: vec!["parked".into()], ..RunFilter::default() }).await;
     assert_eq!(parked.len(), 1);
 }
 
-async fn until_done(world: &World, id: &str) -> Operation {
+async fn until_done(world: &TestHost, id: &str) -> Operation {
     loop {
-        world.turn().await;
+        world.tick().await;
         let operation = world.host.operation(id).await.unwrap();
         if operation.state == OperationState::Done {
             return operation;
@@ -270,31 +271,31 @@ async fn until_done(world: &World, id: &str) -> Operation {
 }
 
 #[tokio::test]
-async fn a_replay_makes_runs_again_and_doubles_none_over_a_restart() {
-    let mut world = World::still().await;
+async fn a_replay_starts_runs_again_and_duplicates_none_over_a_restart() {
+    let mut world = TestHost::paused().await;
     world.deploy(subscribed("a", "t", json!({ "filter": { "/odd": true } }))).await;
     for n in 0..200 {
         publish(&world, "t", json!({ "n": n, "odd": n % 2 == 1 })).await;
         world.clock.advance(10);
     }
-    world.turn().await;
-    assert_eq!(given(&world, "a").await.len(), 100);
+    world.tick().await;
+    assert_eq!(inputs_of(&world, "a").await.len(), 100);
     let since = |n: u64| START.plus_millis(n * 10);
     let replay = world.host.replay(&name("a"), &named("s"), since(50), Some(since(190)), None).await.unwrap();
     assert_eq!((replay.total, replay.state), (Some(140), OperationState::Running));
-    // What comes meanwhile comes once, and in its own way.
+    // Events published during the replay are delivered once, and not by it.
     publish(&world, "t", json!({ "n": 200, "odd": true })).await;
-    drop(world.next_life().await);
+    drop(world.next_epoch().await);
     let done = until_done(&world, &replay.id).await;
     assert_eq!((done.matched, done.done, done.failed), (140, 70, 0));
-    let runs = made(&world, "a").await;
+    let runs = runs_of(&world, "a").await;
     assert_eq!(runs.len(), 100 + 1 + 70);
     let again: Vec<&Run> =
         runs.iter().filter(|run| run.trigger.details.as_ref().unwrap().contains(&replay.id)).collect();
     assert_eq!(again.len(), 70);
     assert!(again.windows(2).all(|pair| pair[0].trigger.at < pair[1].trigger.at), "in the order of the events");
-    world.turn().await;
-    assert_eq!(made(&world, "a").await.len(), 171);
+    world.tick().await;
+    assert_eq!(runs_of(&world, "a").await.len(), 171);
     for (to, from, until, code) in [("b", 0, None, Code::DeploymentNotFound), ("a", 5, Some(since(0)), Code::BadField)]
     {
         let refused = world.host.replay(&name(to), &named("s"), since(from), until, None).await.unwrap_err();
@@ -305,8 +306,8 @@ async fn a_replay_makes_runs_again_and_doubles_none_over_a_restart() {
 }
 
 #[tokio::test]
-async fn skipping_leaves_out_what_waits_and_says_so() {
-    let world = World::still().await;
+async fn skipping_drops_waiting_events_and_reports_their_number() {
+    let world = TestHost::paused().await;
     world.deploy(subscribed("a", "t", json!({}))).await;
     world.host.pause(&name("a"), String::new()).await.unwrap();
     for n in 0..3 {
@@ -315,29 +316,29 @@ async fn skipping_leaves_out_what_waits_and_says_so() {
     assert_eq!(world.host.skip(&name("a"), &named("s")).await.unwrap(), 3);
     world.host.resume(&name("a")).await.unwrap();
     publish(&world, "t", json!(3)).await;
-    world.turn().await;
-    assert_eq!(given(&world, "a").await, [json!(3)]);
+    world.tick().await;
+    assert_eq!(inputs_of(&world, "a").await, [json!(3)]);
 }
 
 #[tokio::test]
-async fn what_retention_takes_before_it_was_given_is_counted_and_told() {
+async fn undelivered_events_removed_by_retention_are_counted_and_reported() {
     fn short(config: &mut HostConfig) {
         config.event_retention = Some(Duration::from_secs(3600));
         config.events_max = Some(8);
     }
-    let world = World::still_with(short).await;
+    let world = TestHost::paused_with(short).await;
     world.deploy(subscribed("quick", "t", json!({}))).await;
     world.deploy(subscribed("paused", "t", json!({}))).await;
     world.host.pause(&name("paused"), String::new()).await.unwrap();
     for n in 0..10 {
         publish(&world, "t", json!(n)).await;
     }
-    world.turn().await;
-    assert_eq!(given(&world, "quick").await.len(), 10);
+    world.tick().await;
+    assert_eq!(inputs_of(&world, "quick").await.len(), 10);
     assert_eq!((stored(&world, "quick").await.lost, stored(&world, "paused").await.lost), (0, 2));
     world.clock.advance(3_600_001);
     publish(&world, "t", json!(10)).await;
-    world.turn().await;
+    world.tick().await;
     assert_eq!((stored(&world, "paused").await.lost, waiting(&world, "paused").await), (10, 1));
     let lost: Vec<u64> = world
         .store
@@ -352,17 +353,17 @@ async fn what_retention_takes_before_it_was_given_is_counted_and_told() {
         .collect();
     assert_eq!(lost, [2, 8]);
     world.host.resume(&name("paused")).await.unwrap();
-    world.turn().await;
-    assert_eq!(given(&world, "paused").await, [json!(10)]);
+    world.tick().await;
+    assert_eq!(inputs_of(&world, "paused").await, [json!(10)]);
     assert!(world.host.metrics_text().await.unwrap().contains("tidemill_events_lost_total 10"));
     world.clock.advance(2 * 3_600_000);
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.store.topic(&topic("t")).await.unwrap(), None, "a topic goes with its last event");
 }
 
 #[tokio::test]
-async fn a_publish_is_checked_and_a_key_publishes_once() {
-    let world = World::still().await;
+async fn publications_are_validated_and_a_key_publishes_once() {
+    let world = TestHost::paused().await;
     let send = |payload: &'static str, key: &str| {
         world.host.publish(topic("t"), Bytes::from_static(payload.as_bytes()), Some(key.to_owned()))
     };
@@ -381,16 +382,16 @@ async fn a_publish_is_checked_and_a_key_publishes_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_of_many_subscribers_is_given_everything_and_who_is_not_enabled_nothing() {
-    let world = World::still().await;
+async fn enabled_subscribers_receive_everything_and_disabled_ones_nothing() {
+    let world = TestHost::paused().await;
     for n in 0..300 {
         let mut manifest = subscribed(&format!("d{n}"), if n % 2 == 0 { "t" } else { "**" }, json!({}));
         manifest["enabled"] = (n < 250).into();
         world.deploy(manifest).await;
     }
     publish(&world, "t", json!(1)).await;
-    world.turn().await;
+    world.tick().await;
     for n in 0..300 {
-        assert_eq!(given(&world, &format!("d{n}")).await.len(), usize::from(n < 250), "d{n}");
+        assert_eq!(inputs_of(&world, &format!("d{n}")).await.len(), usize::from(n < 250), "d{n}");
     }
 }

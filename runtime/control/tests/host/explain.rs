@@ -1,4 +1,4 @@
-//! Why a run is where it is: the stages in their one order, and an answer for every state.
+//! Explanations of a run: the stages in their fixed order, and an answer for every state.
 
 use serde_json::json;
 use tidemill_control::{Explanation, HostConfig, RunRequest, StageName, StageVerdict};
@@ -8,9 +8,9 @@ use tidemill_engine::Cause;
 use tidemill_store::records::RunRequestResult;
 
 use crate::guests::{failure, output};
-use crate::world::{START, World, name};
+use crate::world::{START, TestHost, name};
 
-async fn explained(world: &World, id: RunId) -> Explanation {
+async fn explained(world: &TestHost, id: RunId) -> Explanation {
     let explanation = world.host.explain(id).await.unwrap();
     let names: Vec<_> = explanation.stages.iter().map(|stage| stage.name).collect();
     assert!(names.is_empty() || names == StageName::ALL, "all of them, in order");
@@ -18,13 +18,13 @@ async fn explained(world: &World, id: RunId) -> Explanation {
     explanation
 }
 
-/// The first stage that a run waits at.
-async fn waits_at(world: &World, id: RunId) -> Option<StageName> {
+/// Returns the first stage at which a run waits.
+async fn waits_at(world: &TestHost, id: RunId) -> Option<StageName> {
     let stages = explained(world, id).await.stages;
     stages.iter().find(|stage| stage.verdict == StageVerdict::Waits).map(|stage| stage.name)
 }
 
-async fn asked(world: &World, deployment: &str, input: serde_json::Value, delay: u64) -> Run {
+async fn asked(world: &TestHost, deployment: &str, input: serde_json::Value, delay: u64) -> Run {
     let delay = Some(std::time::Duration::from_millis(delay));
     let ask = RunRequest { delay, ..RunRequest::new(name(deployment), input.to_string()) };
     match world.host.request(ask).await.unwrap() {
@@ -34,8 +34,8 @@ async fn asked(world: &World, deployment: &str, input: serde_json::Value, delay:
 }
 
 #[tokio::test]
-async fn a_run_goes_through_the_stages_in_their_order() {
-    let world = World::still_with(|config: &mut HostConfig| config.concurrency = 2).await;
+async fn a_run_passes_the_stages_in_order() {
+    let world = TestHost::paused_with(|config: &mut HostConfig| config.concurrency = 2).await;
     world
         .deploy(json!({ "name": "a", "concurrency": 2, "concurrency_key": "/k", "rate": { "runs": 2, "per": "1m" } }))
         .await;
@@ -43,7 +43,7 @@ async fn a_run_goes_through_the_stages_in_their_order() {
     let gate = world.guests.gated("1");
     let holder = asked(&world, "a", json!({ "k": 1 }), 0).await;
     let beside = asked(&world, "a", json!({ "k": 2 }), 0).await;
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(2).await;
 
     let run = asked(&world, "a", json!({ "k": 1 }), 10_000).await;
@@ -57,15 +57,15 @@ async fn a_run_goes_through_the_stages_in_their_order() {
 
     world.clock.advance(10_000);
     let behind = asked(&world, "a", json!({ "k": 1 }), 0).await;
-    world.turn().await;
-    // The one that was delayed asks for its lane when it is due.
+    world.tick().await;
+    // The delayed run requests its lane when it is due.
     let explanation = explained(&world, behind.id).await;
     assert_eq!(waits_at(&world, behind.id).await, Some(StageName::Key));
     let stage = &explanation.stages[6];
     assert_eq!((stage.used, stage.limit, &stage.runs), (Some(1), Some(1), &vec![holder.id]));
     assert!(explanation.next.unwrap().contains(&format!("tidemill explain {}", holder.id)));
 
-    // Their keys' holders end, and others of another deployment take all places.
+    // The holders of the keys end, and runs of another deployment take all slots.
     gate.add_permits(2);
     world.until_settled(holder.id).await;
     world.until_settled(beside.id).await;
@@ -73,7 +73,7 @@ async fn a_run_goes_through_the_stages_in_their_order() {
     for _ in 0..2 {
         asked(&world, "other", json!({}), 0).await;
     }
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(4).await;
     let stages = explained(&world, behind.id).await.stages;
     assert_eq!(stages.iter().find(|stage| stage.name == StageName::Key).unwrap().verdict, StageVerdict::Passes);
@@ -83,29 +83,29 @@ async fn a_run_goes_through_the_stages_in_their_order() {
     assert_eq!(waits_at(&world, behind.id).await, Some(StageName::Rate));
 
     world.clock.advance(50_000);
-    world.turn().await;
+    world.tick().await;
     assert_eq!(waits_at(&world, behind.id).await, Some(StageName::Node));
     gate.add_permits(10);
     world.host.idle().await;
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(behind.id).await.state, RunState::Succeeded);
     world.host.idle().await;
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
 }
 
 #[tokio::test]
-async fn who_waits_for_others_of_its_deployment_knows_its_number() {
-    let world = World::still().await;
+async fn a_run_that_waits_for_its_deployment_shows_its_position() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "concurrency": 1 })).await;
     let gate = world.guests.gated("1");
     let first = world.request("a").await;
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(1).await;
     assert!(explained(&world, first.id).await.summary.starts_with("it runs on node `node` in attempt 1"));
     let next = world.request("a").await;
     assert_eq!(waits_at(&world, next.id).await, Some(StageName::Concurrency));
-    assert_eq!(explained(&world, next.id).await.summary, "1 of 1 places of its deployment are taken");
+    assert_eq!(explained(&world, next.id).await.summary, "1 of 1 slots of its deployment are used");
     let low = RunRequest { priority: Some(1), ..RunRequest::new(name("a"), "{}") };
     let RunRequestResult::Created(low) = world.host.request(low).await.unwrap() else { panic!() };
     assert_eq!(waits_at(&world, low.id).await, Some(StageName::Priority));
@@ -114,8 +114,8 @@ async fn who_waits_for_others_of_its_deployment_knows_its_number() {
 }
 
 #[tokio::test]
-async fn requests_that_become_one_say_until_when() {
-    let world = World::still().await;
+async fn debounced_requests_show_their_deadline() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "debounce": { "wait": "5s" } })).await;
     let run = asked(&world, "a", json!({}), 0).await;
     assert_eq!(waits_at(&world, run.id).await, Some(StageName::Debounce));
@@ -123,8 +123,8 @@ async fn requests_that_become_one_say_until_when() {
 }
 
 #[tokio::test]
-async fn a_run_that_waits_in_the_store_says_for_what() {
-    let world = World::still().await;
+async fn a_suspended_run_shows_what_it_waits_for() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "concurrency": 1 })).await;
     world.act(|mut guest| async move {
         if guest.job.input.as_ref() == b"1" {
@@ -135,11 +135,11 @@ async fn a_run_that_waits_in_the_store_says_for_what() {
         Ok(guest.succeed("1"))
     });
     let sleeper = asked(&world, "a", json!(1), 0).await;
-    world.turn().await;
+    world.tick().await;
     world.until(sleeper.id, |run| run.state == RunState::Suspended).await;
     world.host.idle().await;
     let listener = asked(&world, "a", json!(2), 0).await;
-    world.turn().await;
+    world.tick().await;
     world.until(listener.id, |run| run.state == RunState::Suspended).await;
     let explanation = explained(&world, sleeper.id).await;
     assert_eq!(explanation.summary, format!("it sleeps until {}", START.plus_millis(9_000).to_rfc3339()));
@@ -150,8 +150,8 @@ async fn a_run_that_waits_in_the_store_says_for_what() {
 }
 
 #[tokio::test]
-async fn what_ended_or_is_set_aside_says_why_and_what_to_do() {
-    let world = World::still().await;
+async fn ended_and_parked_runs_explain_the_cause_and_the_next_action() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "good" })).await;
     world.deploy(json!({ "name": "parks", "retry": "never" })).await;
     world.deploy(json!({ "name": "fails", "retry": { "attempts": 1, "then": "fail" } })).await;
@@ -159,7 +159,7 @@ async fn what_ended_or_is_set_aside_says_why_and_what_to_do() {
         if job.run.deployment.as_str() == "good" { output("1") } else { failure(false, Cause::Guest) }
     });
     let runs = [world.request("good").await, world.request("parks").await, world.request("fails").await];
-    world.turn().await;
+    world.tick().await;
     for run in &runs {
         world.until_settled(run.id).await;
     }
@@ -168,7 +168,7 @@ async fn what_ended_or_is_set_aside_says_why_and_what_to_do() {
     let [good, parks, fails] = runs.map(|run| run.id);
     let says = [
         (good, "it succeeded at ", None),
-        (parks, "it is set aside for a person, with no-luck: ", Some("tidemill retry")),
+        (parks, "it is parked with no-luck: ", Some("tidemill retry")),
         (fails, "it failed at ", Some("tidemill retry")),
         (cancelled.id, "it was cancelled at ", Some("Start a new run")),
     ];
@@ -186,14 +186,14 @@ async fn what_ended_or_is_set_aside_says_why_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_firing_that_waits_its_turn_says_after_whom() {
-    let world = World::still().await;
+async fn a_queued_firing_names_the_runs_before_it() {
+    let world = TestHost::paused().await;
     let schedule = json!({ "name": "often", "cron": "* * * * *", "overlap": "queue-all" });
     world.deploy(json!({ "name": "a", "schedules": [schedule] })).await;
     let _gate = world.guests.gated("1");
     for _ in 0..3 {
         world.clock.advance(60_000);
-        world.turn().await;
+        world.tick().await;
     }
     world.guests.have_begun(1).await;
     let mut runs = world.runs(tidemill_store::records::RunFilter::default()).await;
@@ -201,6 +201,6 @@ async fn a_firing_that_waits_its_turn_says_after_whom() {
     assert_eq!(waits_at(&world, runs[2].id).await, Some(StageName::Schedule));
     let explanation = explained(&world, runs[2].id).await;
     assert_eq!(explanation.stages[4].runs, [runs[0].id]);
-    assert!(explanation.summary.contains("number 2 of those that wait their turn"), "{}", explanation.summary);
+    assert!(explanation.summary.contains("number 2 of the waiting ones"), "{}", explanation.summary);
     assert!(explanation.next.unwrap().contains(&format!("tidemill explain {}", runs[0].id)));
 }

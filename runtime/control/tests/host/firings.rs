@@ -1,4 +1,4 @@
-//! What becomes of a schedule's firings: by overlap and catch-up policy, by a limit, by failures in a row.
+//! Firings of a schedule: overlap and catch-up policies, limits, and failures in a row.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use tidemill_engine::Cause;
 use tidemill_store::records::{FiringEntry, FiringFate, PageRequest, RunFilter, Schedule};
 
 use crate::guests::{failure, output};
-use crate::world::{START, World, name};
+use crate::world::{START, TestHost, name};
 
 const MINUTE: u64 = 60_000;
 
@@ -17,33 +17,33 @@ fn often() -> ScheduleName {
     "often".parse().unwrap()
 }
 
-async fn world(schedule: Value) -> World {
-    let world = World::still().await;
+async fn world(schedule: Value) -> TestHost {
+    let world = TestHost::paused().await;
     deploy(&world, schedule).await;
     world
 }
 
-async fn deploy(world: &World, more: Value) {
+async fn deploy(world: &TestHost, more: Value) {
     let mut schedule = json!({ "name": "often", "cron": "* * * * *" });
     schedule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     world.deploy(json!({ "name": "a", "concurrency": 50, "schedules": [schedule] })).await;
 }
 
-async fn minute(world: &World) {
+async fn minute(world: &TestHost) {
     world.clock.advance(MINUTE);
-    world.turn().await;
+    world.tick().await;
 }
 
-async fn stored(world: &World) -> Schedule {
+async fn stored(world: &TestHost) -> Schedule {
     world.store.schedule(&name("a"), &often()).await.unwrap().unwrap()
 }
 
-async fn list(world: &World) -> Vec<FiringEntry> {
+async fn list(world: &TestHost) -> Vec<FiringEntry> {
     world.store.firing_list(&name("a"), &often(), PageRequest::first(100)).await.unwrap().items
 }
 
-/// The minute of each run's nominal time, with its state.
-async fn states(world: &World) -> Vec<(u64, &'static str)> {
+/// Returns the minute of each run's nominal time, with its state.
+async fn states(world: &TestHost) -> Vec<(u64, &'static str)> {
     let runs = world.runs(RunFilter::default()).await;
     let minute = |at: Option<Timestamp>| at.unwrap().millis_since(START) / MINUTE;
     let mut states: Vec<_> = runs.iter().map(|run| (minute(run.trigger.at), run.state.name())).collect();
@@ -51,10 +51,10 @@ async fn states(world: &World) -> Vec<(u64, &'static str)> {
     states
 }
 
-/// Lets what is ready run until nothing is.
-async fn settle(world: &World) {
+/// Lets ready runs execute until there are none.
+async fn settle(world: &TestHost) {
     loop {
-        world.turn().await;
+        world.tick().await;
         world.host.idle().await;
         if world.store.queued(&name("a"), 1).await.unwrap() == 0 {
             return;
@@ -64,7 +64,8 @@ async fn settle(world: &World) {
 
 #[tokio::test]
 async fn each_overlap_policy_decides_for_each_catch_up_policy() {
-    // Three are missed; the fourth is on time: so many are carried out, and so many missed.
+    // Three are missed, and the fourth is on time. Each row has the number of executed and of
+    // missed firings.
     for (catch_up, due, missed) in [(CatchUp::Last, 2, 2), (CatchUp::None, 1, 3), (CatchUp::All, 4, 0)] {
         for overlap in Overlap::ALL {
             let world = world(json!({ "catch_up": catch_up.as_str(), "overlap": overlap.as_str() })).await;
@@ -98,7 +99,7 @@ async fn each_overlap_policy_decides_for_each_catch_up_policy() {
 }
 
 #[tokio::test]
-async fn one_that_waits_begins_when_the_others_have_ended() {
+async fn a_queued_firing_starts_when_the_earlier_ones_have_ended() {
     let world = world(json!({ "overlap": "queue-one" })).await;
     let gate = world.guests.gated("1");
     minute(&world).await;
@@ -113,7 +114,7 @@ async fn one_that_waits_begins_when_the_others_have_ended() {
     );
     gate.add_permits(1);
     world.first_in("succeeded").await;
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(2).await;
     assert_eq!((world.guests.most(), stored(&world).await.waiting), (1, 0));
     gate.add_permits(1);
@@ -125,15 +126,15 @@ async fn one_that_waits_begins_when_the_others_have_ended() {
 }
 
 #[tokio::test]
-async fn all_that_wait_begin_in_their_order_over_a_restart() {
+async fn queued_firings_start_in_order_over_a_restart() {
     let mut world = world(json!({ "overlap": "queue-all" })).await;
     let gate = world.guests.gated("1");
     minute(&world).await;
     world.guests.have_begun(1).await;
     minute(&world).await;
     minute(&world).await;
-    drop(world.next_life().await);
-    world.turn().await;
+    drop(world.next_epoch().await);
+    world.tick().await;
     gate.add_permits(10);
     while states(&world).await.iter().any(|(_, state)| *state != "succeeded") {
         settle(&world).await;
@@ -145,7 +146,7 @@ async fn all_that_wait_begin_in_their_order_over_a_restart() {
 }
 
 #[tokio::test]
-async fn the_other_is_told_to_end_and_the_new_one_begins_when_it_has() {
+async fn the_earlier_run_is_cancelled_and_the_new_one_starts_after_it() {
     for overlap in ["cancel-other", "terminate-other"] {
         let world = world(json!({ "overlap": overlap })).await;
         let _gate = world.guests.gated("1");
@@ -153,7 +154,7 @@ async fn the_other_is_told_to_end_and_the_new_one_begins_when_it_has() {
         world.guests.have_begun(1).await;
         minute(&world).await;
         world.first_in("cancelled").await;
-        world.turn().await;
+        world.tick().await;
         world.guests.have_begun(2).await;
         assert_eq!(states(&world).await, [(1, "cancelled"), (2, "running")], "{overlap}");
         assert_eq!(world.guests.most(), 1, "{overlap}");
@@ -176,12 +177,12 @@ async fn a_limit_ends_a_schedule() {
 }
 
 #[tokio::test]
-async fn what_a_new_revision_cuts_off_is_missed_and_not_lost() {
+async fn times_cut_off_by_a_new_revision_are_missed_and_not_lost() {
     let world = world(json!({ "overlap": "allow" })).await;
     world.clock.advance(3 * MINUTE + 1);
-    // Nobody has looked at them when the words change.
+    // They were not processed when the schedule changes.
     deploy(&world, json!({ "overlap": "skip" })).await;
-    world.turn().await;
+    world.tick().await;
     let stands = stored(&world).await;
     assert_eq!((stands.fired, stands.missed, stands.next), (0, 3, Some(START.plus_millis(4 * MINUTE))));
     assert_eq!(list(&world).await[0].count, 3);
@@ -214,8 +215,8 @@ async fn failures_in_a_row_pause_a_schedule() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
-    /// Whatever is done to a schedule, and whenever the host looks, each nominal time that has passed is counted once, and what made no
-    /// run is listed.
+    /// Whatever is done to a schedule, and whenever the host ticks, each nominal time that has
+    /// passed is counted once, and each without a run is listed.
     #[test]
     fn no_nominal_time_passes_without_being_counted(
         overlap in prop::sample::select(Overlap::ALL.to_vec()),
@@ -233,7 +234,7 @@ proptest! {
             for (minutes, ends, by_hand) in steps {
                 world.clock.advance(minutes * MINUTE);
                 passed += minutes;
-                world.turn().await;
+                world.tick().await;
                 if by_hand {
                     world.host.trigger(&name("a"), &often(), None).await.unwrap();
                 }
@@ -246,7 +247,7 @@ proptest! {
             assert_eq!(listed, passed - stands.fired);
             let runs = world.runs(RunFilter::default()).await;
             assert_eq!(runs.len() as u64, stands.fired + stands.by_hand);
-            // Nobody waits for ever.
+            // Let every guest end.
             gate.add_permits(1_000);
             while world.runs(RunFilter::default()).await.iter().any(|run| !run.state.is_settled()) {
                 settle(&world).await;

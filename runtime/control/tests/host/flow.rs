@@ -1,4 +1,4 @@
-//! Flow control: keys, rates, debouncing, the queue's bound, and what one deployment's queue means to another.
+//! Flow control: keys, rates, debouncing, queue limits, and isolation between deployments.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,21 +9,21 @@ use tidemill_core::{Code, RunId};
 use tidemill_store::records::RunRequestResult;
 
 use crate::guests::output;
-use crate::world::{START, World, name};
+use crate::world::{START, TestHost, name};
 
-async fn ask(world: &World, deployment: &str, input: serde_json::Value) -> RunRequestResult {
+async fn ask(world: &TestHost, deployment: &str, input: serde_json::Value) -> RunRequestResult {
     world.host.request(RunRequest::new(name(deployment), input.to_string())).await.unwrap()
 }
 
-async fn asked(world: &World, deployment: &str, input: serde_json::Value) -> Run {
+async fn asked(world: &TestHost, deployment: &str, input: serde_json::Value) -> Run {
     match ask(world, deployment, input).await {
         RunRequestResult::Created(run) => run,
         other => panic!("{other:?}"),
     }
 }
 
-/// Guests succeed; their runs are noted in the order in which they begin.
-fn noted(world: &World) -> Arc<Mutex<Vec<RunId>>> {
+/// Makes guests succeed and record the order in which their runs start.
+fn noted(world: &TestHost) -> Arc<Mutex<Vec<RunId>>> {
     let order = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&order);
     world.guests.act(move |job| {
@@ -33,13 +33,13 @@ fn noted(world: &World) -> Arc<Mutex<Vec<RunId>>> {
     order
 }
 
-/// Turns until nothing more begins.
-async fn settle(world: &World) {
+/// Ticks until no run starts.
+async fn settle(world: &TestHost) {
     loop {
-        // What the end of one lets begin is found by the turn after it.
+        // The next tick finds the run that the end of another one admits.
         world.host.idle().await;
         let before = world.guests.begun();
-        world.turn().await;
+        world.tick().await;
         world.host.idle().await;
         if world.guests.begun() == before {
             return;
@@ -48,16 +48,16 @@ async fn settle(world: &World) {
 }
 
 #[tokio::test]
-async fn one_of_a_key_goes_on_at_a_time() {
-    let world = World::still().await;
+async fn runs_of_one_key_execute_one_at_a_time() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "concurrency_key": "/customer" })).await;
     let gate = world.guests.gated("1");
     let first = asked(&world, "a", json!({ "customer": "x" })).await;
     let second = asked(&world, "a", json!({ "customer": "x", "n": 2 })).await;
     let other = asked(&world, "a", json!({ "customer": "y" })).await;
-    // Those without a customer have the same key, null.
+    // Requests without a customer share the key null.
     let (none, null) = (asked(&world, "a", json!({})).await, asked(&world, "a", json!({ "customer": null })).await);
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(3).await;
     let queued = |run: &Run| matches!(run.state, RunState::Queued { .. });
     for (run, waits) in [(&first, false), (&second, true), (&other, false), (&none, false), (&null, true)] {
@@ -71,8 +71,8 @@ async fn one_of_a_key_goes_on_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waits_for_the_outcome_keeps_to_the_key_too() {
-    let world = World::running().await;
+async fn waiting_callers_respect_the_key() {
+    let world = TestHost::running().await;
     world.deploy(json!({ "name": "a", "concurrency_key": "/k", "concurrency_per_key": 2 })).await;
     world.guests.act(|_| async {
         tokio::task::yield_now().await;
@@ -88,7 +88,7 @@ async fn who_waits_for_the_outcome_keeps_to_the_key_too() {
 
 #[tokio::test]
 async fn a_child_that_would_wait_for_its_own_parent_is_refused() {
-    let world = World::still().await;
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "concurrency_key": "/k" })).await;
     world.guests.act(|job| async move {
         let of = |input: &'static [u8]| job.sink.target(job.run.id, &job.run.deployment, None, input);
@@ -105,7 +105,7 @@ async fn a_child_that_would_wait_for_its_own_parent_is_refused() {
 
 #[tokio::test]
 async fn a_rate_is_kept_over_a_crash() {
-    let mut world = World::still().await;
+    let mut world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "rate": { "runs": 3, "per": "1m" } })).await;
     let order = noted(&world);
     let mut runs = Vec::new();
@@ -115,7 +115,7 @@ async fn a_rate_is_kept_over_a_crash() {
     settle(&world).await;
     assert_eq!(order.lock().unwrap().len(), 3);
     world.clock.advance(30_000);
-    drop(world.next_life().await);
+    drop(world.next_epoch().await);
     settle(&world).await;
     assert_eq!(order.lock().unwrap().len(), 3, "the next life knows who began");
     world.clock.advance(29_999);
@@ -126,7 +126,7 @@ async fn a_rate_is_kept_over_a_crash() {
         settle(&world).await;
         assert_eq!(order.lock().unwrap().len(), begun);
     }
-    // Ids of one millisecond are in no order.
+    // Ids of one millisecond are not ordered.
     let mut order = order.lock().unwrap().clone();
     order.sort_unstable();
     runs.sort_unstable();
@@ -134,8 +134,8 @@ async fn a_rate_is_kept_over_a_crash() {
 }
 
 #[tokio::test]
-async fn requests_in_a_row_become_one_run_with_the_newest_input() {
-    let world = World::still().await;
+async fn debounced_requests_become_one_run_with_the_newest_input() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "debounce": { "wait": "5s", "key": "/id", "max_wait": "12s" } })).await;
     let inputs = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&inputs);
@@ -153,7 +153,7 @@ async fn requests_in_a_row_become_one_run_with_the_newest_input() {
     }
     assert_eq!(*inputs.lock().unwrap(), [json!({ "id": 2, "n": 0 }).to_string()]);
     assert_eq!(world.until_settled(other.id).await.state, RunState::Succeeded);
-    // Twelve seconds after the first, not five after the last.
+    // Twelve seconds after the first request, not five after the last.
     world.clock.advance(3_000);
     settle(&world).await;
     assert_eq!(inputs.lock().unwrap()[1], json!({ "id": 1, "n": 3 }).to_string());
@@ -161,8 +161,8 @@ async fn requests_in_a_row_become_one_run_with_the_newest_input() {
 }
 
 #[tokio::test]
-async fn beyond_its_bound_a_queue_takes_nobody_but_who_is_known() {
-    let world = World::still_with(|config: &mut HostConfig| config.queue_max = 3).await;
+async fn a_full_queue_accepts_only_known_keys() {
+    let world = TestHost::paused_with(|config: &mut HostConfig| config.queue_max = 3).await;
     world.deploy(json!({ "name": "a", "queue": 2 })).await;
     world.deploy(json!({ "name": "b", "queue": 9 })).await;
     let keyed = || RunRequest { key: Some("k".to_owned()), ..RunRequest::new(name("a"), "{}") };
@@ -189,7 +189,7 @@ async fn beyond_its_bound_a_queue_takes_nobody_but_who_is_known() {
 
 #[tokio::test]
 async fn the_lowest_priority_of_a_deployment_runs_beside_a_flood_of_the_highest() {
-    let world = World::still_with(|config: &mut HostConfig| config.concurrency = 1).await;
+    let world = TestHost::paused_with(|config: &mut HostConfig| config.concurrency = 1).await;
     world.deploy(json!({ "name": "a" })).await;
     let order = noted(&world);
     let of = |priority| RunRequest { priority: Some(priority), ..RunRequest::new(name("a"), "{}") };
@@ -204,8 +204,8 @@ async fn the_lowest_priority_of_a_deployment_runs_beside_a_flood_of_the_highest(
 
 #[tokio::test]
 async fn a_flood_of_one_deployment_starves_no_other() {
-    let world = World::still_with(|config: &mut HostConfig| config.concurrency = 4).await;
-    // By name it would come first, and it could take every place.
+    let world = TestHost::paused_with(|config: &mut HostConfig| config.concurrency = 4).await;
+    // It sorts first by name and could take every slot.
     world.deploy(json!({ "name": "a-flood", "concurrency": 100 })).await;
     for single in ["single-1", "single-2", "single-3"] {
         world.deploy(json!({ "name": single })).await;

@@ -1,4 +1,4 @@
-//! Guests that do what a test says, without a sandbox.
+//! Scripted guests for tests, without a sandbox.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, watch};
 
 type Script = Arc<dyn Fn(GuestJob) -> BoxFuture<'static, ActivationResult> + Send + Sync>;
 
-/// What runs in place of components.
+/// The executor that runs scripts instead of components.
 pub struct Scripted {
     script: Mutex<Script>,
     refuses: Mutex<Option<ComponentDigest>>,
@@ -45,7 +45,7 @@ impl Scripted {
         })
     }
 
-    /// From now on guests do this.
+    /// Sets the script of all guests from now on.
     pub fn act<F: Future<Output = ActivationResult> + Send + 'static>(
         &self,
         script: impl Fn(GuestJob) -> F + Send + Sync + 'static,
@@ -53,7 +53,8 @@ impl Scripted {
         *self.script.lock().unwrap() = Arc::new(move |job| Box::pin(script(job)));
     }
 
-    /// From now on guests wait for this gate, or for being stopped, and answer with this JSON.
+    /// Makes guests wait for the returned semaphore, or until they are stopped, and then answer
+    /// with this JSON.
     pub fn gated(&self, answer: &'static str) -> Arc<Semaphore> {
         let gate = Arc::new(Semaphore::new(0));
         let held = Arc::clone(&gate);
@@ -64,32 +65,32 @@ impl Scripted {
         gate
     }
 
-    /// From now on this component cannot continue what is recorded.
+    /// Makes dry runs on this component fail.
     pub fn refuse(&self, component: ComponentDigest) {
         *self.refuses.lock().unwrap() = Some(component);
     }
 
-    /// From now on this component's bytes are damaged, or no component's.
+    /// Marks this component's bytes as damaged; `None` repairs them.
     pub fn damage(&self, component: Option<ComponentDigest>) {
         *self.damaged.lock().unwrap() = component;
     }
 
-    /// How often a guest has begun.
+    /// Returns how many guests have started.
     pub fn begun(&self) -> usize {
         *self.begun.borrow()
     }
 
-    /// Waits until so many have begun.
+    /// Waits until `count` guests have started.
     pub async fn have_begun(&self, count: usize) {
         self.begun.subscribe().wait_for(|begun| *begun >= count).await.unwrap();
     }
 
-    /// Waits until so many are gone.
+    /// Waits until `count` guests have ended.
     pub async fn are_gone(&self, count: usize) {
         self.gone.subscribe().wait_for(|gone| *gone >= count).await.unwrap();
     }
 
-    /// The most that ran at once.
+    /// Returns the maximum number of concurrent guests.
     pub fn most(&self) -> usize {
         self.most.load(Ordering::SeqCst)
     }
@@ -141,12 +142,13 @@ impl GuestExecutor for Scripted {
     }
 }
 
-/// One that succeeds.
+/// Returns the result of a guest that succeeds.
 pub fn output(json: &str) -> ActivationResult {
     ended(Outcome::Output(Bytes::copy_from_slice(json.as_bytes())))
 }
 
-/// One that fails after it has asked for something that is not kept, so that there is something to do again.
+/// Returns the result of a guest that fails after an unkept request, so that another attempt has
+/// work to do.
 pub fn failure(retryable: bool, cause: Cause) -> ActivationResult {
     let mut ended = ended(failed(retryable, cause));
     let (request, result) = ([0; 16], b"{}".as_slice());
@@ -166,7 +168,7 @@ pub fn ended(outcome: Outcome) -> ActivationResult {
     ActivationResult::plain(outcome, Effects::default(), Fuel::new(100), 65_536)
 }
 
-/// Waits for the gate, or for being stopped.
+/// Waits for the semaphore, or until the guest is stopped.
 pub async fn wait(gate: &Semaphore, job: &GuestJob) -> Option<ActivationResult> {
     tokio::select! {
         permit = gate.acquire() => {

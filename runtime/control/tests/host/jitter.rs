@@ -1,4 +1,4 @@
-//! Jitter: what a firing meets is decided when it is carried out, not at its nominal time.
+//! Jitter: overlap and pauses apply when a firing is due, not at its nominal time.
 
 use serde_json::{Value, json};
 use tidemill_control::ControlError;
@@ -8,7 +8,7 @@ use tidemill_core::{ScheduleName, Timestamp};
 use tidemill_store::records::RunFilter;
 
 use crate::guests::output;
-use crate::world::{START, World, name};
+use crate::world::{START, TestHost, name};
 
 const MINUTE: u64 = 60_000;
 
@@ -28,22 +28,22 @@ fn schedule(more: &Value) -> Schedule {
     Manifest::parse_json(manifest.to_string().as_bytes()).unwrap().schedules.remove(0)
 }
 
-async fn fired(world: &World) -> Vec<Timestamp> {
+async fn fired(world: &TestHost) -> Vec<Timestamp> {
     let mut times: Vec<_> = world.runs(RunFilter::default()).await.iter().filter_map(|run| run.trigger.at).collect();
     times.sort_unstable();
     times
 }
 
-/// A world at a nominal time whose firing is carried out some seconds later.
-async fn at_a_nominal_time(more: &Value) -> (World, Timestamp, Timestamp) {
-    let world = World::still().await;
+/// Returns a host at a nominal time whose firing is due some seconds later.
+async fn at_a_nominal_time(more: &Value) -> (TestHost, Timestamp, Timestamp) {
+    let world = TestHost::paused().await;
     world.guests.act(|_| async { output("1") });
     world.deploy(manifest(more)).await;
     let schedule = schedule(more);
     let due = |at: Timestamp| schedule.due_at(&name("a"), at);
     let nominal = schedule.preview(START, 100).into_iter().find(|at| due(*at).millis_since(*at) > 10_000).unwrap();
     world.clock.set(nominal.plus_millis(0));
-    world.turn().await;
+    world.tick().await;
     world.host.idle().await;
     (world, nominal, due(nominal))
 }
@@ -54,22 +54,22 @@ async fn a_firing_begins_when_its_jitter_is_over_and_not_before() {
     assert!(!fired(&world).await.contains(&nominal));
     let before = world.store.schedule(&name("a"), &often()).await.unwrap().unwrap();
     world.clock.set(due);
-    world.turn().await;
+    world.tick().await;
     assert_eq!(fired(&world).await.last(), Some(&nominal));
     let stored = world.store.schedule(&name("a"), &often()).await.unwrap().unwrap();
     assert_eq!((stored.through, stored.late), (Some(nominal), before.late));
 }
 
 #[tokio::test]
-async fn a_firing_is_skipped_or_cancelled_by_no_run_that_has_not_begun_however_long_the_jitter_is() {
+async fn firings_are_never_skipped_or_cancelled_by_runs_that_have_not_started() {
     for overlap in ["skip", "cancel-other", "queue-one"] {
         let more = json!({ "jitter": "10m", "long_jitter": true, "overlap": overlap, "catch_up": "none" });
-        let world = World::still().await;
+        let world = TestHost::paused().await;
         world.guests.act(|_| async { output("1") });
         world.deploy(manifest(&more)).await;
         for _ in 0..15 * 40 {
             world.clock.advance(MINUTE / 15);
-            world.turn().await;
+            world.tick().await;
             world.host.idle().await;
         }
         let stored = world.store.schedule(&name("a"), &often()).await.unwrap().unwrap();
@@ -82,7 +82,7 @@ async fn a_firing_is_skipped_or_cancelled_by_no_run_that_has_not_begun_however_l
 }
 
 #[tokio::test]
-async fn a_pause_a_removal_and_another_revision_reach_a_firing_whose_jitter_is_not_over() {
+async fn pauses_deletions_and_revisions_apply_to_jittered_firings() {
     for what in ["pause", "pause the deployment", "remove", "disable"] {
         let (world, nominal, due) = at_a_nominal_time(&json!({ "jitter": "30s" })).await;
         let before = fired(&world).await;
@@ -97,7 +97,7 @@ async fn a_pause_a_removal_and_another_revision_reach_a_firing_whose_jitter_is_n
             }
         }
         world.clock.set(due.plus_millis(1));
-        world.turn().await;
+        world.tick().await;
         assert_eq!(fired(&world).await, before, "{what}: {nominal:?}");
     }
 }
@@ -105,12 +105,12 @@ async fn a_pause_a_removal_and_another_revision_reach_a_firing_whose_jitter_is_n
 #[tokio::test]
 async fn a_firing_begins_before_the_end_of_its_schedule() {
     let end = START.plus_millis(5 * MINUTE + 1_000);
-    let (more, world) = (json!({ "jitter": "30s", "end": end.to_rfc3339() }), World::still().await);
+    let (more, world) = (json!({ "jitter": "30s", "end": end.to_rfc3339() }), TestHost::paused().await);
     world.guests.act(|_| async { output("1") });
     world.deploy(manifest(&more)).await;
     while let Some(next) = world.store.next_due().await.unwrap() {
         world.clock.set(next);
-        world.turn().await;
+        world.tick().await;
         world.host.idle().await;
     }
     let runs = world.runs(RunFilter::default()).await;
@@ -119,8 +119,8 @@ async fn a_firing_begins_before_the_end_of_its_schedule() {
 }
 
 #[tokio::test]
-async fn jitter_above_half_the_shortest_distance_is_deployed_only_if_it_is_asked_for() {
-    let world = World::still().await;
+async fn long_jitter_is_deployed_only_on_explicit_request() {
+    let world = TestHost::paused().await;
     let refused = world.try_deploy("1.0.0", manifest(&json!({ "jitter": "31s" }))).await.unwrap_err();
     let ControlError::Problems { problems, .. } = refused else { panic!("{refused:?}") };
     assert_eq!(problems[0].pointer, "/schedules/0/jitter");

@@ -1,6 +1,5 @@
-//! A host over the embedded store, with scripted guests and a clock that is turned by hand.
-//!
-//! Nothing here sleeps for luck: a test waits for a commit, for a guest, or not at all.
+//! Tests of the host over the embedded store, with scripted guests and a manual clock. No test
+//! sleeps: each waits for a commit or for a guest.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -15,13 +14,13 @@ mod disk;
 mod downtime;
 mod durable;
 mod ends;
+mod epochs;
 mod events;
 mod explain;
 mod firings;
 mod flow;
 mod guests;
 mod jitter;
-mod lives;
 mod operations;
 mod queue;
 mod quotas;
@@ -30,7 +29,7 @@ mod schedules;
 mod scrubbing;
 mod state;
 mod streams;
-mod stretches;
+mod transactions;
 mod tree;
 mod waits;
 mod world;

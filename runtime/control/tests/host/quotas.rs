@@ -1,4 +1,4 @@
-//! Quotas that are used up: whatever they refuse, a run that has begun ends, and says why.
+//! Exhausted quotas: whatever they refuse, a run that has begun ends and records why.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use tidemill_engine::Urgency;
 
 use crate::durable::{Durable, Flow};
 use crate::tree::start;
-use crate::world::{START, World, name};
+use crate::world::{START, TestHost, name};
 
 const NONE: Quotas = Quotas { runs: 0, state_bytes: 0, payload_bytes: 0, log_bytes: 0, events: 0, topics: 0 };
 
-/// A run that began before its deployment had used up all of its quotas.
-async fn used_up() -> (World, Run) {
-    let mut world = World::still().await;
+/// Returns a run that began before its deployment exhausted all its quotas.
+async fn exhausted() -> (TestHost, Run) {
+    let mut world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "retry": { "attempts": 1 } })).await;
     world.deploy(json!({ "name": "child" })).await;
     let run = world.request("a").await;
     world.host.shutdown(Duration::from_secs(5)).await;
     world.open_with(NONE);
-    drop(world.next_life().await);
+    drop(world.next_epoch().await);
     (world, run)
 }
 
@@ -30,9 +30,9 @@ async fn ends_with<F>(script: impl Fn(Durable) -> F + Send + Sync + 'static, cod
 where
     F: Future<Output = Flow<tidemill_engine::ActivationResult>> + Send + 'static,
 {
-    let (world, run) = used_up().await;
+    let (world, run) = exhausted().await;
     world.act(script);
-    world.turn().await;
+    world.tick().await;
     let ended = world.until_settled(run.id).await;
     let RunState::Parked(failure) = &ended.state else { panic!("{ended:?}") };
     assert_eq!(failure.code, code.as_str(), "{failure:?}");
@@ -86,14 +86,14 @@ async fn a_commit_in_the_middle_that_a_quota_refuses_ends_the_run() {
 
 #[tokio::test]
 async fn a_compensation_that_a_quota_refuses_ends_cancelled_and_leaves_a_trace() {
-    let (world, run) = used_up().await;
+    let (world, run) = exhausted().await;
     world.act(|mut guest| async move {
         guest.job.cancel.reached(Urgency::Requested).await;
         guest.learns();
         guest.count("n").await;
         Ok(guest.succeed("1"))
     });
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(1).await;
     world.host.cancel(run.id, false).await.unwrap();
     let ended = world.until_settled(run.id).await;

@@ -1,14 +1,14 @@
-//! A deployment that returns to an earlier revision.
+//! Rollback of a deployment to an earlier revision.
 
 use serde_json::json;
 use tidemill_core::{Code, Revision};
 use tidemill_store::records::PageRequest;
 
-use crate::world::{World, component, name};
+use crate::world::{TestHost, component, name};
 
 #[tokio::test]
-async fn a_rollback_makes_a_revision_of_the_earlier_ones_manifest_and_component() {
-    let world = World::still().await;
+async fn a_rollback_creates_a_revision_with_the_earlier_manifest_and_component() {
+    let world = TestHost::paused().await;
     world.put_typed().await;
     world.deploy(json!({ "name": "a", "priority": 3 })).await;
     world.try_deploy("2.0.0", json!({ "name": "a", "priority": 7 })).await.unwrap();
@@ -23,14 +23,14 @@ async fn a_rollback_makes_a_revision_of_the_earlier_ones_manifest_and_component(
     let first = world.store.revision(&name("a"), Revision::new(1)).await.unwrap().unwrap();
     assert_eq!((stored.component, stored.manifest), (first.component, first.manifest));
 
-    // Of what it is already, it makes none.
+    // A rollback to an identical revision creates none.
     let again = world.host.rollback(&name("a"), Some(Revision::new(1)), None, false).await.unwrap();
     assert_eq!((again.deployment.revision, again.changes.len()), (Revision::new(3), 0));
 }
 
 #[tokio::test]
-async fn a_rollback_to_what_is_not_there_is_refused() {
-    let world = World::still().await;
+async fn a_rollback_to_a_missing_revision_is_refused() {
+    let world = TestHost::paused().await;
     let rollback = async |of: &str, to: Option<u64>, at: Option<u64>| {
         let (to, at) = (to.map(Revision::new), at.map(|at| Some(Revision::new(at))));
         world.host.rollback(&name(of), to, at, false).await.map(drop).map_err(|error| error.code())

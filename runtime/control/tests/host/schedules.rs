@@ -1,4 +1,5 @@
-//! Schedules: each time fires once, together with the next; what overlaps or was missed is counted.
+//! Schedules: each time fires once, committed with the next one; overlapping and missed times are
+//! counted.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tidemill_core::schedule::ScheduleEnd;
 use tidemill_core::{Code, Manifest, ScheduleName, Timestamp};
 use tidemill_store::records::{FiringFate, PageRequest, RunFilter, Schedule};
 
-use crate::world::{START, World, name};
+use crate::world::{START, TestHost, name};
 
 const MINUTE: u64 = 60_000;
 
@@ -26,50 +27,50 @@ fn often() -> ScheduleName {
     "often".parse().unwrap()
 }
 
-async fn stored(world: &World) -> Schedule {
+async fn stored(world: &TestHost) -> Schedule {
     world.store.schedule(&name("a"), &often()).await.unwrap().unwrap()
 }
 
 #[tokio::test]
 async fn a_firing_commits_the_run_and_the_next_time_together() {
-    let world = World::still().await;
+    let world = TestHost::paused().await;
     world.deploy(minutely(json!({ "input": { "x": 1 } }))).await;
-    world.turn().await;
+    world.tick().await;
     assert!(world.runs(RunFilter::default()).await.is_empty());
     world.clock.advance(MINUTE);
-    world.turn().await;
+    world.tick().await;
     let run = world.first_in("succeeded").await;
     assert_eq!((run.trigger.kind, run.trigger.name.as_deref()), (TriggerKind::Schedule, Some("often")));
     assert_eq!(run.trigger.at, Some(START.plus_millis(MINUTE)));
     assert_eq!(world.store.input(run.id).await.unwrap().as_deref(), Some(br#"{"x":1}"#.as_slice()));
     let schedule = stored(&world).await;
     assert_eq!((schedule.next, schedule.fired), (Some(START.plus_millis(2 * MINUTE)), 1));
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.runs(RunFilter::default()).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_schedules_of_one_second_all_fire_and_none_twice() {
-    let world = World::still().await;
+async fn a_thousand_schedules_of_one_second_fire_once_each() {
+    let world = TestHost::paused().await;
     for n in 0..1_000 {
         let manifest = json!({ "name": format!("d{n}"), "schedules": [{ "name": "often", "cron": "* * * * *" }] });
         world.deploy(manifest).await;
     }
     world.clock.advance(MINUTE);
     let stopwatch = Stopwatch::start();
-    world.turn().await;
+    world.tick().await;
     let took = stopwatch.elapsed();
     let runs = world.runs(RunFilter::default()).await;
     let mut names: Vec<_> = runs.iter().map(|run| run.deployment.to_string()).collect();
     names.sort();
     names.dedup();
     assert_eq!((runs.len(), names.len()), (1_000, 1_000));
-    // A second in a release build; this is not one.
+    // It takes a second in a release build; this is a debug build.
     assert!(took < Duration::from_secs(20), "{took:?}");
     world.host.idle().await;
     let queued = RunFilter { states: vec!["queued".to_owned()], ..RunFilter::default() };
     while !world.runs(queued.clone()).await.is_empty() {
-        world.turn().await;
+        world.tick().await;
         world.host.idle().await;
     }
     assert_eq!(world.guests.begun(), 1_000);
@@ -77,33 +78,33 @@ async fn a_thousand_schedules_of_one_second_all_fire_and_none_twice() {
 }
 
 #[tokio::test]
-async fn a_firing_is_skipped_and_counted_while_the_last_goes_on() {
-    let world = World::still().await;
+async fn a_firing_is_skipped_and_counted_while_the_last_run_executes() {
+    let world = TestHost::paused().await;
     world.deploy(minutely(json!({}))).await;
     let gate = world.guests.gated("1");
     world.clock.advance(MINUTE);
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(1).await;
     world.clock.advance(MINUTE);
-    world.turn().await;
+    world.tick().await;
     let schedule = stored(&world).await;
     assert_eq!((schedule.fired, schedule.skipped), (1, 1));
     gate.add_permits(1);
     world.first_in("succeeded").await;
     world.clock.advance(MINUTE);
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(2).await;
     gate.add_permits(1);
 }
 
 #[tokio::test]
-async fn firings_that_may_overlap_do() {
-    let world = World::still().await;
+async fn firings_overlap_if_the_policy_allows_it() {
+    let world = TestHost::paused().await;
     world.deploy(minutely(json!({ "overlap": "allow" }))).await;
     let gate = world.guests.gated("1");
     for begun in 1..=2 {
         world.clock.advance(MINUTE);
-        world.turn().await;
+        world.tick().await;
         world.guests.have_begun(begun).await;
     }
     assert_eq!(world.guests.most(), 2);
@@ -112,13 +113,13 @@ async fn firings_that_may_overlap_do() {
 }
 
 #[tokio::test]
-async fn what_was_missed_is_made_up_for_as_the_policy_says_and_counted() {
+async fn missed_times_are_made_up_for_by_the_policy_and_counted() {
     for (policy, fired, missed) in [("last", 2, 2), ("none", 1, 3), ("all", 4, 0)] {
-        let world = World::still().await;
+        let world = TestHost::paused().await;
         world.deploy(minutely(json!({ "catch_up": policy, "overlap": "allow" }))).await;
         // Three are missed; the fourth is on time.
         world.clock.advance(4 * MINUTE);
-        world.turn().await;
+        world.tick().await;
         let schedule = stored(&world).await;
         assert_eq!((schedule.fired, schedule.missed), (fired, missed), "{policy}");
         assert_eq!(schedule.next, Some(START.plus_millis(5 * MINUTE)));
@@ -127,22 +128,22 @@ async fn what_was_missed_is_made_up_for_as_the_policy_says_and_counted() {
 
 #[tokio::test]
 async fn a_paused_schedule_lets_its_times_pass() {
-    let world = World::still().await;
+    let world = TestHost::paused().await;
     world.deploy(minutely(json!({}))).await;
     world.host.pause_schedule(&name("a"), &often(), "while we look".to_owned()).await.unwrap();
     world.clock.advance(10 * MINUTE + 1);
-    world.turn().await;
+    world.tick().await;
     assert!(world.runs(RunFilter::default()).await.is_empty());
     let resumed = world.host.resume_schedule(&name("a"), &often()).await.unwrap();
     assert_eq!(resumed.next, Some(START.plus_millis(11 * MINUTE)));
     let list = world.store.firing_list(&name("a"), &often(), PageRequest::first(9)).await.unwrap().items;
     assert_eq!((list[0].fate, list[0].count), (FiringFate::Paused, 10));
     assert_eq!((list[0].first, list[0].last), (START.plus_millis(MINUTE), START.plus_millis(10 * MINUTE)));
-    world.turn().await;
+    world.tick().await;
     assert!(world.runs(RunFilter::default()).await.is_empty());
     let (run, _) = world.host.trigger(&name("a"), &often(), None).await.unwrap();
     assert_eq!(run.trigger.details.as_deref(), Some(r#"{"by_hand":true}"#));
-    world.turn().await;
+    world.tick().await;
     world.until_settled(run.id).await;
     let schedule = stored(&world).await;
     assert_eq!((schedule.fired, schedule.by_hand, schedule.missed), (0, 1, 0));
@@ -152,8 +153,8 @@ async fn a_paused_schedule_lets_its_times_pass() {
 }
 
 #[tokio::test]
-async fn what_a_long_pause_let_pass_is_listed_with_its_last_time_and_a_mark() {
-    let world = World::still().await;
+async fn times_passed_in_a_long_pause_are_listed_with_the_last_one_and_a_mark() {
+    let world = TestHost::paused().await;
     let schedule = json!({ "name": "often", "every": "1s" });
     world.deploy(json!({ "name": "a", "schedules": [schedule] })).await;
     world.host.pause_schedule(&name("a"), &often(), String::new()).await.unwrap();
@@ -172,8 +173,8 @@ async fn what_a_long_pause_let_pass_is_listed_with_its_last_time_and_a_mark() {
 }
 
 #[tokio::test]
-async fn a_preview_ends_where_the_limit_does() {
-    let world = World::still().await;
+async fn a_preview_ends_at_the_limit() {
+    let world = TestHost::paused().await;
     let manifest = |limit: u64| {
         let mut manifest = minutely(json!({ "limit": limit }));
         manifest["module"] = "module@1.0.0".into();
@@ -181,7 +182,7 @@ async fn a_preview_ends_where_the_limit_does() {
     };
     world.deploy(manifest(5)).await;
     world.clock.advance(MINUTE + 1);
-    world.turn().await;
+    world.tick().await;
     world.until_settled(world.runs(RunFilter::default()).await[0].id).await;
     let shown = async |from: u64| {
         let from = START.plus_millis(from * MINUTE);
@@ -206,8 +207,8 @@ async fn a_preview_ends_where_the_limit_does() {
 }
 
 #[tokio::test]
-async fn a_new_revision_keeps_the_next_time_of_what_stayed_the_same() {
-    let world = World::still().await;
+async fn a_new_revision_keeps_the_next_time_of_unchanged_schedules() {
+    let world = TestHost::paused().await;
     world.deploy(minutely(json!({}))).await;
     let changed = Timestamp::from_millis(START.as_millis() + 90_000);
     world.clock.set(changed);
@@ -224,11 +225,11 @@ async fn a_new_revision_keeps_the_next_time_of_what_stayed_the_same() {
 }
 
 #[tokio::test]
-async fn a_loop_that_runs_by_itself_fires_when_the_time_has_come() {
-    let world = World::running().await;
+async fn the_scheduler_loop_fires_a_due_schedule() {
+    let world = TestHost::running().await;
     world.deploy(minutely(json!({}))).await;
     world.clock.advance(MINUTE);
-    // A change of any schedule wakes the scheduler, which reads the clock anew.
+    // A change of any schedule wakes the scheduler, which reads the clock again.
     world.deploy(json!({ "name": "b" })).await;
     let run = world.first_in("succeeded").await;
     assert_eq!(run.trigger.at, Some(START.plus_millis(MINUTE)));
@@ -236,8 +237,8 @@ async fn a_loop_that_runs_by_itself_fires_when_the_time_has_come() {
 }
 
 #[tokio::test]
-async fn a_step_of_all_days_beside_a_day_of_the_week_is_warned_of() {
-    let world = World::still().await;
+async fn a_step_of_all_days_with_a_day_of_the_week_causes_a_warning() {
+    let world = TestHost::paused().await;
     let with = |cron: &str| json!({ "name": "a", "schedules": [{ "name": "often", "cron": cron }] });
     let deployed = world.try_deploy("1.0.0", with("0 0 */2 * MON")).await.unwrap();
     assert!(deployed.warnings.iter().any(|warning| warning.contains("crontab")), "{:?}", deployed.warnings);
@@ -245,8 +246,8 @@ async fn a_step_of_all_days_beside_a_day_of_the_week_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_schedule_whose_input_its_component_does_not_take_is_refused() {
-    let world = World::still().await;
+async fn a_schedule_with_an_invalid_input_is_refused() {
+    let world = TestHost::paused().await;
     world.put_typed().await;
     let manifest = |input| json!({ "name": "typed", "schedules": [{ "name": "s", "every": "1h", "input": input }] });
     let refused = world.try_deploy("2.0.0", manifest(json!([1, "2"]))).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! State that an operator changes by hand, among runs that use it.
+//! State that an operator edits while runs use it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,12 +10,12 @@ use tidemill_control::RunRequest;
 use tidemill_core::Code;
 use tidemill_core::run::RunState;
 
-use crate::stretches::value;
-use crate::world::{World, name};
+use crate::transactions::value;
+use crate::world::{TestHost, name};
 
 #[tokio::test]
-async fn a_run_that_has_read_what_was_edited_repeats() {
-    let world = World::still().await;
+async fn a_run_that_has_read_an_edited_value_is_retried() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     let counted = Arc::new(AtomicUsize::new(0));
     let (host, counts) = (world.host.clone(), Arc::clone(&counted));
@@ -37,8 +37,8 @@ async fn a_run_that_has_read_what_was_edited_repeats() {
 }
 
 #[tokio::test]
-async fn an_edit_has_the_bounds_of_a_guests_write() {
-    let world = World::still().await;
+async fn edits_have_the_bounds_of_a_guests_write() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     let edit = async |of: &str, key: String, value: Option<usize>| {
         let value = value.map(|length| Bytes::from(vec![1; length]));

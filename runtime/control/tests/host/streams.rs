@@ -1,4 +1,5 @@
-//! Collections of a revenue stream: each begins where the last successful one ended, and no two overlap.
+//! Collections of a revenue stream: each starts where the last successful one ended, and none
+//! overlap.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,12 +11,12 @@ use tidemill_engine::Cause;
 use tidemill_store::records::{RunFilter, RunRequestResult};
 
 use crate::guests::{failure, output};
-use crate::world::{START, World, leaves, name};
+use crate::world::{START, TestHost, evict_immediately, name};
 
 const HOUR: u64 = 3_600_000;
 
-async fn stream() -> World {
-    let world = World::new(&[Export::RevenueStream], false).await;
+async fn stream() -> TestHost {
+    let world = TestHost::new(&[Export::RevenueStream], false).await;
     let schedule = json!({ "name": "hourly", "cron": "0 * * * *" });
     world.deploy(json!({ "name": "a", "schedules": [schedule] })).await;
     world
@@ -25,9 +26,9 @@ fn hours(n: u64) -> u64 {
     START.plus_millis(n * HOUR).as_millis()
 }
 
-async fn next_hour(world: &World) {
+async fn next_hour(world: &TestHost) {
     world.clock.advance(HOUR);
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(1).await;
     world.host.idle().await;
 }
@@ -52,8 +53,8 @@ async fn each_period_begins_where_the_last_success_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn collections_never_overlap_whoever_asks() {
-    let world = World::new(&[Export::RevenueStream, Export::Workflow], true).await;
+async fn collections_never_overlap_whatever_starts_them() {
+    let world = TestHost::new(&[Export::RevenueStream, Export::Workflow], true).await;
     world.deploy(json!({ "name": "a", "concurrency": 8 })).await;
     world.guests.act(|_| async {
         tokio::task::yield_now().await;
@@ -80,9 +81,10 @@ async fn a_collection_by_hand_may_name_its_period_and_nothing_else() {
     assert_eq!(refused.code(), Code::BadField);
 }
 
-/// A period by itself moves nothing: what lies between it and the last success would never be collected.
+/// A separate period moves nothing: the gap between it and the last success would never be
+/// collected.
 #[tokio::test]
-async fn a_collection_by_hand_moves_the_watermark_only_where_it_joins() {
+async fn a_collection_by_hand_moves_the_watermark_only_without_a_gap() {
     let world = stream().await;
     world.guests.act(|_| async { output(r#"{"posted":0,"duplicates":0}"#) });
     let wait = std::time::Duration::from_secs(60);
@@ -98,7 +100,7 @@ async fn a_collection_by_hand_moves_the_watermark_only_where_it_joins() {
     assert_eq!(collect(1, 4).await, Some(hours(4)));
 }
 
-/// A backfill from half past the first hour up to the third.
+/// Returns a backfill from half past the first hour to the third.
 fn again() -> BackfillRequest {
     BackfillRequest {
         deployment: name("a"),
@@ -129,7 +131,7 @@ async fn a_backfill_of_a_stream_collects_each_period_again() {
     periods.lock().unwrap().clear();
     world.host.backfill(again()).await.unwrap();
     while periods.lock().unwrap().len() < 2 {
-        world.turn().await;
+        world.tick().await;
         world.host.idle().await;
     }
     assert_eq!(*periods.lock().unwrap(), [period(hours(0) + HOUR / 2, hours(1)), period(hours(1), hours(2))]);
@@ -137,8 +139,8 @@ async fn a_backfill_of_a_stream_collects_each_period_again() {
 }
 
 #[tokio::test]
-async fn a_collection_that_is_backfilled_goes_in_the_lane_of_its_own_period() {
-    let world = World::new(&[Export::RevenueStream], false).await;
+async fn a_backfilled_collection_uses_the_lane_of_its_own_period() {
+    let world = TestHost::new(&[Export::RevenueStream], false).await;
     let schedule = json!({ "name": "hourly", "cron": "0 * * * *" });
     world.deploy(json!({ "name": "a", "concurrency_key": "/start", "schedules": [schedule] })).await;
     world.host.pause(&name("a"), String::new()).await.unwrap();
@@ -146,7 +148,7 @@ async fn a_collection_that_is_backfilled_goes_in_the_lane_of_its_own_period() {
     let by_hand = world.host.request(RunRequest::new(name("a"), period(hours(1), hours(2)))).await.unwrap();
     let RunRequestResult::Created(by_hand) = by_hand else { panic!("{by_hand:?}") };
     world.host.backfill(again()).await.unwrap();
-    world.turn().await;
+    world.tick().await;
     let runs = world.runs(RunFilter::default()).await;
     let second = |run: &&Run| run.trigger.is_backfill() && run.trigger.at == Some(START.plus_millis(2 * HOUR));
     let backfilled = runs.iter().find(second).unwrap();
@@ -155,7 +157,7 @@ async fn a_collection_that_is_backfilled_goes_in_the_lane_of_its_own_period() {
 
 #[tokio::test]
 async fn a_collection_that_waits_keeps_its_stream_and_its_period() {
-    let world = World::with(&[Export::RevenueStream], false, leaves).await;
+    let world = TestHost::with(&[Export::RevenueStream], false, evict_immediately).await;
     world.deploy(json!({ "name": "a" })).await;
     let periods = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&periods);
@@ -168,22 +170,22 @@ async fn a_collection_that_waits_keeps_its_stream_and_its_period() {
         }
     });
     let first = world.request("a").await;
-    world.turn().await;
+    world.tick().await;
     world.until(first.id, |run| run.state == RunState::Suspended).await;
     world.host.idle().await;
     let second = world.request("a").await;
-    world.turn().await;
-    // It gives its place back, which the first needs.
+    world.tick().await;
+    // It returns its permit, which the first one needs.
     let later = |run: &Run| matches!(run.state, RunState::Queued { not_before } if not_before > START);
     world.until(second.id, later).await;
     world.host.idle().await;
     assert_eq!(world.guests.begun(), 1);
     world.clock.advance(2_000);
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(first.id).await.state, RunState::Succeeded);
     world.host.idle().await;
     world.clock.advance(5_000);
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(second.id).await.state, RunState::Succeeded);
     let periods = periods.lock().unwrap().clone();
     let ids: Vec<_> = periods.iter().map(|(id, _)| *id).collect();

@@ -1,4 +1,4 @@
-//! Runs that start runs: children end with their parents, are waited for, and are tried again with them.
+//! Trees of runs: children end with their parents, are awaited, and are retried with them.
 
 use serde_json::json;
 use tidemill_control::{GuestJob, HostConfig, RetryRequest};
@@ -8,9 +8,9 @@ use tidemill_engine::{ActivationResult, Cause, DryRun, StartRun, Urgency};
 use tidemill_store::records::PageRequest;
 
 use crate::guests::{ended, failed, failure, output};
-use crate::world::{BOTH_WAYS, START, World, component, name};
+use crate::world::{BOTH_WAYS, START, TestHost, component, name};
 
-/// A start of a run of `child`, as the engine would make it.
+/// Returns a request for a run of `child`, as the engine would make it.
 pub async fn start(job: &GuestJob, detached: bool) -> StartRun {
     let target = job.sink.target(job.run.id, &name("child"), None, b"[7]").await.unwrap();
     StartRun {
@@ -30,9 +30,9 @@ pub async fn start(job: &GuestJob, detached: bool) -> StartRun {
     }
 }
 
-/// Parents start a child and answer with how it ended; children do as `child` says.
+/// Makes parents start a child and answer with its result; children execute `child`.
 fn family<F: Future<Output = tidemill_engine::ActivationResult> + Send + 'static>(
-    world: &World,
+    world: &TestHost,
     detached: bool,
     child: impl Fn(GuestJob) -> F + Send + Sync + Clone + 'static,
 ) {
@@ -52,14 +52,14 @@ fn family<F: Future<Output = tidemill_engine::ActivationResult> + Send + 'static
     });
 }
 
-async fn world_with(change: fn(&mut HostConfig)) -> World {
-    let world = World::still_with(change).await;
+async fn world_with(change: fn(&mut HostConfig)) -> TestHost {
+    let world = TestHost::paused_with(change).await;
     world.deploy(json!({ "name": "parent", "labels": { "team": "a" } })).await;
     world.deploy(json!({ "name": "child", "labels": { "team": "b" }, "priority": 3 })).await;
     world
 }
 
-async fn child_of(world: &World, parent: RunId) -> Run {
+async fn child_of(world: &TestHost, parent: RunId) -> Run {
     let mut commits = world.store.committed();
     loop {
         let children = world.host.children(parent, PageRequest::first(10)).await.unwrap().items;
@@ -71,12 +71,12 @@ async fn child_of(world: &World, parent: RunId) -> Run {
 }
 
 #[tokio::test]
-async fn a_parent_waits_for_its_child_and_holds_nothing_meanwhile() {
+async fn a_waiting_parent_holds_no_permit() {
     for change in BOTH_WAYS {
         let world = world_with(change).await;
         family(&world, false, |job| async move { output(std::str::from_utf8(&job.input).unwrap()) });
         let parent = world.request("parent").await;
-        world.turn().await;
+        world.tick().await;
         world.until(parent.id, |run| run.state == RunState::Suspended).await;
         world.host.idle().await;
         let child = child_of(&world, parent.id).await;
@@ -84,54 +84,54 @@ async fn a_parent_waits_for_its_child_and_holds_nothing_meanwhile() {
         assert_eq!((child.trigger.kind, child.trigger.parent), (TriggerKind::Parent, Some(parent.id)));
         let labels = [("team", "b"), ("of", "parent")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(child.labels, labels);
-        world.turn().await;
+        world.tick().await;
         assert_eq!(world.until_settled(child.id).await.state, RunState::Succeeded);
-        world.turn().await;
+        world.tick().await;
         assert_eq!(world.until_settled(parent.id).await.state, RunState::Succeeded);
     }
 }
 
 #[tokio::test]
-async fn cancelling_goes_from_the_leaves_up() {
+async fn runs_are_cancelled_from_the_leaves_up() {
     let world = world_with(|_| {}).await;
     family(&world, false, |job| async move {
         job.cancel.reached(Urgency::Requested).await;
         ended(failed(false, Cause::Cancelled))
     });
     let parent = world.request("parent").await;
-    world.turn().await;
+    world.tick().await;
     world.until(parent.id, |run| run.state == RunState::Suspended).await;
     let child = child_of(&world, parent.id).await;
-    world.turn().await;
+    world.tick().await;
     world.until(child.id, |run| run.state.name() == "running").await;
     world.guests.have_begun(2).await;
     let asked = world.host.cancel(parent.id, false).await.unwrap();
     assert_eq!(asked.state, RunState::Suspended);
     assert_eq!(world.until_settled(child.id).await.state, RunState::Cancelled);
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(parent.id).await.state, RunState::Cancelled);
     assert!(world.run(child.id).await.ended_at <= world.run(parent.id).await.ended_at);
 }
 
 #[tokio::test]
-async fn a_parents_explanation_names_the_child_that_could_not_undo_what_it_did() {
+async fn a_parents_explanation_names_the_child_that_could_not_compensate() {
     let world = world_with(|_| {}).await;
     family(&world, false, |job| async move {
         job.cancel.reached(Urgency::Requested).await;
         ActivationResult { told: true, ..failure(false, Cause::Guest) }
     });
     let parent = world.request("parent").await;
-    world.turn().await;
+    world.tick().await;
     world.until(parent.id, |run| run.state == RunState::Suspended).await;
     let child = child_of(&world, parent.id).await;
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(2).await;
     world.host.cancel(parent.id, false).await.unwrap();
     assert_eq!(world.until_settled(child.id).await.state, RunState::Cancelled);
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(parent.id).await.state, RunState::Cancelled);
     let summary = world.host.explain(parent.id).await.unwrap().summary;
-    let named = format!("run {}, which it started, was cancelled and could not undo all that it did", child.id);
+    let named = format!("its child run {} was cancelled and could not undo all its effects", child.id);
     assert!(summary.contains(&named), "{summary}");
     assert!(!world.host.explain(child.id).await.unwrap().summary.contains("which it started"));
 }
@@ -151,10 +151,10 @@ async fn a_child_ends_with_its_parent_unless_it_is_detached() {
             Ok(guest.succeed("1"))
         });
         let parent = world.request("parent").await;
-        world.turn().await;
+        world.tick().await;
         assert_eq!(world.until_settled(parent.id).await.state, RunState::Succeeded);
         let child = child_of(&world, parent.id).await;
-        world.turn().await;
+        world.tick().await;
         if detached {
             world.until(child.id, |run| run.state.name() == "running").await;
             world.guests.have_begun(2).await;
@@ -171,18 +171,18 @@ async fn retrying_a_parent_resumes_the_tree_at_the_leaf_that_failed() {
         if job.run.attempt == 1 { failure(false, Cause::Guest) } else { output("1") }
     });
     let parent = world.request("parent").await;
-    world.turn().await;
+    world.tick().await;
     world.until(parent.id, |run| run.state == RunState::Suspended).await;
     let child = child_of(&world, parent.id).await;
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(child.id).await.state.name(), "failed");
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(parent.id).await.state.name(), "parked");
     world.host.idle().await;
     let retried = world.host.retry(parent.id, RetryRequest::default()).await.unwrap();
     assert_eq!((retried.run.state.name(), retried.run.attempt), ("queued", 2));
     while !world.run(parent.id).await.state.is_settled() {
-        world.turn().await;
+        world.tick().await;
         world.host.idle().await;
     }
     assert_eq!(world.run(child.id).await.state, RunState::Succeeded);
@@ -190,14 +190,14 @@ async fn retrying_a_parent_resumes_the_tree_at_the_leaf_that_failed() {
 }
 
 #[tokio::test]
-async fn a_retry_on_another_component_is_looked_at_before() {
+async fn a_retry_on_another_component_is_checked_by_a_replay() {
     let world = world_with(|_| {}).await;
     world.act(|mut guest| async move {
         guest.send(async { "ok".to_owned() }).await?;
         Ok(guest.fail(false))
     });
     let run = world.request("parent").await;
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(run.id).await.state.name(), "parked");
     world.host.idle().await;
     let other = ComponentDigest::of(b"another");
@@ -210,7 +210,7 @@ async fn a_retry_on_another_component_is_looked_at_before() {
     let looked = world.host.retry(run.id, dry).await.unwrap();
     assert!(matches!(looked.replay, Some(DryRun::Mismatch(_))));
     assert_eq!(looked.run.state.name(), "parked");
-    // From its start there is nothing to continue.
+    // A retry from its start has nothing to replay.
     world.act(|guest| async move {
         assert!(guest.is_live());
         Ok(output("1"))
@@ -218,14 +218,14 @@ async fn a_retry_on_another_component_is_looked_at_before() {
     let anew = RetryRequest { from_start: true, ..on(component()) };
     let retried = world.host.retry(run.id, anew).await.unwrap();
     assert_eq!((retried.run.journal_entries, retried.replay), (0, None));
-    world.turn().await;
+    world.tick().await;
     let ended = world.until_settled(run.id).await;
     assert_eq!((ended.state, ended.fuel), (RunState::Succeeded, Fuel::new(200)));
 }
 
 #[tokio::test]
-async fn a_child_is_started_only_with_an_input_that_its_component_takes() {
-    let world = World::still().await;
+async fn a_child_is_started_only_with_a_valid_input() {
+    let world = TestHost::paused().await;
     world.put_typed().await;
     world.try_deploy("2.0.0", json!({ "name": "typed" })).await.unwrap();
     world.deploy(json!({ "name": "a" })).await;
@@ -239,6 +239,6 @@ async fn a_child_is_started_only_with_an_input_that_its_component_takes() {
         output("1")
     });
     let run = world.request("a").await;
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
 }

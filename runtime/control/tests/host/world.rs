@@ -1,4 +1,5 @@
-//! What a test stands on: a store in a folder of its own, a clock, guests, and a host over them.
+//! The fixture of a test: a store in a folder of its own, a manual clock, scripted guests, and a
+//! host over them.
 
 use std::sync::Arc;
 
@@ -13,15 +14,15 @@ use tidemill_store::kv::Disk;
 use tidemill_store::records::{Component, ModuleVersion, PageRequest, RunFilter, RunRequestResult};
 use tidemill_store::{EmbeddedStore, Store};
 
-use crate::disk::Flawed;
+use crate::disk::FaultyDisk;
 use crate::guests::Scripted;
 
 /// 2026-01-05T00:00:00Z, a Monday.
 pub const START: Timestamp = Timestamp::from_millis(1_767_571_200_000);
 
-pub struct World {
+pub struct TestHost {
     pub folder: TempDir,
-    pub disk: Arc<Flawed>,
+    pub disk: Arc<FaultyDisk>,
     pub store: Arc<dyn Store>,
     pub clock: Arc<ManualClock>,
     pub guests: Arc<Scripted>,
@@ -29,13 +30,13 @@ pub struct World {
     change: fn(&mut HostConfig),
 }
 
-/// Nothing that waits stays in memory.
-pub fn leaves(config: &mut HostConfig) {
+/// Makes every waiting run leave memory at once.
+pub fn evict_immediately(config: &mut HostConfig) {
     config.keep_waiting = std::time::Duration::ZERO;
 }
 
-/// What waits leaves memory; or it stays there.
-pub const BOTH_WAYS: [fn(&mut HostConfig); 2] = [leaves, |_| {}];
+/// Both settings: waiting runs leave memory, or stay in it.
+pub const BOTH_WAYS: [fn(&mut HostConfig); 2] = [evict_immediately, |_| {}];
 
 pub fn name(text: &str) -> DeploymentName {
     text.parse().unwrap()
@@ -66,7 +67,7 @@ async fn put_version(
     store.put_version(version, component).await.unwrap();
 }
 
-fn open(folder: &TempDir, disk: &Arc<Flawed>) -> Arc<dyn Store> {
+fn open(folder: &TempDir, disk: &Arc<FaultyDisk>) -> Arc<dyn Store> {
     let mut config = EmbeddedStore::config(folder.path());
     config.disk = Arc::clone(disk) as Arc<dyn Disk>;
     Arc::new(EmbeddedStore::open(config).unwrap().0)
@@ -78,18 +79,18 @@ fn config(folder: &TempDir, change: fn(&mut HostConfig)) -> HostConfig {
     config
 }
 
-impl World {
-    /// A host whose loops turn only when a test says so.
-    pub async fn still() -> Self {
+impl TestHost {
+    /// Starts a host whose loops run only when a test ticks them.
+    pub async fn paused() -> Self {
         Self::new(&[Export::Workflow], false).await
     }
 
-    /// The same, set up otherwise.
-    pub async fn still_with(change: fn(&mut HostConfig)) -> Self {
+    /// Starts such a host with another configuration.
+    pub async fn paused_with(change: fn(&mut HostConfig)) -> Self {
         Self::with(&[Export::Workflow], false, change).await
     }
 
-    /// A host that runs as in earnest.
+    /// Starts a host with running loops.
     pub async fn running() -> Self {
         Self::new(&[Export::Workflow], true).await
     }
@@ -108,24 +109,25 @@ impl World {
         let host = host(config(&folder, change), &store, &clock, &guests, running).await;
         let world = Self { folder, disk, store, clock, guests, host, change };
         if !running {
-            world.turn().await;
+            world.tick().await;
         }
         world
     }
 
-    /// The process died: another life begins over the same store, while the old one may still act.
-    pub async fn next_life(&mut self) -> ControlPlane {
+    /// Simulates a crash: another epoch starts over the same store, while the old host may still
+    /// act. Returns the old host.
+    pub async fn next_epoch(&mut self) -> ControlPlane {
         let config = config(&self.folder, self.change);
         let next = host(config, &self.store, &self.clock, &self.guests, false).await;
         std::mem::replace(&mut self.host, next)
     }
 
-    /// The store as it is after the host has closed it.
+    /// Opens the store again after the host has closed it.
     pub async fn open_again(&mut self) {
         self.store = open(&self.folder, &self.disk);
     }
 
-    /// The same, with other quotas than the defaults.
+    /// Opens the store again with other quotas.
     pub fn open_with(&mut self, quotas: Quotas) {
         let mut config = EmbeddedStore::config(self.folder.path());
         config.disk = Arc::clone(&self.disk) as Arc<dyn Disk>;
@@ -136,7 +138,7 @@ impl World {
         self.try_deploy("1.0.0", manifest).await.unwrap();
     }
 
-    /// With a version of the module.
+    /// Deploys a manifest with a version of the module.
     pub async fn try_deploy(&self, version: &str, manifest: serde_json::Value) -> Result<DeployResult, ControlError> {
         let mut manifest = manifest;
         manifest["module"] = format!("module@{version}").into();
@@ -144,7 +146,8 @@ impl World {
         self.host.deploy(manifest, None, false).await
     }
 
-    /// Puts a version 2.0.0 of the module, whose workflow takes a list of numbers, and a number as the signal `go`.
+    /// Puts version 2.0.0 of the module, whose workflow takes a list of numbers and the number `go`
+    /// as a signal.
     pub async fn put_typed(&self) {
         let schemas =
             r#"{"workflow":{"input":{"type":"array","items":{"type":"integer"}},"signals":{"go":{"type":"integer"}}}}"#;
@@ -152,11 +155,11 @@ impl World {
         put_version(&*self.store, "2.0.0", digest, &[Export::Workflow], Some(schemas)).await;
     }
 
-    pub async fn turn(&self) {
+    pub async fn tick(&self) {
         self.host.tick_all().await.unwrap();
     }
 
-    /// Asks for a run.
+    /// Requests a run.
     pub async fn request(&self, deployment: &str) -> Run {
         match self.host.request(RunRequest::new(name(deployment), "{}")).await.unwrap() {
             RunRequestResult::Created(run) => run,
@@ -168,7 +171,7 @@ impl World {
         self.store.run(id).await.unwrap().unwrap()
     }
 
-    /// Waits until the run is as `wanted` says.
+    /// Waits until the run satisfies `wanted`.
     pub async fn until(&self, id: RunId, wanted: impl Fn(&Run) -> bool) -> Run {
         let mut commits = self.store.committed();
         loop {
@@ -184,7 +187,7 @@ impl World {
         self.until(id, |run| run.state.is_settled()).await
     }
 
-    /// All runs, newest first.
+    /// Returns all runs, newest first.
     pub async fn runs(&self, filter: RunFilter) -> Vec<Run> {
         let (mut runs, mut page) = (Vec::new(), PageRequest::first(500));
         loop {
@@ -197,7 +200,7 @@ impl World {
         }
     }
 
-    /// Waits until there is a run in that state, and answers it.
+    /// Waits until there is a run in that state, and returns it.
     pub async fn first_in(&self, state: &str) -> Run {
         let mut commits = self.store.committed();
         loop {

@@ -1,4 +1,4 @@
-//! Zone data of the machine: schedules go by it, and get another next time when it changes.
+//! The system's zone data: schedules use it, and their next times change with it.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use tidemill_core::{ScheduleName, Timestamp};
 use tidemill_store::records::{FeedEvent, RunFilter, Schedule};
 
 use crate::guests::output;
-use crate::world::{START, World, name};
+use crate::world::{START, TestHost, name};
 
 const HOUR: u64 = 3_600_000;
 
-/// A TZif file (RFC 9636) of a zone that keeps one offset from Greenwich, in hours, for ever.
+/// Returns a TZif file (RFC 9636) of a zone with a constant offset from Greenwich, in hours.
 fn tzif(hours: i32) -> Vec<u8> {
     let part = |version_2: bool| {
         let mut part = b"TZif2".to_vec();
@@ -34,26 +34,26 @@ pub fn write(dir: &Path, zone: &str, hours: i32) {
     std::fs::write(file, tzif(hours)).unwrap();
 }
 
-async fn stored(world: &World) -> Schedule {
+async fn stored(world: &TestHost) -> Schedule {
     let daily: ScheduleName = "daily".parse().unwrap();
     world.store.schedule(&name("a"), &daily).await.unwrap().unwrap()
 }
 
 #[tokio::test]
-async fn schedules_are_set_anew_when_the_rules_of_their_zone_change() {
+async fn schedules_are_rescheduled_when_the_rules_of_their_zone_change() {
     let dir = tempfile::tempdir().unwrap();
     assert!(install_zones(Some(dir.path())).unwrap_err().contains("no TZif file Etc/UTC"));
     write(dir.path(), "Etc/UTC", 0);
     write(dir.path(), "America/Vancouver", -8);
     install_zones(Some(dir.path())).unwrap();
-    let mut world = World::still().await;
+    let mut world = TestHost::paused().await;
     world.guests.act(|_| async { output("1") });
     let schedule = json!({ "name": "daily", "cron": "0 9 * * *", "time_zone": "America/Vancouver" });
     let other = json!({ "name": "other", "cron": "0 9 * * *", "time_zone": "Europe/Berlin" });
     world.deploy(json!({ "name": "a", "schedules": [schedule, other] })).await;
     let at = |day: u64, hour: u64| Some(START.plus_millis(day * 24 * HOUR + hour * HOUR));
     assert_eq!(stored(&world).await.next, at(0, 17));
-    // The first look keeps the rules in mind, and changes nothing.
+    // The first check stores the rules and changes nothing.
     assert_eq!(world.host.refresh_zones().await.unwrap(), 0);
     write(dir.path(), "America/Vancouver", -7);
     assert_eq!(world.host.refresh_zones().await.unwrap(), 1);
@@ -66,17 +66,17 @@ async fn schedules_are_set_anew_when_the_rules_of_their_zone_change() {
     });
     let told: Vec<_> = told.collect();
     assert!(told.len() == 1 && told[0].contains("2026-01-05T16:00:00"), "{told:?}");
-    // It changes while the host is down.
+    // The rules change while the host is down.
     write(dir.path(), "America/Vancouver", -8);
-    drop(world.next_life().await);
+    drop(world.next_epoch().await);
     assert_eq!(stored(&world).await.next, at(0, 17));
-    // What fired stays fired.
+    // Past firings stay fired.
     world.clock.set(Timestamp::from_millis(START.as_millis() + 17 * HOUR));
-    world.turn().await;
+    world.tick().await;
     assert_eq!((stored(&world).await.fired, stored(&world).await.next), (1, at(1, 17)));
     write(dir.path(), "America/Vancouver", -7);
     assert_eq!(world.host.refresh_zones().await.unwrap(), 1);
     assert_eq!(stored(&world).await.next, at(1, 16));
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.runs(RunFilter::default()).await.len(), 1);
 }

@@ -1,7 +1,8 @@
-//! Runs of a real component that wait, start, signal, fail and go on, in memory and brought back from what is recorded.
+//! Runs of a real component that wait, start children, signal and fail, in memory and replayed from
+//! their journals.
 //!
-//! It has a `main` of its own, because the engine compiles by starting the program that runs now.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where something is not as it must be")]
+//! This test has its own `main`, because the engine compiles by starting the current program.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends at the first failed expectation")]
 
 mod bounds;
 
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// In the order in which they run, if one process runs all of them.
+/// The tests in order, if one process runs all of them.
 const TESTS: [&str; 7] = [
     "runs_that_wait_in_memory",
     "runs_that_wait_out_of_memory",
@@ -53,29 +54,29 @@ const TESTS: [&str; 7] = [
     "a_wait_for_too_many_signals_is_refused",
     "a_run_at_the_greatest_depth_starts_no_child",
     "a_topic_beyond_the_quota_is_refused_with_its_code",
-    "a_life_that_is_over_is_gone_on_with",
+    "a_new_epoch_resumes_the_runs_of_the_previous_one",
 ];
 
 async fn run(test: &str, world: &World) {
     let keep = if test == "runs_that_wait_in_memory" { Duration::from_secs(10) } else { Duration::ZERO };
-    if test == "a_life_that_is_over_is_gone_on_with" {
-        return a_life_that_is_over_is_gone_on_with(world).await;
+    if test == "a_new_epoch_resumes_the_runs_of_the_previous_one" {
+        return a_new_epoch_resumes_the_runs_of_the_previous_one(world).await;
     }
-    let life = world.life(keep).await;
+    let epoch = world.epoch(keep).await;
     match test {
         "a_child_beyond_the_bound_is_refused_with_its_code" => {
-            bounds::a_child_beyond_the_bound_is_refused_with_its_code(&life).await;
+            bounds::a_child_beyond_the_bound_is_refused_with_its_code(&epoch).await;
         }
-        "a_wait_for_too_many_signals_is_refused" => bounds::a_wait_for_too_many_signals_is_refused(&life).await,
+        "a_wait_for_too_many_signals_is_refused" => bounds::a_wait_for_too_many_signals_is_refused(&epoch).await,
         "a_run_at_the_greatest_depth_starts_no_child" => {
-            bounds::a_run_at_the_greatest_depth_starts_no_child(world, &life).await;
+            bounds::a_run_at_the_greatest_depth_starts_no_child(world, &epoch).await;
         }
         "a_topic_beyond_the_quota_is_refused_with_its_code" => {
-            bounds::a_topic_beyond_the_quota_is_refused_with_its_code(&life).await;
+            bounds::a_topic_beyond_the_quota_is_refused_with_its_code(&epoch).await;
         }
-        _ => Box::pin(each(world, &life)).await,
+        _ => Box::pin(each(world, &epoch)).await,
     }
-    life.shutdown_kept().await;
+    epoch.shutdown_kept().await;
 }
 
 struct World {
@@ -84,8 +85,8 @@ struct World {
     engine: Arc<Engine>,
 }
 
-/// One life of the host; several share the store.
-struct Life(ControlPlane);
+/// One epoch of the host. Several share the store.
+struct HostEpoch(ControlPlane);
 
 fn name(text: &str) -> DeploymentName {
     text.parse().unwrap()
@@ -100,18 +101,18 @@ impl World {
         config.concurrency = 48;
         let engine = Engine::new(config, Arc::clone(&store), Arc::new(SystemClock)).unwrap();
         let world = Self { folder, store, engine };
-        let life = world.life(Duration::ZERO).await;
-        world.deploy(&life.0).await;
-        life.shutdown_kept().await;
+        let epoch = world.epoch(Duration::ZERO).await;
+        world.deploy(&epoch.0).await;
+        epoch.shutdown_kept().await;
         world
     }
 
-    async fn life(&self, keep: Duration) -> Life {
+    async fn epoch(&self, keep: Duration) -> HostEpoch {
         let mut config = HostConfig::new("node-1".parse().unwrap(), self.folder.path().join("components"));
         config.keep_waiting = keep;
         config.concurrency = 32;
         let (store, engine) = (Arc::clone(&self.store), Arc::clone(&self.engine));
-        Life(ControlPlane::start(config, store, engine, Arc::new(SystemClock)).await.unwrap())
+        HostEpoch(ControlPlane::start(config, store, engine, Arc::new(SystemClock)).await.unwrap())
     }
 
     async fn deploy(&self, host: &ControlPlane) {
@@ -153,8 +154,8 @@ impl World {
     }
 }
 
-impl Life {
-    /// It ends, and the store stays open for the next.
+impl HostEpoch {
+    /// Shuts the host down and keeps the store open for the next epoch.
     async fn shutdown_kept(self) {
         self.0.idle().await;
     }
@@ -188,27 +189,29 @@ fn sleep(ms: u64) -> Value {
     json!({ "do": "sleep", "ms": ms })
 }
 
-async fn each(world: &World, life: &Life) {
-    let host = &life.0;
-    let tag = life.0.owner().epoch.get();
+async fn each(world: &World, epoch: &HostEpoch) {
+    let host = &epoch.0;
+    let tag = epoch.0.owner().epoch.get();
     let key = |name: &str| format!("{name}-{tag}");
 
-    // What was done before a wait is not done again after it.
-    life.output(
-        json!([add(&key("slept")), sleep(100), add(&key("slept")), sleep(50), { "do": "log", "message": "up" }]),
-    )
-    .await;
+    // Work before a wait is not repeated after it.
+    epoch
+        .output(
+            json!([add(&key("slept")), sleep(100), add(&key("slept")), sleep(50), { "do": "log", "message": "up" }]),
+        )
+        .await;
     assert_eq!(world.number(&key("slept")).await, 2);
 
-    // Many that overtake each other all count.
+    // Many conflicting runs all count.
     let many =
-        (0..30).map(|_| life.output(json!([add(&key("many")), sleep(20), add(&key("many")), add(&key("many"))])));
+        (0..30).map(|_| epoch.output(json!([add(&key("many")), sleep(20), add(&key("many")), add(&key("many"))])));
     futures_util::future::join_all(many).await;
     assert_eq!(world.number(&key("many")).await, 90);
 
-    // A signal is waited for, and taken once.
-    let waits =
-        life.request(json!([{ "do": "await-first", "any_of": ["go"], "timeout": null }, add(&key("signalled"))])).await;
+    // A signal is awaited and taken once.
+    let waits = epoch
+        .request(json!([{ "do": "await-first", "any_of": ["go"], "timeout": null }, add(&key("signalled"))]))
+        .await;
     world.until(waits.id, |run| run.state == RunState::Suspended).await;
     let sent = host
         .signal(SignalTarget::Run(waits.id), "go".to_owned(), r#"{"x":1}"#.into(), Some("k".to_owned()))
@@ -219,36 +222,38 @@ async fn each(world: &World, life: &Life) {
     let output = world.output(waits.id).await.to_string();
     assert!(output.contains(r#"\"x\":1"#), "{output}");
 
-    // A timeout comes where no signal does.
-    let late = life.output(json!([{ "do": "await-first", "any_of": ["never"], "timeout": 60 }])).await;
+    // The timeout ends a wait without a signal.
+    let late = epoch.output(json!([{ "do": "await-first", "any_of": ["never"], "timeout": 60 }])).await;
     assert_eq!(late, json!(["timeout"]));
 
-    // A child is started, waited for, and its outcome told; a failed step is tried again after its back-off.
+    // A child is started and awaited, and its result returned. A failed step is retried after its
+    // back-off.
     let step = json!({ "do": "step", "name": "s", "acts": [add(&key("tried"))], "fail_until": 3, "delay_ms": 40 });
     let start = json!({ "do": "start", "deployment": "b", "input": { "acts": [sleep(50), step] } });
     let parent =
-        life.call(json!([start, { "do": "await-all", "runs": [0], "timeout": null }, add(&key("parent"))])).await;
+        epoch.call(json!([start, { "do": "await-all", "runs": [0], "timeout": null }, add(&key("parent"))])).await;
     assert_eq!(parent.run.state, RunState::Succeeded, "{parent:?}");
     let children = host.children(parent.run.id, PageRequest::first(10)).await.unwrap().items;
     assert_eq!(children.iter().map(|child| &child.state).collect::<Vec<_>>(), [&RunState::Succeeded]);
     let tried = world.store.state(&name("b"), &key("tried")).await.unwrap().value.unwrap();
     assert_eq!(tried.as_ref(), b"1");
 
-    // A run that fails for a while is tried again from what is kept.
-    let again =
-        life.call(json!([add(&key("kept")), sleep(10), { "do": "fail-until", "attempt": 3 }, add(&key("kept"))])).await;
+    // A run that fails for a while is retried from what is kept.
+    let again = epoch
+        .call(json!([add(&key("kept")), sleep(10), { "do": "fail-until", "attempt": 3 }, add(&key("kept"))]))
+        .await;
     assert_eq!((again.run.state, again.run.attempt), (RunState::Succeeded, 3));
     assert_eq!(world.number(&key("kept")).await, 2);
 
-    // It goes on as new, as the same run.
+    // It continues as new under the same id.
     let anew = json!({ "do": "continue-as-new", "input": { "acts": [sleep(10), add(&key("anew"))] } });
-    let new = life.call(json!([add(&key("anew")), anew])).await;
+    let new = epoch.call(json!([add(&key("anew")), anew])).await;
     assert_eq!((new.run.state, new.run.generation), (RunState::Succeeded, 2));
     assert_eq!(world.number(&key("anew")).await, 2);
 
-    // One that is parked goes on from its last step; and is looked at before.
+    // A parked run resumes from its last step, after a replay check.
     let parked =
-        life.call(json!([add(&key("by-hand")), sleep(10), { "do": "fail", "code": "no", "retryable": false }])).await;
+        epoch.call(json!([add(&key("by-hand")), sleep(10), { "do": "fail", "code": "no", "retryable": false }])).await;
     assert_eq!(parked.run.state.name(), "parked");
     let looked = host.retry(parked.run.id, RetryRequest { dry_run: true, ..RetryRequest::default() }).await.unwrap();
     assert_eq!(looked.replay, Some(DryRun::Continues));
@@ -260,25 +265,26 @@ async fn each(world: &World, life: &Life) {
     world.until(parked.run.id, |run| run.state.is_settled() && run.attempt == 3).await;
     assert_eq!(world.number(&key("by-hand")).await, 2);
 
-    // It may signal itself before the store knows it.
+    // It can signal itself before the store knows it.
     let itself = json!({ "do": "signal", "to": "self", "name": "hi", "payload": 7 });
-    let heard = life.output(json!([itself, { "do": "await-first", "any_of": ["hi"], "timeout": null }])).await;
+    let heard = epoch.output(json!([itself, { "do": "await-first", "any_of": ["hi"], "timeout": null }])).await;
     assert_eq!(heard[1], json!({ "index": 0, "signal": "7" }));
 
-    // One key is one input, in one transaction too.
+    // One key has one input, also within one transaction.
     let keyed = |ms: u64| {
         let input = json!({ "acts": [sleep(ms)] });
         json!({ "do": "start", "deployment": "b", "input": input, "key": key("once"), "detached": true })
     };
-    let twice = life.call(json!([keyed(1), keyed(1), { "do": "try", "act": keyed(2) }])).await;
+    let twice = epoch.call(json!([keyed(1), keyed(1), { "do": "try", "act": keyed(2) }])).await;
     let answers: Value = serde_json::from_slice(&twice.output.unwrap()).unwrap();
     assert_eq!(answers[2], json!({ "code": "host/idempotency-mismatch" }));
     assert_eq!(host.children(twice.run.id, PageRequest::first(9)).await.unwrap().items.len(), 1);
 
-    // A signal that the run cannot read is taken by the attempt that failed on it; any other failure leaves it.
+    // A signal that the run cannot decode is taken by the attempt that failed on it. Any other
+    // failure leaves it.
     for (code, left) in [("bad-signal", 0), ("no-luck", 1)] {
         let go = json!({ "do": "await-first", "any_of": ["go"], "timeout": null });
-        let run = life.request(json!([add(&key("unread")), go, { "do": "fail", "code": code }])).await;
+        let run = epoch.request(json!([add(&key("unread")), go, { "do": "fail", "code": code }])).await;
         world.until(run.id, |run| run.state == RunState::Suspended).await;
         host.signal(SignalTarget::Run(run.id), "go".to_owned(), "1".into(), None).await.unwrap();
         world.until(run.id, |run| run.state.name() == "parked").await;
@@ -288,15 +294,15 @@ async fn each(world: &World, life: &Life) {
         assert_eq!(failures.last().unwrap().record.failure.code, code);
     }
 
-    // Every attempt of a step that failed is kept, the first one first.
+    // Every failed attempt of a step is recorded, the first one first.
     let step = json!({ "do": "step", "name": "s", "acts": [], "fail_until": 3, "delay_ms": 10 });
-    let tried = life.call(json!([step, { "do": "fail", "code": "last" }])).await;
+    let tried = epoch.call(json!([step, { "do": "fail", "code": "last" }])).await;
     let failures = world.store.failures(tried.run.id).await.unwrap();
     let parts: Vec<_> = failures.into_iter().map(|failure| failure.record.part).collect();
     let of_step = |attempt| FailedPart::Step { path: "s".to_owned(), attempt };
     assert_eq!(parts, [of_step(1), of_step(2), FailedPart::Attempt]);
 
-    // Many that are cancelled at once all undo what they did, however often they overtake each other.
+    // Many runs that are cancelled at once all compensate, however often they conflict.
     let undo = json!([add(&key("undone")), add(&key("undone"))]);
     let input = json!({ "acts": [add(&key("before")), sleep(60_000)], "undo": undo }).to_string();
     let label = ("many".to_owned(), tag.to_string());
@@ -319,7 +325,7 @@ async fn each(world: &World, life: &Life) {
 
     // Cancelling reaches the child first.
     let start = json!({ "do": "start", "deployment": "b", "input": { "acts": [sleep(60_000)] } });
-    let tree = life.request(json!([start, { "do": "await-all", "runs": [0], "timeout": null }])).await;
+    let tree = epoch.request(json!([start, { "do": "await-all", "runs": [0], "timeout": null }])).await;
     world.until(tree.id, |run| run.state == RunState::Suspended).await;
     host.cancel(tree.id, false).await.unwrap();
     world.until(tree.id, |run| run.state == RunState::Cancelled).await;
@@ -327,9 +333,9 @@ async fn each(world: &World, life: &Life) {
     assert_eq!(child.state, RunState::Cancelled);
 }
 
-/// A host that dies takes nothing with it: the next goes on where each run was, and the dead one can do nothing more.
-async fn a_life_that_is_over_is_gone_on_with(world: &World) {
-    let dead = world.life(Duration::from_secs(10)).await;
+/// A crash loses nothing: the next epoch resumes each run, and the old one can do nothing more.
+async fn a_new_epoch_resumes_the_runs_of_the_previous_one(world: &World) {
+    let dead = world.epoch(Duration::from_secs(10)).await;
     let mut runs = Vec::new();
     for _ in 0..10 {
         runs.push(
@@ -340,7 +346,7 @@ async fn a_life_that_is_over_is_gone_on_with(world: &World) {
         );
     }
     world.until(runs[0].id, |run| run.state == RunState::Suspended).await;
-    let life = world.life(Duration::ZERO).await;
+    let epoch = world.epoch(Duration::ZERO).await;
     for run in &runs {
         let ended = world.until(run.id, |run| run.state.is_settled()).await;
         assert_eq!(ended.state, RunState::Succeeded);
@@ -348,5 +354,5 @@ async fn a_life_that_is_over_is_gone_on_with(world: &World) {
     assert_eq!(world.number("lives").await, 30);
     let open = RunFilter { states: vec!["running".to_owned()], ..RunFilter::default() };
     assert!(world.store.runs(open, PageRequest::first(1)).await.unwrap().items.is_empty());
-    life.0.shutdown(LONG).await;
+    epoch.0.shutdown(LONG).await;
 }

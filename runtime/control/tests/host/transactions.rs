@@ -1,4 +1,5 @@
-//! Commits in the middle of a run: what takes hold when, what a failed attempt keeps, what is done again.
+//! Transactions of a run: when effects are committed, what a failed attempt keeps, and what is
+//! retried.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,19 +14,19 @@ use tidemill_store::Store;
 use tokio::sync::Semaphore;
 
 use crate::guests::{ended, failed, output, wait};
-use crate::world::{START, World, name};
+use crate::world::{START, TestHost, name};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// What the deployment `a` has under that key.
+/// Returns the value of the deployment `a` under that key.
 pub async fn value(store: &Arc<dyn Store>, key: &str) -> Option<String> {
     let value = store.state(&name("a"), key).await.unwrap().value?;
     Some(String::from_utf8(value.to_vec()).unwrap())
 }
 
 #[tokio::test]
-async fn what_was_done_before_a_request_takes_hold_before_it_leaves() {
-    let world = World::still().await;
+async fn effects_before_a_request_are_committed_before_it_leaves() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     world.act(|mut guest| async move {
         let store = Arc::clone(&guest.store);
@@ -54,14 +55,14 @@ async fn what_was_done_before_a_request_takes_hold_before_it_leaves() {
 }
 
 #[tokio::test]
-async fn a_stretch_whose_read_has_changed_is_done_again_and_nothing_before_it() {
-    assert_eq!(done_again(false).await, (2, 2));
-    assert_eq!(done_again(true).await, (1, 2));
+async fn only_the_conflicting_transaction_is_retried() {
+    assert_eq!(counts_after_conflict(false).await, (2, 2));
+    assert_eq!(counts_after_conflict(true).await, (1, 2));
 }
 
-/// How often a run sent and counted, whose first count another one overtakes.
-async fn done_again(at_the_end: bool) -> (usize, usize) {
-    let world = World::still().await;
+/// Returns how often a run sent and counted, if another run conflicts with its first count.
+async fn counts_after_conflict(at_the_end: bool) -> (usize, usize) {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     let (sent, counted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counts = (Arc::clone(&sent), Arc::clone(&counted));
@@ -81,7 +82,7 @@ async fn done_again(at_the_end: bool) -> (usize, usize) {
                 .await?;
             guest.count("n").await;
             if counted.fetch_add(1, Ordering::SeqCst) == 0 {
-                // Another run of the deployment counts meanwhile.
+                // Another run of the deployment counts first.
                 other.invoke(RunRequest::new(name("a"), "[]"), LONG).await.unwrap();
             }
             if at_the_end {
@@ -103,8 +104,8 @@ async fn done_again(at_the_end: bool) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn a_grant_that_is_taken_back_holds_for_what_is_in_memory() {
-    let world = World::still().await;
+async fn a_revoked_grant_applies_to_runs_in_memory() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "grants": { "topics": ["told"] } })).await;
     let (begun, goes) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let gates = (Arc::clone(&begun), Arc::clone(&goes));
@@ -128,8 +129,8 @@ async fn a_grant_that_is_taken_back_holds_for_what_is_in_memory() {
 }
 
 #[tokio::test]
-async fn a_failed_attempt_takes_hold_up_to_what_a_retry_keeps() {
-    let world = World::still().await;
+async fn a_failed_attempt_commits_what_a_retry_keeps() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "retry": { "initial": "1s", "jitter": 0.0 } })).await;
     let sent = Arc::new(AtomicUsize::new(0));
     let counts = Arc::clone(&sent);
@@ -152,44 +153,44 @@ async fn a_failed_attempt_takes_hold_up_to_what_a_retry_keeps() {
         }
     });
     let run = world.request("a").await;
-    world.turn().await;
+    world.tick().await;
     let again = world.until(run.id, |run| run.attempt == 2).await;
     assert_eq!((again.state.name(), again.journal_entries), ("queued", 1));
     assert_eq!(value(&world.store, "kept").await.as_deref(), Some("1"));
     assert_eq!(value(&world.store, "dropped").await, None);
     world.host.idle().await;
     world.clock.advance(1_000);
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
-    // The kept one was replayed, not done again.
+    // The kept call was replayed, not executed again.
     assert_eq!(value(&world.store, "kept").await.as_deref(), Some("1"));
     assert_eq!(value(&world.store, "dropped").await.as_deref(), Some("1"));
     assert_eq!(sent.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn a_retry_that_would_come_to_the_same_is_not_made() {
-    let world = World::still().await;
+async fn a_retry_that_would_repeat_the_failure_is_not_made() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     world.act(|mut guest| async move {
         guest.send(async { "declined".to_owned() }).await?;
         Ok(guest.fail(true))
     });
     let run = world.request("a").await;
-    world.turn().await;
+    world.tick().await;
     let parked = world.until_settled(run.id).await;
     assert_eq!((parked.state.name(), parked.attempt), ("parked", 1));
     assert_eq!(parked.state.failure().unwrap().code, "no-luck");
-    // What the host could not do is another matter.
+    // A failure of the host is different.
     world.guests.act(|_| async { ended(failed(true, Cause::Host)) });
     let run = world.request("a").await;
-    world.turn().await;
+    world.tick().await;
     world.until(run.id, |run| run.attempt == 2).await;
 }
 
 #[tokio::test]
-async fn a_crash_goes_on_where_the_last_save_was() {
-    let mut world = World::still().await;
+async fn a_crashed_run_resumes_at_its_last_save() {
+    let mut world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     let gate = Arc::new(Semaphore::new(0));
     let (held, asked) = (Arc::clone(&gate), Arc::new(AtomicUsize::new(0)));
@@ -208,10 +209,10 @@ async fn a_crash_goes_on_where_the_last_save_was() {
         }
     });
     let run = world.request("a").await;
-    world.turn().await;
+    world.tick().await;
     world.until(run.id, |run| run.journal_entries == 1).await;
-    let dead = world.next_life().await;
-    world.turn().await;
+    let dead = world.next_epoch().await;
+    world.tick().await;
     let ended = world.until_settled(run.id).await;
     assert_eq!((ended.state, ended.takeovers), (RunState::Succeeded, 0));
     assert_eq!(world.store.output(run.id).await.unwrap().unwrap().as_ref(), b"1");
@@ -221,8 +222,8 @@ async fn a_crash_goes_on_where_the_last_save_was() {
 }
 
 #[tokio::test]
-async fn a_run_that_continues_as_new_keeps_its_name_and_takes_the_present_revision() {
-    let world = World::still().await;
+async fn a_run_that_continues_as_new_keeps_its_id_and_uses_the_present_revision() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "config": { "n": 1 } })).await;
     world.act(|mut guest| async move {
         assert!(guest.is_live());
@@ -238,11 +239,11 @@ async fn a_run_that_continues_as_new_keeps_its_name_and_takes_the_present_revisi
     assert_eq!((second.generation, second.attempt, second.journal_entries), (2, 1, 0));
     assert_eq!(world.store.input(second.id).await.unwrap().as_deref(), Some(b"[1]".as_slice()));
     world.deploy(json!({ "name": "a", "config": { "n": 2 } })).await;
-    world.turn().await;
+    world.tick().await;
     let third = world.until(second.id, |run| run.generation == 3).await;
     assert_eq!((third.id, third.revision.get()), (second.id, 2));
     world.host.idle().await;
-    world.turn().await;
+    world.tick().await;
     let invoked = call.await.unwrap();
     assert_eq!(invoked.output.as_deref(), Some(b"[2]".as_slice()));
     assert_eq!(world.store.input(invoked.run.id).await.unwrap().as_deref(), Some(b"[2]".as_slice()));
@@ -250,8 +251,8 @@ async fn a_run_that_continues_as_new_keeps_its_name_and_takes_the_present_revisi
 }
 
 #[tokio::test]
-async fn a_step_that_backs_off_holds_no_place_and_nothing_of_it_takes_hold() {
-    let world = World::still().await;
+async fn a_step_that_backs_off_holds_no_permit_and_commits_no_effects() {
+    let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "concurrency": 1 })).await;
     world.act(|mut guest| async move {
         guest.count("n").await;
@@ -259,13 +260,13 @@ async fn a_step_that_backs_off_holds_no_place_and_nothing_of_it_takes_hold() {
         Ok(guest.succeed("1"))
     });
     let run = world.request("a").await;
-    world.turn().await;
+    world.tick().await;
     let waits = world.until(run.id, |run| run.state == RunState::Suspended).await;
     assert_eq!(waits.waiting_for, Some(Wait::until(START.plus_millis(5_000))));
     world.host.idle().await;
     assert_eq!(value(&world.store, "n").await, None);
     world.clock.advance(5_000);
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
     assert_eq!(value(&world.store, "n").await.as_deref(), Some("1"));
 }

@@ -1,4 +1,5 @@
-//! Lives of a node: what a crash leaves is taken up once, what a shutdown leaves goes back into the queue.
+//! Epochs of a node: runs left by a crash are recovered once, and runs left by a shutdown return to
+//! the queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +12,12 @@ use tidemill_store::records::RecoveryFilter;
 use tokio::sync::Semaphore;
 
 use crate::guests::{count, output, wait};
-use crate::stretches::value;
-use crate::world::{START, World, name};
+use crate::transactions::value;
+use crate::world::{START, TestHost, name};
 
 #[tokio::test]
-async fn a_run_of_a_dead_life_is_taken_up_and_the_dead_cannot_commit_it() {
-    let mut world = World::still().await;
+async fn a_run_of_a_previous_epoch_is_recovered_and_the_old_owner_cannot_commit() {
+    let mut world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     let gate = Arc::new(Semaphore::new(0));
     let (held, store) = (Arc::clone(&gate), Arc::clone(&world.store));
@@ -28,10 +29,10 @@ async fn a_run_of_a_dead_life_is_taken_up_and_the_dead_cannot_commit_it() {
         }
     });
     let run = world.request("a").await;
-    world.turn().await;
+    world.tick().await;
     world.guests.have_begun(1).await;
-    let dead = world.next_life().await;
-    world.turn().await;
+    let dead = world.next_epoch().await;
+    world.tick().await;
     world.guests.have_begun(2).await;
     gate.add_permits(2);
     let ended = world.until_settled(run.id).await;
@@ -41,12 +42,12 @@ async fn a_run_of_a_dead_life_is_taken_up_and_the_dead_cannot_commit_it() {
     assert_eq!(value(&world.store, "n").await.as_deref(), Some("1"), "the dead life's commit took hold too");
 }
 
-/// Claims a run, and lets the host die so often with it in hand.
-async fn claimed_at_crashes(world: &mut World, crashes: u32) -> RunId {
+/// Claims a run and lets the host crash `crashes` times while it is active.
+async fn claimed_at_crashes(world: &mut TestHost, crashes: u32) -> RunId {
     let run = world.request("a").await;
     world.store.claim(world.host.owner(), &name("a"), 1, START).await.unwrap();
     for crash in 1..=crashes {
-        drop(world.next_life().await);
+        drop(world.next_epoch().await);
         if crash < crashes {
             world.store.take_over(world.host.owner(), RecoveryFilter::All, 10, START).await.unwrap();
         }
@@ -55,11 +56,11 @@ async fn claimed_at_crashes(world: &mut World, crashes: u32) -> RunId {
 }
 
 #[tokio::test]
-async fn a_suspect_is_parked_when_the_host_dies_with_it_again() {
-    let mut world = World::still().await;
+async fn a_suspect_is_parked_after_another_crash() {
+    let mut world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
     let convict = claimed_at_crashes(&mut world, 4).await;
-    world.turn().await;
+    world.tick().await;
     let parked = world.until_settled(convict).await;
     assert_eq!(parked.state.failure().unwrap().code, "host/crash-suspect");
     assert_eq!(world.guests.begun(), 0);
@@ -68,21 +69,21 @@ async fn a_suspect_is_parked_when_the_host_dies_with_it_again() {
 }
 
 #[tokio::test]
-async fn suspects_are_tried_one_after_another_beside_normal_work() {
-    let mut world = World::still().await;
+async fn suspects_are_retried_one_after_another_alongside_normal_work() {
+    let mut world = TestHost::paused().await;
     world.deploy(json!({ "name": "a" })).await;
-    // Both were there at three crashes; the third run at the last one alone.
+    // Both were active in three crashes; the third run only in the last one.
     let mut suspects = [world.request("a").await.id, world.request("a").await.id];
     suspects.sort_unstable();
     let [first, second] = suspects;
     world.store.claim(world.host.owner(), &name("a"), 2, START).await.unwrap();
     for _ in 0..2 {
-        drop(world.next_life().await);
+        drop(world.next_epoch().await);
         world.store.take_over(world.host.owner(), RecoveryFilter::All, 10, START).await.unwrap();
     }
     let plain = world.request("a").await.id;
     world.store.claim(world.host.owner(), &name("a"), 1, START).await.unwrap();
-    drop(world.next_life().await);
+    drop(world.next_epoch().await);
 
     let gate = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&gate);
@@ -103,18 +104,18 @@ async fn suspects_are_tried_one_after_another_beside_normal_work() {
     let host = world.host.clone();
     let turn = tokio::spawn(async move { host.tick_all().await });
     world.guests.have_begun(2).await;
-    // The first suspect is in hand, and nothing else waits for it but the second one.
+    // The first suspect is active. Only the second one waits for it.
     assert!(world.host.ready().ready, "{:?}", world.host.ready());
     world.until_settled(plain).await;
     let other = world.host.invoke(RunRequest::new(name("a"), "{}"), Duration::from_secs(60)).await.unwrap();
     assert_eq!(other.run.state, RunState::Succeeded);
     assert_eq!((world.run(first).await.takeovers, world.run(second).await.takeovers), (3, 2));
 
-    // The host dies with the first one in hand: that is not held against the second.
-    let dead = world.next_life().await;
+    // The host crashes while the first one is active. That does not count against the second.
+    let dead = world.next_epoch().await;
     turn.abort();
     world.guests.act(|_| async { output("2") });
-    world.turn().await;
+    world.tick().await;
     assert_eq!(world.until_settled(first).await.state.failure().unwrap().code, "host/crash-suspect");
     assert_eq!(world.until_settled(second).await.state, RunState::Succeeded);
     gate.add_permits(1);
@@ -123,7 +124,7 @@ async fn suspects_are_tried_one_after_another_beside_normal_work() {
 
 #[tokio::test]
 async fn shutdown_lets_runs_finish() {
-    let mut world = World::running().await;
+    let mut world = TestHost::running().await;
     world.deploy(json!({ "name": "a" })).await;
     let gate = world.guests.gated("1");
     let run = world.request("a").await;
@@ -142,8 +143,8 @@ async fn shutdown_lets_runs_finish() {
 }
 
 #[tokio::test]
-async fn shutdown_hands_back_what_does_not_finish() {
-    let mut world = World::running().await;
+async fn shutdown_hands_back_unfinished_runs() {
+    let mut world = TestHost::running().await;
     world.deploy(json!({ "name": "a" })).await;
     world.guests.act(|job| async move {
         job.cancel.reached(tidemill_engine::Urgency::Now).await;
@@ -157,7 +158,7 @@ async fn shutdown_hands_back_what_does_not_finish() {
         );
     world.guests.have_begun(2).await;
     world.host.shutdown(Duration::from_millis(1)).await;
-    // Who waited hears how the run stood, and need not wait for the next life.
+    // The waiting caller receives the run's present state and need not wait for the next epoch.
     let invoked = call.await.unwrap();
     assert!(!invoked.settled, "{invoked:?}");
     world.open_again().await;
@@ -166,8 +167,8 @@ async fn shutdown_hands_back_what_does_not_finish() {
         assert_eq!((handed_back.state.name(), handed_back.attempt, handed_back.takeovers), ("queued", 1, 0));
     }
     world.guests.act(|_| async { output("2") });
-    drop(world.next_life().await);
-    world.turn().await;
+    drop(world.next_epoch().await);
+    world.tick().await;
     for id in [run.id, invoked.run.id] {
         assert_eq!(world.until_settled(id).await.state, RunState::Succeeded);
     }
