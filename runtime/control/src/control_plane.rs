@@ -178,7 +178,7 @@ impl ControlPlane {
         inner.note_index_scrub(inner.clock.now()).await?;
         inner.load().await?;
         inner.remove_unnamed_components().await?;
-        inner.look_at_time().await;
+        inner.check_clock_and_zones().await;
         inner.apply_policy().await?;
         // Admission stays closed until leftover runs are recovered.
         inner.node.set_open(false);
@@ -264,7 +264,7 @@ impl ControlPlane {
         self.0.deliveries.measure(&self.0.deployments, &self.0.metrics);
         let mut queued = 0;
         for live in self.0.deployments.all().values() {
-            live.metrics.set_now(live.limiter.running(), live.limiter.queued());
+            live.metrics.set_gauges(live.limiter.running(), live.limiter.queued());
             queued += live.limiter.queued();
         }
         // These counts change while they are read one after another, so clamp the differences at 0.
@@ -277,7 +277,7 @@ impl ControlPlane {
         if let Ok(mut usage) = self.0.store.usage().await {
             let deployments = self.0.deployments.all();
             usage.retain(|(deployment, _)| deployments.contains_key(deployment));
-            self.0.metrics.kept(&usage, &self.0.store.quotas());
+            self.0.metrics.set_usage(&usage, &self.0.store.quotas());
         }
         self.0.metrics.encode()
     }
@@ -296,7 +296,7 @@ impl ControlPlane {
 
     /// Waits until this node executes no run.
     pub async fn idle(&self) {
-        self.0.node.empty().await;
+        self.0.node.wait_until_idle().await;
     }
 
     /// Accepts no new work, lets executing runs finish, hands back those that do not finish in
@@ -317,12 +317,12 @@ impl ControlPlane {
                 // A loop that panicked has ended too.
                 let _ = task.await;
             }
-            host.node.empty().await;
+            host.node.wait_until_idle().await;
         };
         if tokio::time::timeout(within, finish).await.is_err() {
             host.stopping.store(true, Ordering::Release);
             host.stop.notify_waiters();
-            if tokio::time::timeout(HAND_BACK, host.node.empty()).await.is_err() {
+            if tokio::time::timeout(HAND_BACK, host.node.wait_until_idle()).await.is_err() {
                 tracing::warn!(
                     running = host.node.used(),
                     "interrupted runs did not commit; the next start recovers them"
@@ -400,7 +400,7 @@ impl HostState {
             let found = self.store.runs(filter.clone(), page).await?;
             if let Some(run) = found.items.iter().find(|run| run.export == Export::RevenueStream) {
                 if let Ok(guard) = Arc::clone(&live.collecting).try_lock_owned() {
-                    self.collections.keep(run.id, guard);
+                    self.collections.insert(run.id, guard);
                 }
                 return Ok(());
             }
@@ -450,7 +450,7 @@ impl HostState {
     }
 
     /// Opens admission: every run of the previous epoch is recovered.
-    pub(crate) fn recovered(&self) {
+    pub(crate) fn open_after_recovery(&self) {
         if self.recovering.swap(false, Ordering::AcqRel) && !self.is_closed() {
             self.node.set_open(true);
         }
@@ -466,12 +466,12 @@ impl HostState {
         if not_before <= self.clock.now() {
             self.node.backlog.add(&live.limiter);
         } else {
-            self.delayed(not_before);
+            self.note_delayed(not_before);
         }
     }
 
     /// Records that a run is due at `not_before`.
-    pub(crate) fn delayed(&self, not_before: Timestamp) {
+    pub(crate) fn note_delayed(&self, not_before: Timestamp) {
         if self.delayed_until.fetch_min(not_before.as_millis(), Ordering::AcqRel) > not_before.as_millis() {
             self.node.backlog.wake();
         }

@@ -91,7 +91,7 @@ impl GuestExecutor for Engine {
                     ..Checkpoint::default()
                 };
                 ActivationResult {
-                    outcome: Outcome::Failed { failure: unloaded(&error), cause: Cause::Host },
+                    outcome: Outcome::Failed { failure: load_failure(&error), cause: Cause::Host },
                     all: left(),
                     kept: left(),
                     again: left(),
@@ -109,7 +109,7 @@ impl GuestExecutor for Engine {
     async fn dry_run(&self, job: GuestJob) -> DryRun {
         match self.module(job.component).await {
             Ok(module) => Engine::dry_run(self, job.activation(module)).await,
-            Err(error) => DryRun::Failed(unloaded(&error)),
+            Err(error) => DryRun::Failed(load_failure(&error)),
         }
     }
 
@@ -141,7 +141,7 @@ impl GuestJob {
     }
 }
 
-fn unloaded(error: &EngineError) -> Failure {
+fn load_failure(error: &EngineError) -> Failure {
     let code = error.code();
     let mut failure = code.failure(error.to_string());
     // Missing or damaged bytes may be restored. Rejected bytes stay rejected.

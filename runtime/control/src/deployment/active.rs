@@ -311,7 +311,7 @@ impl DeploymentRegistry {
 
     /// Applies the policy in force to all deployments, except those that are being deleted. The
     /// caller holds the lock of changes.
-    pub(crate) fn renew(&self, metrics: &Metrics, except: &BTreeSet<DeploymentName>) {
+    pub(crate) fn apply_policy_to_all(&self, metrics: &Metrics, except: &BTreeSet<DeploymentName>) {
         let (policy, before) = (self.policy.now(), self.all.load_full());
         let renewed = before.iter().map(|(name, old)| {
             let live = if except.contains(name) {

@@ -141,12 +141,12 @@ impl ContendedKeys {
     }
 
     /// Returns whether no key is contended.
-    pub(crate) fn are_none(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Relaxed) == 0
     }
 
     /// Marks a key as contended because a commit conflicted on it.
-    pub(crate) fn contended(&self, key: String) {
+    pub(crate) fn mark_contended(&self, key: String) {
         let mut queues = self.lock();
         queues.contended(key, Instant::now());
         self.count.store(queues.0.len(), Ordering::Relaxed);
@@ -269,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn two_runs_that_wait_for_each_other_both_continue() {
         let turns = Arc::new(ContendedKeys::default());
-        ["a", "b"].into_iter().for_each(|key| turns.contended(key.to_owned()));
+        ["a", "b"].into_iter().for_each(|key| turns.mark_contended(key.to_owned()));
         let (first, second) = (turns.take("a").await.unwrap(), turns.take("b").await.unwrap());
         let (others, same) = tokio::join!(turns.take("b"), turns.take("a"));
         assert!(others.is_some_and(|turn| turn.is_valid()) && same.is_some_and(|turn| turn.is_valid()));
@@ -279,8 +279,8 @@ mod tests {
     #[tokio::test]
     async fn cancelled_waits_leave_the_queue_and_dropped_turns_are_passed_on() {
         let turns = Arc::new(ContendedKeys::default());
-        assert!(turns.are_none());
-        turns.contended("n".to_owned());
+        assert!(turns.is_empty());
+        turns.mark_contended("n".to_owned());
         let first = turns.take("n").await.unwrap();
         let mut gone = Box::pin(turns.take("n"));
         let mut next = Box::pin(turns.take("n"));

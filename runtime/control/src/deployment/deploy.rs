@@ -104,7 +104,7 @@ impl ControlPlane {
         dry_run: bool,
     ) -> Result<DeployResult, ControlError> {
         let mut problems = exports::misfits(&manifest, &component.exports, component.schemas.as_deref());
-        problems.extend(too_much_memory(&manifest, self.0.config.memory_max));
+        problems.extend(check_memory(&manifest, self.0.config.memory_max));
         problems.extend(manifest.unknown_zones());
         problems.extend(manifest.long_jitters(self.0.clock.now()));
         if !problems.is_empty() {
@@ -156,8 +156,8 @@ impl ControlPlane {
         let live = self.0.deployments.put(&self.0.metrics, deployment.clone(), Arc::new(plan));
         self.0.blocked.forget(&name);
         self.0.rescheduled.notify_one();
-        self.0.deliveries.changed(&name);
-        self.0.node.backlog.look_at(&live.limiter);
+        self.0.deliveries.note_changed(&name);
+        self.0.node.backlog.enqueue_deployment(&live.limiter);
         if present != Some(deployment.revision) {
             let (revision, component) = (deployment.revision.get(), deployment.component);
             tracing::info!(deployment = %name, revision, %component, created, "deployed");
@@ -203,8 +203,8 @@ impl ControlPlane {
             }
             let live = host.deployments.put(&host.metrics, deployment.clone(), Arc::clone(&live.plan));
             host.rescheduled.notify_one();
-            host.deliveries.changed(&name);
-            host.node.backlog.look_at(&live.limiter);
+            host.deliveries.note_changed(&name);
+            host.node.backlog.enqueue_deployment(&live.limiter);
             Ok(deployment)
         })
         .await
@@ -252,7 +252,7 @@ impl ControlPlane {
             }
             Err(_) => {
                 let live = self.0.deployments.put(&self.0.metrics, live.deployment.clone(), Arc::clone(&live.plan));
-                self.0.node.backlog.look_at(&live.limiter);
+                self.0.node.backlog.enqueue_deployment(&live.limiter);
             }
         }
         deleted
@@ -269,9 +269,9 @@ impl ControlPlane {
         }
         self.cancel_running(live, false).await?;
         self.end_waiting(live).await?;
-        if tokio::time::timeout(CANCEL_WITHIN / 2, live.limiter.empty()).await.is_err() {
+        if tokio::time::timeout(CANCEL_WITHIN / 2, live.limiter.wait_until_idle()).await.is_err() {
             self.cancel_running(live, true).await?;
-            if tokio::time::timeout(CANCEL_WITHIN / 2, live.limiter.empty()).await.is_err() {
+            if tokio::time::timeout(CANCEL_WITHIN / 2, live.limiter.wait_until_idle()).await.is_err() {
                 return Err(StoreError::RunsGoing { unended: running() }.into());
             }
         }
@@ -332,7 +332,7 @@ impl ControlPlane {
     ) -> Result<Vec<Preview>, ControlError> {
         let mut previews = Vec::with_capacity(manifest.schedules.len());
         for schedule in &manifest.schedules {
-            let (silent_until, left) = self.outlook(deployment, schedule, now).await?;
+            let (silent_until, left) = self.remaining_firings(deployment, schedule, now).await?;
             previews.push(Preview {
                 name: schedule.name().clone(),
                 time_zone: schedule.spec().time_zone.name().to_owned(),
@@ -434,7 +434,7 @@ pub(crate) fn checked_note(note: String) -> Result<String, ControlError> {
 }
 
 /// Refuses a memory limit above the host's maximum.
-fn too_much_memory(manifest: &Manifest, most: u64) -> Option<InputProblem> {
+fn check_memory(manifest: &Manifest, most: u64) -> Option<InputProblem> {
     let asked = manifest.limits.memory;
     (asked > most).then(|| {
         InputProblem::field(

@@ -187,7 +187,7 @@ impl NodeLimiter {
     }
 
     /// Waits until no run executes.
-    pub(crate) async fn empty(&self) {
+    pub(crate) async fn wait_until_idle(&self) {
         loop {
             let emptied = self.emptied.notified();
             tokio::pin!(emptied);
@@ -234,7 +234,7 @@ impl DeploymentLimiter {
     }
 
     /// Waits until no run of the deployment executes.
-    pub(crate) async fn empty(&self) {
+    pub(crate) async fn wait_until_idle(&self) {
         loop {
             let emptied = self.emptied.notified();
             tokio::pin!(emptied);
@@ -318,11 +318,11 @@ impl ReadyQueue {
     /// Adds a deployment of which a run may be due, and wakes the dispatcher.
     pub(crate) fn add(&self, limiter: &DeploymentLimiter) {
         limiter.has_backlog.store(true, Ordering::Release);
-        self.look_at(limiter);
+        self.enqueue_deployment(limiter);
     }
 
     /// Has the dispatcher look at a deployment, whether or not it has a known waiting run.
-    pub(crate) fn look_at(&self, limiter: &DeploymentLimiter) {
+    pub(crate) fn enqueue_deployment(&self, limiter: &DeploymentLimiter) {
         {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.entry(limiter.name.clone()).or_insert(0);
@@ -339,7 +339,7 @@ impl ReadyQueue {
 
     /// Returns every deployment except those in `served`, and counts each as passed over. The
     /// caller removes those that it serves.
-    pub(crate) fn look(&self, served: &HashSet<DeploymentName>) -> Vec<(DeploymentName, u32)> {
+    pub(crate) fn candidates(&self, served: &HashSet<DeploymentName>) -> Vec<(DeploymentName, u32)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting
             .iter_mut()

@@ -151,8 +151,8 @@ impl ControlPlane {
             RunState::Cancelled => words::cancelled(&run, self.0.store.failure_of(&run).await?.as_ref()),
             _ => words::plain(&run),
         };
-        let summary = match self.not_undone(&run).await? {
-            (Some(child), count) => format!("{summary}; {}", words::not_undone(child, count)),
+        let summary = match self.uncompensated_children(&run).await? {
+            (Some(child), count) => format!("{summary}; {}", words::uncompensated_children(child, count)),
             (None, _) => summary,
         };
         Ok(Explanation { run, summary, next, stages })
@@ -160,7 +160,7 @@ impl ControlPlane {
 
     /// Returns the first child of a settled run that was cancelled and could not undo all its
     /// effects, and the number of such children among the first [`COUNTED`] children.
-    async fn not_undone(&self, run: &Run) -> Result<(Option<RunId>, usize), ControlError> {
+    async fn uncompensated_children(&self, run: &Run) -> Result<(Option<RunId>, usize), ControlError> {
         let (mut first, mut count) = (None, 0);
         if !run.state.is_settled() {
             return Ok((first, count));

@@ -169,7 +169,7 @@ pub(super) fn cancelled(run: &Run, failure: Option<&Failure>) -> StageText {
 }
 
 /// Describes children that were cancelled and could not undo all their effects.
-pub(super) fn not_undone(first: RunId, count: usize) -> String {
+pub(super) fn uncompensated_children(first: RunId, count: usize) -> String {
     let explain = format!("see `tidemill explain {first}`");
     match count {
         1 => format!("its child run {first} was cancelled and could not undo all its effects; {explain}"),
@@ -184,7 +184,7 @@ pub(super) fn not_undone(first: RunId, count: usize) -> String {
 
 fn running(run: &Run, node: &str) -> StageText {
     let since = run.started_at.map_or_else(String::new, |at| format!(", first claimed at {}", time(at)));
-    let summary = format!("it runs on node `{node}` in attempt {}{since}{}", run.attempt, to_end(run));
+    let summary = format!("it runs on node `{node}` in attempt {}{since}{}", run.attempt, cancellation(run));
     let next = if run.cancel.is_some() {
         format!("`tidemill cancel {} --terminate` ends it at once.", run.id)
     } else {
@@ -193,7 +193,7 @@ fn running(run: &Run, node: &str) -> StageText {
     (summary, Some(next))
 }
 
-fn to_end(run: &Run) -> String {
+fn cancellation(run: &Run) -> String {
     run.cancel.map_or_else(String::new, |cancel| {
         let notified = if cancel.told { "is notified" } else { "is notified once its child runs have ended" };
         format!("; its cancellation was requested at {}, and it {notified}", time(cancel.at))

@@ -28,7 +28,7 @@ const LATENESS: [f64; 15] =
 
 /// Returns buckets for operations of about a millisecond, from 0.1 ms to 6 s, narrow enough to show
 /// a doubling.
-fn fine() -> Histogram {
+fn millisecond_buckets() -> Histogram {
     Histogram::new(exponential_buckets(0.000_1, 1.5, 28))
 }
 
@@ -204,8 +204,8 @@ impl Default for Metrics {
         let kept = Family::default();
         let quota = Family::default();
         let events_lost = Counter::default();
-        let commits = fine();
-        let wakes = fine();
+        let commits = millisecond_buckets();
+        let wakes = millisecond_buckets();
         let lateness = Histogram::new(LATENESS);
         let delivery = Histogram::new(LATENESS);
         let (parked, parked_oldest) = (Family::default(), Family::default());
@@ -392,7 +392,7 @@ impl Metrics {
 
     /// Sets the number of events that wait for a subscription; `None` removes a subscription that
     /// no longer exists.
-    pub(crate) fn lag(&self, deployment: &str, subscription: &str, waiting: Option<u64>) {
+    pub(crate) fn set_lag(&self, deployment: &str, subscription: &str, waiting: Option<u64>) {
         let of = SubscriptionLabels { deployment: deployment.to_owned(), subscription: subscription.to_owned() };
         match waiting {
             Some(waiting) => {
@@ -405,7 +405,7 @@ impl Metrics {
     }
 
     /// Sets the amount that each deployment stores, and its quota.
-    pub(crate) fn kept(&self, usage: &[(DeploymentName, Usage)], quotas: &Quotas) {
+    pub(crate) fn set_usage(&self, usage: &[(DeploymentName, Usage)], quotas: &Quotas) {
         let gauge = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
         // The list leaves out a deployment that stores nothing any more.
         self.kept.clear();
@@ -477,7 +477,7 @@ impl DeploymentMetrics {
         self.redone.inc();
     }
 
-    pub(crate) fn set_now(&self, running: u32, queued: u64) {
+    pub(crate) fn set_gauges(&self, running: u32, queued: u64) {
         self.running.set(running.into());
         self.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
     }
@@ -494,7 +494,7 @@ mod tests {
         let metrics = Metrics::default();
         let figures = metrics.of("uptime");
         figures.ended(AttemptEnd::Succeeded, 1234, Duration::from_millis(3));
-        figures.set_now(2, 7);
+        figures.set_gauges(2, 7);
         let text = metrics.encode().unwrap();
         for line in [
             "tidemill_attempts_total{deployment=\"uptime\",state=\"succeeded\"} 1",

@@ -72,13 +72,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Deliveries {
     /// Records that events were published to these topics.
-    pub(crate) fn published(&self, topics: Vec<Topic>) {
+    pub(crate) fn note_published(&self, topics: Vec<Topic>) {
         locked(&self.waits).topics.extend(topics);
         self.knock.notify_one();
     }
 
     /// Records that a deployment or one of its subscriptions was changed, paused or resumed.
-    pub(crate) fn changed(&self, deployment: &DeploymentName) {
+    pub(crate) fn note_changed(&self, deployment: &DeploymentName) {
         locked(&self.waits).deployments.insert(deployment.clone());
         self.knock.notify_one();
     }
@@ -100,12 +100,12 @@ impl Deliveries {
         lags.retain(|(deployment, name), topics| {
             let there = there(deployment, name);
             let waiting = topics.values().sum();
-            metrics.lag(deployment.as_str(), name.as_str(), there.then_some(waiting));
+            metrics.set_lag(deployment.as_str(), name.as_str(), there.then_some(waiting));
             there
         });
     }
 
-    fn seen(&self, subscriber: &Subscriber, topic: &Topic, waiting: u64) {
+    fn record_lag(&self, subscriber: &Subscriber, topic: &Topic, waiting: u64) {
         let of = (subscriber.live.deployment.name.clone(), subscriber.subscription.name.clone());
         let mut lags = locked(&self.lags);
         let topics = lags.entry(of).or_default();
@@ -148,7 +148,7 @@ struct EventBatches(Mutex<HashMap<(Topic, u64), Weak<EventBatch>>>);
 type EventBatch = OnceCell<Vec<Event>>;
 
 impl EventBatches {
-    fn part(&self, topic: &Topic, position: u64) -> Arc<EventBatch> {
+    fn batch(&self, topic: &Topic, position: u64) -> Arc<EventBatch> {
         let mut parts = locked(&self.0);
         let part = parts.entry((topic.clone(), position)).or_default();
         part.upgrade().unwrap_or_else(|| {
@@ -235,17 +235,17 @@ impl DeliveryReconciler {
         let Some(behind) = store.behind(deployment, &subscription.name, topic).await? else {
             return Ok(DeliveryResult::All);
         };
-        self.host.deliveries.seen(subscriber, topic, behind.waiting);
+        self.host.deliveries.record_lag(subscriber, topic, behind.waiting);
         if behind.waiting == 0 || behind.paused || !ActiveDeployment::is_open(&live.deployment, &live.plan) {
             return Ok(DeliveryResult::All);
         }
-        let room = room(&self.host, live).await?;
+        let room = queue_room(&self.host, live).await?;
         if room == 0 {
             return Ok(DeliveryResult::NoRoom);
         }
-        let part = parts.part(topic, behind.position);
+        let part = parts.batch(topic, behind.position);
         let read = || async { store.events(topic, behind.position, BATCH).await };
-        let events = fitting(part.get_or_try_init(read).await?, room);
+        let events = first_batch(part.get_or_try_init(read).await?, room);
         let Some(last) = events.last() else { return Ok(DeliveryResult::All) };
         let runs = requests(&self.host, subscriber, events, behind.last_run, None, now)?;
         let made = runs.len() as u64;
@@ -272,7 +272,7 @@ impl DeliveryReconciler {
             // the position has moved, which the next tick sees.
             return Ok(DeliveryResult::Part);
         }
-        self.host.deliveries.seen(subscriber, topic, behind.waiting.saturating_sub(given));
+        self.host.deliveries.record_lag(subscriber, topic, behind.waiting.saturating_sub(given));
         let committed = self.host.clock.now();
         for event in events {
             let late = Duration::from_millis(committed.millis_since(event.at));
@@ -288,13 +288,13 @@ impl DeliveryReconciler {
 }
 
 /// Returns how many more runs may wait for a deployment.
-pub(crate) async fn room(host: &HostState, live: &ActiveDeployment) -> Result<usize, ControlError> {
+pub(crate) async fn queue_room(host: &HostState, live: &ActiveDeployment) -> Result<usize, ControlError> {
     let queued = host.store.waiting(&live.deployment.name).await?;
     Ok(usize::try_from(live.queue_max(host.config.queue_max).saturating_sub(queued)).unwrap_or(usize::MAX))
 }
 
 /// Returns the first events that one commit takes: at least one.
-pub(crate) fn fitting(events: &[Event], most: usize) -> &[Event] {
+pub(crate) fn first_batch(events: &[Event], most: usize) -> &[Event] {
     let fits = batch::head(events, most.max(1), BATCH_BYTES, |event| event.payload.len());
     events.get(..fits).unwrap_or(events)
 }

@@ -63,7 +63,7 @@ impl Dispatcher {
     }
 
     /// Adds deployments to the backlog whose delayed runs have become due.
-    async fn look_for_delayed(&self, now: Timestamp) -> Result<(), ControlError> {
+    async fn find_delayed(&self, now: Timestamp) -> Result<(), ControlError> {
         let known = self.looked_at.load(Ordering::Relaxed)..self.host.delayed_until.load(Ordering::Acquire);
         // Every waiting run should be on the backlog. This query is cheap and repairs an omission
         // soon.
@@ -98,7 +98,7 @@ impl Dispatcher {
     fn turns(&self, served: &mut HashSet<DeploymentName>) -> Vec<DeploymentTurn> {
         let backlog = &self.host.node.backlog;
         let mut candidates = Vec::new();
-        for (name, passed) in backlog.look(served) {
+        for (name, passed) in backlog.candidates(served) {
             match self.host.deployments.get(&name) {
                 // Resuming or enabling the deployment adds it again.
                 Some(live) if live.limiter.is_open() => {
@@ -167,7 +167,7 @@ impl Dispatcher {
     }
 
     /// Records how late runs resume whose wait ended by time.
-    fn note_wakes(&self, claimed: &[ClaimedRun]) {
+    fn record_wake_lateness(&self, claimed: &[ClaimedRun]) {
         let clock = &self.host.clock;
         let now = clock.now();
         for until in claimed.iter().filter_map(|claimed| claimed.run.waiting_for.as_ref()?.until) {
@@ -190,7 +190,7 @@ impl Dispatcher {
         let claimed = match self.host.store.admit(&self.host.owner, name, permits.len(), rate, now).await {
             Ok(AdmissionResult { claimed, next }) => {
                 if let Some(next) = next {
-                    self.host.delayed(next);
+                    self.host.note_delayed(next);
                 }
                 claimed
             }
@@ -200,7 +200,7 @@ impl Dispatcher {
             }
         };
         failpoint::hit("run/claimed");
-        self.note_wakes(&claimed);
+        self.record_wake_lateness(&claimed);
         let count = claimed.len();
         let full = count == permits.len();
         if full {
@@ -227,7 +227,7 @@ impl Reconciler for Dispatcher {
         if self.host.is_recovering() {
             return Ok(TickReport { found: 0, done: 0, failed: 0, rest: NextTick::OnWake });
         }
-        self.look_for_delayed(now).await?;
+        self.find_delayed(now).await?;
         let RoundResult { found, done, failed, more } = self.round(now).await;
         let delayed = Timestamp::from_millis(self.host.delayed_until.load(Ordering::Acquire));
         let rest = if more && self.host.node.free() > 0 {

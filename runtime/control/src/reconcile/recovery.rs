@@ -43,7 +43,7 @@ impl RecoveryReconciler {
 
     /// Recovers all runs that are not suspects, and parks each suspect that crashed the host during
     /// its retry.
-    async fn take_plain(&self, now: Timestamp) -> Result<usize, ControlError> {
+    async fn recover_runs(&self, now: Timestamp) -> Result<usize, ControlError> {
         let host = &self.host;
         let (mut plain, mut parked) = (Vec::new(), 0);
         loop {
@@ -90,7 +90,7 @@ impl RecoveryReconciler {
 
     /// Retries the next suspect until it ends, waits, or has run for [`ISOLATION`]. Returns whether
     /// there was one.
-    async fn try_suspect(&self, now: Timestamp) -> Result<bool, ControlError> {
+    async fn retry_suspect(&self, now: Timestamp) -> Result<bool, ControlError> {
         let host = &self.host;
         let mut taken = host.store.take_over(&host.owner, RecoveryFilter::Only(SUSPECT_CRASHES), 1, now).await?;
         let Some(claimed) = taken.pop() else { return Ok(false) };
@@ -125,9 +125,9 @@ impl Reconciler for RecoveryReconciler {
     const NAME: &'static str = "take-over";
 
     async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
-        let found = self.take_plain(now).await?;
-        self.host.recovered();
-        let tried = !self.host.is_closed() && self.try_suspect(now).await?;
+        let found = self.recover_runs(now).await?;
+        self.host.open_after_recovery();
+        let tried = !self.host.is_closed() && self.retry_suspect(now).await?;
         let found = found + usize::from(tried);
         let rest = if tried { NextTick::Now } else { NextTick::At(now.plus_millis(INTERVAL)) };
         Ok(TickReport { found, done: found, failed: 0, rest })

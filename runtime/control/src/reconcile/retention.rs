@@ -104,7 +104,7 @@ impl Reconciler for RetentionReconciler {
         self.host.note_index_scrub(now).await?;
         self.host.recount().await?;
         if self.host.setback.found().is_some() {
-            self.host.look_for_silent_schedules(now).await?;
+            self.host.refresh_silent_schedules(now).await?;
         }
         let (deleted, more) = self.expire(now).await?;
         let (events, more_events) = self.expire_events(now).await?;

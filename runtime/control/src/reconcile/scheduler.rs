@@ -149,7 +149,7 @@ impl Reconciler for Scheduler {
 
     async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
         if self.host.setback.clock_went_back(now) {
-            self.host.look_for_silent_schedules(now).await?;
+            self.host.refresh_silent_schedules(now).await?;
         }
         // Blocked schedules stay due, so read further to leave room for the others.
         let blocked = self.host.blocked.all();

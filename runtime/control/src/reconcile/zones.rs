@@ -144,13 +144,13 @@ impl ControlPlane {
 impl HostState {
     /// Checks zone data and the clock at the start. A read-only store does not keep a host from
     /// starting: the loops check again.
-    pub(crate) async fn look_at_time(&self) {
+    pub(crate) async fn check_clock_and_zones(&self) {
         let now = self.clock.now();
         for warning in ZoneReport::of(now).warnings {
             tracing::warn!(warning, "zone data");
         }
         let looked = self.refresh_zones().await.map(drop);
-        if let Err(error) = looked.and(self.look_for_silent_schedules(now).await) {
+        if let Err(error) = looked.and(self.refresh_silent_schedules(now).await) {
             tracing::warn!(%error, "could not check the schedules against the clock at the start");
         }
     }
@@ -166,11 +166,11 @@ impl HostState {
             .into_iter()
             .filter_map(|name| name.parse::<Zone>().ok().map(|zone| (name, zone.fingerprint())))
             .collect();
-        let unknown = present.len() < count || self.blocked.any_by_zone();
+        let unknown = present.len() < count || self.blocked.has_unknown_zones();
         let moved = self.replan_changed(present).await?;
         if unknown {
             let _turn = self.changes.lock().await;
-            self.look_for_blocked_schedules().await?;
+            self.refresh_blocked_schedules().await?;
         }
         Ok(moved)
     }

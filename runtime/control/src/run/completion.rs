@@ -53,7 +53,7 @@ impl CompletionWatchers {
 
     /// Notifies all callers that wait for this run.
     pub(crate) fn settle(&self, run: &Run, output: Option<&Bytes>) {
-        self.log.note(run);
+        self.log.record(run);
         if self.runs.load(Ordering::Acquire) == 0 {
             return;
         }

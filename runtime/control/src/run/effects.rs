@@ -23,7 +23,7 @@ impl HostState {
             self.node.backlog.add(&live.limiter);
         }
         if let Some(at) = delayed {
-            self.delayed(at);
+            self.note_delayed(at);
         }
         for run in settled {
             self.on_settled_elsewhere(&run);
@@ -35,7 +35,7 @@ impl HostState {
             tracing::info!(%deployment, %schedule, note, "paused schedule");
         }
         if !published.is_empty() {
-            self.deliveries.published(published);
+            self.deliveries.note_published(published);
         }
         if !cancelling.is_empty() {
             let host = Arc::clone(self);
@@ -48,7 +48,7 @@ impl HostState {
         if let Some(handle) = self.registry.get(run.id) {
             handle.request_stop(true);
         }
-        drop(self.collections.take(run.id));
+        drop(self.collections.remove(run.id));
         self.completions.settle(run, None);
     }
 

@@ -35,7 +35,7 @@ impl Default for EndLog {
 
 impl EndLog {
     /// Writes a line if the run failed or is parked.
-    pub(crate) fn note(&self, run: &Run) {
+    pub(crate) fn record(&self, run: &Run) {
         let (RunState::Failed(failure) | RunState::Parked(failure)) = &run.state else { return };
         let second = self.started.elapsed().as_secs();
         let budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(second);

@@ -102,7 +102,7 @@ impl ControlPlane {
                 let requested = host.store.request_run(new).await.inspect_err(|error| host.store_failed(error))?;
                 match &requested {
                     RunRequestResult::Created(run) => host.note_queued(&live, due(run).unwrap_or(not_before)),
-                    RunRequestResult::Joined(run) => host.delayed(due(run).unwrap_or(not_before)),
+                    RunRequestResult::Joined(run) => host.note_delayed(due(run).unwrap_or(not_before)),
                     RunRequestResult::Existing(_) => {}
                 }
                 Ok(requested)

@@ -53,7 +53,7 @@ impl ControlPlane {
     /// `host/deployment-not-found`, `host/schedule-not-found`; `host/bad-field` if the range is
     /// empty, is not over yet, or has more than [`BACKFILL_MAX`] nominal times.
     pub async fn backfill_span(&self, request: &BackfillRequest) -> Result<Option<NominalRange>, ControlError> {
-        let (_, schedule) = self.planned(&request.deployment, &request.schedule)?;
+        let (_, schedule) = self.resolve_schedule(&request.deployment, &request.schedule)?;
         check_zone(&schedule)?;
         let field = |detail: String| ControlError::refused(Code::BadField, detail);
         if request.start >= request.end {
@@ -96,7 +96,7 @@ impl ControlPlane {
         range: Range<Timestamp>,
         now: Timestamp,
     ) -> Result<(Operation, NextTick), ControlError> {
-        let Ok((live, schedule)) = self.planned(deployment, name) else {
+        let Ok((live, schedule)) = self.resolve_schedule(deployment, name) else {
             // The schedule was deleted.
             return Ok((self.end_without_schedule(operation).await?, NextTick::Now));
         };

@@ -42,7 +42,7 @@ impl Blocked {
     }
 
     /// Returns whether an unknown time zone blocks any schedule.
-    pub(crate) fn any_by_zone(&self) -> bool {
+    pub(crate) fn has_unknown_zones(&self) -> bool {
         each(&self.0.load()).any(|(.., block)| !block.by_policy)
     }
 
@@ -72,9 +72,9 @@ impl ControlPlane {
     pub async fn apply_policy(&self) -> Result<(), ControlError> {
         let _turn = self.0.changes.lock().await;
         let deleting = self.0.deleting.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.0.deployments.renew(&self.0.metrics, &deleting);
+        self.0.deployments.apply_policy_to_all(&self.0.metrics, &deleting);
         for live in self.0.deployments.all().values() {
-            self.0.node.backlog.look_at(&live.limiter);
+            self.0.node.backlog.enqueue_deployment(&live.limiter);
         }
         self.0.apply_policy().await
     }
@@ -104,11 +104,11 @@ impl ControlPlane {
 impl HostState {
     /// Applies the policy. The caller holds the lock of changes, or the host is starting.
     pub(crate) async fn apply_policy(&self) -> Result<(), ControlError> {
-        self.log_beyond_policy().await?;
-        self.look_for_blocked_schedules().await
+        self.log_policy_violations().await?;
+        self.refresh_blocked_schedules().await
     }
 
-    async fn log_beyond_policy(&self) -> Result<(), ControlError> {
+    async fn log_policy_violations(&self) -> Result<(), ControlError> {
         let policy = self.config.policy.now();
         if *policy == Policy::default() {
             return Ok(());
@@ -126,7 +126,7 @@ impl HostState {
 
     /// Finds the blocked schedules, and logs those that were blocked or unblocked since the last
     /// check. The caller holds the lock of changes, or the host is starting.
-    pub(crate) async fn look_for_blocked_schedules(&self) -> Result<(), ControlError> {
+    pub(crate) async fn refresh_blocked_schedules(&self) -> Result<(), ControlError> {
         let (deployments, policy, now) = (self.deployments.all(), self.config.policy.now(), self.clock.now());
         // This computes the distances of many firings and reads zone files.
         let found = tokio::task::spawn_blocking(move || blocked(&deployments, &policy, now)).await;

@@ -89,12 +89,12 @@ impl ControlPlane {
             Some(note) => self.pause_schedule(deployment, name, note.to_owned()).await,
             None => self.resume_schedule(deployment, name).await,
         };
-        acted(schedule, updated)
+        was_applied(schedule, updated)
     }
 }
 
 /// Returns whether an operation acted on a schedule; `false` if its state did not allow it.
-pub(crate) fn acted(schedule: &Schedule, done: Result<Schedule, ControlError>) -> Result<bool, ControlError> {
+pub(crate) fn was_applied(schedule: &Schedule, done: Result<Schedule, ControlError>) -> Result<bool, ControlError> {
     let Schedule { deployment, name, .. } = schedule;
     match done {
         Ok(_) => Ok(true),

@@ -15,7 +15,7 @@ use crate::control_plane::{ControlPlane, HostState};
 use crate::error::ControlError;
 use crate::reconcile::operations::{same_task, start_once};
 use crate::reconcile::scheduler::upcoming;
-use crate::schedule::bulk::{ScheduleFilter, acted};
+use crate::schedule::bulk::{ScheduleFilter, was_applied};
 use crate::schedule::manage::check_zone;
 
 /// Minimum silence of a schedule that causes a warning, in milliseconds. Clocks are adjusted by
@@ -88,7 +88,7 @@ impl Setback {
 impl HostState {
     /// Finds the schedules that are silent because the clock was set back, and reports them if
     /// there are more than before.
-    pub(crate) async fn look_for_silent_schedules(&self, now: Timestamp) -> Result<(), ControlError> {
+    pub(crate) async fn refresh_silent_schedules(&self, now: Timestamp) -> Result<(), ControlError> {
         let found = self.silent_schedules(now).await?;
         let before = self.setback.replace(found.clone());
         match (before, found) {
@@ -156,7 +156,7 @@ impl ControlPlane {
     ) -> Result<Schedule, ControlError> {
         let _turn = self.0.changes.lock().await;
         let now = self.0.clock.now();
-        let (live, schedule) = self.planned(deployment, name)?;
+        let (live, schedule) = self.resolve_schedule(deployment, name)?;
         check_zone(&schedule)?;
         let stored = self.0.store.schedule(deployment, name).await?;
         let silent = stored.and_then(|stored| Some((stored.silent_until(now)?, stored.next)));
@@ -209,10 +209,10 @@ impl ControlPlane {
         for schedule in schedules.iter().filter(|schedule| schedule.silent_until(now).is_some()) {
             operation.matched += 1;
             let resynced = self.resync_schedule(&schedule.deployment, &schedule.name).await;
-            if acted(schedule, resynced)? { operation.done += 1 } else { operation.failed += 1 }
+            if was_applied(schedule, resynced)? { operation.done += 1 } else { operation.failed += 1 }
         }
         if next.is_none() {
-            self.0.look_for_silent_schedules(now).await?;
+            self.0.refresh_silent_schedules(now).await?;
         }
         self.page_done(operation, next).await
     }

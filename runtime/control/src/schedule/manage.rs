@@ -36,7 +36,7 @@ impl ControlPlane {
     ) -> Result<Schedule, ControlError> {
         let (now, note) = (self.0.clock.now(), checked_note(note)?);
         let _turn = self.0.changes.lock().await;
-        self.planned(deployment, name)?;
+        self.resolve_schedule(deployment, name)?;
         let paused =
             self.0.store.pause_schedule(deployment, name, Pause { since: now, note: note.clone() }, now).await?;
         tracing::info!(%deployment, schedule = %name, ?note, "paused schedule");
@@ -57,7 +57,7 @@ impl ControlPlane {
         let _turn = self.0.changes.lock().await;
         // Read the clock after the lock, because nominal times may pass during the wait.
         let now = self.0.clock.now();
-        let (live, schedule) = self.planned(deployment, name)?;
+        let (live, schedule) = self.resolve_schedule(deployment, name)?;
         let stored = self.0.store.schedule(deployment, name).await?;
         let Some(stored) = stored.filter(|stored| stored.paused.is_some()) else {
             return Err(ControlError::refused_with(
@@ -95,7 +95,7 @@ impl ControlPlane {
         self.0.check_open()?;
         key.as_deref().map_or(Ok(()), check_key)?;
         let now = self.0.clock.now();
-        let (live, schedule) = self.planned(deployment, name)?;
+        let (live, schedule) = self.resolve_schedule(deployment, name)?;
         let trigger = Trigger {
             kind: TriggerKind::Schedule,
             name: Some(name.to_string()),
@@ -148,12 +148,12 @@ impl ControlPlane {
         n: usize,
         from: Timestamp,
     ) -> Result<SchedulePreview, ControlError> {
-        let (_, schedule) = self.planned(deployment, name)?;
+        let (_, schedule) = self.resolve_schedule(deployment, name)?;
         if self.0.blocked.get(deployment, name).is_some() {
             return Ok(SchedulePreview { firings: Vec::new(), ends: Some(ScheduleEnd::Blocked) });
         }
         let (n, now) = (n.min(PREVIEW_MAX), self.0.clock.now());
-        let (silent_until, left) = self.outlook(deployment, &schedule, now).await?;
+        let (silent_until, left) = self.remaining_firings(deployment, &schedule, now).await?;
         let from = silent_until.map_or(from, |until| until.max(from));
         let left = match left {
             Some(left) if from > now => {
@@ -173,7 +173,7 @@ impl ControlPlane {
     /// Returns the time before which a schedule does not fire because the clock was set back, and
     /// the number of firings that this version of it has left; `None` has no limit. A limit that
     /// differs from the stored one starts again.
-    pub(crate) async fn outlook(
+    pub(crate) async fn remaining_firings(
         &self,
         deployment: &DeploymentName,
         schedule: &tidemill_core::schedule::Schedule,
@@ -193,7 +193,7 @@ impl ControlPlane {
         Some((live.plan.enabled, live.deployment.paused.is_some()))
     }
 
-    pub(crate) fn planned(
+    pub(crate) fn resolve_schedule(
         &self,
         deployment: &DeploymentName,
         name: &ScheduleName,

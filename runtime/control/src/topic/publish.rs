@@ -50,7 +50,7 @@ impl ControlPlane {
             let publish = NewPublication { event: NewEvent { id: event, topic: topic.clone(), payload }, key };
             match host.store.publish(publish, now).await.inspect_err(|error| host.store_failed(error))? {
                 PublishOutcome::Accepted => {
-                    host.deliveries.published(vec![topic]);
+                    host.deliveries.note_published(vec![topic]);
                     Ok(PublishResult { event, duplicate: false })
                 }
                 PublishOutcome::Duplicate(event) => Ok(PublishResult { event, duplicate: true }),
@@ -71,7 +71,7 @@ impl ControlPlane {
             let deleted = deleted.inspect_err(|error| host.store_failed(error))?;
             tracing::info!(%topic, events = deleted.events, lost = deleted.lost, "deleted topic");
             host.metrics.events_lost.inc_by(deleted.lost);
-            host.deliveries.published(vec![topic]);
+            host.deliveries.note_published(vec![topic]);
             Ok(deleted)
         })
         .await
@@ -88,7 +88,7 @@ impl ControlPlane {
         run_to_completion(async move {
             let skipped = host.store.skip(&deployment, &name, host.clock.now()).await?;
             tracing::info!(%deployment, subscription = %name, skipped, "skipped events of subscription");
-            host.deliveries.changed(&deployment);
+            host.deliveries.note_changed(&deployment);
             Ok(skipped)
         })
         .await
@@ -149,7 +149,7 @@ impl ControlPlane {
                 Some(note) => tracing::info!(%deployment, subscription = %name, ?note, "paused subscription"),
                 None => tracing::info!(%deployment, subscription = %name, "resumed subscription"),
             }
-            host.0.deliveries.changed(&deployment);
+            host.0.deliveries.note_changed(&deployment);
             Ok(subscription)
         })
         .await

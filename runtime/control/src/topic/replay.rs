@@ -10,7 +10,7 @@ use tidemill_store::records::{Operation, OperationState, ReplayCommit, Subscript
 use crate::control_plane::{ControlPlane, run_to_completion};
 use crate::error::ControlError;
 use crate::reconcile::NextTick;
-use crate::reconcile::delivery::{BATCH, SOON, fitting, requests, room};
+use crate::reconcile::delivery::{BATCH, SOON, first_batch, queue_room, requests};
 use crate::reconcile::operations::{same_task, start_once};
 use crate::topic::subscription_index::Subscriber;
 
@@ -104,14 +104,14 @@ impl ControlPlane {
             let through = Operation { state: OperationState::Done, ended_at: Some(now), ..operation };
             return Ok((store.put_operation(through).await?, NextTick::Now));
         };
-        let room = room(host, &subscriber.live).await?;
+        let room = queue_room(host, &subscriber.live).await?;
         if room == 0 {
             return Ok((operation, NextTick::At(now.plus_millis(SOON))));
         }
         let last_run = store.subscription(deployment, name).await?.and_then(|one| one.last_run);
         let found = store.events(&part.topic, part.from, BATCH).await?;
         let wanted = found.iter().take_while(|event| event.position < part.to).count();
-        let events = fitting(found.get(..wanted).unwrap_or_default(), room);
+        let events = first_batch(found.get(..wanted).unwrap_or_default(), room);
         // Events that are no longer stored are counted and skipped.
         let first = events.first().map_or(part.to, |event| event.position);
         let to = events.last().map_or(part.to, |event| event.position + 1);

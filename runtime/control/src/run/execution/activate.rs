@@ -63,7 +63,7 @@ impl Execution {
     pub(crate) async fn activate(&mut self) -> ActivationEnd {
         let input = match self.guest_input().await {
             Ok(input) => input,
-            Err(error) => return self.unreadable(error).await,
+            Err(error) => return self.on_unreadable_input(error).await,
         };
         self.fuel_base = self.run.fuel;
         let mut deadlines = Deadlines { lifetime: self.lifetime_deadline(), ..Deadlines::default() };
@@ -85,11 +85,11 @@ impl Execution {
                 ended = &mut guest => {
                     // To the guest, lifetime and cancellation look alike. The driver knows which
                     // one it was.
-                    self.gone_while_waiting().await;
+                    self.on_guest_ended_while_waiting().await;
                     return self.ended(ended);
                 }
                 () = sink.woken() => {
-                    if let Err(finish) = self.answer(&mut deadlines).await { break finish; }
+                    if let Err(finish) = self.answer_requests(&mut deadlines).await { break finish; }
                 }
                 woken = Self::woken(&mut self.in_memory) => {
                     deadlines.lifetime = self.wake(woken).await;
@@ -111,7 +111,7 @@ impl Execution {
                     self.leave_memory().await;
                     cancel.terminate();
                     let _ = tokio::time::timeout(STOP_TIMEOUT, &mut guest).await;
-                    self.gone_while_waiting().await;
+                    self.on_guest_ended_while_waiting().await;
                     return if self.is_suspended() { ActivationEnd::Suspended } else { ActivationEnd::HandBack };
                 }
             }
@@ -138,7 +138,7 @@ impl Execution {
     }
 
     /// Answers all requests of the guest.
-    async fn answer(&mut self, deadlines: &mut Deadlines) -> Result<(), ExecutionEnd> {
+    async fn answer_requests(&mut self, deadlines: &mut Deadlines) -> Result<(), ExecutionEnd> {
         while let Some(request) = self.sink.take_request() {
             match request {
                 GuestRequest::Commit(pending, reply) => {
@@ -223,7 +223,7 @@ impl Execution {
         }
     }
 
-    async fn unreadable(&mut self, error: StoreError) -> ActivationEnd {
+    async fn on_unreadable_input(&mut self, error: StoreError) -> ActivationEnd {
         self.host.store_failed(&error);
         if self.fresh {
             return ActivationEnd::Stopped(ExecutionEnd::Refused(error));

@@ -219,7 +219,7 @@ impl RunChannel for GuestChannel {
 
     async fn before_read(&self, key: &str) -> bool {
         let Some(live) = self.host.deployments.get(&self.deployment) else { return true };
-        if live.turns.are_none() {
+        if live.turns.is_empty() {
             return true;
         }
         let has = {

@@ -59,12 +59,12 @@ pub(crate) struct SuspendedCollections(Mutex<HashMap<RunId, OwnedMutexGuard<()>>
 
 impl SuspendedCollections {
     /// Keeps the stream lock of a collection that left memory.
-    pub(crate) fn keep(&self, id: RunId, guard: OwnedMutexGuard<()>) {
+    pub(crate) fn insert(&self, id: RunId, guard: OwnedMutexGuard<()>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, guard);
     }
 
     /// Takes the lock of a collection that was claimed again or has ended.
-    pub(crate) fn take(&self, id: RunId) -> Option<OwnedMutexGuard<()>> {
+    pub(crate) fn remove(&self, id: RunId) -> Option<OwnedMutexGuard<()>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
     }
 }

@@ -118,7 +118,7 @@ impl Execution {
     }
 
     /// Cancels the run without executing it further.
-    pub(crate) async fn cancel_before_notice(&mut self) -> CommitFlow {
+    pub(crate) async fn cancel_without_notice(&mut self) -> CommitFlow {
         let now = self.now();
         self.end_without_effects(RunEvent::Cancelled, AttemptEnd::Cancelled, now).await
     }
@@ -176,12 +176,12 @@ impl Execution {
             Ok(CommitResult::Conflict) => CommitFlow::Continue(()),
             Ok(CommitResult::KeyTaken) => CommitFlow::Break(ExecutionEnd::KeyTaken),
             Err(error) if self.fresh => CommitFlow::Break(ExecutionEnd::Refused(error)),
-            Err(error) => CommitFlow::Break(self.abandoned(&error)),
+            Err(error) => CommitFlow::Break(self.abandon(&error)),
         }
     }
 
     /// Logs that the run cannot continue here.
-    pub(crate) fn abandoned(&self, error: &StoreError) -> ExecutionEnd {
+    pub(crate) fn abandon(&self, error: &StoreError) -> ExecutionEnd {
         tracing::error!(run = %self.run.id, %error, "could not commit run; it keeps its stored state");
         ExecutionEnd::Abandoned
     }

@@ -219,7 +219,7 @@ impl Execution {
         }
         let Self { host, live, permit, hold, collecting, .. } = self;
         if let (ExecutionEnd::Suspended(_), Some(guard)) = (&finish, collecting) {
-            host.collections.keep(id, guard);
+            host.collections.insert(id, guard);
         }
         drop((hold, permit));
         match &finish {
@@ -285,7 +285,7 @@ impl Execution {
     /// short time, because the other one may be waiting and need a permit to resume. Returns `None`
     /// for a cancelled run that has something to undo: it continues at once.
     async fn wait_for_stream(&mut self) -> Result<Option<OwnedMutexGuard<()>>, ExecutionEnd> {
-        if let Some(guard) = self.host.collections.take(self.run.id) {
+        if let Some(guard) = self.host.collections.remove(self.run.id) {
             return Ok(Some(guard));
         }
         let lock = Arc::clone(&self.live.collecting);
@@ -304,7 +304,7 @@ impl Execution {
             return Ok(None);
         }
         let step = if self.handle.was_notified() {
-            self.cancel_before_notice().await
+            self.cancel_without_notice().await
         } else {
             self.hand_back_for(pause).await
         };

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::error::ControlError;
-use crate::run::execution::transaction::{CommitResult, RunChanges, is_of_commit};
+use crate::run::execution::transaction::{CommitResult, RunChanges, is_permanent_refusal};
 use crate::run::execution::{Execution, ExecutionEnd};
 use crate::run::resident::{ResumedRun, WakeReason};
 
@@ -80,17 +80,17 @@ impl Execution {
             // The guest ends, and its transaction is executed again.
             Ok(CommitResult::Conflict) => Ok(CommitOutcome::Retry),
             Ok(CommitResult::KeyTaken) => {
-                drop(reply.send(Err(gone())));
+                drop(reply.send(Err(cannot_continue())));
                 return Err(ExecutionEnd::KeyTaken);
             }
             // If the commit was refused for its content, the guest fails, as at its end.
-            Err(error) if is_of_commit(&error) => {
+            Err(error) if is_permanent_refusal(&error) => {
                 let error = ControlError::from(error);
                 Err(error.code().failure(error.to_string()))
             }
             Err(error) => {
-                drop(reply.send(Err(gone())));
-                return Err(if self.fresh { ExecutionEnd::Refused(error) } else { self.abandoned(&error) });
+                drop(reply.send(Err(cannot_continue())));
+                return Err(if self.fresh { ExecutionEnd::Refused(error) } else { self.abandon(&error) });
             }
         };
         // A guest that no longer waits for the answer was stopped.
@@ -145,7 +145,7 @@ impl Execution {
 
     /// Handles a guest that ended while it waited. If the run was claimed at the same moment, takes
     /// its permit over.
-    pub(crate) async fn gone_while_waiting(&mut self) {
+    pub(crate) async fn on_guest_ended_while_waiting(&mut self) {
         if let Some(waits) = self.in_memory.take()
             && !self.host.resident.leave(self.run.id)
             && let Ok(Some(resumed)) = waits.woken.await
@@ -168,7 +168,7 @@ impl Execution {
 }
 
 /// Returns the failure of a guest that cannot continue.
-pub(crate) fn gone() -> Failure {
+pub(crate) fn cannot_continue() -> Failure {
     Code::Cancelled
         .failure("the run cannot continue: it could not be made durable, or another run has its idempotency key")
 }

@@ -157,7 +157,7 @@ impl Execution {
         let starts: Vec<_> = commit.starts.iter().map(|start| start.deployment.clone()).collect();
         let samples = effects.samples;
         let in_turn = if commit.reads.is_empty() { Vec::new() } else { self.sink.take_turns() };
-        let turn = if writes && self.hold.is_none() { self.commit_turn().await } else { None };
+        let turn = if writes && self.hold.is_none() { self.acquire_shared_commit().await } else { None };
         failpoint::hit("run/commit");
         let watch = Stopwatch::start();
         let done = if self.fresh {
@@ -189,7 +189,7 @@ impl Execution {
             }
             Ok((RunCommitResult::Conflict { what, key, .. }, _)) => {
                 if let Some(key) = key {
-                    self.live.turns.contended(key);
+                    self.live.turns.mark_contended(key);
                 }
                 tracing::debug!(run = %self.run.id, what, conflicts = self.conflicts, "retrying transaction after a conflict");
                 self.give_back(kept, failures);
@@ -259,7 +259,7 @@ impl Execution {
 
     /// Waits at most [`EXCLUSIVE_MAX`] for the shared write lock, which another run may hold
     /// exclusively.
-    async fn commit_turn(&self) -> Option<tokio::sync::OwnedRwLockReadGuard<()>> {
+    async fn acquire_shared_commit(&self) -> Option<tokio::sync::OwnedRwLockReadGuard<()>> {
         let lock = std::sync::Arc::clone(&self.live.contention);
         if let Ok(guard) = std::sync::Arc::clone(&lock).try_read_owned() {
             return Some(guard);
@@ -284,7 +284,7 @@ impl Execution {
         };
         match self.host.commit_in_turn(commit, in_turn).await {
             Ok(committed) => Ok((committed, rest.run)),
-            Err(error) if last && is_of_commit(&error) => {
+            Err(error) if last && is_permanent_refusal(&error) => {
                 let rest = Box::pin(self.without_effects(rest, error)).await?;
                 let run = rest.run.clone();
                 Ok((self.host.store.commit_stretch(rest).await?, run))
@@ -304,7 +304,7 @@ impl Execution {
         loop {
             match self.host.commit_in_turn(commit.clone(), std::mem::take(&mut in_turn)).await {
                 Ok(committed) => return Ok((committed, commit.run)),
-                Err(error) if last && !set_aside && is_of_commit(&error) => {
+                Err(error) if last && !set_aside && is_permanent_refusal(&error) => {
                     set_aside = true;
                     commit = Box::pin(self.without_effects(commit, error)).await?;
                 }
@@ -350,7 +350,7 @@ impl Execution {
 
 /// Returns whether a commit was refused for its content: it would be refused again, and a smaller
 /// one may be accepted.
-pub(crate) const fn is_of_commit(error: &StoreError) -> bool {
+pub(crate) const fn is_permanent_refusal(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::TooLarge(_)
