@@ -60,7 +60,7 @@ impl ControlError {
         match self {
             Self::Refused { fix: Some(fix), .. } => fix,
             // The code's own fix refers to a list, and this is a single problem.
-            Self::Refused { code: Code::BadField, .. } => "Correct it as the message says.",
+            Self::Refused { code: Code::BadField, .. } => "Correct it as the message describes.",
             Self::Problems { problems, .. } if problems.len() == 1 => {
                 problems.first().map_or(self.code().fix(), |problem| &problem.fix)
             }
@@ -93,7 +93,10 @@ impl ControlError {
     }
 
     pub(crate) fn queue_full(deployment: &DeploymentName, queued: u64, most: u64) -> Self {
-        Self::refused(Code::QueueFull, format!("{queued} runs of `{deployment}` wait already, of at most {most}"))
+        Self::refused(
+            Code::QueueFull,
+            format!("the queue of `{deployment}` is full: {queued} of at most {most} runs wait"),
+        )
     }
 
     pub(crate) fn shutting_down() -> Self {

@@ -435,11 +435,11 @@ pub(crate) fn checked_note(note: String) -> Result<String, ControlError> {
 
 /// Refuses a memory limit above the host's maximum.
 fn check_memory(manifest: &Manifest, most: u64) -> Option<InputProblem> {
-    let asked = manifest.limits.memory;
-    (asked > most).then(|| {
+    let requested = manifest.limits.memory;
+    (requested > most).then(|| {
         InputProblem::field(
             "/limits/memory",
-            format!("{asked} bytes of memory are more than the {most} that this host gives a run"),
+            format!("{requested} bytes of memory exceed this host's maximum of {most} bytes per run"),
             "Lower `memory` under `[limits]`, or have the operator raise `--memory-max`.",
         )
     })

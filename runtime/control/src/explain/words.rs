@@ -137,7 +137,7 @@ pub(super) fn plain(run: &Run) -> StageText {
         }
         RunState::Parked(failure) => {
             let next = format!(
-                "{} Then `tidemill retry {id}` tries it again, from where it stopped; `tidemill cancel {id}` gives it up.",
+                "{} Then `tidemill retry {id}` resumes it; `tidemill cancel {id}` gives it up.",
                 fix(failure),
                 id = run.id
             );

@@ -52,7 +52,7 @@ impl ControlPlane {
             return Err(ControlError::refused_with(
                 Code::RunState,
                 format!("the run is {}; only one that is parked or has failed can be tried again", run.state.name()),
-                "Start a new run with the same input where this one has ended.",
+                "If this run has ended, start a new one with the same input.",
             ));
         }
         let component = match request.component {

@@ -122,7 +122,7 @@ impl Case {
             return Ok(guest.stop(failed("host/cancelled", false, Cause::Cancelled)));
         }
         if self.end.is_cancelled() {
-            guest.learns();
+            guest.notify();
         }
         if guest.is_live() {
             guest.count("n").await;
@@ -311,7 +311,7 @@ async fn an_uncommittable_compensation_records_its_failure_on_the_cancelled_run(
     world.deploy(json!({ "name": "a" })).await;
     world.act(|mut guest| async move {
         guest.job.cancel.reached(Urgency::Requested).await;
-        guest.learns();
+        guest.notify();
         for nth in 0..9_000 {
             guest.write(&format!("key-{nth}"), &"x".repeat(4_000));
         }

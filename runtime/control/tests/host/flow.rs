@@ -170,7 +170,7 @@ async fn a_full_queue_accepts_only_known_keys() {
     world.request("a").await;
     let refused = world.host.request(RunRequest::new(name("a"), "{}")).await.unwrap_err();
     assert_eq!(refused.code(), Code::QueueFull);
-    assert_eq!(refused.to_string(), "2 runs of `a` wait already, of at most 2");
+    assert_eq!(refused.to_string(), "the queue of `a` is full: 2 of at most 2 runs wait");
     let new_key = RunRequest { key: Some("other".to_owned()), ..keyed() };
     assert_eq!(world.host.request(new_key).await.unwrap_err().code(), Code::QueueFull);
     let (RunRequestResult::Created(run), RunRequestResult::Existing(again)) =

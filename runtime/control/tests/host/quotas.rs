@@ -89,7 +89,7 @@ async fn a_compensation_that_a_quota_refuses_ends_cancelled_and_leaves_a_trace()
     let (world, run) = exhausted().await;
     world.act(|mut guest| async move {
         guest.job.cancel.reached(Urgency::Requested).await;
-        guest.learns();
+        guest.notify();
         guest.count("n").await;
         Ok(guest.succeed("1"))
     });
