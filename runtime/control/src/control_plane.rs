@@ -43,9 +43,9 @@ use crate::schedule::clock_setback::Setback;
 /// Number of deployments in one page of the store's list, at the start.
 const PAGE: usize = 500;
 /// Minimum interval between logged store failures, in milliseconds.
-const REPORT_EVERY: u64 = 1_000;
+const REPORT_INTERVAL_MILLIS: u64 = 1_000;
 /// Time allowed at shutdown for interrupted runs to commit.
-const HAND_BACK: Duration = Duration::from_secs(2);
+const HAND_BACK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The state that all of control shares.
 pub(crate) struct HostState {
@@ -322,7 +322,7 @@ impl ControlPlane {
         if tokio::time::timeout(within, finish).await.is_err() {
             host.stopping.store(true, Ordering::Release);
             host.stop.notify_waiters();
-            if tokio::time::timeout(HAND_BACK, host.node.wait_until_idle()).await.is_err() {
+            if tokio::time::timeout(HAND_BACK_TIMEOUT, host.node.wait_until_idle()).await.is_err() {
                 tracing::warn!(
                     running = host.node.used(),
                     "interrupted runs did not commit; the next start recovers them"
@@ -485,7 +485,7 @@ impl HostState {
             // second.
             let now = self.clock.now().as_millis();
             let last = self.reported.swap(now, Ordering::AcqRel);
-            if now.abs_diff(last) >= REPORT_EVERY {
+            if now.abs_diff(last) >= REPORT_INTERVAL_MILLIS {
                 tracing::warn!(%error, code = %error.code(), "the store failed");
             } else {
                 self.reported.store(last, Ordering::Release);
@@ -504,8 +504,8 @@ impl HostState {
 
 impl ControlPlane {
     /// Ticks every loop but that of the time zones, in the order of dependence, until nothing more
-    /// is due; then scrubs once. For hosts that were started paused. Dispatched runs execute on
-    /// tasks of their own.
+    /// is due; then scrubs if a scrub is due. For hosts that were started paused. Dispatched runs
+    /// execute on tasks of their own.
     ///
     /// # Errors
     /// The first failure of a loop. The other loops have been ticked all the same.
@@ -532,7 +532,7 @@ impl ControlPlane {
                 dispatcher.tick(now).await,
             ] {
                 match progress {
-                    Ok(progress) => more |= progress.rest == NextTick::Now,
+                    Ok(progress) => more |= progress.next == NextTick::Now,
                     Err(error) => first = first.and(Err(error)),
                 }
             }

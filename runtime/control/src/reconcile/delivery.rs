@@ -51,7 +51,7 @@ pub(crate) struct Deliveries {
     waits: Mutex<DeliveryWaits>,
     lags: Mutex<LagTable>,
     subscribers: ArcSwapOption<Subscribers>,
-    knock: Notify,
+    wake: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -74,13 +74,13 @@ impl Deliveries {
     /// Records that events were published to these topics.
     pub(crate) fn note_published(&self, topics: Vec<Topic>) {
         locked(&self.waits).topics.extend(topics);
-        self.knock.notify_one();
+        self.wake.notify_one();
     }
 
     /// Records that a deployment or one of its subscriptions was changed, paused or resumed.
     pub(crate) fn note_changed(&self, deployment: &DeploymentName) {
         locked(&self.waits).deployments.insert(deployment.clone());
-        self.knock.notify_one();
+        self.wake.notify_one();
     }
 
     /// Forgets a deleted deployment.
@@ -232,22 +232,22 @@ impl DeliveryReconciler {
         let Subscriber { live, subscription } = subscriber;
         let store = &self.host.store;
         let deployment = &live.deployment.name;
-        let Some(behind) = store.behind(deployment, &subscription.name, topic).await? else {
+        let Some(progress) = store.behind(deployment, &subscription.name, topic).await? else {
             return Ok(DeliveryResult::All);
         };
-        self.host.deliveries.record_lag(subscriber, topic, behind.waiting);
-        if behind.waiting == 0 || behind.paused || !ActiveDeployment::is_open(&live.deployment, &live.plan) {
+        self.host.deliveries.record_lag(subscriber, topic, progress.waiting);
+        if progress.waiting == 0 || progress.paused || !ActiveDeployment::is_open(&live.deployment, &live.plan) {
             return Ok(DeliveryResult::All);
         }
         let room = queue_room(&self.host, live).await?;
         if room == 0 {
             return Ok(DeliveryResult::NoRoom);
         }
-        let part = parts.batch(topic, behind.position);
-        let read = || async { store.events(topic, behind.position, BATCH).await };
+        let part = parts.batch(topic, progress.position);
+        let read = || async { store.events(topic, progress.position, BATCH).await };
         let events = first_batch(part.get_or_try_init(read).await?, room);
         let Some(last) = events.last() else { return Ok(DeliveryResult::All) };
-        let runs = requests(&self.host, subscriber, events, behind.last_run, None, now)?;
+        let runs = requests(&self.host, subscriber, events, progress.last_run, None, now)?;
         let made = runs.len() as u64;
         let given = events.len() as u64;
         let delivery = DeliveryCommit {
@@ -255,7 +255,7 @@ impl DeliveryReconciler {
             subscription: subscription.name.clone(),
             revision: live.deployment.revision,
             topic: topic.clone(),
-            from: behind.position,
+            from: progress.position,
             to: last.position + 1,
             runs,
             last: last.at,
@@ -272,7 +272,7 @@ impl DeliveryReconciler {
             // the position has moved, which the next tick sees.
             return Ok(DeliveryResult::Part);
         }
-        self.host.deliveries.record_lag(subscriber, topic, behind.waiting.saturating_sub(given));
+        self.host.deliveries.record_lag(subscriber, topic, progress.waiting.saturating_sub(given));
         let committed = self.host.clock.now();
         for event in events {
             let late = Duration::from_millis(committed.millis_since(event.at));
@@ -283,7 +283,7 @@ impl DeliveryReconciler {
         for _ in 0..made {
             self.host.note_queued(live, now);
         }
-        Ok(if behind.waiting > given { DeliveryResult::Part } else { DeliveryResult::All })
+        Ok(if progress.waiting > given { DeliveryResult::Part } else { DeliveryResult::All })
     }
 }
 
@@ -379,14 +379,14 @@ impl Reconciler for DeliveryReconciler {
             let pair = (topic, live.deployment.name.clone(), subscription.name.clone());
             locked(&self.host.deliveries.waits).pairs.insert(pair);
         }
-        let rest = match (more, soon) {
+        let next = match (more, soon) {
             (true, _) => NextTick::Now,
             (false, soon) => NextTick::At(now.plus_millis(if soon { SOON } else { SWEEP })),
         };
-        Ok(TickReport { found, done, failed, rest })
+        Ok(TickReport { found, done, failed, next })
     }
 
     async fn woken(&self) {
-        self.host.deliveries.knock.notified().await;
+        self.host.deliveries.wake.notified().await;
     }
 }

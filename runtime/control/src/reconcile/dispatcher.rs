@@ -225,17 +225,17 @@ impl Reconciler for Dispatcher {
 
     async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
         if self.host.is_recovering() {
-            return Ok(TickReport { found: 0, done: 0, failed: 0, rest: NextTick::OnWake });
+            return Ok(TickReport { found: 0, done: 0, failed: 0, next: NextTick::OnWake });
         }
         self.find_delayed(now).await?;
         let RoundResult { found, done, failed, more } = self.round(now).await;
         let delayed = Timestamp::from_millis(self.host.delayed_until.load(Ordering::Acquire));
-        let rest = if more && self.host.node.free() > 0 {
+        let next = if more && self.host.node.free() > 0 {
             NextTick::Now
         } else {
             NextTick::At(delayed.min(now.plus_millis(LOOK_EVERY)))
         };
-        Ok(TickReport { found, done, failed, rest })
+        Ok(TickReport { found, done, failed, next })
     }
 
     async fn woken(&self) {

@@ -27,7 +27,7 @@ use crate::reconcile::timer::Timer;
 use crate::run::execution::back_off;
 
 /// Maximum time between two readings of the clock.
-const LONGEST_REST: Duration = Duration::from_secs(1);
+const CLOCK_READ_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What one tick found and did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(crate) struct TickReport {
     /// Number of failed items, which the next tick finds again.
     pub(crate) failed: usize,
     /// When to tick next.
-    pub(crate) rest: NextTick,
+    pub(crate) next: NextTick,
 }
 
 /// When to tick next. A wake-up comes earlier.
@@ -76,11 +76,11 @@ pub(crate) fn spawn<L: Reconciler>(host: Arc<HostState>, reconciler: L) -> JoinH
         while !host.is_closed() {
             // Never cancel a tick: whatever it claimed must be handed to a worker.
             let ticked = reconciler.tick(host.clock.now()).await;
-            let rest = match ticked {
-                Ok(TickReport { failed: 0, rest, .. }) => {
+            let next = match ticked {
+                Ok(TickReport { failed: 0, next, .. }) => {
                     failures = 0;
                     last_error.clear();
-                    rest
+                    next
                 }
                 ticked => {
                     failures += 1;
@@ -98,7 +98,7 @@ pub(crate) fn spawn<L: Reconciler>(host: Arc<HostState>, reconciler: L) -> JoinH
                 }
             };
             tokio::select! {
-                () = until(&host, rest, &mut timer) => {}
+                () = until(&host, next, &mut timer) => {}
                 () = reconciler.woken() => {}
                 () = &mut ended => return,
             }
@@ -107,9 +107,9 @@ pub(crate) fn spawn<L: Reconciler>(host: Arc<HostState>, reconciler: L) -> JoinH
 }
 
 /// Sleeps until a date, in pieces, because the system clock may be set in either direction.
-async fn until(host: &HostState, rest: NextTick, timer: &mut Timer) {
+async fn until(host: &HostState, next: NextTick, timer: &mut Timer) {
     let began = host.clock.now();
-    let at = match rest {
+    let at = match next {
         NextTick::Now => return,
         NextTick::At(at) => at,
         NextTick::OnWake => return std::future::pending().await,
@@ -120,6 +120,6 @@ async fn until(host: &HostState, rest: NextTick, timer: &mut Timer) {
         if now >= at || now < began {
             return;
         }
-        timer.sleep(host.clock.until(at).min(LONGEST_REST)).await;
+        timer.sleep(host.clock.until(at).min(CLOCK_READ_INTERVAL)).await;
     }
 }

@@ -228,9 +228,9 @@ impl Reconciler for OperationReconciler {
         for operation in open {
             let id = operation.id.clone();
             match self.resume_operation(operation, now).await {
-                Ok((operation, rest)) => {
+                Ok((operation, next)) => {
                     done += 1;
-                    match rest {
+                    match next {
                         NextTick::At(at) => later = later.min(at),
                         _ => more |= operation.state == OperationState::Running,
                     }
@@ -241,8 +241,8 @@ impl Reconciler for OperationReconciler {
                 }
             }
         }
-        let rest = if more { NextTick::Now } else { NextTick::At(later) };
-        Ok(TickReport { found, done, failed, rest })
+        let next = if more { NextTick::Now } else { NextTick::At(later) };
+        Ok(TickReport { found, done, failed, next })
     }
 
     async fn woken(&self) {

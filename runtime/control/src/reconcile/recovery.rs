@@ -129,8 +129,8 @@ impl Reconciler for RecoveryReconciler {
         self.host.open_after_recovery();
         let tried = !self.host.is_closed() && self.retry_suspect(now).await?;
         let found = found + usize::from(tried);
-        let rest = if tried { NextTick::Now } else { NextTick::At(now.plus_millis(INTERVAL)) };
-        Ok(TickReport { found, done: found, failed: 0, rest })
+        let next = if tried { NextTick::Now } else { NextTick::At(now.plus_millis(INTERVAL)) };
+        Ok(TickReport { found, done: found, failed: 0, next })
     }
 
     async fn woken(&self) {

@@ -109,8 +109,8 @@ impl Reconciler for RetentionReconciler {
         let (deleted, more) = self.expire(now).await?;
         let (events, more_events) = self.expire_events(now).await?;
         let (deleted, more) = (deleted + events, more || more_events);
-        let rest = NextTick::At(now.plus_millis(if more { INTERVAL_IF_MORE } else { INTERVAL }));
-        Ok(TickReport { found: deleted, done: deleted, failed: 0, rest })
+        let next = NextTick::At(now.plus_millis(if more { INTERVAL_IF_MORE } else { INTERVAL }));
+        Ok(TickReport { found: deleted, done: deleted, failed: 0, next })
     }
 
     async fn woken(&self) {
@@ -136,8 +136,8 @@ impl Reconciler for CancellationReconciler {
         let (more, caused) = self.host.store.drain_cancels(CANCELS_PER_COMMIT, now).await?;
         let found = caused.cancelling.len() + caused.settled.len();
         self.host.apply_effects(caused);
-        let rest = if more { NextTick::Now } else { NextTick::At(now.plus_millis(CANCEL_INTERVAL)) };
-        Ok(TickReport { found, done: found, failed: 0, rest })
+        let next = if more { NextTick::Now } else { NextTick::At(now.plus_millis(CANCEL_INTERVAL)) };
+        Ok(TickReport { found, done: found, failed: 0, next })
     }
 
     async fn woken(&self) {

@@ -184,14 +184,14 @@ impl Reconciler for Scheduler {
             let first = self.host.store.due_schedules(Timestamp::MAX, blocked_count + 1).await?;
             first.iter().find(|due| !is_blocked(due)).map(|due| due.due)
         };
-        let rest = match next {
+        let next = match next {
             Some(next) if next <= now && done > 0 => NextTick::Now,
             // It is due but cannot fire yet: its deployment is being changed.
             Some(next) if next <= now => NextTick::At(now.plus_millis(100)),
             Some(next) => NextTick::At(next),
             None => NextTick::OnWake,
         };
-        Ok(TickReport { found, done, failed, rest })
+        Ok(TickReport { found, done, failed, next })
     }
 
     async fn woken(&self) {

@@ -44,8 +44,8 @@ struct ScrubTimes {
 impl ScrubStatus {
     /// Returns the status of a host that starts at `now` and whose store remembers `last`.
     pub(crate) fn new(last: Option<Scrub>, now: Timestamp, every: Option<Duration>) -> Self {
-        let rest = every.map_or(SOON, |every| millis(every).min(SOON));
-        Self(Mutex::new(ScrubTimes { last, index: None, not_before: now.plus_millis(rest) }))
+        let delay = every.map_or(SOON, |every| millis(every).min(SOON));
+        Self(Mutex::new(ScrubTimes { last, index: None, not_before: now.plus_millis(delay) }))
     }
 
     /// Returns the last scrub that found its data sound, of everything or of the index alone.
@@ -97,10 +97,10 @@ impl Reconciler for ScrubReconciler {
 
     async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
         let scrubs = &self.host.scrubs;
-        let rest = |at| Ok(TickReport { found: 0, done: 0, failed: 0, rest: NextTick::At(at) });
+        let report = |at| Ok(TickReport { found: 0, done: 0, failed: 0, next: NextTick::At(at) });
         let due = scrubs.due(self.every, now);
         if now < due {
-            return rest(due);
+            return report(due);
         }
         let scrubbed = tokio::select! {
             scrubbed = self.scrub(now) => scrubbed,
@@ -112,7 +112,7 @@ impl Reconciler for ScrubReconciler {
                 self.host.metrics.host.scrubbed(scrub.at);
                 self.host.metrics.host.count_scrub("all", "sound");
                 scrubs.known().last = Some(scrub);
-                rest(scrubs.due(self.every, now))
+                report(scrubs.due(self.every, now))
             }
             Ok((_, damaged)) => {
                 tracing::error!(damaged, code = %Code::StoreDamaged, "components are damaged; upload them again");
@@ -120,9 +120,9 @@ impl Reconciler for ScrubReconciler {
                 self.host.metrics.host.count_scrub("all", "damaged");
                 let again = now.plus_millis(self.every);
                 scrubs.known().not_before = again;
-                rest(again)
+                report(again)
             }
-            Err(StoreError::Closed) => rest(now.plus_millis(self.every)),
+            Err(StoreError::Closed) => report(now.plus_millis(self.every)),
             Err(error) => {
                 // Damage has made the store read-only, so another scrub finds nothing new.
                 let damaged = matches!(error, StoreError::Damaged { .. });
@@ -132,7 +132,7 @@ impl Reconciler for ScrubReconciler {
                 self.host.metrics.store_errors.inc();
                 let again = now.plus_millis(if damaged { self.every } else { self.every.min(SOON) });
                 scrubs.known().not_before = again;
-                rest(again)
+                report(again)
             }
         }
     }

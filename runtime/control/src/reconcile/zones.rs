@@ -264,7 +264,7 @@ impl Reconciler for ZoneReconciler {
 
     async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
         let moved = self.host.refresh_zones().await?;
-        Ok(TickReport { found: moved, done: moved, failed: 0, rest: NextTick::At(now.plus_millis(INTERVAL)) })
+        Ok(TickReport { found: moved, done: moved, failed: 0, next: NextTick::At(now.plus_millis(INTERVAL)) })
     }
 
     async fn woken(&self) {

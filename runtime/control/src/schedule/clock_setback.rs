@@ -20,7 +20,7 @@ use crate::schedule::manage::check_zone;
 
 /// Minimum silence of a schedule that causes a warning, in milliseconds. Clocks are adjusted by
 /// less now and then.
-const NOTABLE: u64 = 10_000;
+const NOTABLE_MILLIS: u64 = 10_000;
 /// Number of schedules per page.
 const PAGE: usize = 500;
 /// Maximum number of silent schedules that are named.
@@ -29,8 +29,8 @@ const NAMED: usize = 20;
 /// The schedules that are silent because the clock was set back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClockSetBack {
-    /// How far the clock was set back, in milliseconds: from the latest time at which a schedule
-    /// fired, or the step itself if the host saw it.
+    /// How far the clock was set back, in milliseconds: the step that the host saw, or the distance
+    /// to the latest time that a silent schedule has processed, whichever is larger.
     pub back_millis: u64,
     /// Number of silent schedules.
     pub schedules: u64,
@@ -69,7 +69,7 @@ impl Setback {
     pub(crate) fn clock_went_back(&self, now: Timestamp) -> bool {
         let latest = self.latest.swap(now.as_millis(), Ordering::AcqRel);
         let step = latest.saturating_sub(now.as_millis());
-        if step < NOTABLE {
+        if step < NOTABLE_MILLIS {
             return false;
         }
         self.step.store(step, Ordering::Release);
@@ -110,7 +110,8 @@ impl HostState {
         loop {
             let part = self.store.schedules(None, page).await?;
             for schedule in part.items {
-                let Some(until) = schedule.silent_until(now).filter(|until| until.millis_since(now) >= NOTABLE) else {
+                let Some(until) = schedule.silent_until(now).filter(|until| until.millis_since(now) >= NOTABLE_MILLIS)
+                else {
                     continue;
                 };
                 let next = schedule.next.unwrap_or(until);
