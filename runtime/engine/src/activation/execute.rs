@@ -167,7 +167,7 @@ fn prepare(store: &mut Store<GuestState>, unread: Option<postcard::Error>, meter
         let guest = store.data_mut();
         guest.tick(meter.past())?;
         if guest.ticks == QUICK_TICKS {
-            meter.ask_for_slow();
+            meter.request_slow();
         }
         if !guest.is_save_due() {
             return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));

@@ -297,11 +297,11 @@ pub struct ActivationResult {
     pub redo: bool,
     /// Whether the guest was notified of a cancellation.
     pub told: bool,
-    /// What the last answer says about the next attempt, if the guest failed.
+    /// Hints of the last response for the next attempt, if the guest failed.
     pub next_attempt: NextAttempt,
 }
 
-/// What the last response says about the next attempt of a step or run.
+/// Hints of the last response for the next attempt of a step or run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NextAttempt {
     /// An earlier attempt is useless.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flate2::write::MultiGzDecoder;
 use tidemill_core::{Code, Failure};
 
-use super::client::judge;
+use super::client::failure_of;
 use super::echoes::EchoFilter;
 use super::egress_client::RequestContext;
 use super::outgoing::HttpResponse;
@@ -49,7 +49,7 @@ impl RawResponse {
             .map(|(name, value)| (name.as_str().to_owned(), latin1(value.as_bytes())))
             .collect();
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| judge(error, target))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| failure_of(error, target))? {
             leave.budget.take(chunk.len(), body.len() + chunk.len())?;
             leave.usage.bytes(chunk.len(), &leave.limits)?;
             body.extend_from_slice(&chunk);

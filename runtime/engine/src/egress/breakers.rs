@@ -52,7 +52,7 @@ impl Breakers {
     }
 
     /// Checks that a deployment may send a request to an origin.
-    pub fn ask(&self, deployment: &str, origin: &str, purpose: CallPurpose) -> Result<BreakerPermit, Failure> {
+    pub fn admit(&self, deployment: &str, origin: &str, purpose: CallPurpose) -> Result<BreakerPermit, Failure> {
         let breaker = self.kept.lock().unwrap_or_else(PoisonError::into_inner).of(deployment, origin);
         let admitted = breaker.lock().unwrap_or_else(PoisonError::into_inner).admit(purpose, self.clock.now());
         match admitted {
@@ -141,21 +141,21 @@ mod tests {
     }
 
     fn open(breakers: &Breakers, deployment: &str, origin: &str) {
-        (0..10).for_each(|_| breakers.ask(deployment, origin, CallPurpose::Ordinary).unwrap().ended(true));
+        (0..10).for_each(|_| breakers.admit(deployment, origin, CallPurpose::Ordinary).unwrap().ended(true));
     }
 
     #[test]
     fn an_open_circuit_affects_one_deployment_and_one_origin() {
         let (_, breakers) = breakers();
         open(&breakers, "a", "https://x");
-        let failure = breakers.ask("a", "https://x", CallPurpose::Ordinary).err().unwrap();
+        let failure = breakers.admit("a", "https://x", CallPurpose::Ordinary).err().unwrap();
         assert_eq!((failure.code.as_str(), failure.retryable), ("host/http-circuit-open", true));
         for part in ["https://x", "1970-01-01T00:16:40", "1970-01-01T00:17:40"] {
             assert!(failure.message.contains(part), "{}", failure.message);
         }
         assert!(
-            breakers.ask("a", "https://y", CallPurpose::Ordinary).is_ok()
-                && breakers.ask("b", "https://x", CallPurpose::Ordinary).is_ok()
+            breakers.admit("a", "https://y", CallPurpose::Ordinary).is_ok()
+                && breakers.admit("b", "https://x", CallPurpose::Ordinary).is_ok()
         );
     }
 
@@ -165,12 +165,12 @@ mod tests {
         open(&breakers, "a", "https://x");
         clock.advance(60_000);
         for _ in 0..30 {
-            drop(breakers.ask("a", "https://x", CallPurpose::Ordinary).unwrap());
+            drop(breakers.admit("a", "https://x", CallPurpose::Ordinary).unwrap());
         }
-        let held: Vec<_> = (0..10).map(|_| breakers.ask("a", "https://x", CallPurpose::Ordinary).unwrap()).collect();
-        assert!(breakers.ask("a", "https://x", CallPurpose::Ordinary).is_err());
+        let held: Vec<_> = (0..10).map(|_| breakers.admit("a", "https://x", CallPurpose::Ordinary).unwrap()).collect();
+        assert!(breakers.admit("a", "https://x", CallPurpose::Ordinary).is_err());
         drop(held);
-        assert!(breakers.ask("a", "https://x", CallPurpose::Ordinary).is_ok());
+        assert!(breakers.admit("a", "https://x", CallPurpose::Ordinary).is_ok());
     }
 
     #[test]
@@ -178,10 +178,10 @@ mod tests {
         let (_, breakers) = breakers();
         open(&breakers, "a", "https://x");
         for n in 0..3 * KEPT {
-            breakers.ask("a", &format!("https://{n}"), CallPurpose::Ordinary).unwrap().ended(false);
+            breakers.admit("a", &format!("https://{n}"), CallPurpose::Ordinary).unwrap().ended(false);
         }
         assert!(breakers.kept.lock().unwrap().breakers.len() <= KEPT);
-        assert!(breakers.ask("a", "https://x", CallPurpose::Ordinary).is_err());
+        assert!(breakers.admit("a", "https://x", CallPurpose::Ordinary).is_err());
         for n in 0..2 * KEPT {
             open(&breakers, "b", &format!("https://{n}"));
         }

@@ -38,7 +38,7 @@ pub(super) fn client(private: bool, roots: &Roots) -> Result<Client, String> {
 }
 
 /// Converts an error to a failure without the URL, which can contain a secret.
-pub(super) fn judge(error: reqwest::Error, target: &Target) -> Failure {
+pub(super) fn failure_of(error: reqwest::Error, target: &Target) -> Failure {
     let origin = target.origin();
     let error = error.without_url();
     let mut words = error.to_string();

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::answer::{RawResponse, ResponseRules};
 use super::authorize::Authorization;
 use super::breakers::{BreakerPermit, Breakers};
-use super::client::{client, judge};
+use super::client::{client, failure_of};
 use super::echoes::EchoFilter;
 use super::hop::{Hop, location};
 use super::limits::{HostLimits, NamedLimits};
@@ -100,7 +100,7 @@ impl Egress {
                 if leave.is_ending() {
                     return Err(not_sent());
                 }
-                self.once(&request, &prepared, leave).await
+                self.try_once(&request, &prepared, leave).await
             };
             let nth = tries.made.wrapping_add(tries.refused);
             let random = leave.salt.rotate_left(nth.wrapping_add(2)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -163,7 +163,7 @@ impl Egress {
     }
 
     /// Makes one try with its redirects, within its timeout.
-    async fn once(
+    async fn try_once(
         &self,
         request: &OutgoingRequest,
         prepared: &PreparedRequest,
@@ -173,7 +173,7 @@ impl Egress {
         match tokio::time::timeout(request.timeout, self.follow(request, prepared, leave, &mut asked)).await {
             Ok(tried) => {
                 if let Some(asked) = asked {
-                    tell(asked, &tried);
+                    report(asked, &tried);
                 }
                 tried
             }
@@ -205,14 +205,14 @@ impl Egress {
         let mut followed = 0;
         loop {
             let private = leave.reach.authorize(&hop.target)?;
-            let let_through = self.breakers.ask(&leave.reach.deployment, &hop.target.origin(), leave.purpose)?;
+            let let_through = self.breakers.admit(&leave.reach.deployment, &hop.target.origin(), leave.purpose)?;
             let _host = self.hosts.pass(&leave.reach.deployment, &hop.target.host).await;
             if followed == 0 {
                 leave.usage.call(&leave.limits)?;
             }
             leave.usage.bytes(hop.body.len(), &leave.limits)?;
             *asked = Some(let_through.sent());
-            let response = self.ask(&request.method, &hop, private).await?;
+            let response = self.send_hop(&request.method, &hop, private).await?;
             match location(request, &response) {
                 Some(to) if request.redirects > 0 => {
                     if let Some(answered) = asked.take() {
@@ -238,7 +238,7 @@ impl Egress {
         }
     }
 
-    async fn ask(&self, method: &Method, hop: &Hop, private: bool) -> Result<reqwest::Response, Failure> {
+    async fn send_hop(&self, method: &Method, hop: &Hop, private: bool) -> Result<reqwest::Response, Failure> {
         let cell = if private { &self.private } else { &self.public };
         let client =
             cell.get_or_init(|| client(private, &self.roots)).as_ref().map_err(|why| Code::Internal.failure(why))?;
@@ -246,7 +246,7 @@ impl Egress {
         if !hop.body.is_empty() || !matches!(*method, Method::GET | Method::HEAD) {
             asked = asked.body(hop.body.clone());
         }
-        asked.send().await.map_err(|error| judge(error, &hop.target))
+        asked.send().await.map_err(|error| failure_of(error, &hop.target))
     }
 }
 
@@ -275,7 +275,7 @@ fn echoes(carried: &RequestSecrets) -> Result<Arc<EchoFilter>, Failure> {
 }
 
 /// Reports the result to the breaker of the last server.
-fn tell(asked: BreakerPermit, tried: &Result<HttpResponse, Failure>) {
+fn report(asked: BreakerPermit, tried: &Result<HttpResponse, Failure>) {
     let is = |failure: &Failure, codes: &[Code]| codes.iter().any(|code| failure.code == code.as_str());
     match tried {
         Ok(answer) => asked.ended(answer.status >= 500),

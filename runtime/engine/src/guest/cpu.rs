@@ -27,7 +27,7 @@ impl Meter {
     }
 
     /// Requests the move of the call to the slow threads.
-    pub fn ask_for_slow(&self) {
+    pub fn request_slow(&self) {
         self.slow.store(true, Relaxed);
     }
 }

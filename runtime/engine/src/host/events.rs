@@ -37,7 +37,7 @@ async fn publish(guest: &mut GuestState, topic: String, payload: String) -> wasm
     if let Some(published) = guest.replay::<Result<(), Failure>>(Kind::Publish, request)? {
         return answer(published);
     }
-    let published = match room(guest, &topic).await? {
+    let published = match check_room(guest, &topic).await? {
         Ok(()) => {
             let made = Sha256::new()
                 .chain_update(b"tidemill event")
@@ -65,7 +65,7 @@ pub(crate) struct KnownTopics {
 }
 
 /// Checks that the deployment may publish to the topic, and that there is room for it.
-async fn room(guest: &mut GuestState, topic: &Topic) -> wasmtime::Result<Result<(), Failure>> {
+async fn check_room(guest: &mut GuestState, topic: &Topic) -> wasmtime::Result<Result<(), Failure>> {
     if !guest.grants().may_publish(topic) {
         return Ok(Err(Code::NotGranted.failure(format!(
             "the deployment may not publish to `{topic}`; add to `[grants]`: topics = [\"{topic}\"]"

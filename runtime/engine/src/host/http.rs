@@ -442,7 +442,7 @@ fn searched_bytes(came: &Result<RecordedResponse, Failure>) -> usize {
     })
 }
 
-/// Notes what the answers of the last call say about the next attempt, for the retry of the step or
+/// Notes the hints of the last responses for the next attempt, for the retry of the step or
 /// run that made it.
 fn note_next_attempt<'a>(guest: &mut GuestState, all: impl IntoIterator<Item = &'a Result<RecordedResponse, Failure>>) {
     let now = guest.log.clock.now();

@@ -24,8 +24,8 @@ impl GuestState {
         }
     }
 
-    /// Returns what the last request outside all steps says about the next attempt, if the run ends
-    /// with `failure`.
+    /// Returns the hints of the last request outside all steps for the next attempt, if the run
+    /// ends with `failure`.
     pub fn next_attempt(&self, failure: &Failure) -> NextAttempt {
         let next = self.history.frames.first().map(|frame| frame.next_attempt).unwrap_or_default();
         NextAttempt { refused: next.refused && failure.code == Code::HttpCircuitOpen.as_str(), ..next }

@@ -153,7 +153,7 @@ impl GuestState {
             let _ = self.replayed_one();
             return Err(cancelled());
         }
-        if !self.is_asked_to_end() {
+        if !self.is_cancel_requested() {
             return Ok(());
         }
         self.notify_cancelled();
@@ -161,7 +161,7 @@ impl GuestState {
     }
 
     /// Whether a cancellation was requested and the guest is not yet notified.
-    pub fn is_asked_to_end(&self) -> bool {
+    pub fn is_cancel_requested(&self) -> bool {
         self.history.told.is_none() && self.cancel().urgency() >= crate::guest::cancel::Urgency::Requested
     }
 

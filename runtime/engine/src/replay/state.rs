@@ -136,7 +136,7 @@ pub(crate) struct NameCounters {
     /// Requests sent in this attempt, and in the attempt before.
     pub places: Vec<SentRequest>,
     pub places_before: Vec<SentRequest>,
-    /// What the last answer says about the next attempt.
+    /// Hints of the last response for the next attempt.
     pub next_attempt: NextAttempt,
     /// Whether the step compensates earlier work: the SDK's sagas name such steps `undo …`.
     pub undoes: bool,

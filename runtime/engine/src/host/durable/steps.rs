@@ -59,7 +59,7 @@ pub(super) async fn begin(
         }
         StepReplay::Resumed { id, attempt, not_before } => {
             guest.history.frames.push(frame(guest, id, &name, attempt, retry));
-            say_attempt(guest);
+            set_log_attempt(guest);
             guest.replayed_one()?;
             if guest.history.live && !back_off(guest, not_before).await? {
                 return give_up(guest, id, cancelled()).await.map(|failure| Err(failure.into()));
@@ -72,7 +72,7 @@ pub(super) async fn begin(
             let (at, fuel) = guest.moment();
             guest.history.journal.open_step(id, 1, at, fuel);
             guest.history.frames.push(frame(guest, id, &name, 1, retry));
-            say_attempt(guest);
+            set_log_attempt(guest);
             guest.transaction.open();
             guest.recorded(name.len())?;
             begun(id, 1)
@@ -113,14 +113,14 @@ pub(super) async fn end(
     let refused =
         frame.next_attempt.refused && failure.code == Code::HttpCircuitOpen.as_str() && retry.max_attempts != 1;
     if !refused {
-        say_failed(guest, attempt, &failure);
+        report_failed_attempt(guest, attempt, &failure);
     }
     let next = if refused { attempt } else { attempt.saturating_add(1) };
     // A compensating step uses its policy for as long as the grace period allows.
     let not_before = next_attempt_at(guest, next);
     let in_grace = guest.history.told.is_none_or(|told| not_before < told.at.plus_millis(GRACE_WAITS));
     let another = failure.retryable && (refused || retry.has_another(attempt));
-    if !another || guest.is_asked_to_end() || !in_grace {
+    if !another || guest.is_cancel_requested() || !in_grace {
         return give_up(guest, id, failure).await.map(|failure| Ok(Verdict::GiveUp(failure.into())));
     }
     again(guest, id, depth, next, not_before)?;
@@ -157,7 +157,7 @@ fn frame(guest: &GuestState, id: u32, name: &str, attempt: u32, retry: RetryPoli
 }
 
 /// Sets the attempt number of later log lines: that of the innermost retried step.
-fn say_attempt(guest: &GuestState) {
+fn set_log_attempt(guest: &GuestState) {
     let again = guest.history.frames.iter().rev().map(|frame| frame.attempt).find(|attempt| *attempt > 1);
     guest.log.in_attempt(again.unwrap_or_default());
 }
@@ -216,7 +216,7 @@ fn complete(guest: &mut GuestState, id: u32, depth: u32, result: &str) -> wasmti
 async fn give_up(guest: &mut GuestState, id: u32, failure: Failure) -> wasmtime::Result<Failure> {
     let depth = guest.history.depth();
     settle_reads(guest, depth).await?;
-    if guest.is_asked_to_end() && failure.code == Code::Cancelled.as_str() {
+    if guest.is_cancel_requested() && failure.code == Code::Cancelled.as_str() {
         guest.notify_cancelled();
     }
     let failure = Failure { retryable: false, ..failure };
@@ -240,7 +240,7 @@ fn close(guest: &mut GuestState, id: u32, result: Result<&[u8], &[u8]>) -> wasmt
     let size = result.unwrap_or_else(|failure| failure).len();
     guest.history.journal.step_done(id, result, at, fuel).map_err(|mismatch| guest.mismatch(&mismatch))?;
     guest.history.frames.pop();
-    say_attempt(guest);
+    set_log_attempt(guest);
     let here = guest.history.journal.position();
     if let Some(told) = &mut guest.history.told {
         told.entry = told.entry.min(here);
@@ -266,7 +266,7 @@ fn next_attempt_at(guest: &mut GuestState, attempt: u32) -> Timestamp {
 
 /// Reports a failed attempt of the innermost open step. A cancellation of the run is not a failure
 /// of its step.
-fn say_failed(guest: &GuestState, attempt: u32, failure: &Failure) {
+fn report_failed_attempt(guest: &GuestState, attempt: u32, failure: &Failure) {
     if guest.history.live && failure.code != Code::Cancelled.as_str() {
         let part = FailedPart::Step { path: guest.history.journal.step_path(), attempt };
         let (at, run_attempt) = (guest.log.clock.now(), guest.run.attempt);
@@ -279,7 +279,7 @@ fn again(guest: &mut GuestState, id: u32, depth: u32, attempt: u32, not_before: 
     let (at, fuel) = guest.moment();
     let (seed, generation) = (guest.run.seed, guest.run.generation);
     guest.history.frame().again(seed, generation, attempt);
-    say_attempt(guest);
+    set_log_attempt(guest);
     guest
         .history
         .journal
@@ -299,7 +299,7 @@ fn again(guest: &mut GuestState, id: u32, depth: u32, attempt: u32, not_before: 
 /// Waits until the next attempt may begin. Returns false if a cancellation is requested first.
 async fn back_off(guest: &mut GuestState, not_before: Timestamp) -> wasmtime::Result<bool> {
     loop {
-        if guest.is_asked_to_end() {
+        if guest.is_cancel_requested() {
             return Ok(false);
         }
         let left = not_before.millis_since(guest.log.clock.now());

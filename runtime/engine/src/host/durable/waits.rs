@@ -222,7 +222,7 @@ async fn wait(
             return Ok(came);
         }
         if let Some(came) = look(guest, &wanted, all, until).await? {
-            return answered(guest, kind, request, came, until);
+            return record_result(guest, kind, request, came, until);
         }
         let any_of = wanted
             .iter()
@@ -307,7 +307,7 @@ async fn look(
 }
 
 /// Records the result of a wait as the first entry of the next transaction.
-fn answered(
+fn record_result(
     guest: &mut GuestState,
     kind: Kind,
     request: Hash,
