@@ -1,4 +1,5 @@
-//! What came out of a workload, without whatever may differ from one time to the next: ids, times, fuel, attempts.
+//! The comparable outcome of a workload. Values that differ between executions are omitted: ids,
+//! times, fuel and attempts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -8,10 +9,10 @@ use serde_json::{Value, json};
 use crate::host::PATIENCE;
 use crate::mortal::{Died, Known, Mortal};
 
-/// Facts by name; two workloads are the same where all of them are.
+/// Facts by name. Two workloads have the same outcome if all facts are equal.
 pub type Facts = BTreeMap<String, Value>;
 
-/// Reads everything that can be compared. All runs have ended.
+/// Collects all comparable facts. All runs have ended.
 pub async fn collect(mortal: &Mortal, known: &[Known]) -> Result<Facts, Died> {
     let mut facts = Facts::new();
     let mut keys: HashMap<&str, &str> = HashMap::new();
@@ -38,7 +39,7 @@ pub async fn collect(mortal: &Mortal, known: &[Known]) -> Result<Facts, Died> {
     let check = mortal.host.http.post(mortal.host.url("/v1/ledger/check")).send().await.map_err(|_| Died)?;
     let check: Value = serde_json::from_str(&check.text().await.map_err(|_| Died)?).unwrap();
     assert_eq!(check["problems"], json!([]), "{check}");
-    feed(mortal, &keys, Told { ends: runs.len(), entries: entries.len() }, &mut facts).await?;
+    feed(mortal, &keys, FeedCount { ends: runs.len(), entries: entries.len() }, &mut facts).await?;
     for (what, times) in mortal.provider.effects() {
         facts.insert(format!("effect {what}"), json!(times));
     }
@@ -50,29 +51,30 @@ fn add(facts: &mut Facts, name: String, more: u64) {
     *count = json!(count.as_u64().unwrap() + more);
 }
 
-/// How many ends of runs and how many entries the feed has told of, or has to.
+/// Number of run ends and of ledger entries that the feed has reported, or must report.
 #[derive(Default)]
-struct Told {
+struct FeedCount {
     ends: usize,
     entries: usize,
 }
 
-/// What the feed told of the ends of runs and of postings: all of `due`, and whatever comes soon after.
-async fn feed(mortal: &Mortal, keys: &HashMap<&str, &str>, due: Told, facts: &mut Facts) -> Result<(), Died> {
-    // Nothing lies at 0: the answer is where the feed begins.
+/// Collects the ends of runs and the postings from the feed: all of `due`, and events that arrive
+/// shortly after them.
+async fn feed(mortal: &Mortal, keys: &HashMap<&str, &str>, due: FeedCount, facts: &mut Facts) -> Result<(), Died> {
+    // No event has position 0, so the host answers with the first position of the feed.
     let (_, reset) = follow(mortal, 0).await?;
     let reset = reset.split_once("data: ").unwrap().1.lines().next().unwrap();
     let reset: Value = serde_json::from_str(reset).unwrap();
     let (mut answer, mut text) = follow(mortal, reset["first"].as_u64().unwrap() - 1).await?;
-    let mut told = Told::default();
+    let mut reported = FeedCount::default();
     loop {
         while let Some((event, rest)) = text.split_once("\n\n") {
-            note(event, keys, facts, &mut told);
+            note(event, keys, facts, &mut reported);
             text = rest.to_owned();
         }
-        // It goes on for ever: enough is what has told of all, and then of nothing for a while. A machine that stands still for
-        // seconds must not look like a feed that leaves something out.
-        let all = told.ends >= due.ends && told.entries >= due.entries;
+        // The feed has no end. Stop after all expected events and a short silence. Before that, wait
+        // for long: on a machine that stalls for seconds, no event must appear to be missing.
+        let all = reported.ends >= due.ends && reported.entries >= due.entries;
         let patience = if all { Duration::from_millis(150) } else { PATIENCE };
         match tokio::time::timeout(patience, answer.chunk()).await {
             Ok(Ok(Some(chunk))) => text.push_str(std::str::from_utf8(&chunk).unwrap()),
@@ -82,7 +84,7 @@ async fn feed(mortal: &Mortal, keys: &HashMap<&str, &str>, due: Told, facts: &mu
     }
 }
 
-/// The feed behind an event, and what it said first of all.
+/// Opens the feed after a position and returns the text of its first events.
 async fn follow(mortal: &Mortal, after: u64) -> Result<(reqwest::Response, String), Died> {
     let request = mortal.host.http.get(mortal.host.url("/v1/events")).header("last-event-id", after);
     let mut answer = request.send().await.map_err(|_| Died)?;
@@ -94,8 +96,8 @@ async fn follow(mortal: &Mortal, after: u64) -> Result<(reqwest::Response, Strin
     Ok((answer, text.split_once("\n\n").map(|(_, rest)| rest.to_owned()).unwrap()))
 }
 
-/// Notes one event.
-fn note(event: &str, keys: &HashMap<&str, &str>, facts: &mut Facts, told: &mut Told) {
+/// Adds one event of the feed to the facts.
+fn note(event: &str, keys: &HashMap<&str, &str>, facts: &mut Facts, reported: &mut FeedCount) {
     let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
     let (Some(name), Some(data)) = (field("event: "), field("data: ")) else { return };
     let data: Value = serde_json::from_str(data).unwrap();
@@ -107,25 +109,25 @@ fn note(event: &str, keys: &HashMap<&str, &str>, facts: &mut Facts, told: &mut T
             if ends {
                 let run = data["run"].as_str().unwrap();
                 let whose = keys.get(run).copied().unwrap_or("others");
-                add(facts, format!("told of {whose} {state}"), 1);
-                told.ends += 1;
+                add(facts, format!("feed: {whose} {state}"), 1);
+                reported.ends += 1;
             }
         }
         "posted" => {
             let entries = data["entries"].as_u64().unwrap();
-            add(facts, "told of entries".to_owned(), entries);
-            told.entries += usize::try_from(entries).unwrap();
+            add(facts, "feed: entries".to_owned(), entries);
+            reported.entries += usize::try_from(entries).unwrap();
         }
         _ => {}
     }
 }
 
-/// What the ten accounts hold.
+/// Balances of the ten accounts.
 pub fn balances(facts: &Facts) -> Vec<i64> {
     (0..10).map(|account| facts[&format!("state account/{account}")].as_i64().unwrap()).collect()
 }
 
-/// What differs, for people.
+/// Facts that differ, one line each.
 pub fn difference(expected: &Facts, found: &Facts) -> Vec<String> {
     let names: std::collections::BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
     let differs = names.into_iter().filter(|name| expected.get(*name) != found.get(*name));

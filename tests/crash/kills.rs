@@ -1,4 +1,5 @@
-//! `kill -9` at any time while many runs are in hand: transfers never change a sum, and no order is charged twice.
+//! `kill -9` at random times while many runs are active: transfers never change a sum, and no order
+//! is charged twice.
 
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use crate::host::pseudo_random;
 use crate::mortal::{Died, Known, Mortal};
 use crate::workload::{self, Asked};
 
-/// Kills at most, and at least.
+/// Minimum number of kills, and the maximum.
 const KILLS: std::ops::Range<u32> = 3..9;
 
-/// Works through `all` while the host is killed again and again, `pause` after it is ready at first and then later and later; what came out.
+/// Completes `all` while the host is killed repeatedly, and returns the outcome. The first kill is at
+/// most `pause` after the host is ready; each later maximum is longer by `pause`.
 async fn killed(all: &[Asked], seed: u64, pause: Duration) -> (Mortal, Vec<Known>, Facts) {
     let dir = tempfile::tempdir().unwrap();
     Mortal::prepare(dir.path()).await;
@@ -27,17 +29,17 @@ async fn killed(all: &[Asked], seed: u64, pause: Duration) -> (Mortal, Vec<Known
             let facts = facts::collect(&mortal, &known).await?;
             Ok::<_, Died>((known, facts))
         };
-        // Later and later, so that all of it ends however slow the machine is.
+        // Each process lives longer than the one before, so that the work ends on a slow machine.
         let most = u64::try_from(pause.as_millis()).unwrap() * u64::from(kills + 1);
         let pause = Duration::from_millis(most / 2 + random(most / 2));
         let lived = if kills < KILLS.end { tokio::time::timeout(pause, work).await.ok() } else { Some(work.await) };
         match lived {
             Some(Ok((known, facts))) => {
-                assert!(kills >= KILLS.start, "all was done after {kills} kills: that shows little");
+                assert!(kills >= KILLS.start, "all work was done after {kills} kills, too few for a test");
                 eprintln!("killed {kills} times");
                 return (mortal, known, facts);
             }
-            Some(Err(Died)) => panic!("it died by itself:\n{}", mortal.host.said()),
+            Some(Err(Died)) => panic!("the host died without a kill:\n{}", mortal.host.said()),
             None => {
                 mortal.host.kill();
                 kills += 1;

@@ -1,13 +1,14 @@
-//! What the host promises about its own death: whatever moment it dies at, everything comes out as if it had not.
+//! Crash safety: the outcome does not depend on when, or how often, the host process dies.
 //!
-//! `matrix` ends the process at named gates (see `tidemill_core::gate`), one after another, and compares with a workload that nobody
-//! disturbed. `kills` ends it at any time while many runs are in hand. A seed decides everything that is decided at all:
-//! `TIDEMILL_CRASH_SEED=N` runs that one again, `TIDEMILL_CRASH_SEEDS=N` so many of them (`make crash`).
+//! `matrix` ends the process at named failpoints (see `tidemill_core::failpoint`), one after another,
+//! and compares the outcome with that of an undisturbed workload. `kills` ends it at random times
+//! while many runs are active. A seed determines every random choice. `TIDEMILL_CRASH_SEED=N` repeats
+//! one seed, and `TIDEMILL_CRASH_SEEDS=N` runs N seeds (`make crash`).
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
     clippy::print_stderr,
-    reason = "tests fail loudly, measure by the machine's clock and say which seed they are at"
+    reason = "tests panic, use the clock of the machine and print their seed"
 )]
 
 mod facts;

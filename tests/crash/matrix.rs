@@ -1,5 +1,6 @@
-//! The crash matrix: one undisturbed workload tells which gates there are and how often each is passed; then, seed by seed, the same
-//! workload with the process ended at one gate after another, and everything that can be compared is.
+//! The crash matrix. An undisturbed workload shows which failpoints exist and how often each is hit.
+//! Then, for each seed, the process is ended at one failpoint after another during the same workload,
+//! and all comparable facts are compared.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,44 +13,44 @@ use crate::host::pseudo_random;
 use crate::mortal::{Died, Mortal};
 use crate::workload;
 
-/// Without a number of seeds in the environment, so long; a seed that has begun is finished.
+/// Time after which no further seed begins, if the environment gives no number of seeds.
 const SAMPLE: Duration = Duration::from_secs(70);
-/// Seeds at a time: a life is mostly waiting.
+/// Number of seeds at a time. A host spends most of its time waiting.
 const AT_ONCE: usize = 3;
-/// The gates, and how often each is passed in peace.
-type Gates = BTreeMap<String, u64>;
+/// Failpoints with the number of hits in an undisturbed workload.
+type Failpoints = BTreeMap<String, u64>;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_gate_the_host_dies_at_everything_comes_out_the_same() {
+async fn the_outcome_is_the_same_whatever_failpoint_the_host_dies_at() {
     let template = tempfile::tempdir().unwrap();
     Mortal::prepare(template.path()).await;
-    let (expected, gates) = undisturbed(template.path()).await;
-    assert!(gates.len() >= 8, "{gates:?}");
-    eprintln!("gates: {gates:?}");
+    let (expected, failpoints) = undisturbed(template.path()).await;
+    assert!(failpoints.len() >= 8, "{failpoints:?}");
+    eprintln!("failpoints: {failpoints:?}");
     if let Some(seed) = number("TIDEMILL_CRASH_SEED") {
-        return disturbed(template.path(), seed, &gates, &expected).await;
+        return disturbed(template.path(), seed, &failpoints, &expected).await;
     }
     let begun = Instant::now();
     let wanted = number("TIDEMILL_CRASH_SEEDS");
-    // Another first seed each time would make a failure hard to tell from luck; `make crash` says where to begin.
+    // The first seed is fixed, so that a failure can be repeated; `make crash FIRST=N` sets another.
     let first = number("TIDEMILL_CRASH_FIRST").unwrap_or(1);
     let seeds = (first..).enumerate().take_while(|(count, _)| match wanted {
         Some(wanted) => (*count as u64) < wanted,
         None => begun.elapsed() < SAMPLE,
     });
     let done = stream::iter(seeds)
-        .map(|(_, seed)| disturbed(template.path(), seed, &gates, &expected))
+        .map(|(_, seed)| disturbed(template.path(), seed, &failpoints, &expected))
         .buffer_unordered(AT_ONCE)
         .count()
         .await;
     eprintln!("{done} seeds from {first} on, in {:?}", begun.elapsed());
 }
 
-/// A folder like the template's.
+/// Copies the template to a new folder.
 fn copied(template: &Path) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     copy(template, dir.path());
@@ -69,10 +70,10 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The workload in peace: what comes out, and the gates that it passes.
-async fn undisturbed(template: &Path) -> (Facts, Gates) {
+/// Runs the workload without a crash, and returns its facts and the failpoints that it hits.
+async fn undisturbed(template: &Path) -> (Facts, Failpoints) {
     let dir = copied(template);
-    let trace = dir.path().join("gates");
+    let trace = dir.path().join("failpoints");
     let mut mortal = Mortal::on(dir.path()).await;
     mortal.host.set_env(Mortal::env([("TIDEMILL_CRASH_TRACE", trace.display().to_string())]));
     mortal.host.resume().await;
@@ -81,30 +82,30 @@ async fn undisturbed(template: &Path) -> (Facts, Gates) {
     let transfers: Vec<_> = workload::mixed().into_iter().filter(|asked| asked.input["do"] == "transfer").collect();
     assert_eq!(facts::balances(&facts), workload::balances(&transfers), "{facts:#?}\n{}", mortal.host.said());
     assert!(mortal.host.stop().success(), "{}", mortal.host.said());
-    let mut gates = Gates::new();
-    for gate in std::fs::read_to_string(trace).unwrap().lines() {
-        *gates.entry(gate.to_owned()).or_default() += 1;
+    let mut failpoints = Failpoints::new();
+    for failpoint in std::fs::read_to_string(trace).unwrap().lines() {
+        *failpoints.entry(failpoint.to_owned()).or_default() += 1;
     }
-    (facts, gates)
+    (facts, failpoints)
 }
 
-/// Asks the process to end, after a while.
+/// Sends SIGTERM to the process after a delay.
 async fn end(pid: u32, after: Duration) {
     tokio::time::sleep(after).await;
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
 }
 
-/// The workload with up to three deaths that the seed decides, and the comparison.
-async fn disturbed(template: &Path, seed: u64, gates: &Gates, expected: &Facts) {
+/// Runs the workload with one to three crashes chosen by the seed, and compares the facts.
+async fn disturbed(template: &Path, seed: u64, failpoints: &Failpoints, expected: &Facts) {
     let begun = Instant::now();
     let mut random = pseudo_random(seed);
-    let names: Vec<(&String, &u64)> = gates.iter().collect();
+    let names: Vec<(&String, &u64)> = failpoints.iter().collect();
     let mut deaths: Vec<String> = (0..1 + random(3))
         .map(|death| {
-            // The first goes through the gates in turn, so that so many seeds are enough to have died at each.
-            let gate = if death == 0 { seed } else { random(names.len() as u64) };
-            let (name, count) = names[usize::try_from(gate).unwrap() % names.len()];
+            // The first crash takes the failpoints in turn: as many seeds as failpoints reach each one.
+            let failpoint = if death == 0 { seed } else { random(names.len() as u64) };
+            let (name, count) = names[usize::try_from(failpoint).unwrap() % names.len()];
             format!("{name}:{}", 1 + random(*count))
         })
         .collect();
@@ -114,11 +115,11 @@ async fn disturbed(template: &Path, seed: u64, gates: &Gates, expected: &Facts) 
     let dir = copied(template);
     let mut mortal = Mortal::on(dir.path()).await;
     let all = workload::mixed();
-    let mut lives = 0;
+    let mut processes = 0;
     let found = loop {
-        lives += 1;
+        processes += 1;
         let death = deaths.pop().map(|at| ("TIDEMILL_CRASH_AT", at));
-        // No workload is so long that a checkpoint falls due: one is made when the host is asked to end.
+        // The workload is too short for a periodic checkpoint, but a clean shutdown makes one.
         let asked_to_end = death.as_ref().is_some_and(|(_, at)| at.starts_with("checkpoint/"));
         mortal.host.set_env(Mortal::env(death));
         if mortal.host.try_resume().await.is_err() {
@@ -131,7 +132,7 @@ async fn disturbed(template: &Path, seed: u64, gates: &Gates, expected: &Facts) 
         };
         let lived = lived.await;
         if let Some(end) = end {
-            // The work may have been quicker; then what it left is looked at once more.
+            // If the work ended before the shutdown, the next process collects the facts again.
             end.await.unwrap();
             mortal.bury().await;
             continue;
@@ -143,5 +144,5 @@ async fn disturbed(template: &Path, seed: u64, gates: &Gates, expected: &Facts) 
     };
     let difference = facts::difference(expected, &found);
     assert!(difference.is_empty(), "{plan}:\n{}\n{}", difference.join("\n"), mortal.host.said());
-    eprintln!("seed {seed}: the same after {lives} lives, {:?}", begun.elapsed());
+    eprintln!("seed {seed}: the same after {processes} processes, {:?}", begun.elapsed());
 }

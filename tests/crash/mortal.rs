@@ -1,4 +1,5 @@
-//! A host that may die at any moment, and a caller who is not troubled by it: whatever got no answer is asked again under the same key.
+//! A host that may die at any moment, and a caller that copes: it repeats each unanswered request
+//! under the same key.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,25 +16,25 @@ use crate::workload::{Asked, DEPLOYMENT, manifest};
 #[derive(Debug)]
 pub struct Died;
 
-/// A host and what it has to do with.
+/// A host and the provider that its runs call.
 pub struct Mortal {
     pub host: Host,
     pub provider: Provider,
 }
 
-/// A run that the host has answered for.
+/// A run that the host has acknowledged, by its key.
 pub struct Known {
     pub key: String,
     pub run: Value,
 }
 
 impl Mortal {
-    /// On `dir`, without a process yet.
+    /// Creates a host on `dir` without starting its process.
     pub async fn on(dir: &Path) -> Self {
         Self { host: Host::asleep(dir), provider: Provider::open().await }
     }
 
-    /// Uploads the guest, which takes a while, to a folder that others are copied from.
+    /// Uploads the guest, which is slow, to a folder that is copied for each seed.
     pub async fn prepare(dir: &Path) {
         let mut host = Host::start(dir).await;
         let (status, answer) = host.upload("survivor", tidemill_artifacts::survivor()).await;
@@ -41,21 +42,21 @@ impl Mortal {
         assert!(host.stop().success(), "{}", host.said());
     }
 
-    /// What the environment says in every life.
+    /// Environment of every process, with `more`.
     pub fn env(more: impl IntoIterator<Item = (&'static str, String)>) -> Vec<(&'static str, String)> {
         let mut env = vec![("TIDEMILL_EGRESS_PRIVATE", "all".to_owned())];
         env.extend(more);
         env
     }
 
-    /// Sends until there is an answer that is not 503, or the host is dead.
+    /// Sends a request until the answer is neither 503 nor 429, or the host is dead.
     async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<(u16, Value), Died> {
         let begun = Instant::now();
         loop {
             let Ok(answer) = request().send().await else { return Err(Died) };
             let status = answer.status().as_u16();
             let Ok(text) = answer.text().await else { return Err(Died) };
-            // Not ready yet, or overloaded.
+            // 503: not ready yet. 429: overloaded.
             if status != 503 && status != 429 {
                 return Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))));
             }
@@ -74,7 +75,7 @@ impl Mortal {
         self.done(|| self.host.http.get(self.host.url(path))).await
     }
 
-    /// Every item of a list.
+    /// All items of a list, from all its pages.
     pub async fn list(&self, path: &str) -> Result<Vec<Value>, Died> {
         let mut items = Vec::new();
         let mut cursor = String::new();
@@ -117,7 +118,7 @@ impl Mortal {
         Ok(run["id"].as_str().unwrap().to_owned())
     }
 
-    /// Asks for a run and waits for its end.
+    /// Requests a run and waits for its end.
     pub async fn run(&self, key: &str, input: &Value) -> Result<Value, Died> {
         let id = self.request(key, input).await?;
         self.settled(&id).await
@@ -135,7 +136,7 @@ impl Mortal {
         }
     }
 
-    /// Asks for a run, sends it its signal, and waits for its end.
+    /// Requests a run, sends its signal, and waits for its end.
     async fn see_through(&self, asked: &Asked) -> Result<Known, Died> {
         let id = self.request(&asked.key, &asked.input).await?;
         if let Some((name, payload)) = &asked.signal {
@@ -145,19 +146,19 @@ impl Mortal {
                 request.header("content-type", "application/json").body(payload.to_string())
             };
             let (status, answer) = self.ask(request).await?;
-            // It has ended, where the signal came before the last death and its answer did not.
+            // 409: the run has ended. The signal arrived before the last crash, its answer did not.
             assert!([200, 202, 409].contains(&status), "{status}: {answer}\n{}", self.host.said());
         }
         let mut run = self.settled(&id).await?;
         if run["state"] == "parked" && run["failure"]["code"] == "host/crash-suspect" {
-            // It was there at every death, by no fault of its own. That is for a person to say.
+            // The run was active at three crashes without causing them. Retry it as an operator would.
             self.post(&format!("/v1/runs/{id}/retry"), None, &json!({})).await?;
             run = self.settled(&id).await?;
         }
         Ok(Known { key: asked.key.clone(), run })
     }
 
-    /// All of it, from the beginning or from wherever the last life came to.
+    /// Completes all work, and resumes what an earlier process has begun.
     pub async fn work(&self, all: &[Asked]) -> Result<Vec<Known>, Died> {
         self.open().await?;
         let known = try_join_all(all.iter().map(|asked| self.see_through(asked))).await?;
@@ -165,7 +166,7 @@ impl Mortal {
         Ok(known)
     }
 
-    /// Waits until every event is delivered and the runs that events made have ended.
+    /// Waits until every event is delivered and all runs have ended.
     async fn quiet(&self) -> Result<(), Died> {
         let begun = Instant::now();
         loop {
@@ -179,16 +180,20 @@ impl Mortal {
             for run in open.iter().filter(|run| run["failure"]["code"] == "host/crash-suspect") {
                 self.post(&format!("/v1/runs/{}/retry", run["id"].as_str().unwrap()), None, &json!({})).await?;
             }
-            assert!(begun.elapsed() < PATIENCE, "{waiting} events wait, and {open:?}\n{}", self.host.said());
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{waiting} events are not delivered, and {open:?} have not ended\n{}",
+                self.host.said()
+            );
             tokio::time::sleep(Duration::from_millis(15)).await;
         }
     }
 
-    /// Waits until the process that gave no answer has really ended.
+    /// Waits for the end of a process that did not answer.
     pub async fn bury(&mut self) {
         let begun = Instant::now();
         while !self.host.has_died() {
-            assert!(begun.elapsed() < PATIENCE, "the host lives, and does not answer:\n{}", self.host.said());
+            assert!(begun.elapsed() < PATIENCE, "the host is alive but does not answer:\n{}", self.host.said());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

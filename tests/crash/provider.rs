@@ -1,5 +1,6 @@
-//! The outside world: charges cards, sends mail and gives money back, and counts what it really did. It honours `Idempotency-Key`: what
-//! it has done for a key it does not do again. Some orders meet it on a bad day.
+//! The external provider: charges cards, sends mail, refunds, and counts its effects. It honours
+//! `Idempotency-Key`: a key has at most one effect. For some orders it is busy, cuts the connection or
+//! declines.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -22,23 +23,23 @@ pub struct Provider {
 
 #[derive(Default)]
 struct Books {
-    /// What each key asked for first, and how often it came.
+    /// First request body of each key, and the number of its requests.
     keys: HashMap<String, (Bytes, u32)>,
-    /// For each kind and order, how many keys had an effect.
+    /// Number of keys with an effect, by kind and order.
     effects: BTreeMap<String, u32>,
-    /// What must not be.
+    /// Requests that break the contract of the host.
     wrong: Vec<String>,
 }
 
-/// What it does with the first request of a key.
+/// Reaction to the first request of a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Day {
     Good,
-    /// Does nothing and says so.
+    /// Does nothing, and answers 503.
     Busy,
-    /// Does it, and the answer is lost.
+    /// Takes effect, but cuts its answer.
     Cut,
-    /// Refuses, every time.
+    /// Refuses every request.
     Declined,
 }
 
@@ -61,7 +62,7 @@ impl Provider {
         Self { url, books, serving }
     }
 
-    /// For each kind and order, how many times it was really done.
+    /// Number of effects, by kind and order. Panics if a request broke the contract.
     pub fn effects(&self) -> BTreeMap<String, u32> {
         let books = self.books.lock().unwrap();
         assert!(books.wrong.is_empty(), "{:#?}", books.wrong);
@@ -95,7 +96,7 @@ async fn ask(
         if !same {
             books.wrong.push(format!("{what} {order}: the key {key} came with another body"));
         }
-        // A key takes effect once: at once, or after a busy first time.
+        // A key takes effect once: at its first request, or at the second if the first met a busy day.
         if day != Day::Declined && times == if day == Day::Busy { 2 } else { 1 } {
             *books.effects.entry(format!("{what} {order}")).or_default() += 1;
         }

@@ -1,13 +1,14 @@
-//! What is asked of the host: the same each time, in an order in which nothing depends on who comes first.
+//! The requests to the host. They are the same in every test, and their outcome does not depend on
+//! their order.
 
 use serde_json::{Value, json};
 
 use crate::provider::Provider;
 
-/// The deployment of all runs.
+/// Name of the deployment of all runs.
 pub const DEPLOYMENT: &str = "shop";
 
-/// A run to ask for, with the signal that it waits for.
+/// A run to request, with the signal that it waits for.
 pub struct Asked {
     pub key: String,
     pub input: Value,
@@ -31,7 +32,7 @@ pub fn manifest(provider: &Provider) -> Value {
     })
 }
 
-/// Some of everything.
+/// A workload with every kind of run.
 pub fn mixed() -> Vec<Asked> {
     let mut all = orders(7);
     all.extend(transfers(10, 3));
@@ -42,13 +43,13 @@ pub fn mixed() -> Vec<Asked> {
     all.push(asked("sleep".into(), json!({ "do": "sleep", "ms": 60 })));
     all.push(asked("wait".into(), json!({ "do": "wait", "ms": 40 })));
     all.push(asked("again".into(), json!({ "do": "again", "left": 3 })));
-    // Longer than what lies in a record.
+    // Too long to be stored inside a record.
     all.push(asked("keep".into(), json!({ "do": "keep", "text": "kept ".repeat(2_500) })));
     all.push(asked("nest".into(), json!({ "do": "nest", "outer": 4, "inner": 5 })));
     all
 }
 
-/// Orders; every fourth is refused when it should be shipped.
+/// Orders. Every fourth is refused at shipping.
 pub fn orders(count: u32) -> Vec<Asked> {
     let order = |order: u32| Asked {
         signal: Some(("shipped", json!(!order.is_multiple_of(4)))),
@@ -57,7 +58,7 @@ pub fn orders(count: u32) -> Vec<Asked> {
     (0..count).map(order).collect()
 }
 
-/// Transfers between ten accounts, most of which fail on purpose somewhere.
+/// Transfers between ten accounts. Four of six fail on purpose at some point.
 pub fn transfers(count: u32, seed: u64) -> Vec<Asked> {
     let mut random = crate::host::pseudo_random(seed);
     let transfer = |number: u32| {
@@ -69,7 +70,7 @@ pub fn transfers(count: u32, seed: u64) -> Vec<Asked> {
     (0..count).map(transfer).collect()
 }
 
-/// What the ten accounts hold after `transfers`, whoever came first.
+/// Balances of the ten accounts after `transfers`, in any order.
 pub fn balances(transfers: &[Asked]) -> Vec<i64> {
     let mut balances = vec![1_000; 10];
     for Asked { input, .. } in transfers {

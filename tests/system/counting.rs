@@ -1,4 +1,5 @@
-//! Runs that read a counter and write it back plus one: none is lost and none counts twice, whoever dies.
+//! Runs that read a counter and write it back plus one. None is lost and none counts twice, even if
+//! the host is killed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +22,7 @@ async fn counter(host: &Host, deployment: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_synchronous_runs_at_once_leave_it_at_two_hundred() {
+async fn a_counter_is_two_hundred_after_two_hundred_concurrent_synchronous_runs() {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(dir.path()).await;
     host.deploy_hostile("counter", json!({ "concurrency": 64 })).await;
@@ -34,7 +35,7 @@ async fn two_hundred_synchronous_runs_at_once_leave_it_at_two_hundred() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runs_that_add_to_one_key_take_turns_instead_of_being_done_again() {
+async fn runs_that_add_to_one_key_take_turns_instead_of_being_repeated() {
     const MANY: usize = 1_000;
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(dir.path()).await;
@@ -44,12 +45,12 @@ async fn runs_that_add_to_one_key_take_turns_instead_of_being_done_again() {
     assert!(runs.iter().all(|run| run["state"] == "succeeded"));
     assert_eq!(counter(&host, "counter").await, json!(MANY));
     let redone = host.metric("tidemill_redone_total", "counter").await;
-    // Those that were in hand when the key became contended are done again; those that came after wait for their turn.
-    assert!(redone < MANY as f64 / 2.0, "{redone} of {MANY} were done again");
+    // Runs that were active when the key became contended are repeated. Later runs take turns.
+    assert!(redone < MANY as f64 / 2.0, "{redone} of {MANY} runs were repeated");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_queued_runs_leave_it_at_two_hundred_though_the_host_is_killed_again_and_again() {
+async fn a_counter_is_two_hundred_after_two_hundred_queued_runs_though_the_host_is_killed_repeatedly() {
     let dir = tempfile::tempdir().unwrap();
     let host = Arc::new(RwLock::new(Host::start(dir.path()).await));
     host.read().await.deploy_hostile("counter", json!({ "concurrency": 64 })).await;
@@ -60,7 +61,7 @@ async fn two_hundred_queued_runs_leave_it_at_two_hundred_though_the_host_is_kill
             let mut random = pseudo_random(7);
             let mut kills = 0;
             while !over.load(Ordering::Relaxed) || kills < 5 {
-                // Far enough apart that no run is in hand at three kills: that would make it a crash suspect.
+                // A run that is active at three kills is a crash suspect. The pause prevents that.
                 tokio::time::sleep(Duration::from_millis(300 + random(500))).await;
                 let mut host = host.write().await;
                 host.kill();
@@ -90,7 +91,7 @@ async fn two_hundred_queued_runs_leave_it_at_two_hundred_though_the_host_is_kill
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_answered_is_there_after_a_kill() {
+async fn answered_runs_survive_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::start(dir.path()).await;
     host.deploy_hostile("echo", json!({})).await;
@@ -109,7 +110,7 @@ async fn what_was_answered_is_there_after_a_kill() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_honoured_across_a_kill() {
+async fn an_idempotency_key_is_honoured_after_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::start(dir.path()).await;
     host.deploy_hostile("counter", json!({})).await;

@@ -1,4 +1,4 @@
-//! A store that is not what it was: the host says so and touches nothing.
+//! Damage to the files of the store. The host detects it, or still has every acknowledged run.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Opens what was damaged: every acknowledged run is there, or the host refuses with the code.
+/// Opens a damaged folder. Every acknowledged run is present, or the host refuses with
+/// `host/store-damaged`; returns whether the host started.
 async fn opens_with_all_or_refuses(dir: &Path, answered: &[serde_json::Value], what: &str) -> bool {
     let opened = tokio::spawn({
         let dir = dir.to_owned();
@@ -44,7 +45,7 @@ async fn opens_with_all_or_refuses(dir: &Path, answered: &[serde_json::Value], w
         let answer = host.http.get(host.url(&path)).send().await.unwrap();
         let status = answer.status();
         let body = answer.text().await.unwrap();
-        // A record that is found damaged fails its read; it is never less in silence.
+        // A damaged record fails its read. It is never silently missing.
         if !status.is_success() {
             assert!(body.contains("host/store-damaged"), "{what}: {status} {body}");
         } else {
@@ -55,7 +56,7 @@ async fn opens_with_all_or_refuses(dir: &Path, answered: &[serde_json::Value], w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_cut_short_or_altered_are_noticed_and_nothing_is_less_in_silence() {
+async fn truncated_or_altered_files_are_detected_and_no_run_is_silently_missing() {
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::start(dir.path()).await;
     host.deploy_hostile("echo", json!({})).await;
@@ -93,5 +94,5 @@ async fn files_cut_short_or_altered_are_noticed_and_nothing_is_less_in_silence()
         std::fs::write(&target, bytes).unwrap();
         refused += usize::from(!opens_with_all_or_refuses(trial.path(), &answered, &what).await);
     }
-    assert!(refused > 0, "none of the damage was noticed at the start");
+    assert!(refused > 0, "no damage was detected at the start");
 }

@@ -1,5 +1,5 @@
-//! Every example with its own manifest, on the real binary: each does its job once, in a world that this test is. From a manifest only the address of
-//! that world is changed, and the poller's minute.
+//! Every example with its own manifest, on the real binary. This test plays the external services. In
+//! a manifest it replaces only their address, and the interval and number of looks of the poller.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,17 +17,17 @@ use serde_json::{Value, json};
 
 use crate::host::{Host, PATIENCE};
 
-/// The outside world: three services of a shop, a chat, and a page that changes each time.
+/// The external services: three of a shop, a chat, and a page that changes at each request.
 struct Outside {
     url: String,
     said: Arc<Said>,
     serving: tokio::task::JoinHandle<()>,
 }
 
-/// What it was asked for.
+/// Requests to the external services.
 #[derive(Default)]
 struct Said {
-    /// Requests other than GET, each with how many keys it came with.
+    /// Requests other than GET: method and path, idempotency key, body.
     asked: Mutex<Vec<(String, String, Bytes)>>,
     looks: AtomicU64,
 }
@@ -42,7 +42,7 @@ impl Outside {
         Self { url, said, serving }
     }
 
-    /// What was done here, once for each `Idempotency-Key`, in order.
+    /// Effects whose request contains `below`, one for each `Idempotency-Key`, in order.
     fn done(&self, below: &str) -> Vec<String> {
         let mut keys = BTreeMap::new();
         let asked = self.said.asked.lock().unwrap();
@@ -86,7 +86,7 @@ async fn answer(State(said): State<Arc<Said>>, method: Method, uri: Uri, headers
 }
 
 impl Host {
-    /// An example as its folder has it, in this world, by the command that an author has for it.
+    /// Deploys an example with `tidemill deploy`, as an author does.
     fn deploy_example(&self, dir: &Path, name: &str, component: &Path, outside: &str) {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name).join("tidemill.toml");
         let text = std::fs::read_to_string(file).unwrap();
@@ -104,7 +104,7 @@ impl Host {
         assert!(done.status.success(), "deploying {name}: {said}");
     }
 
-    /// Waits until the run's record is as wished.
+    /// Waits until the record of a run meets a condition.
     async fn until(&self, id: &str, what: &str, wished: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
@@ -129,7 +129,7 @@ async fn every_example_does_its_job_with_its_own_manifest() {
     let outside = Outside::open().await;
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::asleep(dir.path());
-    // As on an author's machine: addresses that are not public are refused unless the operator allows them.
+    // Private addresses are refused unless the operator allows them, as on an author's machine.
     host.set_env(vec![("TIDEMILL_EGRESS_PRIVATE", outside.url.clone())]);
     host.resume().await;
     for (name, component) in [
@@ -161,7 +161,7 @@ async fn hello(host: &Host) {
     }
 }
 
-/// One order is charged and on its way; of another all is undone in reverse, and the ledger sees nothing of it.
+/// One order is charged and shipped. Another is undone in reverse and leaves no ledger entry.
 async fn order_saga(host: &Host, outside: &Outside) {
     let order = |id: &str, address: &str| json!({ "id": id, "sku": "lamp", "pieces": 2, "price": 4_998, "card": "card_7", "address": address });
     let good = host.invoke("order-saga", &order("o1", "Harbour 1")).await;
@@ -177,7 +177,7 @@ async fn order_saga(host: &Host, outside: &Outside) {
     assert_eq!(sales, ["charge-of-o1"], "{entries}");
 }
 
-/// It asks, waits without an end in sight, and goes on when the answer comes.
+/// The run notifies the approver, waits without a timeout, and resumes when the signal arrives.
 async fn approval(host: &Host, outside: &Outside) {
     let input = json!({ "what": "a new lamp", "approver": "ada" });
     let id = host.request_surely("approval", "lamp", &input).await;
@@ -195,7 +195,7 @@ async fn fan_out(host: &Host) {
     assert_eq!(run["output"], json!({ "primes": 1_229, "parts": 20, "failed": [] }), "{run}");
 }
 
-/// It continues as new after three looks, for ever, until it is told to stop.
+/// The run continues as new after every three looks, until it receives the signal `stop`.
 async fn poller(host: &Host) {
     let id = host.request_surely("poller", "page", &json!({})).await;
     host.until(&id, "in its third generation", |run| run["generation"].as_u64() >= Some(3)).await;
@@ -205,7 +205,7 @@ async fn poller(host: &Host) {
     assert!(looks > 6 && changes + 1 == looks, "{run}");
 }
 
-/// What one publishes makes a run of the other, where its filter asks for it.
+/// An event of one deployment starts a run of the other if it matches the filter.
 async fn orders_and_invoices(host: &Host) {
     for (order, country, pieces) in [(1, "FR", 1), (2, "DE", 3), (3, "AT", 99), (4, "AT", 2)] {
         let input = json!({ "order": order, "pieces": pieces, "customer": "ada", "country": country });

@@ -1,4 +1,5 @@
-//! `kill -9` with a thousand runs in flight: queued, running and asleep. None is lost and none does anything twice.
+//! `kill -9` with a thousand runs in flight: queued, running and asleep. None is lost, and none has an
+//! effect twice.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::host::{Host, PATIENCE};
 const RUNS: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_runs_in_flight_all_land_once_though_the_host_is_killed() {
+async fn a_thousand_runs_in_flight_end_once_though_the_host_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::start(dir.path()).await;
     host.deploy_survivor("flights", 64).await;
@@ -20,7 +21,7 @@ async fn a_thousand_runs_in_flight_all_land_once_though_the_host_is_killed() {
         async move { host.request_surely("flights", &format!("flight-{number}"), fly).await }
     });
     let ids: Vec<String> = requests.buffered(32).collect().await;
-    // Some have begun, some are asleep, some wait in the queue.
+    // At each kill some runs are active, some are asleep and some are queued.
     for pause in [50, 400, 900] {
         tokio::time::sleep(Duration::from_millis(pause)).await;
         host.kill();

@@ -1,7 +1,8 @@
-//! A disk that is full: what cannot be made durable is refused before it begins, and all goes on when there is room.
+//! A full disk: the host refuses runs that it cannot make durable, and admits runs again when there is
+//! room.
 //!
-//! The host gets a small file system of its own, which only it sees. Where the machine does not let a test have one, the store's own tests
-//! (`runtime/store/tests/kv`), which fail a simulated disk at every call, must do.
+//! The host gets a small private file system. If the machine forbids that, nothing is tested here; the
+//! tests of the store (`runtime/store/tests/kv`) fail a simulated disk at every call.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,11 +14,11 @@ use serde_json::{Value, json};
 
 use crate::host::{Host, PATIENCE};
 
-/// More than the host keeps free for itself, with room for its log.
+/// Size of the file system: more than the reserve of the host, with room for its log.
 const SIZE: &str = "size=224m";
 
-/// A host on a file system of its own, where the machine allows it.
-#[allow(clippy::print_stderr, reason = "a test that tries nothing says so")]
+/// Starts a host on a private file system; `None` if the machine forbids it.
+#[allow(clippy::print_stderr, reason = "a skipped test prints a line")]
 async fn on_small_disk(dir: &Path) -> Option<Host> {
     let script = format!("mount -t tmpfs -o {SIZE} none \"$0\" && exec \"$@\"");
     let wrapper = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", &script];
@@ -25,7 +26,7 @@ async fn on_small_disk(dir: &Path) -> Option<Host> {
     wrapper.push(dir.display().to_string());
     let allowed = Command::new(&wrapper[0]).args(&wrapper[1..]).arg("true").output();
     if !allowed.is_ok_and(|tried| tried.status.success()) {
-        eprintln!("no file system of its own for a test here: nothing was tried");
+        eprintln!("this machine allows no private file system: test skipped");
         return None;
     }
     let mut host = Host::asleep(dir);
@@ -34,7 +35,7 @@ async fn on_small_disk(dir: &Path) -> Option<Host> {
     Some(host)
 }
 
-/// Takes all the room that is left; the file that does.
+/// Fills the remaining space with one file and returns its path.
 fn fill(host: &Host, dir: &Path) -> PathBuf {
     let path = PathBuf::from(format!("/proc/{}/root{}/filler", host.pid(), dir.display()));
     let mut file = std::fs::File::create(&path).unwrap();
@@ -44,7 +45,7 @@ fn fill(host: &Host, dir: &Path) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_full_disk_nothing_acknowledged_is_lost_and_the_host_goes_on_when_there_is_room() {
+async fn a_full_disk_loses_no_acknowledged_run_and_runs_are_admitted_again_when_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let Some(host) = on_small_disk(dir.path()).await else { return };
     host.deploy_hostile("counter", json!({ "concurrency": 16 })).await;
@@ -59,7 +60,7 @@ async fn on_a_full_disk_nothing_acknowledged_is_lost_and_the_host_goes_on_when_t
         let refused = join_all((0..20).map(|_| host.try_invoke("counter", &count))).await;
         for (status, body) in refused {
             match status {
-                // The last of the room may have been enough for some.
+                // The last free bytes may suffice for some runs.
                 200 => counted += 1,
                 507 => assert_eq!(body["code"], "host/disk-full", "{body}"),
                 _ => panic!("{status}: {body}"),
@@ -67,7 +68,7 @@ async fn on_a_full_disk_nothing_acknowledged_is_lost_and_the_host_goes_on_when_t
         }
         let (status, _) = host.try_invoke("counter", &count).await;
         assert_eq!(status, 507, "the disk is full");
-        // Reading needs no room.
+        // A read needs no space.
         host.get("/v1/runs").await;
         std::fs::remove_file(filler).unwrap();
         let begun = Instant::now();
@@ -79,5 +80,5 @@ async fn on_a_full_disk_nothing_acknowledged_is_lost_and_the_host_goes_on_when_t
         counted += 1;
     }
     let count = host.invoke("counter", &json!({ "do": "get", "key": "n" })).await;
-    assert_eq!(count["output"], json!(counted), "each that was answered counted once, and no other did");
+    assert_eq!(count["output"], json!(counted), "each acknowledged run counted once, and no other run did");
 }

@@ -1,4 +1,4 @@
-//! A host under test: the real binary on a folder of its own and whatever port is free, and a client of its API.
+//! A host under test: the real binary on its own folder and a free port, with a client of its API.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// How long anything may take before a test gives up. A run that meets an open circuit waits for it, which takes a minute.
+/// Maximum time to wait for anything. A run that meets an open circuit waits for a minute.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running host. Dropping it kills the process.
 pub struct Host {
     process: Option<Child>,
     dir: PathBuf,
-    /// Another one in each life: one that is given back between two lives may have been taken by somebody else.
+    /// Port of the present process. Each process takes a free one, because another program may take
+    /// the port between two processes.
     port: u16,
     log: PathBuf,
     env: Vec<(&'static str, String)>,
@@ -31,7 +32,7 @@ pub fn serve(dir: &Path) -> Command {
     serve_within(&[], dir)
 }
 
-/// As [`serve`], by a command that ends in executing what follows it.
+/// As [`serve`], through a wrapper command that executes its last arguments.
 fn serve_within(wrapper: &[String], dir: &Path) -> Command {
     let mut words = wrapper.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_tidemill")]);
     let mut command = Command::new(words.next().unwrap());
@@ -48,41 +49,41 @@ impl Host {
         host
     }
 
-    /// A host that has a folder, and no process yet.
+    /// Creates a host with a folder and without a process.
     pub fn asleep(dir: &Path) -> Self {
         let (dir, log) = (dir.join("data"), dir.join("host.log"));
         Self { process: None, dir, port: 0, log, env: Vec::new(), wrapper: Vec::new(), http: client() }
     }
 
-    /// What the environment of the next process says besides.
+    /// Sets additional environment variables of the next process.
     pub fn set_env(&mut self, env: Vec<(&'static str, String)>) {
         self.env = env;
     }
 
-    /// A command that executes the host at its end.
+    /// Sets a command that executes the host as its last action.
     pub fn set_wrapper(&mut self, wrapper: Vec<String>) {
         self.wrapper = wrapper;
     }
 
-    /// Starts the process again, on the same folder.
+    /// Starts a process on the folder and waits until it is ready.
     pub async fn resume(&mut self) {
         if let Err(status) = self.try_resume().await {
             panic!("the host ended with {status}:\n{}", self.said());
         }
     }
 
-    /// As [`Self::resume`], where the process may end before it is ready; then how it ended.
+    /// As [`Self::resume`]; returns the exit status if the process ends before it is ready.
     pub async fn try_resume(&mut self) -> Result<(), ExitStatus> {
         assert!(self.process.is_none(), "the host is running");
         let log = std::fs::File::options().create(true).append(true).open(&self.log).unwrap();
-        let told_before = usize::try_from(log.metadata().unwrap().len()).unwrap();
+        let length_before = usize::try_from(log.metadata().unwrap().len()).unwrap();
         let mut command = serve_within(&self.wrapper, &self.dir);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdout(log.try_clone().unwrap()).stderr(log);
         let mut process = command.spawn().unwrap();
         let begun = Instant::now();
         loop {
-            if let Some(port) = port_told(&self.said()[told_before..])
+            if let Some(port) = port_in(&self.said()[length_before..])
                 && let Ok(answer) = self.http.get(format!("http://127.0.0.1:{port}/readyz")).send().await
                 && answer.status().is_success()
             {
@@ -99,7 +100,7 @@ impl Host {
         Ok(())
     }
 
-    /// Whether the process has ended by itself; if so, the host can be started again.
+    /// Whether the process has ended. If so, [`Self::resume`] can start another one.
     pub fn has_died(&mut self) -> bool {
         let died = self.process.as_mut().is_none_or(|process| process.try_wait().unwrap().is_some());
         if died {
@@ -108,7 +109,7 @@ impl Host {
         died
     }
 
-    /// What the process has printed so far.
+    /// Output of all processes so far.
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -117,7 +118,7 @@ impl Host {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Ends the process as a power cut does.
+    /// Ends the process with SIGKILL.
     pub fn kill(&mut self) {
         let mut process = self.process.take().unwrap();
         process.kill().unwrap();
@@ -128,7 +129,7 @@ impl Host {
         self.process.as_ref().unwrap().id()
     }
 
-    /// Asks the process to end, and waits until it has.
+    /// Sends SIGTERM to the process and waits for its end.
     pub fn stop(&mut self) -> ExitStatus {
         let mut process = self.process.take().unwrap();
         let pid = rustix::process::Pid::from_child(&process);
@@ -149,8 +150,7 @@ impl Host {
         answer.json_value().await
     }
 
-    /// Uploads a component as `name@1.0.0`.
-    /// A figure of a deployment as `/metrics` gives it; zero if it is not there.
+    /// Value of a metric of a deployment; zero if `/metrics` does not contain it.
     pub async fn metric(&self, name: &str, deployment: &str) -> f64 {
         let text = self.http.get(self.url("/metrics")).send().await.unwrap().text().await.unwrap();
         let label = format!("deployment=\"{deployment}\"");
@@ -158,6 +158,7 @@ impl Host {
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
     }
 
+    /// Uploads a component as `name@1.0.0`.
     pub async fn upload(&self, name: &str, component: &Path) -> (u16, Value) {
         self.upload_bytes(name, std::fs::read(component).unwrap()).await
     }
@@ -168,7 +169,7 @@ impl Host {
         (answer.status().as_u16(), answer.json_value().await)
     }
 
-    /// Makes a deployment, and insists.
+    /// Creates or changes a deployment. Panics if the host refuses.
     pub async fn deploy(&self, name: &str, manifest: &Value) -> Value {
         let request = self.http.put(self.url(&format!("/v1/deployments/{name}")));
         let answer =
@@ -179,7 +180,7 @@ impl Host {
         body
     }
 
-    /// The hostile guest, deployed under `name` with what `more` says.
+    /// Deploys the hostile guest as `name`; `more` extends its manifest.
     pub async fn deploy_hostile(&self, name: &str, more: Value) {
         let (status, answer) = self.upload("hostile", tidemill_artifacts::hostile()).await;
         assert!(status == 200 || status == 201, "{answer}");
@@ -188,7 +189,7 @@ impl Host {
         self.deploy(name, &manifest).await;
     }
 
-    /// The guest that comes out the same however often the host dies, deployed under `name`.
+    /// Deploys the survivor guest as `name`.
     pub async fn deploy_survivor(&self, name: &str, concurrency: u32) {
         let (status, answer) = self.upload("survivor", tidemill_artifacts::survivor()).await;
         assert!(status == 200 || status == 201, "{answer}");
@@ -200,7 +201,7 @@ impl Host {
         self.deploy(name, &manifest).await;
     }
 
-    /// Waits until the deployment's runs in each of `states` are none.
+    /// Waits until no run is in any of `states`.
     pub async fn none_are(&self, states: &[&str], patience: Duration) {
         let begun = Instant::now();
         for state in states {
@@ -215,7 +216,7 @@ impl Host {
         }
     }
 
-    /// Waits until `holds` is true of the answer of a path.
+    /// Waits until `holds` is true of the answer to `GET path`.
     pub async fn until_path(&self, path: &str, holds: impl Fn(&Value) -> bool) {
         let begun = Instant::now();
         loop {
@@ -233,20 +234,21 @@ impl Host {
         request.header("content-type", "application/json").body(input.to_string())
     }
 
-    /// Runs and waits for the end; the run's record.
+    /// Starts a run, waits for its end, and returns its record.
     pub async fn invoke(&self, name: &str, input: &Value) -> Value {
         let (status, run) = self.try_invoke(name, input).await;
         assert_eq!(status, 200, "{run}");
         run
     }
 
-    /// As [`Self::invoke`], with whatever status the answer has.
+    /// As [`Self::invoke`], and accepts any status.
     pub async fn try_invoke(&self, name: &str, input: &Value) -> (u16, Value) {
         let answer = self.run_request(name, input).header("prefer", "wait=50").send().await.unwrap();
         (answer.status().as_u16(), answer.json_value().await)
     }
 
-    /// Asks for a run under a key until the host has answered that it has it; survives kills.
+    /// Requests a run under a key until the host has acknowledged it, and returns its id. The host may
+    /// be killed in between.
     pub async fn request_surely(&self, name: &str, key: &str, input: &Value) -> String {
         let begun = Instant::now();
         loop {
@@ -263,7 +265,7 @@ impl Host {
         }
     }
 
-    /// Waits until the run has ended or is parked; its record.
+    /// Waits until the run has ended or is parked, and returns its record.
     pub async fn settled(&self, id: &str) -> Value {
         let begun = Instant::now();
         loop {
@@ -277,10 +279,10 @@ impl Host {
     }
 }
 
-/// The port that a host says it is up at, once it has said the whole line.
-fn port_told(said: &str) -> Option<u16> {
+/// The port in the line that a host prints when it listens; `None` if the line is incomplete.
+fn port_in(said: &str) -> Option<u16> {
     let (line, _) = said.split_once("tidemill is up at http://127.0.0.1:")?.1.split_once('\n')?;
-    // In a JSON log more text follows.
+    // In a JSON log, more text follows the port.
     line.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
@@ -304,7 +306,7 @@ impl JsonAnswer for reqwest::Response {
     }
 }
 
-/// Something that seems random, and is the same in every test run.
+/// A pseudo-random generator. The same seed gives the same numbers.
 pub fn pseudo_random(seed: u64) -> impl FnMut(u64) -> u64 {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     move |below| {

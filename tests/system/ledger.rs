@@ -1,4 +1,4 @@
-//! The ledger under kills: an external id posts once, and the totals are the sum of the entries.
+//! The ledger under kills: an external id posts once, and each total is the sum of its entries.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn no_entry_is_lost_or_doubled_though_the_host_is_killed() {
     let mut random = pseudo_random(11);
     let mut ids = Vec::new();
     for order in 0..60 {
-        // Every order is posted by two runs: the second finds it there.
+        // Two runs post each order. The second posting is a duplicate.
         for copy in 0..2 {
             let input = json!({ "do": "post", "external_id": format!("order-{order}"), "amount": 100 + order });
             ids.push(host.request_surely("shop", &format!("{order}-{copy}"), &input).await);

@@ -1,11 +1,11 @@
-//! Hostile guests: each ends with its own code, and healthy runs beside it do not fail.
+//! Hostile guests: each ends with its own error code, and concurrent healthy runs do not fail.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::host::Host;
 
-/// What a guest does, what its deployment allows it, and the code that it must end with.
+/// Input of a guest, limits of its deployment, and the expected error code.
 fn hostile() -> Vec<(Value, Value, &'static str)> {
     let small = json!({ "active": "2s" });
     vec![
@@ -26,7 +26,7 @@ fn hostile() -> Vec<(Value, Value, &'static str)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_hostile_guest_ends_with_its_code_and_the_healthy_ones_beside_it_do_not_fail() {
+async fn a_hostile_guest_ends_with_its_code_and_concurrent_healthy_runs_do_not_fail() {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(dir.path()).await;
     host.deploy_hostile("healthy", json!({})).await;
@@ -34,17 +34,17 @@ async fn each_hostile_guest_ends_with_its_code_and_the_healthy_ones_beside_it_do
         let name = format!("hostile-{number}");
         host.deploy_hostile(&name, json!({ "limits": limits, "retry": { "attempts": 1, "then": "fail" } })).await;
         let healthy = json!({ "do": "echo", "value": number });
-        let beside = join_all((0..20).map(|_| host.invoke("healthy", &healthy)));
-        let (ended, beside) = tokio::join!(host.invoke(&name, &act), beside);
+        let neighbours = join_all((0..20).map(|_| host.invoke("healthy", &healthy)));
+        let (ended, neighbours) = tokio::join!(host.invoke(&name, &act), neighbours);
         assert_eq!(ended["failure"]["code"], code, "{act}: {ended}");
-        for run in beside {
-            assert_eq!((&run["state"], &run["output"]), (&json!("succeeded"), &json!(number)), "beside {act}: {run}");
+        for run in neighbours {
+            assert_eq!((&run["state"], &run["output"]), (&json!("succeeded"), &json!(number)), "next to {act}: {run}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_logs_gigabytes_keeps_what_it_may_and_costs_no_more() {
+async fn a_run_that_logs_gigabytes_keeps_at_most_its_log_limit() {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(dir.path()).await;
     for (number, act) in ["log", "print"].into_iter().enumerate() {
@@ -56,12 +56,12 @@ async fn one_that_logs_gigabytes_keeps_what_it_may_and_costs_no_more() {
         let logs = host.http.get(host.url(&format!("/v1/runs/{}/logs", run["id"].as_str().unwrap())));
         let kept = logs.send().await.unwrap().text().await.unwrap();
         assert!(kept.len() < 512 * 1024, "{act}: {} bytes were kept", kept.len());
-        assert!(kept.len() > 1024, "{act}: what it may keep is kept: {kept}");
+        assert!(kept.len() > 1024, "{act}: too little was kept: {kept}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_good_component_is_refused_with_a_code() {
+async fn an_invalid_component_is_refused_with_a_code() {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(dir.path()).await;
     let noise: Vec<u8> = (0..200_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();

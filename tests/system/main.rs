@@ -1,11 +1,8 @@
-//! The whole system, from outside: the real binary, real components, HTTP, signals and `kill -9`.
+//! Tests of the whole system: the real binary, real components, HTTP, signals and `kill -9`.
 //!
-//! A file a topic. Nothing here reaches into a crate of the host; what a test needs to know, it asks the API.
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests fail loudly and measure by the machine's clock"
-)]
+//! Each file has one topic. A test observes the host through its API, its log and its files only, and
+//! uses no crate of it.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests panic and use the clock of the machine")]
 
 mod counting;
 mod damage;

@@ -1,4 +1,4 @@
-//! Many schedules at one moment: all fire, none twice, and a kill changes nothing of that.
+//! Many firings at one instant or in one backfill: each happens once, even if the host is killed.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,12 +28,12 @@ async fn ended(host: &Host) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_due_at_one_instant_fire_once_each_though_the_host_is_killed_then() {
+async fn schedules_due_at_one_instant_fire_once_each_though_the_host_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::start(dir.path()).await;
     let (status, answer) = host.upload("noop", tidemill_artifacts::noop()).await;
     assert_eq!(status, 201, "{answer}");
-    // Time enough to deploy them all.
+    // Enough time to create all deployments.
     let at = SystemTime::now() + Duration::from_secs(12);
     let manifest = json!({
         "module": "noop@1.0.0",
@@ -61,7 +61,7 @@ async fn many_due_at_one_instant_fire_once_each_though_the_host_is_killed_then()
     assert_eq!(fired.len(), DEPLOYMENTS, "each fired once");
 }
 
-/// The nominal time of every run, by the deployment's list.
+/// Nominal times of all runs, sorted.
 async fn nominal_times(host: &Host) -> Vec<String> {
     let mut times = Vec::new();
     let mut path = "/v1/runs?limit=200".to_owned();
@@ -77,13 +77,13 @@ async fn nominal_times(host: &Host) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backfill_makes_each_nominal_time_once_though_the_host_is_killed_again_and_again() {
+async fn a_backfill_starts_each_nominal_time_once_though_the_host_is_killed_repeatedly() {
     const FIRINGS: usize = 2_000;
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::start(dir.path()).await;
     let (status, answer) = host.upload("noop", tidemill_artifacts::noop()).await;
     assert_eq!(status, 201, "{answer}");
-    // In 2020 it fired each minute, and never again.
+    // The schedule ends in 2020, so only the backfill makes firings.
     let schedule = json!({ "name": "once", "every": "1m", "end": "2020-01-03T00:00:00Z" });
     let manifest = json!({ "module": "noop@1.0.0", "schedule": [schedule], "health": { "enabled": false } });
     host.deploy("clock", &manifest).await;

@@ -1,11 +1,11 @@
-//! Ending a host: asked to, it ends well and hands back what it had in hands.
+//! Shutdown of a host, and the lock of its folder.
 
 use serde_json::json;
 
 use crate::host::{Host, serve};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn asked_to_end_it_ends_with_zero_and_the_run_in_hand_goes_on_after_the_next_start() {
+async fn a_host_exits_with_zero_on_sigterm_and_its_active_run_resumes_after_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::start(dir.path()).await;
     host.deploy_hostile("long", json!({ "limits": { "fuel": 1_000_000_000_000_u64, "active": "60s" } })).await;
@@ -23,7 +23,7 @@ async fn asked_to_end_it_ends_with_zero_and_the_run_in_hand_goes_on_after_the_ne
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_host_on_the_same_folder_says_who_has_it() {
+async fn a_second_host_on_the_same_folder_names_the_process_that_has_the_lock() {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(dir.path()).await;
     let second = serve(&dir.path().join("data")).output().unwrap();

@@ -5,14 +5,14 @@ use serde_json::{Map, Value, json};
 use crate::host::Host;
 
 /// The deployment whose runs resume as soon as a host opens the folder. Its runs are omitted.
-const GOES_ON: &str = "later";
+const RESUMING: &str = "later";
 /// The deployment that is created last. The feed is compared up to its event.
 pub const LAST: &str = "last";
 
 /// Collects the content of the folder of `host`.
 pub async fn collect(host: &Host) -> Value {
     let mut runs = Vec::new();
-    for run in items(host, "/v1/runs").await.into_iter().filter(|run| run["deployment"] != GOES_ON) {
+    for run in items(host, "/v1/runs").await.into_iter().filter(|run| run["deployment"] != RESUMING) {
         let id = run["id"].as_str().unwrap();
         runs.push(json!({
             "run": host.get(&format!("/v1/runs/{id}")).await,
@@ -84,7 +84,7 @@ async fn feed(host: &Host) -> Vec<Value> {
     let reset = follow(host, 0, |event, _| event == "reset").await.pop().unwrap();
     let first = reset["data"]["first"].as_u64().unwrap();
     let mut events = follow(host, first - 1, |event, data| event == "deployment" && data["deployment"] == LAST).await;
-    events.retain(|event| event["data"]["deployment"] != GOES_ON);
+    events.retain(|event| event["data"]["deployment"] != RESUMING);
     events
 }
 
@@ -106,7 +106,7 @@ async fn follow(host: &Host, after: u64, is_last: impl Fn(&str, &Value) -> bool)
                 return events;
             }
         }
-        let chunk = answer.chunk().await.unwrap().expect("the feed goes on");
+        let chunk = answer.chunk().await.unwrap().expect("the feed has no end");
         text.push_str(std::str::from_utf8(&chunk).unwrap());
     }
 }

@@ -20,8 +20,8 @@ fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
-/// Switches retention off, because a folder may be older than any retention period.
-fn forgets_nothing(host: &mut Host) {
+/// Disables retention, because a folder may be older than any retention period.
+fn disable_retention(host: &mut Host) {
     let never = |name| (name, "never".to_owned());
     host.set_env(vec![never("TIDEMILL_RETENTION"), never("TIDEMILL_EVENT_RETENTION")]);
 }
@@ -118,7 +118,7 @@ async fn writes_a_folder() {
     let name = std::env::var("TIDEMILL_FOLDER").expect("TIDEMILL_FOLDER is the commit of the program");
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::asleep(dir.path());
-    forgets_nothing(&mut host);
+    disable_retention(&mut host);
     if let Ok(program) = std::env::var("TIDEMILL_FOLDER_PROGRAM") {
         let words = ["sh", "-c", &format!("shift && exec {program} \"$@\""), "sh"];
         host.set_wrapper(words.map(str::to_owned).to_vec());
@@ -142,7 +142,7 @@ async fn opens(name: &str) {
     let before = std::fs::read_to_string(golden(&format!("folder-{name}.json"))).unwrap();
     let before: Value = serde_json::from_str(&before).unwrap();
     let mut host = Host::asleep(dir.path());
-    forgets_nothing(&mut host);
+    disable_retention(&mut host);
     host.resume().await;
     let now = facts::collect(&host).await;
     let differences = facts::differences(&before["facts"], &now);

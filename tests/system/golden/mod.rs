@@ -17,7 +17,7 @@ const OF_THE_MACHINE: [&str; 5] =
     ["the host starts", "zone data", "no pool of instances", "cannot raise", "threads keep"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_is_answered_logged_and_counted_as_before() {
+async fn a_session_has_the_same_answers_log_and_metrics_as_before() {
     let dir = tempfile::tempdir().unwrap();
     let mut session = Session::begin(dir.path()).await;
     calls::all(&mut session).await;

@@ -20,7 +20,7 @@ const FIGURES: &[&str] = &[
     "records",
     "bytes",
 ];
-/// Fields whose texts depend on them.
+/// Fields whose texts depend on the machine, on timing, or on the build of the guest.
 const TEXTS: &[&str] = &["result_base64", "request_hash", "next", "place", "release"];
 
 /// Numbers the ids, so that equal ids stay equal.
@@ -31,7 +31,7 @@ pub struct Normal {
 }
 
 impl Normal {
-    /// Replaces `words`, too.
+    /// Creates a normalizer that also replaces `words`.
     pub fn new(words: Vec<(String, &'static str)>) -> Self {
         Self { ids: Vec::new(), words }
     }
@@ -132,7 +132,7 @@ fn time(text: &str) -> usize {
 }
 
 #[test]
-fn what_is_another_in_every_session_is_replaced() {
+fn values_that_differ_between_sessions_are_replaced() {
     let mut normal = Normal::new(vec![("/tmp/x".to_owned(), "<folder>")]);
     let text = "run 01m8mcktakmgd7k067m3hg19a7-1 at 2026-11-29T19:30:50.835Z, 01m8mcktakmgd7k067m3hg19a7 on 127.0.0.1:80 in /tmp/x";
     assert_eq!(normal.text(text), "run <id 1>-1 at <time>, <id 1> on <address> in <folder>");
