@@ -1,4 +1,5 @@
-//! A hundred thousand runs asleep: what they cost in memory, how late others wake beside them, and how long a restart takes.
+//! A hundred thousand sleeping runs: their memory, the wake-up latency of other runs, and the time of a
+//! restart.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,11 @@ use crate::oha::{self, Load};
 use crate::table::Table;
 
 const RUNS: u32 = 100_000;
-/// Asleep already when memory is first looked at.
+/// Number of runs asleep at the first measurement of memory.
 const BEFORE: u32 = 1_000;
-/// How long no-ops run first, in seconds.
+/// Duration of the warm-up with no-op runs, in seconds.
 const WORK: u32 = 20;
-/// Asked for at once: a queue takes no more than so many for long.
+/// Maximum number of runs requested at a time, because the queue is bounded.
 const PART: u32 = 5_000;
 const NAPS: u64 = 300;
 const WAKES: &str = "wake_lateness_seconds";
@@ -27,7 +28,7 @@ pub async fn measure(table: &mut Table) {
     fall_asleep(&host, BEFORE).await;
     let early = naps(&host).await;
     let cold = resident(&host);
-    // Any work fills the store's cache up to its bound; what sleeping costs is what comes on top.
+    // Any work fills the cache of the store up to its limit. Sleeping runs are measured on top of it.
     host.upload("noop", tidemill_artifacts::noop()).await;
     host.deploy("noop", &json!({ "module": "noop@1.0.0", "concurrency": 256, "health": { "enabled": false } })).await;
     let seen = oha::post(host.url("/v1/deployments/noop/runs"), "{}", Load::Saturating { connections: 64 }, WORK).await;
@@ -36,7 +37,7 @@ pub async fn measure(table: &mut Table) {
     let begun = Instant::now();
     fall_asleep(&host, RUNS - BEFORE).await;
     let took = begun.elapsed().as_secs_f64();
-    // What was kept in memory for a while is gone by then.
+    // By then the host has released memory that it keeps for a limited time.
     tokio::time::sleep(Duration::from_secs(15)).await;
     let after = resident(&host);
     table.row(
@@ -51,8 +52,8 @@ pub async fn measure(table: &mut Table) {
     );
     let late = naps(&host).await;
     table.row(
-        format!("a wake-up beside {RUNS} asleep"),
-        format!("late by {}; beside {BEFORE} by {}", shown(&late), shown(&early)),
+        format!("a wake-up with {RUNS} runs asleep"),
+        format!("late by {}; with {BEFORE} asleep by {}", shown(&late), shown(&early)),
         "p50 < 2 ms",
     );
     host.kill();
@@ -73,7 +74,7 @@ pub async fn measure(table: &mut Table) {
 
 fn shown(Late { seen, taken_up }: &Late) -> String {
     format!(
-        "p50 {:.2} ms, p99 {:.2} ms up to the commit that takes it up (in the guest's eyes, whole milliseconds: {} and {})",
+        "p50 {:.2} ms, p99 {:.2} ms up to the commit that resumes it (as the guest measures it, in whole milliseconds: {} and {})",
         taken_up.quantile(0.5),
         taken_up.quantile(0.99),
         seen[seen.len() / 2],
@@ -94,11 +95,11 @@ async fn fall_asleep(host: &Host, runs: u32) {
     }
 }
 
-/// How late naps end.
+/// Latency of wake-ups.
 struct Late {
-    /// In the guest's eyes, in whole milliseconds, sorted.
+    /// As measured by the guest, in whole milliseconds, sorted.
     seen: Vec<u64>,
-    /// Up to the commit that takes the run up again.
+    /// Up to the commit that resumes the run.
     taken_up: Buckets,
 }
 

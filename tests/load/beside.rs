@@ -1,4 +1,4 @@
-//! Healthy runs beside hostile ones: two hundred a second, and their latency.
+//! Latency of two hundred healthy runs a second while hostile runs are active.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::oha::{self, Load};
 use crate::table::Table;
 
-/// What the hostile neighbours do meanwhile; each is begun again as soon as it has ended.
+/// Hostile runs: name, input and limits. Each is started again as soon as it has ended.
 fn acts() -> Vec<(&'static str, Value, Value)> {
     let spin = json!({ "fuel": 1_000_000_000_000_u64, "active": "20s" });
     vec![
@@ -43,13 +43,13 @@ pub async fn measure(table: &mut Table) {
             };
             let load = oha::post(url.clone(), "{}", Load::Rate { per_second: 200 }, 5);
             let seen = tokio::select! { seen = load => seen, () = neighbour => unreachable!("it never ends") };
-            assert_eq!(seen.failed, 0, "healthy runs beside {name} failed");
+            assert_eq!(seen.failed, 0, "healthy runs next to {name} failed");
             medians.push(seen.p99);
             end_all(&host, &hostile).await;
         }
         medians.sort_by(f64::total_cmp);
         table.row(
-            format!("200 healthy runs a second beside {name}"),
+            format!("200 healthy runs a second next to {name}"),
             format!("p99 {:.2} ms (median of three: {:.2} to {:.2})", medians[1], medians[0], medians[2]),
             "p99 < 5 ms",
         );
@@ -63,19 +63,20 @@ pub async fn measure(table: &mut Table) {
             };
             let load = oha::post(url.clone(), "{}", Load::Rate { per_second: 200 }, 8);
             let seen = tokio::select! { seen = load => seen, () = upload => unreachable!("it never ends") };
-            assert_eq!(seen.failed, 0, "healthy runs beside {name} failed");
+            assert_eq!(seen.failed, 0, "healthy runs next to {name} failed");
             medians.push(seen.p99);
         }
         medians.sort_by(f64::total_cmp);
         table.row(
-            format!("200 healthy runs a second beside the upload of {name}"),
+            format!("200 healthy runs a second during the upload of {name}"),
             format!("p99 {:.2} ms (median of three)", medians[1]),
             "p99 < 5 ms",
         );
     }
 }
 
-/// Ends what still runs: a caller who leaves stops nothing, and the next measurement is to have one neighbour only.
+/// Cancels the runs of the deployment, so that the next measurement has only one neighbour. A run does
+/// not end if its caller disconnects.
 async fn end_all(host: &Host, deployment: &str) {
     loop {
         let runs = host.get(&format!("/v1/runs?deployment={deployment}&state=running")).await;
@@ -86,7 +87,7 @@ async fn end_all(host: &Host, deployment: &str) {
     }
 }
 
-/// A good component with a custom section that makes it `size` bytes long.
+/// A valid component that a custom section extends to `size` bytes.
 fn padded(size: usize) -> Vec<u8> {
     let mut bytes = std::fs::read(tidemill_artifacts::noop()).unwrap();
     let name = b"padding";
@@ -99,7 +100,7 @@ fn padded(size: usize) -> Vec<u8> {
     bytes
 }
 
-/// A component with one function so large that compiling it takes minutes.
+/// A component with one large function whose compilation takes minutes.
 fn bomb() -> Vec<u8> {
     let mut body = String::new();
     for _ in 0..400_000 {

@@ -1,4 +1,4 @@
-//! The yardstick: appending 4 KiB to a file and waiting until the disk has it.
+//! The baseline: the time to append 4 KiB to a file and sync it.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 const APPENDS: usize = 2_000;
 
-/// The median of many appends of 4 KiB, each with fdatasync, to a file in `dir`.
+/// Measures the median of many appends of 4 KiB, each with fdatasync, to a file in `dir`.
 pub fn bare_append(dir: &Path) -> Duration {
     let mut file = std::fs::File::create(dir.join("bare-append")).unwrap();
     let block = [1_u8; 4096];

@@ -1,7 +1,7 @@
 //! Many schedules: ten thousand due over one second, ten thousand due at one instant, a hundred thousand at rest.
 //!
-//! They are put into the store before the host starts, as an upload and a `PUT` of each would take minutes that
-//! nothing is measured in. How late a firing was is the host's own figure: from its nominal time to its commit.
+//! The schedules are written to the store before the host starts, because a `PUT` of each would take
+//! minutes. The host itself measures the latency of a firing, from its nominal time to its commit.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,9 +20,9 @@ use crate::table::Table;
 
 const DUE: u64 = 10_000;
 const AT_REST: u64 = 100_000;
-/// Schedules that one deployment may have.
+/// Maximum number of schedules of a deployment.
 const IN_ONE: u64 = 32;
-/// The host is ready by then.
+/// Time from writing the schedules to the first nominal time, in milliseconds.
 const AHEAD: u64 = 20_000;
 
 pub async fn measure(table: &mut Table) {
@@ -30,7 +30,8 @@ pub async fn measure(table: &mut Table) {
     due(table, "at one instant", |_| 0, "all within 1 s").await;
 }
 
-/// Ten thousand deployments, each with one time to come, so many milliseconds after the first.
+/// Measures ten thousand deployments with one firing each. `after` gives the milliseconds of each after
+/// the first.
 async fn due(table: &mut Table, when: &str, after: fn(u64) -> u64, goal: &str) {
     let dir = tempfile::tempdir().unwrap();
     let (mut host, component) = prepared(dir.path()).await;
@@ -66,7 +67,7 @@ async fn due(table: &mut Table, when: &str, after: fn(u64) -> u64, goal: &str) {
     );
 }
 
-/// A hundred thousand schedules that have nothing to do for a day.
+/// Measures a hundred thousand schedules without a firing for at least an hour.
 pub async fn at_rest(table: &mut Table) {
     let dir = tempfile::tempdir().unwrap();
     let (mut host, component) = prepared(dir.path()).await;
@@ -107,7 +108,7 @@ fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-/// A host that knows the component, and is stopped.
+/// Uploads the component to a host and stops it.
 async fn prepared(dir: &Path) -> (Host, ComponentDigest) {
     let mut host = Host::start(dir).await;
     let (_, uploaded) = host.upload("noop", tidemill_artifacts::noop()).await;
@@ -115,7 +116,7 @@ async fn prepared(dir: &Path) -> (Host, ComponentDigest) {
     (host, uploaded["digest"].as_str().unwrap().parse().unwrap())
 }
 
-/// Puts deployments with these schedules into the store of a host that is stopped.
+/// Writes deployments with these schedules to the store of a stopped host.
 async fn put(dir: &Path, component: ComponentDigest, named: impl Iterator<Item = (String, Value)>) {
     let (store, _) = EmbeddedStore::open(EmbeddedStore::config(&dir.join("data").join("store"))).unwrap();
     let now = Timestamp::from_millis(now());

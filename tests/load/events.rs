@@ -1,8 +1,8 @@
-//! Events from a run to those who subscribe: one publisher at a fixed rate, and one, ten and a hundred subscriptions of its topic, each a
-//! deployment of its own.
+//! Delivery of events: one publisher at a fixed rate, and one, ten and a hundred subscriptions to its
+//! topic, each in its own deployment.
 //!
-//! How long an event took is the host's own figure: from its commit to that of the run request. Whether any was lost or came
-//! twice is counted from outside, run by run, against what the topic keeps.
+//! The host itself measures the latency of a delivery, from the commit of the event to that of the run
+//! request. The benchmark counts lost and duplicate events from the list of runs and the topic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,9 +14,9 @@ use crate::host::{Host, PATIENCE};
 use crate::oha::{self, Load};
 use crate::table::Table;
 
-/// Subscriptions, and publishing runs a second: each asks for no more runs in all than a host begins.
+/// Number of subscriptions, and publishing runs a second. A host can start that number of runs.
 const FAN_OUT: [(usize, u32); 3] = [(1, 1_000), (10, 200), (100, 30)];
-/// How long is published.
+/// Duration of publishing, in seconds.
 const SECONDS: u32 = 20;
 const TOPIC: &str = "load";
 
@@ -48,14 +48,14 @@ async fn fan_out(table: &mut Table, subscriptions: usize, per_second: u32) {
 
     let events = events(&host).await;
     let runs = runs(&host).await;
-    assert_eq!(runs.len(), subscriptions, "every subscriber was given something");
+    assert_eq!(runs.len(), subscriptions, "every subscription received an event");
     let (mut lost, mut doubled) = (0, 0);
     for given in runs.values() {
         lost += events.iter().filter(|event| !given.contains_key(*event)).count();
         doubled += given.values().map(|runs| runs - 1).sum::<u64>();
     }
     let took = Buckets::read(&host, "event_delivery_seconds").await;
-    assert_eq!(took.count(), (events.len() * subscriptions) as u64, "each is measured");
+    assert_eq!(took.count(), (events.len() * subscriptions) as u64, "every delivery is measured");
     let each = format!("{} events at {per_second} a second, subscriptions: {subscriptions}", events.len());
     table.row(
         format!("{each}; publishing runs"),
@@ -67,11 +67,11 @@ async fn fan_out(table: &mut Table, subscriptions: usize, per_second: u32) {
         format!("p50 ≤ {}, p99 ≤ {}, last ≤ {}", took.share(0.5), took.share(0.99), took.share(1.0)),
         "",
     );
-    table.row(format!("{each}; lost, given twice"), format!("{lost}, {doubled}"), "0, 0");
+    table.row(format!("{each}; lost, delivered twice"), format!("{lost}, {doubled}"), "0, 0");
     assert_eq!((lost, doubled), (0, 0));
 }
 
-/// Waits until nothing waits for any subscription.
+/// Waits until every event is delivered.
 async fn delivered(host: &Host) {
     let begun = Instant::now();
     loop {
@@ -80,18 +80,18 @@ async fn delivered(host: &Host) {
         if waiting == 0 {
             return;
         }
-        assert!(begun.elapsed() < 2 * PATIENCE, "{waiting} events still wait");
+        assert!(begun.elapsed() < 2 * PATIENCE, "{waiting} events are not delivered");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// The ids of all events that were published.
+/// Ids of all published events.
 async fn events(host: &Host) -> BTreeSet<String> {
     let events = all(host, &format!("/v1/topics/{TOPIC}/events?limit=500")).await;
     events.iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// How many runs each subscriber has for each event.
+/// Number of runs of each event, by subscriber.
 async fn runs(host: &Host) -> BTreeMap<String, BTreeMap<String, u64>> {
     let mut found: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     for run in all(host, "/v1/runs?limit=500").await {
@@ -104,7 +104,7 @@ async fn runs(host: &Host) -> BTreeMap<String, BTreeMap<String, u64>> {
     found
 }
 
-/// Every item of a list, page by page; `path` has a query.
+/// All items of a list, from all its pages. `path` has a query.
 async fn all(host: &Host, path: &str) -> Vec<Value> {
     let (mut items, mut page) = (Vec::new(), host.get(path).await);
     loop {

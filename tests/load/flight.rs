@@ -1,4 +1,4 @@
-//! `kill -9` with ten thousand runs in flight, all of which are due when the host is back.
+//! `kill -9` with ten thousand runs in flight. All are due when the host has restarted.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::oha::{self, Load};
 use crate::table::Table;
 
 const RUNS: u32 = 10_000;
-/// Long enough that all are asleep when the host is killed.
+/// Duration of the sleep of a run. All runs are asleep when the host is killed.
 const ASLEEP: Duration = Duration::from_secs(20);
 
 pub async fn measure(table: &mut Table) {
@@ -23,7 +23,7 @@ pub async fn measure(table: &mut Table) {
     assert_eq!(seen.failed, 0);
     host.none_are(&["queued", "running"], PATIENCE).await;
     let took = begun.elapsed().as_secs_f64();
-    table.row(format!("{RUNS} runs asked for and asleep after a step"), format!("{took:.1} s"), "");
+    table.row(format!("{RUNS} runs requested and asleep after a step"), format!("{took:.1} s"), "");
     host.kill();
     tokio::time::sleep(ASLEEP).await;
     let begun = Instant::now();
@@ -36,6 +36,6 @@ pub async fn measure(table: &mut Table) {
     table.row(
         format!("killed with {RUNS} in flight, started again"),
         format!("ready after {ready:.2} s, all ended after {ended:.1} s"),
-        "all going again within 10 s",
+        "all resumed within 10 s",
     );
 }

@@ -1,4 +1,4 @@
-//! A hot key: synchronous runs that each add one to the same key of the state.
+//! A hot key: synchronous runs that each add one to the same key.
 
 use serde_json::json;
 
@@ -6,9 +6,9 @@ use crate::host::Host;
 use crate::oha::{self, Load};
 use crate::table::Table;
 
-/// Runs at the same time.
+/// Numbers of concurrent connections.
 const CONNECTIONS: [u32; 2] = [16, 64];
-/// How long each number is measured, in seconds.
+/// Duration of each measurement, in seconds.
 const SECONDS: u32 = 20;
 
 pub async fn measure(table: &mut Table) {

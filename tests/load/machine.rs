@@ -1,15 +1,16 @@
-//! What the machine itself takes from a loop that does nothing: on a shared one, its owner stops whole processors for milliseconds at a
-//! time, which no process sees coming and the percentiles of everything else contain.
+//! Pauses of the machine, measured by an empty loop. On a shared machine the hypervisor stops whole
+//! processors for milliseconds. The percentiles of all other measurements contain these pauses.
 
 use std::time::{Duration, Instant};
 
 use crate::table::Table;
 
 const LOOK: Duration = Duration::from_secs(3);
-/// What lies between two looks at the clock where nobody stopped the loop is far less.
+/// Minimum time between two readings of the clock that counts as a pause. An undisturbed loop takes far
+/// less.
 const STOPPED: Duration = Duration::from_micros(500);
 
-/// How long a loop did not run, all in all and at most.
+/// Total and maximum length of the pauses of a loop.
 #[derive(Default)]
 struct Stopped {
     all: Duration,
@@ -28,7 +29,7 @@ pub fn measure(table: &mut Table) {
             stopped.all.as_secs_f64() / LOOK.as_secs_f64() * 100.0,
             stopped.longest.as_secs_f64() * 1_000.0
         ),
-        "none; a p99 below has this in it",
+        "none; every p99 below includes this",
     );
 }
 

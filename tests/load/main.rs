@@ -1,8 +1,8 @@
-//! Load on the whole system, in a release build: the figures that the project promises, measured in one run.
+//! Load on the whole system, in a release build: measures the performance goals of the project.
 //!
-//! `cargo bench -p tidemill --bench load` prints the table; `-- runs` and so on measures a part. It is no test: it
-//! asserts that nothing failed, and leaves the judgement of times to whoever reads them. The load generator is `oha`,
-//! with arrivals at a fixed rate (open model) wherever latency under a given load is the question.
+//! `cargo bench -p tidemill --bench load` prints the table; `-- runs`, for example, measures one part.
+//! This is not a test: it asserts that nothing failed, and the reader judges the times. The load
+//! generator is `oha`. Latency under a given load is measured with a fixed arrival rate (open model).
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,

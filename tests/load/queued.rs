@@ -1,7 +1,7 @@
-//! Many queued runs: what a flood of one deployment means to another, and what a million of them cost at an admission and at a
-//! restart.
+//! Many queued runs: the effect of a flood of one deployment on another, and the cost of a million
+//! queued runs at an admission and at a restart.
 //!
-//! They are put into the store as the host itself would, through its contract, while no host has the folder.
+//! The benchmark writes the runs through the contract of the store, while no host uses the folder.
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,20 +17,20 @@ use tidemill_store::{EmbeddedStore, Store};
 use crate::host::Host;
 use crate::table::Table;
 
-/// Runs that are asked for side by side: they share commits.
+/// Number of runs that are requested concurrently. They share commits.
 const SIDE_BY_SIDE: usize = 2_000;
-/// Runs of the flood.
+/// Number of runs of the flood.
 const FLOOD: u64 = 100_000;
-/// Calls of the single deployment, alone and beside it.
+/// Number of calls of the single deployment, without the flood and during it.
 const CALLS: usize = 200;
-/// Between two calls.
+/// Pause between two calls.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Admissions that are timed at each size.
+/// Number of measured admissions for each queue length.
 const ADMISSIONS: usize = 500;
-/// The sizes of the queue.
+/// Queue lengths.
 const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
-/// A hundred thousand queued runs of one deployment begin, and another is asked for single ones meanwhile.
+/// Measures single runs of one deployment while a hundred thousand queued runs of another start.
 pub async fn flood(table: &mut Table) {
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::start(dir.path()).await;
@@ -44,7 +44,7 @@ pub async fn flood(table: &mut Table) {
     host.resume().await;
     let beside = [calls(&host, "single").await, calls(&host, "single-queued").await];
     let left = queued(&host, FLOOD).await;
-    assert!(left > 0, "the flood was over before the calls were: it delayed nobody");
+    assert!(left > 0, "the flood ended before the calls did, and delayed none of them");
     for ((name, alone), beside) in ["begins at once", "goes through the queue"].into_iter().zip(alone).zip(beside) {
         table.row(
             format!("a run that {name}, alone"),
@@ -52,14 +52,14 @@ pub async fn flood(table: &mut Table) {
             "the measure",
         );
         table.row(
-            format!("the same beside {FLOOD} queued runs of another deployment, of which {left} are left at the end"),
+            format!("the same with {FLOOD} queued runs of another deployment, of which {left} are left at the end"),
             format!("p50 {:.2} ms, p99 {:.2} ms", beside.0, beside.1),
-            "p50 < 2 times that",
+            "p50 < 2 times the line above",
         );
     }
 }
 
-/// What an admission costs before queues of several sizes, and a restart before the longest.
+/// Measures admissions with queues of several lengths, and a restart with the longest.
 pub async fn queue(table: &mut Table) {
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::start(dir.path()).await;
@@ -90,7 +90,7 @@ pub async fn queue(table: &mut Table) {
             "no more than a little over the smallest",
         );
     }
-    println!("{there} runs were put into the store in {:.0} s", begun.elapsed().as_secs_f64());
+    println!("{there} runs were written to the store in {:.0} s", begun.elapsed().as_secs_f64());
     store.close().await.unwrap();
     drop(store);
     let begun = Instant::now();
@@ -105,7 +105,7 @@ pub async fn queue(table: &mut Table) {
     host.resume().await;
     table.row("ready after kill -9, with them", format!("{:.2} s", begun.elapsed().as_secs_f64()), "< 5 s");
     let left = queued(&host, 2_000_000).await;
-    assert_eq!(left, 1_000_000 - SIZES.len() as u64 * ADMISSIONS as u64, "none is forgotten");
+    assert_eq!(left, 1_000_000 - SIZES.len() as u64 * ADMISSIONS as u64, "no run is lost");
 }
 
 async fn deploy(host: &Host) {
@@ -128,7 +128,7 @@ fn now() -> Timestamp {
     Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap())
 }
 
-/// Puts runs into the queue until there are `to`, of which `from` are there.
+/// Extends the queue from `from` runs to `to` runs.
 async fn fill(store: &EmbeddedStore, from: u64, to: u64) {
     let flood = store.deployment(&"flood".parse().unwrap()).await.unwrap().unwrap();
     let asked = now();
@@ -159,7 +159,7 @@ async fn fill(store: &EmbeddedStore, from: u64, to: u64) {
         .await;
 }
 
-/// How many runs of the flood are queued, as `explain` says of one of them.
+/// Number of queued runs of the flood, as `explain` of one of them shows it.
 async fn queued(host: &Host, at_most: u64) -> u64 {
     let page = host.get("/v1/runs?deployment=flood&state=queued&limit=1").await;
     let Some(id) = page["items"][0]["id"].as_str() else { return 0 };
@@ -169,7 +169,7 @@ async fn queued(host: &Host, at_most: u64) -> u64 {
     queue["used"].as_u64().unwrap().min(at_most)
 }
 
-/// Median and 99th percentile, in milliseconds, of calls one after the other.
+/// Measures sequential calls: median and 99th percentile, in milliseconds.
 async fn calls(host: &Host, name: &str) -> (f64, f64) {
     let mut took = Vec::with_capacity(CALLS);
     for _ in 0..CALLS {

@@ -1,4 +1,5 @@
-//! Commits beside readers: at half the highest rate, one client lists runs twenty times a second and one follows the log of a run.
+//! Commit latency with readers: at half the maximum rate, one client lists runs twenty times a second
+//! and another follows the log of a run.
 
 use std::time::Duration;
 
@@ -36,16 +37,17 @@ pub async fn measure(table: &mut Table) {
         };
         beside.push(seen);
     }
-    let what = format!("{half} runs a second, half the highest rate, beside a lister and a follower of logs");
+    let what =
+        format!("{half} runs a second, half the maximum rate, with a client that lists runs and one that follows logs");
     compare(table, format!("{what}: commits"), &alone, &beside, |round| round.commits, "p99 < 2 × and < 10 ms");
     compare(table, format!("{what}: the runs as `oha` sees them"), &alone, &beside, |round| round.runs, "");
 }
 
-/// The p99 of a round, in milliseconds.
+/// The 99th percentiles of a round, in milliseconds.
 struct Round {
-    /// Of the commits, by the host's own histogram.
+    /// Commits, from the histogram of the host.
     commits: f64,
-    /// Of the runs, with the time that they wait for one of the generator's connections.
+    /// Runs, including the wait for a connection of the load generator.
     runs: f64,
 }
 
@@ -79,7 +81,7 @@ fn compare(
     table.row(what, figure, goal);
 }
 
-/// Lists runs twenty times a second, for ever.
+/// Lists runs twenty times a second, without end.
 async fn list(host: &Host) {
     let mut every = tokio::time::interval(Duration::from_millis(50));
     loop {
@@ -88,7 +90,7 @@ async fn list(host: &Host) {
     }
 }
 
-/// Follows the log of a run that talks, for ever.
+/// Follows the log of a run that writes lines, without end.
 async fn follow(host: &Host) {
     loop {
         let talk = json!({ "do": "log", "bytes": 100, "total_bytes": 200_000 });

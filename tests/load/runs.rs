@@ -1,4 +1,4 @@
-//! Synchronous runs of a no-op with a durable outcome.
+//! Synchronous no-op runs with a durable outcome.
 
 use serde_json::json;
 

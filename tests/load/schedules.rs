@@ -1,4 +1,4 @@
-//! A thousand deployments due in the same second, and what the host costs when nothing is due.
+//! A thousand deployments due in the same second, and the cost of an idle host.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ pub async fn measure(table: &mut Table) {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(dir.path()).await;
     host.upload("noop", tidemill_artifacts::noop()).await;
-    // The next full minute that leaves time to deploy them all.
+    // The first full minute that leaves enough time to create all deployments.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let due = (now / 60 + 2) * 60;
     let at = DateTime::<Utc>::from_timestamp(i64::try_from(due).unwrap(), 0).unwrap();
@@ -43,7 +43,7 @@ pub async fn measure(table: &mut Table) {
     assert_eq!(late.len(), DEPLOYMENTS, "each fired once");
     late.sort_unstable();
     table.row(
-        "1,000 schedules due at one instant: from then to the end of the run, committed",
+        "1,000 schedules due at one instant: from that instant to the commit of the end of the run",
         format!("p50 {} ms, last {} ms", late[DEPLOYMENTS / 2], late[DEPLOYMENTS - 1]),
         "all within 1 s",
     );
@@ -59,7 +59,7 @@ fn millis(time: &Value) -> i64 {
     DateTime::parse_from_rfc3339(time.as_str().unwrap()).unwrap().timestamp_millis()
 }
 
-/// Seconds of CPU used so far, and resident memory in MB.
+/// CPU time so far in seconds, and resident memory in MB.
 pub fn usage(pid: u32) -> (f64, u64) {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();

@@ -1,8 +1,8 @@
-//! Rows of what was measured, as a Markdown table.
+//! The results as a Markdown table.
 
 use std::fmt;
 
-/// What was measured, the figure, and what it is held against.
+/// Rows: the measurement, the figure and the goal.
 #[derive(Default)]
 pub struct Table(Vec<[String; 3]>);
 

@@ -10,7 +10,7 @@ use clap::Parser;
 use tidemill_core::clock::Stopwatch;
 use tidemill_fuzz::{Report, Target, run, targets};
 
-/// Iterations between two looks at the total.
+/// Number of iterations that a thread takes at a time.
 const BATCH: u64 = 100_000;
 
 /// Check mutated inputs of every parser that reads bytes from outside the host

@@ -1,4 +1,5 @@
-//! The house rules that a machine can hold up, each a test in `tests/`. What needs judgement is in CONTRIBUTING.md.
+//! The house rules that a machine can check, each as a test in `tests/`. CONTRIBUTING.md contains the
+//! rules that need judgement.
 //!
 //! This file only finds the files of the repository.
 
@@ -6,15 +7,15 @@
 
 use std::path::{Path, PathBuf};
 
-/// The folder of the repository.
+/// Root folder of the repository.
 #[must_use]
 pub fn root() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     root.canonicalize().unwrap_or(root)
 }
 
-/// Every file of the repository that ends in `.extension`, as (path from the root, text), sorted. What is built, and what is
-/// not text, is left out.
+/// Every text file of the repository with this extension, as (path from the root, text), sorted.
+/// Build output and hidden folders other than `.ci` and `.github` are omitted.
 #[must_use]
 pub fn files(extension: &str) -> Vec<(String, String)> {
     let root = root();

@@ -1,4 +1,5 @@
-//! The documentation: every page is reachable, every link leads somewhere, every public word of the contract is explained.
+//! The documentation: every page is in the contents, every link has a target, and every interface of
+//! the contract has a comment.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -7,7 +8,7 @@ use std::path::Path;
 
 use tidemill_tidy::{files, root};
 
-/// The targets of the links in a Markdown text, code blocks left out.
+/// Targets of the links in a Markdown text, outside of code.
 fn links(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut code = false;
@@ -29,7 +30,7 @@ fn links(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let mut dead = Vec::new();
     for (name, text) in files("md") {
         let folder = root().join(&name).parent().map(Path::to_path_buf).unwrap_or_default();
@@ -46,12 +47,12 @@ fn every_link_leads_somewhere() {
 
 /// The files that the page about one run lists, in its first column.
 #[test]
-fn the_way_through_the_code_is_there() {
+fn files_on_the_page_about_one_run_exist() {
     let page = std::fs::read_to_string(root().join("docs/src/understand/one-run.md")).unwrap();
     let listed =
         |line: &str| line.strip_prefix("| `").and_then(|rest| rest.split_once(".rs`")).map(|(file, _)| file.to_owned());
     let files: Vec<_> = page.lines().filter_map(listed).collect();
-    assert!((10..=20).contains(&files.len()), "{} files; at most 20 are to be read", files.len());
+    assert!((10..=20).contains(&files.len()), "{} files; the page lists 10 to 20", files.len());
     let missing: Vec<_> =
         files.iter().filter(|file| !root().join("runtime").join(format!("{file}.rs")).exists()).collect();
     assert!(missing.is_empty(), "{missing:#?}");
@@ -83,13 +84,13 @@ fn every_code_is_a_page_of_the_book() {
 }
 
 #[test]
-fn every_interface_of_the_contract_is_explained() {
+fn every_interface_of_the_contract_has_a_comment() {
     let mut silent = Vec::new();
     for (name, text) in files("wit").into_iter().filter(|(name, _)| name.starts_with("wit/")) {
         let lines: Vec<_> = text.lines().collect();
         for (number, line) in lines.iter().enumerate() {
-            let explained = number > 0 && lines[number - 1].trim_start().starts_with("///");
-            if line.starts_with("interface ") && !explained {
+            let commented = number > 0 && lines[number - 1].trim_start().starts_with("///");
+            if line.starts_with("interface ") && !commented {
                 silent.push(format!("{name}:{}: {line}", number + 1));
             }
         }
@@ -98,7 +99,7 @@ fn every_interface_of_the_contract_is_explained() {
 }
 
 #[test]
-fn the_changelog_has_a_place_for_what_comes() {
+fn the_changelog_has_a_section_for_unreleased_changes() {
     let text = std::fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
     assert!(text.contains("\n## Unreleased\n"));
 }

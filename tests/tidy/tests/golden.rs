@@ -93,7 +93,7 @@ fn arguments(rest: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_event_is_read_with_its_fields() {
+fn a_log_event_is_parsed_with_its_fields() {
     let text = r#"run = %run.id, "a b" = 1, ?why, code = f("x, y", 1), "it ended, \"well\"");"#;
     assert_eq!(event(text), r#"it ended, \"well\" [run, a b, why, code]"#);
 }

@@ -1,4 +1,5 @@
-//! Dependencies point down only: cli → api → control → engine → store → core; the SDKs depend on none of them.
+//! Dependencies point down only: cli → api → control → engine → store → core. The SDKs depend on none
+//! of these crates.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -8,11 +9,12 @@ use std::process::Command;
 use serde_json::Value;
 use tidemill_tidy::{files, root};
 
-/// From the top down. A crate may depend on those after it.
+/// Crates from the top down. A crate may depend on the crates after it.
 const LAYERS: [&str; 6] =
     ["tidemill", "tidemill-api", "tidemill-control", "tidemill-engine", "tidemill-store", "tidemill-core"];
 
-/// Every package of the workspace with what it is built from: dependencies for tests are free to point anywhere.
+/// Every package of the workspace with its dependencies. Dependencies of tests are omitted: they may
+/// point anywhere.
 fn packages() -> BTreeMap<String, Vec<String>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -47,10 +49,10 @@ fn dependencies_point_down() {
 }
 
 #[test]
-fn rules_do_no_io() {
+fn the_core_crate_does_no_io() {
     let core = &packages()["tidemill-core"];
     for banned in ["tokio", "reqwest", "axum", "sled", "wasmtime", "rustix", "async-trait", "getrandom"] {
-        assert!(!core.iter().any(|need| need == banned), "tidemill-core has rules only, and no {banned}");
+        assert!(!core.iter().any(|need| need == banned), "tidemill-core does no I/O and must not depend on {banned}");
     }
 }
 
@@ -58,12 +60,12 @@ fn rules_do_no_io() {
 fn wasmtime_stays_in_the_engine() {
     for (package, needs) in packages() {
         let uses = needs.iter().any(|need| need.starts_with("wasmtime"));
-        assert!(!uses || package == "tidemill-engine", "{package} goes past the engine");
+        assert!(!uses || package == "tidemill-engine", "{package} must use wasmtime through tidemill-engine");
     }
 }
 
 #[test]
-fn a_workspace_crate_takes_the_workspace_lints() {
+fn a_workspace_crate_uses_the_workspace_lints() {
     for (name, text) in files("toml") {
         let ours = name.ends_with("Cargo.toml") && text.contains("version.workspace = true");
         assert!(!ours || text.contains("[lints]\nworkspace = true"), "{name} needs `[lints] workspace = true`");
@@ -71,8 +73,8 @@ fn a_workspace_crate_takes_the_workspace_lints() {
 }
 
 #[test]
-fn an_sdk_knows_the_contract_only() {
+fn an_sdk_depends_on_the_contract_only() {
     for (name, text) in files("toml").into_iter().filter(|(name, _)| name.starts_with("sdk/")) {
-        assert!(!text.contains("runtime/"), "{name} depends on the host");
+        assert!(!text.contains("runtime/"), "{name} must not depend on the host");
     }
 }

@@ -1,22 +1,22 @@
-//! How source files look: their length, their head, and the words that they do without.
+//! Rules for source files: length, head, names, and `unsafe` code.
 
 use tidemill_tidy::files;
 
-/// Where a file is no longer one idea.
-const MOST_LINES: usize = 600;
+/// Maximum number of lines of a file.
+const MAX_LINES: usize = 600;
 
 #[test]
-fn a_file_is_one_idea() {
+fn a_file_has_at_most_six_hundred_lines() {
     let long: Vec<_> = files("rs")
         .into_iter()
         .map(|(name, text)| (name, text.lines().count()))
-        .filter(|(_, lines)| *lines > MOST_LINES)
+        .filter(|(_, lines)| *lines > MAX_LINES)
         .collect();
-    assert!(long.is_empty(), "more than {MOST_LINES} lines; part them: {long:#?}");
+    assert!(long.is_empty(), "these have more than {MAX_LINES} lines; split them: {long:#?}");
 }
 
 #[test]
-fn a_file_says_what_it_is() {
+fn a_file_begins_with_a_doc_comment() {
     let silent: Vec<_> = files("rs")
         .into_iter()
         .filter(|(_, text)| {
@@ -25,11 +25,11 @@ fn a_file_says_what_it_is() {
         })
         .map(|(name, _)| name)
         .collect();
-    assert!(silent.is_empty(), "begin with `//!` and a sentence: {silent:#?}");
+    assert!(silent.is_empty(), "begin these with `//!` and a sentence: {silent:#?}");
 }
 
 #[test]
-fn a_name_says_what_a_thing_does() {
+fn names_contain_no_empty_words() {
     const EMPTY: [&str; 7] = ["manager", "helper", "helpers", "utils", "util", "common", "misc"];
     let mut found = Vec::new();
     for (name, text) in files("rs") {
@@ -51,11 +51,11 @@ fn a_name_says_what_a_thing_does() {
             }
         }
     }
-    assert!(found.is_empty(), "find the word of ARCHITECTURE's vocabulary: {found:#?}");
+    assert!(found.is_empty(), "name these after what they hold: {found:#?}");
 }
 
 #[test]
-fn what_is_left_to_do_is_an_issue_and_no_comment() {
+fn sources_contain_no_markers_of_unfinished_work() {
     let marks = [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["HA", "CK:"].concat()];
     let mut found = Vec::new();
     for extension in ["rs", "sh", "toml", "wit", "md", "yml", "yaml"] {
@@ -70,18 +70,18 @@ fn what_is_left_to_do_is_an_issue_and_no_comment() {
             }
         }
     }
-    assert!(found.is_empty(), "{found:#?}");
+    assert!(found.is_empty(), "open an issue instead: {found:#?}");
 }
 
 #[test]
-fn a_crate_says_how_it_stands_with_unsafe_code() {
+fn a_crate_forbids_or_denies_unsafe_code() {
     for (name, text) in files("rs") {
         let parts: Vec<_> = name.split('/').collect();
         let is_root = matches!(parts.as_slice(), ["runtime" | "sdk", _, "src", "lib.rs" | "main.rs"]);
         if is_root {
             assert!(
                 text.contains("#![forbid(unsafe_code)]") || text.contains("#![deny(unsafe_code)]"),
-                "{name}: forbid it, or deny it and say at each place why it is needed"
+                "{name}: forbid unsafe code, or deny it and give a reason at each use"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Components as they are uploaded.
+//! Uploaded components.
 
 use tidemill_engine::fuzzing::inspects_component;
 

@@ -1,4 +1,4 @@
-//! Cron expressions, and their next times.
+//! Cron expressions and their next times.
 
 use chrono::{DateTime, NaiveDateTime};
 use tidemill_core::schedule::CronExpr;

@@ -1,4 +1,4 @@
-//! A run's journal as it comes back from the store.
+//! The journal of a run as the store returns it.
 
 use bytes::Bytes;
 use tidemill_core::journal::{Journal, Kind, NewEntry, PageReader, PageStart, Position, StepReplay, sealed_chunk};
@@ -6,7 +6,7 @@ use tidemill_core::{Fuel, Timestamp};
 
 use crate::Target;
 
-/// Bytes before a chunk's records: the format and the checksum.
+/// Size of a chunk's header in bytes: the format and the checksum.
 const HEADER: usize = 5;
 
 pub struct Chunks;
@@ -42,7 +42,7 @@ impl Target for Chunks {
         1_200
     }
 
-    /// The checksum is always right: a wrong one would hide the records from their parser.
+    /// Seals the input with a correct checksum: a wrong one would hide the records from their parser.
     fn check(&self, input: &[u8]) -> bool {
         let chunk = sealed_chunk(input);
         let _ = PageStart::from_bytes(input);
@@ -54,7 +54,7 @@ impl Target for Chunks {
         journal.record(entry(Kind::Now, b"2"));
         let entries = journal.entries();
         journal.truncate(Position::new(entries / 2));
-        assert!(journal.entries() <= entries, "a journal that is cut is no longer than before");
+        assert!(journal.entries() <= entries, "a truncated journal is no longer than before");
         let chunks: Vec<Bytes> = journal.change().map(|change| change.chunks).unwrap_or_default();
         assert!(chunks.iter().all(|chunk| chunk.len() >= HEADER), "a chunk has its header");
         true

@@ -5,7 +5,7 @@ use tidemill_core::wire::json;
 use super::texts;
 use crate::Target;
 
-/// Maximum size that the check allows, so that inputs lie on both sides of it.
+/// Maximum size that the check allows, in bytes. Inputs lie on both sides of it.
 const LIMIT: usize = 2_000;
 
 pub struct Json;
@@ -63,7 +63,7 @@ impl Target for Json {
             assert!(input.len() <= LIMIT);
             assert!(
                 serde_json::from_slice::<serde_json::Value>(input).is_ok(),
-                "a text that passes the check can be read by everybody"
+                "a text that passes the check is JSON for other parsers, too"
             );
         }
         checked

@@ -1,4 +1,4 @@
-//! Bytes that come back from the disk: records of the commit log, and what they hold.
+//! Bytes read from the disk: records of the commit log, and their payloads.
 
 use tidemill_store::embedded::fuzzing as records;
 use tidemill_store::kv::fuzzing as log;

@@ -13,7 +13,7 @@ fn path(list: &str) -> PathBuf {
     tidemill_tidy::root().join("tests/tidy/allowed").join(format!("{list}.txt"))
 }
 
-/// The maximum counts of a list; `None` if the list does not exist.
+/// Reads the maximum counts of a list; `None` if the list does not exist.
 fn read(list: &str) -> Option<BTreeMap<String, usize>> {
     let text = std::fs::read_to_string(path(list)).ok()?;
     let entry = |line: &str| {

@@ -73,7 +73,7 @@ fn comments_keep_to_a_hundred_columns() {
             }
         }
     }
-    check("width", &format!("a comment has at most {COLUMNS} columns: make two sentences of it"), &found);
+    check("width", &format!("a comment has at most {COLUMNS} columns: split the sentence"), &found);
 }
 
 /// Number of occurrences of a whole word in a text in lower case.
@@ -101,7 +101,7 @@ fn prose_uses_plain_words() {
             }
         }
     }
-    check("words", &format!("there are plainer words than these: {WORDS:?}"), &found);
+    check("words", &format!("use plainer words than these: {WORDS:?}"), &found);
 }
 
 #[test]

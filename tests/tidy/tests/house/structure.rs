@@ -35,5 +35,5 @@ fn a_trait_has_few_methods() {
         }
     }
     found.retain(|_, methods| methods.len() > METHODS);
-    check("traits", &format!("a trait has at most {METHODS} methods: one trait a noun"), &found);
+    check("traits", &format!("a trait has at most {METHODS} methods: make one trait for each noun"), &found);
 }

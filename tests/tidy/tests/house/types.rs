@@ -1,4 +1,4 @@
-//! Type names are nouns, and unique in their crate.
+//! Type names are nouns and unique in their crate.
 
 use syn::Item;
 
@@ -57,7 +57,7 @@ const PARTICIPLES: &[&str] = &[
     "Written",
     "Woken",
 ];
-/// Verbs and particles that are no type name on their own.
+/// Verbs and particles that are not type names on their own.
 const VERBS: &[&str] = &[
     "Again", "Ask", "Asks", "Begin", "Begins", "Bring", "Come", "Comes", "Finish", "Get", "Give", "Go", "Goes",
     "Insist", "Judge", "Keep", "Keeps", "Leave", "Leaves", "Let", "Lets", "Make", "Makes", "Put", "Puts", "Rest",
@@ -118,7 +118,7 @@ fn is_no_noun(name: &str) -> bool {
     participle || PARTICIPLES.contains(last) || (words.len() == 1 && VERBS.contains(last))
 }
 
-/// The folder of the crate of a file; for other files their own folder.
+/// Folder of the crate of a file; for a file outside of a crate, its own folder.
 pub fn crate_of(name: &str) -> &str {
     let of_crate = ["/src/", "/tests/", "/benches/"].into_iter().find_map(|part| name.find(part));
     of_crate.or_else(|| name.rfind('/')).map_or("", |at| &name[..at])
@@ -145,11 +145,11 @@ fn a_crate_has_one_type_of_a_name() {
         }
     }
     found.retain(|_, files| files.len() > 1);
-    check("twins", "two types of one crate have one name: find the word that tells them apart", &found);
+    check("twins", "two types of one crate have the same name: make the names specific", &found);
 }
 
 #[test]
-fn participles_are_told_from_nouns() {
+fn participles_are_distinguished_from_nouns() {
     for name in ["Kept", "Asked", "Waiting", "RunEnded", "Ask", "NotWritten"] {
         assert!(is_no_noun(name), "{name}");
     }
