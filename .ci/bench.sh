@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs every benchmark with optimisation and writes what they measured to target/bench.md: the parts one by one, then
-# load on the whole system with `oha` (installed once, into TIDEMILL_TOOLS, by default ~/.cache/tidemill/tools).
-# `bench.sh parts` or `bench.sh load` runs one of the two.
+# Runs every benchmark with optimisation and writes the results to target/bench.md: first the parts,
+# then load on the whole system with `oha`, which is installed once into TIDEMILL_TOOLS (by default
+# ~/.cache/tidemill/tools). `bench.sh parts` and `bench.sh load` run one of the two.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}

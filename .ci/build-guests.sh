@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds the guests of this repository, each a free-standing project as an author's is:
+# Builds the guests of this repository. Each is a separate project, as an author's is.
 #
-#   .ci/build-guests.sh [NAME…]        all of them where none is named
-#   .ci/build-guests.sh --list         their names
+#   .ci/build-guests.sh [NAME…]        builds these guests; all of them without a name
+#   .ci/build-guests.sh --list         prints the names of all guests
 #
-# The components land in TARGET/guests/NAME.wasm, where TARGET is CARGO_TARGET_DIR or target/; one shared folder,
-# TARGET/wasm-guests, is cargo's. What is newer than its sources is left alone, so calling this again costs nothing.
-# Where the target wasm32-wasip2 is missing, .ci/wasm-toolchain.sh makes it.
+# Writes the components to TARGET/guests/NAME.wasm; TARGET is CARGO_TARGET_DIR or target/. All builds
+# share the cargo folder TARGET/wasm-guests. A component that is newer than its sources is not rebuilt.
+# If the target wasm32-wasip2 is missing, .ci/wasm-toolchain.sh provides it.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -14,7 +14,7 @@ cd "$root"
 target=${CARGO_TARGET_DIR:-$root/target}
 case $target in /*) ;; *) target=$root/$target ;; esac
 
-# Every folder under these that has a Cargo.toml is a guest, and its folder's name is the guest's.
+# Each folder below these that has a Cargo.toml is a guest; the name of the folder is that of the guest.
 projects() {
     local manifest
     for manifest in examples/*/Cargo.toml guests/*/Cargo.toml tests/guests/*/Cargo.toml; do
@@ -22,7 +22,7 @@ projects() {
     done
 }
 
-# Inside `cargo test` or a build script the environment is full of that build's own settings.
+# `cargo test` and build scripts set variables of their own build. Do not pass them on.
 for variable in $(compgen -e); do
     case $variable in
         CARGO_HOME | CARGO_NET_* | CARGO_HTTP_* | CARGO_REGISTRIES_* | CARGO_REGISTRY_* | CARGO_TERM_* | CARGO_BUILD_JOBS) ;;
@@ -41,11 +41,11 @@ folder_of() {
     for folder in $(projects); do
         [ "$(basename "$folder")" = "$1" ] && echo "$folder" && return
     done
-    echo "build-guests: there is no guest \`$1\`; these there are:" $(projects | xargs -n1 basename) >&2
+    echo "build-guests: there is no guest \`$1\`; the guests are:" $(projects | xargs -n1 basename) >&2
     return 1
 }
 
-# A file or folder that changed after the last build: folders too, since what was removed is a change as well.
+# Whether a file or folder changed after the last build. A removed file changes its folder.
 is_stale() {
     local stamp=$target/guests/$2.stamp
     [ -f "$target/guests/$2.wasm" ] && [ -f "$stamp" ] || return 0
@@ -65,14 +65,14 @@ for name in "$@"; do
         environment="ready;$environment"
     fi
     echo "build-guests: $name" >&2
-    # As old as the sources that this build reads, not as what it writes: a change meanwhile counts as newer.
+    # The stamp has the time at which the build starts, so that a change during the build counts as newer.
     started=$(mktemp "$target/guests/.$name.XXXXXX")
     if ! (cd "$folder" && CARGO_TARGET_DIR=$target/wasm-guests cargo build --quiet --locked --release --target wasm32-wasip2); then
         rm -f "$started"
-        echo "build-guests: \`$name\` does not build: see above; its sources are in $folder" >&2
+        echo "build-guests: \`$name\` does not build; see the errors above; its sources are in $folder" >&2
         exit 1
     fi
-    # The artifact has the crate's name, with underscores. In place at once, so that no reader sees half of it.
+    # The artifact has the name of the crate, with underscores. Rename it atomically for its readers.
     cp "$target/wasm-guests/wasm32-wasip2/release/${name//-/_}.wasm" "$target/guests/.$name.$$"
     mv "$target/guests/.$name.$$" "$target/guests/$name.wasm"
     mv "$started" "$target/guests/$name.stamp"

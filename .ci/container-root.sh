@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Tries what the image would be, without a container engine: the binary and the libraries it names in a root of their
-# own, read-only but for /data, not as root, as process 1. It must become ready, compile and run a module, and end with 0 on SIGTERM.
+# Tests the content of the image without a container engine: runs the binary and its libraries in a
+# separate root that is read-only except for /data, not as root, as process 1. The host must become
+# ready, compile and run a module, and exit with 0 on SIGTERM.
 #
-# Needs `unshare` and the right to use it; where neither root nor user namespaces are to be had it says so and passes.
+# Needs `unshare` as root or with user namespaces. Without either it prints a line and succeeds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
@@ -20,10 +21,10 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# The root: what distroless has of this, and nothing else.
+# The root: only files that distroless has, too.
 root=$work/root
 install -D "$binary" "$root/usr/bin/tidemill"
-# Each line of ldd names one file, the loader by its own path.
+# Each line of ldd contains one path; the loader has a line of its own.
 ldd "$binary" | grep -oE '/[^ ]+' | sort -u | while read -r library; do
     install -D "$(readlink -f "$library")" "$root$library"
 done
@@ -42,11 +43,11 @@ elif unshare --user --map-root-user true 2>/dev/null; then
     namespaces=(--user --map-root-user --mount --pid --fork)
     user=()
 else
-    echo "container-root: no right to unshare here; not tried"
+    echo "container-root: unshare is not permitted here; skipped"
     exit 0
 fi
 if ! unshare "${namespaces[@]}" true 2>/dev/null; then
-    echo "container-root: no right to unshare here; not tried"
+    echo "container-root: unshare is not permitted here; skipped"
     exit 0
 fi
 
@@ -63,7 +64,7 @@ unshare "${namespaces[@]}" bash -euc '
     mount -t proc proc "$root/proc" 2>/dev/null || mount --rbind /proc "$root/proc"
     mount --bind /dev/null "$root/dev/null"
     mount -o remount,bind,ro "$root"
-    ! touch "$root/etc/x" 2>/dev/null || { echo "the root can be written to" >&2; exit 1; }
+    ! touch "$root/etc/x" 2>/dev/null || { echo "the root is writable" >&2; exit 1; }
     exec env -i "${@:3}" "$chroot" $2 "$root" /usr/bin/tidemill $1
 ' bash serve "${user[*]}" "${environment[@]}" > "$work/log" 2>&1 &
 unshared=$!
@@ -73,7 +74,7 @@ fail() { echo "container-root: $1" >&2; cat "$work/log" >&2; exit 1; }
 
 ready=
 for _ in $(seq 300); do
-    # The health check of the image, from outside.
+    # Run the health check of the image from outside.
     if outside --quiet doctor --quick >/dev/null 2>&1; then ready=yes; break; fi
     kill -0 "$unshared" 2>/dev/null || fail "the host ended"
     sleep 0.1
@@ -91,5 +92,5 @@ kill -TERM "$server"
 status=0
 wait "$unshared" || status=$?
 server=
-[ "$status" = 0 ] || fail "SIGTERM ended it with $status"
-echo "container-root: ready, a module compiled and run, ended with 0 on SIGTERM"
+[ "$status" = 0 ] || fail "the host exited with $status on SIGTERM"
+echo "container-root: the host became ready, compiled and ran a module, and exited with 0 on SIGTERM"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# cargo-deny by deny.toml: duplicates, licences, sources; and the database of known weaknesses, where it can be reached.
+# Runs cargo-deny with deny.toml: duplicates, licences and sources, and the advisory database if it is
+# reachable.
 #
-# cargo-deny is taken from PATH, else built once from the registry and kept in TIDEMILL_TOOLS (by default
-# ~/.cache/tidemill/tools): four minutes on two cores.
+# Uses cargo-deny from PATH. If it is not there, builds it once from the registry into TIDEMILL_TOOLS
+# (by default ~/.cache/tidemill/tools), which takes four minutes on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=0.20.2
@@ -24,5 +25,5 @@ database=https://github.com/RustSec/advisory-db
 if timeout 30 git ls-remote --exit-code "$database" HEAD >/dev/null 2>&1; then
     "$deny" --locked check --hide-inclusion-graph advisories
 else
-    echo "deny: the database of advisories cannot be reached from here; it was not asked"
+    echo "deny: the advisory database is not reachable; advisories were not checked"
 fi

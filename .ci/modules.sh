@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# modules.sh lint|test: the SDK and every module, each a project of its own as an author's is, on this machine's own
-# target. They share one target folder, so that their dependencies are built once.
+# modules.sh lint|test: checks or tests the SDK and every module on the native target. Each is a
+# separate project, as an author's is. They share one target folder, so that dependencies are built
+# once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}

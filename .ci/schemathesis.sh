@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Holds the running host to its own OpenAPI document with schemathesis, in all of its phases: no 5xx, no answer that the
-# document does not describe, no request refused that the document allows, none accepted that it does not.
+# Tests a running host against its OpenAPI document with all phases of schemathesis: no answer is a 5xx
+# or missing from the document, no allowed request is refused, and no other request is accepted.
 #
-#   .ci/schemathesis.sh            three minutes
+#   .ci/schemathesis.sh            takes three minutes
 #   SCHEMATHESIS_SECONDS=1800 .ci/schemathesis.sh
 #
-# schemathesis is installed once from PyPI into a Python environment in TIDEMILL_TOOLS (by default ~/.cache/tidemill/tools).
-# The host is built here, listens on loopback, and keeps its data in a temporary folder. SCHEMATHESIS_SEED repeats a run.
+# Installs schemathesis once from PyPI into a Python environment in TIDEMILL_TOOLS (by default
+# ~/.cache/tidemill/tools). Builds the host, which listens on loopback and stores its data in a temporary
+# folder. SCHEMATHESIS_SEED repeats a run.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -29,7 +30,8 @@ if ! "$python/bin/schemathesis" --version >/dev/null 2>&1; then
     "$python/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$version"
 fi
 
-# CI passes the binary that the tests have built: a build of this package alone has other features of its dependencies.
+# CI passes the binary that the tests have built. A build of this package alone enables other features
+# of its dependencies, and so compiles them again.
 binary=${TIDEMILL_BINARY:-}
 if [ -z "$binary" ]; then
     cargo build --quiet --locked -p tidemill
@@ -62,7 +64,7 @@ for _ in $(seq 300); do
 done
 [ -n "$url" ] || { say "the host did not come up"; cat "$folder/log" >&2; exit 1; }
 
-# Something to find: a component, a deployment with a schedule and a subscription, runs, an event.
+# Create a component, deployments with a schedule and a subscription, runs and an event.
 .ci/build-guests.sh hello >&2
 component=$(dirname "$binary")/../guests/hello.wasm
 python3 .ci/schemathesis/seed.py "$url" "$token" "$component"
@@ -70,7 +72,7 @@ python3 .ci/schemathesis/document.py "$url" "$token" >"$folder/openapi.json"
 
 say "$seconds s against $url"
 status=0
-# It keeps a cache in the folder in which it is started.
+# schemathesis writes a cache to its working folder.
 cd "$folder"
 PYTHONPATH=$root/.ci/schemathesis PYTHONDONTWRITEBYTECODE=1 timeout "$((seconds + 300))" \
     "$python/bin/schemathesis" --config-file "$root/.ci/schemathesis/schemathesis.toml" run openapi.json \

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Makes `cargo build --target wasm32-wasip2` possible, and prints on stdout the environment that it needs:
+# Makes `cargo build --target wasm32-wasip2` possible, and prints the required environment to stdout:
 #
 #   eval "$(.ci/wasm-toolchain.sh)"
 #
-# 1. The target is installed: prints nothing, plain cargo does.
-# 2. rustup can bring it (it is named in rust-toolchain.toml): the same.
-# 3. Neither, on a Debian-like machine that has package registries only: unpacks Debian's `rustc-web` privately (nothing is
-#    installed), builds std for the target from `rust-web-src`, which has the same version, and prints RUSTC. Takes about
-#    90 s once, and nothing afterwards.
+# 1. If the target is installed: prints nothing; plain cargo works.
+# 2. If rustup can install it (rust-toolchain.toml names it): installs it and prints nothing.
+# 3. Otherwise, on a Debian-like machine with package registries only: unpacks `rustc-web` of Debian to
+#    a private folder without installing it, builds std for the target from `rust-web-src` of the same
+#    version, and prints RUSTC. The first call takes about 90 s.
 #
-# The result is kept in TIDEMILL_WASM_TOOLCHAIN, by default ~/.cache/tidemill/wasm-toolchain so that all checkouts share
-# it, or .wasm-toolchain beside this repository where there is no HOME. A lock keeps two callers from building at once.
-# TIDEMILL_WASM_RUSTUP=0 leaves rustup alone.
+# The result is in TIDEMILL_WASM_TOOLCHAIN. The default is ~/.cache/tidemill/wasm-toolchain, so that all
+# checkouts share it, or .wasm-toolchain in this repository if HOME is not set. A lock prevents
+# concurrent builds. TIDEMILL_WASM_RUSTUP=0 disables step 2.
 #
-# Not a way to build the host: that takes the toolchain of rust-toolchain.toml.
+# The host is not built with this toolchain but with that of rust-toolchain.toml.
 set -euo pipefail
 
 target=wasm32-wasip2
@@ -21,11 +21,11 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 say() { echo "wasm-toolchain: $*" >&2; }
 
-# A caller's own choices must not leak in: cargo sets several of these for tests and build scripts.
+# Ignore settings of the caller: cargo sets several of these for tests and build scripts.
 unset RUSTC RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET CARGO_TARGET_DIR RUSTDOC
 
-# Whether rustc $1 has std for the target. Asking rustc through rustup may itself install what rust-toolchain.toml names,
-# so rustup is first told not to.
+# Whether rustc $1 has std for the target. A call of rustc through rustup may install the toolchain of
+# rust-toolchain.toml; RUSTUP_AUTO_INSTALL=0 prevents that.
 has_std() {
     local sysroot
     sysroot=$(RUSTUP_AUTO_INSTALL=0 "$1" --print sysroot 2>/dev/null) || return 1
@@ -49,14 +49,14 @@ sysroot=$dir/root/usr
 rustc=$dir/rustc
 
 print_environment() {
-    # RUSTUP_AUTO_INSTALL: cargo itself still goes through rustup, which would try again for the target.
+    # RUSTUP_AUTO_INSTALL: cargo still runs through rustup, which would try to install the target again.
     echo "export RUSTC='$rustc' RUSTUP_AUTO_INSTALL=0"
 }
 
-# The compiler must be as new as the toolchain that guests are written for.
+# The compiler must be at least as new as the toolchain of rust-toolchain.toml.
 wanted=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
 new_enough() { [ "$(printf '%s\n' "$wanted" "$1" | sort -V | head -n 1)" = "$wanted" ]; }
-# `ready` is written last, and holds the compiler's version.
+# The file `ready` is written last and contains the version of the compiler.
 ready() { [ -f "$dir/ready" ] && new_enough "$(cat "$dir/ready")" && has_std "$rustc"; }
 
 if ready; then
@@ -64,11 +64,11 @@ if ready; then
     exit 0
 fi
 
-# Debian has flock; where there is none, this script has no more to do than to ask rustup, which has a lock of its own.
+# Debian has flock. Without flock this script only runs rustup, which has its own lock.
 if command -v flock >/dev/null; then
     exec 9>"$dir/lock"
     if ! flock -n 9; then
-        say "another process is preparing $dir: waiting for it"
+        say "another process is preparing $dir: waiting"
         flock 9
     fi
 fi
@@ -77,7 +77,7 @@ if ready; then
     exit 0
 fi
 
-# Asked last where RUSTUP_AUTO_INSTALL=0 says that it had better not be: without a way out it takes a while to fail.
+# With RUSTUP_AUTO_INSTALL=0, rustup is the last resort: without a network it takes long to fail.
 try_rustup() {
     [ "${TIDEMILL_WASM_RUSTUP:-1}" = 1 ] && command -v rustup >/dev/null || return 1
     say "asking rustup for $target"
@@ -87,7 +87,7 @@ try_rustup() {
 }
 give_up() {
     [ "${RUSTUP_AUTO_INSTALL:-1}" = 0 ] && try_rustup && exit 0
-    say "$target is missing and cannot be built here ($1): run \`rustup target add $target\` where there is a network"
+    say "$target is missing and cannot be built here ($1): run \`rustup target add $target\` with access to the network"
     exit 1
 }
 if [ "${RUSTUP_AUTO_INSTALL:-1}" != 0 ] && try_rustup; then
@@ -98,10 +98,10 @@ for tool in apt-get apt-cache dpkg flock; do
     command -v $tool >/dev/null || give_up "no $tool"
 done
 
-# apt warns that it downloads as root into a folder of root's; everything else it says is passed on.
+# Drop the warning of apt that it downloads as root to a folder of root; pass on all other output.
 fetch() { (cd "$dir/debs" && apt-get -qq download "$@") 2> >(grep -v unsandboxed >&2 || true); }
 
-# Lists that came with an image may be older than the newest package, and offer a compiler that is too old.
+# The package lists of an image may be outdated and offer a compiler that is too old.
 candidate() {
     version=$(apt-cache policy rustc-web 2>/dev/null | sed -n 's/^ *Candidate: //p' | grep -v none) && new_enough "$version"
 }
@@ -110,7 +110,7 @@ candidate || {
     apt-get -qq update >&2 || true
     candidate || give_up "no package rustc-web $wanted or later"
 }
-# From here on nobody is to ask rustup, which would try for the target at each call.
+# From here on, rustup must not try to install the target at each call.
 export RUSTUP_AUTO_INSTALL=0
 upstream=${version%%+*}
 upstream=${upstream%%-*}
@@ -135,16 +135,16 @@ exec "$here/root/usr/bin/rustc" "$@"
 WRAPPER
 chmod +x "$rustc"
 if ! "$rustc" -vV >&2; then
-    say "the unpacked compiler does not run; what it misses:"
+    say "the unpacked compiler does not run; its libraries are:"
     ldd "$sysroot/bin/rustc" >&2 || true
     exit 1
 fi
 if [ "$(cat "$sysroot/lib/rustlib/src/rust/src/version")" != "$("$rustc" -V | cut -d' ' -f2)" ]; then
-    say "compiler and std sources are of different versions"
+    say "the compiler and the std sources have different versions"
     exit 1
 fi
 
-# The linkers come with every rustup toolchain.
+# Every rustup toolchain contains the linkers.
 host=$(rustc -vV | sed -n 's/^host: //p')
 tools=$(rustc --print sysroot)/lib/rustlib/$host/bin
 mkdir -p "$sysroot/lib/rustlib/$host/bin"
@@ -156,7 +156,7 @@ for linker in rust-lld gcc-ld wasm-component-ld; do
     ln -sfn "$tools/$linker" "$sysroot/lib/rustlib/$host/bin/$linker"
 done
 
-# std for WASI links libc.a and crt1. Debian's wasi-libc has no sockets, which no guest has either.
+# std for WASI links libc.a and crt1. wasi-libc of Debian has no sockets; guests have none either.
 mkdir -p "$sysroot/lib/rustlib/$target/lib/self-contained"
 cp "$sysroot"/lib/wasm32-wasi/*.[ao] "$sysroot/lib/rustlib/$target/lib/self-contained/"
 

@@ -1,9 +1,9 @@
-"""What schemathesis does not know of by itself."""
+"""Serializers that schemathesis lacks."""
 
 import schemathesis
 
 
 @schemathesis.serializer("application/wasm")
 def wasm(context, value):
-    """A component is sent as it is."""
+    """Sends a component unchanged."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")

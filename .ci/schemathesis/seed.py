@@ -1,4 +1,4 @@
-"""Gives a fresh host something to find: seed.py URL TOKEN COMPONENT."""
+"""Creates the test data of a new host: seed.py URL TOKEN COMPONENT."""
 
 import json
 import sys

@@ -1,7 +1,7 @@
-// One peer under load: starts it, warms it up, drives it with `oha`, and counts the calls that sync its files.
+// One peer under load: starts it, warms it up, sends requests with `oha`, and counts its sync calls.
 //
-// A peer is a module with `works` (names of what it can do) and `start(place)`, which gives the addresses of its works, the process ids
-// that write, its version, and `stop`.
+// A peer is a module with `works` (the names of its works) and `start(place)`, which returns the
+// addresses of the works, the ids of the processes that write, the version, and `stop`.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -40,7 +40,7 @@ async function load(url, connections, seconds) {
   const text = await output(spawn(process.env.OHA ?? 'oha', args, { stdio: ['ignore', 'pipe', 'inherit'] }))
   const report = JSON.parse(text)
   const answered = report.statusCodeDistribution['200'] ?? 0
-  // Requests that the end of the measurement cut off are no failures.
+  // Requests that are cut off at the end of the measurement are not failures.
   const broken = Object.keys(report.errorDistribution).filter(why => !why.includes('deadline'))
   const refused = Object.keys(report.statusCodeDistribution).filter(status => status !== '200')
   if (answered === 0 || broken.length || refused.length) throw new Error(`${url}: ${broken} ${refused}; ${answered} answers`)
@@ -48,7 +48,7 @@ async function load(url, connections, seconds) {
   return { perSecond: answered / report.summary.total, p50: millis('p50'), p99: millis('p99'), answered }
 }
 
-// Syncs for each answer, in a run of their own, since being traced slows a process down.
+// Counts the syncs per answer. This is a separate measurement, because tracing slows a process down.
 async function syncs(pid, url, connections, dir) {
   if (spawnSync('strace', ['-V']).error) {
     console.error('strace is not to be found: syncs are not counted')
@@ -84,7 +84,7 @@ async function output(child) {
   return text
 }
 
-// Starts a server, its words in a file, and gives a way to end it.
+// Starts a server with its output in a file, and returns a way to end it.
 export function serve(command, args, options) {
   const child = spawn(command, args, options)
   const ended = new Promise(done => child.on('exit', done))
@@ -98,7 +98,7 @@ export function serve(command, args, options) {
   return { child, stop, pid: child.pid }
 }
 
-// Asks until there is a good answer.
+// Repeats a request until its answer is good.
 export async function ready(url, { child }, options) {
   for (let waited = 0; waited < 60_000; waited += 100) {
     if (child.exitCode !== null) throw new Error(`${child.spawnfile} ended with ${child.exitCode}`)

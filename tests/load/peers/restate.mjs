@@ -1,4 +1,4 @@
-// Restate: its server from npm at a pinned version, and the service beside this file, with the Rust SDK.
+// Restate: its server from npm at a pinned version, and the service in this folder, with the Rust SDK.
 import { execFileSync } from 'node:child_process'
 import { existsSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -25,7 +25,7 @@ export function build({ dir, root }) {
 const required = dir => createRequire(join(dir, 'npm/node_modules/@restatedev/restate-server/'))
 const version = dir => required(dir)('./package.json').version
 
-// The package for this machine carries the server itself; the one that was asked for only starts it.
+// The package of this platform contains the server; the installed package only starts it.
 function binary(dir) {
   const names = Object.keys(required(dir)('./package.json').optionalDependencies)
   const paths = names.map(name => join(dir, 'npm/node_modules', name, 'bin/restate-server'))

@@ -1,17 +1,17 @@
-// Measures Tidemill beside Restate on this machine: the same work, the same load, one after the other.
+// Compares Tidemill with Restate on this machine: the same work and load, one after the other.
 //
-//     make peers                       everything; the table lands in target/peers/table.md
+//     make peers                       everything; writes target/peers/table.md
 //     node tests/load/peers/run.mjs PART…
 //
-// Parts: `install` (the Restate server, from npm), `build` (its service, the guests, Tidemill), `restate`, `tidemill` (measure one
-// of them), `table` (of what was measured). Set by the environment:
-//   PEERS_SECONDS   how long each measurement lasts (10)
-//   PEERS_ROUNDS    how often each is repeated; the median counts (1)
-//   PEERS_DIR       where everything is put (target/peers)
-//   TIDEMILL        a binary to measure instead of building one
+// Parts: `install` (the Restate server, from npm), `build` (its service, the guests, Tidemill),
+// `restate` and `tidemill` (measure one of them), `table` (of the results). Environment variables:
+//   PEERS_SECONDS   duration of each measurement, in seconds (10)
+//   PEERS_ROUNDS    number of rounds, of which the median counts (1)
+//   PEERS_DIR       folder for all output (target/peers)
+//   TIDEMILL        an existing binary to measure
 //   OHA             the load generator
 //
-// It is no test: it fails where a request fails, and leaves the judgement of times to whoever reads them.
+// This is not a test: it fails if a request fails, and the reader judges the times.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync, existsSync } from 'node:fs'
 import { cpus } from 'node:os'
@@ -74,7 +74,7 @@ function table(ours, theirs) {
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter(part => !(part in parts))
 if (unknown.length) {
-  console.error(`no such part: ${unknown.join(', ')}; these there are: ${Object.keys(parts).join(', ')}`)
+  console.error(`no such part: ${unknown.join(', ')}; the parts are: ${Object.keys(parts).join(', ')}`)
   process.exit(2)
 }
 mkdirSync(dir, { recursive: true })

@@ -1,7 +1,7 @@
-//! What Restate runs when it is measured: a no-op, and ten durable steps that each return a number. The same work as
-//! `tests/guests/noop` and `tests/guests/ten-steps` do in Tidemill.
+//! The Restate service of the comparison: a no-op, and ten durable steps that each return a number. In
+//! Tidemill, `tests/guests/noop` and `tests/guests/ten-steps` do the same work.
 //!
-//! Plain service handlers, without a key: the quickest kind that Restate has.
+//! Uses plain service handlers without a key, the fastest kind of Restate.
 
 use restate_sdk::prelude::*;
 use serde_json::Value;
@@ -16,7 +16,7 @@ impl Peer {
         Ok(input)
     }
 
-    /// Ten steps, one after another; returns the sum of their numbers.
+    /// Runs ten steps in sequence and returns the sum of their numbers.
     #[handler]
     async fn ten_steps(&self, context: Context<'_>, _input: Json<Value>) -> Result<Json<u64>, HandlerError> {
         let mut sum = 0;
@@ -27,7 +27,7 @@ impl Peer {
     }
 }
 
-/// Serves on the address that the first argument gives.
+/// Serves on the address in the first argument.
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).ok_or("usage: peers-service ADDRESS")?;
