@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
-# `dev` builds fast; its dependencies are optimised. `make demo PROFILE=release` optimises everything.
+# `dev` builds fast; its dependencies are optimised. `PROFILE=release` optimises all code.
 PROFILE ?= dev
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 

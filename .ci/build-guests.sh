@@ -4,9 +4,9 @@
 #   .ci/build-guests.sh [NAME…]        builds these guests; all of them without a name
 #   .ci/build-guests.sh --list         prints the names of all guests
 #
-# Writes the components to TARGET/guests/NAME.wasm; TARGET is CARGO_TARGET_DIR or target/. All builds
-# share the cargo folder TARGET/wasm-guests. A component that is newer than its sources is not rebuilt.
-# If the target wasm32-wasip2 is missing, .ci/wasm-toolchain.sh provides it.
+# Writes the components to TARGET/guests/NAME.wasm; TARGET is CARGO_TARGET_DIR or target/. All
+# builds share the cargo folder TARGET/wasm-guests. A component that is newer than its sources is
+# not rebuilt. If the target wasm32-wasip2 is missing, .ci/wasm-toolchain.sh provides it.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -14,7 +14,7 @@ cd "$root"
 target=${CARGO_TARGET_DIR:-$root/target}
 case $target in /*) ;; *) target=$root/$target ;; esac
 
-# Each folder below these that has a Cargo.toml is a guest; the name of the folder is that of the guest.
+# Each folder below these that has a Cargo.toml is a guest with the name of the folder.
 projects() {
     local manifest
     for manifest in examples/*/Cargo.toml guests/*/Cargo.toml tests/guests/*/Cargo.toml; do
@@ -65,14 +65,14 @@ for name in "$@"; do
         environment="ready;$environment"
     fi
     echo "build-guests: $name" >&2
-    # The stamp has the time at which the build starts, so that a change during the build counts as newer.
+    # The stamp has the time at which the build starts, so a change during the build is newer.
     started=$(mktemp "$target/guests/.$name.XXXXXX")
     if ! (cd "$folder" && CARGO_TARGET_DIR=$target/wasm-guests cargo build --quiet --locked --release --target wasm32-wasip2); then
         rm -f "$started"
         echo "build-guests: \`$name\` does not build; see the errors above; its sources are in $folder" >&2
         exit 1
     fi
-    # The artifact has the name of the crate, with underscores. Rename it atomically for its readers.
+    # The artifact has the name of the crate, with underscores. Readers see only whole files.
     cp "$target/wasm-guests/wasm32-wasip2/release/${name//-/_}.wasm" "$target/guests/.$name.$$"
     mv "$target/guests/.$name.$$" "$target/guests/$name.wasm"
     mv "$started" "$target/guests/$name.stamp"

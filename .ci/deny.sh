@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs cargo-deny with deny.toml: duplicates, licences and sources, and the advisory database if it is
-# reachable.
+# Runs cargo-deny with deny.toml: duplicates, licences and sources, and the advisory database if it
+# is reachable.
 #
-# Uses cargo-deny from PATH. If it is not there, builds it once from the registry into TIDEMILL_TOOLS
-# (by default ~/.cache/tidemill/tools), which takes four minutes on two cores.
+# Uses cargo-deny from PATH. If it is not there, builds it once from the registry into
+# TIDEMILL_TOOLS (by default ~/.cache/tidemill/tools), which takes four minutes on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=0.20.2

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Makes `cargo build --target wasm32-wasip2` possible, and prints the required environment to stdout:
+# Makes `cargo build --target wasm32-wasip2` possible, and prints the required environment:
 #
 #   eval "$(.ci/wasm-toolchain.sh)"
 #
 # 1. If the target is installed: prints nothing; plain cargo works.
 # 2. If rustup can install it (rust-toolchain.toml names it): installs it and prints nothing.
-# 3. Otherwise, on a Debian-like machine with package registries only: unpacks `rustc-web` of Debian to
-#    a private folder without installing it, builds std for the target from `rust-web-src` of the same
-#    version, and prints RUSTC. The first call takes about 90 s.
+# 3. Otherwise, on a Debian-like machine with package registries only: unpacks `rustc-web` of Debian
+#    to a private folder without installing it, builds std for the target from `rust-web-src` of the
+#    same version, and prints RUSTC. The first call takes about 90 s.
 #
-# The result is in TIDEMILL_WASM_TOOLCHAIN. The default is ~/.cache/tidemill/wasm-toolchain, so that all
-# checkouts share it, or .wasm-toolchain in this repository if HOME is not set. A lock prevents
+# The result is in TIDEMILL_WASM_TOOLCHAIN. The default is ~/.cache/tidemill/wasm-toolchain, so that
+# all checkouts share it, or .wasm-toolchain in this repository if HOME is not set. A lock prevents
 # concurrent builds. TIDEMILL_WASM_RUSTUP=0 disables step 2.
 #
 # The host is not built with this toolchain but with that of rust-toolchain.toml.
@@ -24,8 +24,8 @@ say() { echo "wasm-toolchain: $*" >&2; }
 # Ignore settings of the caller: cargo sets several of these for tests and build scripts.
 unset RUSTC RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET CARGO_TARGET_DIR RUSTDOC
 
-# Whether rustc $1 has std for the target. A call of rustc through rustup may install the toolchain of
-# rust-toolchain.toml; RUSTUP_AUTO_INSTALL=0 prevents that.
+# Whether rustc $1 has std for the target. A call of rustc through rustup may install the toolchain
+# of rust-toolchain.toml; RUSTUP_AUTO_INSTALL=0 prevents that.
 has_std() {
     local sysroot
     sysroot=$(RUSTUP_AUTO_INSTALL=0 "$1" --print sysroot 2>/dev/null) || return 1
@@ -49,7 +49,8 @@ sysroot=$dir/root/usr
 rustc=$dir/rustc
 
 print_environment() {
-    # RUSTUP_AUTO_INSTALL: cargo still runs through rustup, which would try to install the target again.
+    # RUSTUP_AUTO_INSTALL: cargo still runs through rustup, which would try to install the target
+    # again.
     echo "export RUSTC='$rustc' RUSTUP_AUTO_INSTALL=0"
 }
 

@@ -72,8 +72,8 @@ async fn feed(mortal: &Mortal, keys: &HashMap<&str, &str>, due: FeedCount, facts
             note(event, keys, facts, &mut reported);
             text = rest.to_owned();
         }
-        // The feed has no end. Stop after all expected events and a short silence. Before that, wait
-        // for long: on a machine that stalls for seconds, no event must appear to be missing.
+        // The feed has no end. Stop after all expected events and a short silence. Before that,
+        // wait for long: on a machine that stalls for seconds, no event must appear to be missing.
         let all = reported.ends >= due.ends && reported.entries >= due.entries;
         let patience = if all { Duration::from_millis(150) } else { PATIENCE };
         match tokio::time::timeout(patience, answer.chunk()).await {

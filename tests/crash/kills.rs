@@ -13,8 +13,8 @@ use crate::workload::{self, Asked};
 /// Minimum number of kills, and the maximum.
 const KILLS: std::ops::Range<u32> = 3..9;
 
-/// Completes `all` while the host is killed repeatedly, and returns the outcome. The first kill is at
-/// most `pause` after the host is ready; each later maximum is longer by `pause`.
+/// Completes `all` while the host is killed repeatedly, and returns the outcome. The first kill is
+/// at most `pause` after the host is ready; each later maximum is longer by `pause`.
 async fn killed(all: &[Asked], seed: u64, pause: Duration) -> (Mortal, Vec<Known>, Facts) {
     let dir = tempfile::tempdir().unwrap();
     Mortal::prepare(dir.path()).await;

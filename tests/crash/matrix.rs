@@ -1,6 +1,6 @@
-//! The crash matrix. An undisturbed workload shows which failpoints exist and how often each is hit.
-//! Then, for each seed, the process is ended at one failpoint after another during the same workload,
-//! and all comparable facts are compared.
+//! The crash matrix. An undisturbed workload shows which failpoints exist and how often each is
+//! hit. Then, for each seed, the process is ended at one failpoint after another during the same
+//! workload, and all comparable facts are compared.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,7 +36,7 @@ async fn the_outcome_is_the_same_whatever_failpoint_the_host_dies_at() {
     }
     let begun = Instant::now();
     let wanted = number("TIDEMILL_CRASH_SEEDS");
-    // The first seed is fixed, so that a failure can be repeated; `make crash FIRST=N` sets another.
+    // The first seed is fixed, so that a failure can be repeated. `make crash FIRST=N` sets it.
     let first = number("TIDEMILL_CRASH_FIRST").unwrap_or(1);
     let seeds = (first..).enumerate().take_while(|(count, _)| match wanted {
         Some(wanted) => (*count as u64) < wanted,
@@ -103,7 +103,7 @@ async fn disturbed(template: &Path, seed: u64, failpoints: &Failpoints, expected
     let names: Vec<(&String, &u64)> = failpoints.iter().collect();
     let mut deaths: Vec<String> = (0..1 + random(3))
         .map(|death| {
-            // The first crash takes the failpoints in turn: as many seeds as failpoints reach each one.
+            // The first crash takes the failpoints in turn, so that consecutive seeds reach all.
             let failpoint = if death == 0 { seed } else { random(names.len() as u64) };
             let (name, count) = names[usize::try_from(failpoint).unwrap() % names.len()];
             format!("{name}:{}", 1 + random(*count))

@@ -151,7 +151,8 @@ impl Mortal {
         }
         let mut run = self.settled(&id).await?;
         if run["state"] == "parked" && run["failure"]["code"] == "host/crash-suspect" {
-            // The run was active at three crashes without causing them. Retry it as an operator would.
+            // The run was active at three crashes without causing them. Retry it, as an operator
+            // does.
             self.post(&format!("/v1/runs/{id}/retry"), None, &json!({})).await?;
             run = self.settled(&id).await?;
         }

@@ -1,6 +1,6 @@
 //! The external provider: charges cards, sends mail, refunds, and counts its effects. It honours
-//! `Idempotency-Key`: a key has at most one effect. For some orders it is busy, cuts the connection or
-//! declines.
+//! `Idempotency-Key`: a key has at most one effect. For some orders it is busy, cuts the connection
+//! or declines.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -96,7 +96,7 @@ async fn ask(
         if !same {
             books.wrong.push(format!("{what} {order}: the key {key} came with another body"));
         }
-        // A key takes effect once: at its first request, or at the second if the first met a busy day.
+        // A key takes effect once: at its first request, or at the second if the first met 503.
         if day != Day::Declined && times == if day == Day::Busy { 2 } else { 1 } {
             *books.effects.entry(format!("{what} {order}")).or_default() += 1;
         }

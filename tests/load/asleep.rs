@@ -1,5 +1,5 @@
-//! A hundred thousand sleeping runs: their memory, the wake-up latency of other runs, and the time of a
-//! restart.
+//! A hundred thousand sleeping runs: their memory, the wake-up latency of other runs, and the time
+//! of a restart.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,8 @@ pub async fn measure(table: &mut Table) {
     fall_asleep(&host, BEFORE).await;
     let early = naps(&host).await;
     let cold = resident(&host);
-    // Any work fills the cache of the store up to its limit. Sleeping runs are measured on top of it.
+    // Any work fills the cache of the store up to its limit. Sleeping runs are measured on top of
+    // it.
     host.upload("noop", tidemill_artifacts::noop()).await;
     host.deploy("noop", &json!({ "module": "noop@1.0.0", "concurrency": 256, "health": { "enabled": false } })).await;
     let seen = oha::post(host.url("/v1/deployments/noop/runs"), "{}", Load::Saturating { connections: 64 }, WORK).await;

@@ -75,8 +75,8 @@ pub async fn measure(table: &mut Table) {
     }
 }
 
-/// Cancels the runs of the deployment, so that the next measurement has only one neighbour. A run does
-/// not end if its caller disconnects.
+/// Cancels the runs of the deployment, so that the next measurement has only one neighbour. A run
+/// does not end if its caller disconnects.
 async fn end_all(host: &Host, deployment: &str) {
     loop {
         let runs = host.get(&format!("/v1/runs?deployment={deployment}&state=running")).await;

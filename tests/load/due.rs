@@ -1,7 +1,9 @@
-//! Many schedules: ten thousand due over one second, ten thousand due at one instant, a hundred thousand at rest.
+//! Many schedules: ten thousand due over one second, ten thousand due at one instant, a hundred
+//! thousand at rest.
 //!
-//! The schedules are written to the store before the host starts, because a `PUT` of each would take
-//! minutes. The host itself measures the latency of a firing, from its nominal time to its commit.
+//! The schedules are written to the store before the host starts, because a `PUT` of each would
+//! take minutes. The host itself measures the latency of a firing, from its nominal time to its
+//! commit.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -30,8 +32,8 @@ pub async fn measure(table: &mut Table) {
     due(table, "at one instant", |_| 0, "all within 1 s").await;
 }
 
-/// Measures ten thousand deployments with one firing each. `after` gives the milliseconds of each after
-/// the first.
+/// Measures ten thousand deployments with one firing each. `after` gives the milliseconds of each
+/// after the first.
 async fn due(table: &mut Table, when: &str, after: fn(u64) -> u64, goal: &str) {
     let dir = tempfile::tempdir().unwrap();
     let (mut host, component) = prepared(dir.path()).await;

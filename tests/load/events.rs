@@ -1,8 +1,8 @@
-//! Delivery of events: one publisher at a fixed rate, and one, ten and a hundred subscriptions to its
-//! topic, each in its own deployment.
+//! Delivery of events: one publisher at a fixed rate, and one, ten and a hundred subscriptions to
+//! its topic, each in its own deployment.
 //!
-//! The host itself measures the latency of a delivery, from the commit of the event to that of the run
-//! request. The benchmark counts lost and duplicate events from the list of runs and the topic.
+//! The host itself measures the latency of a delivery, from the commit of the event to that of the
+//! run request. The benchmark counts lost and duplicate events from the list of runs and the topic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::table::Table;
 
 const LOOK: Duration = Duration::from_secs(3);
-/// Minimum time between two readings of the clock that counts as a pause. An undisturbed loop takes far
-/// less.
+/// Minimum time between two readings of the clock that counts as a pause. An undisturbed loop takes
+/// far less.
 const STOPPED: Duration = Duration::from_micros(500);
 
 /// Total and maximum length of the pauses of a loop.

@@ -1,8 +1,9 @@
 //! Load on the whole system, in a release build: measures the performance goals of the project.
 //!
-//! `cargo bench -p tidemill --bench load` prints the table; `-- runs`, for example, measures one part.
-//! This is not a test: it asserts that nothing failed, and the reader judges the times. The load
-//! generator is `oha`. Latency under a given load is measured with a fixed arrival rate (open model).
+//! `cargo bench -p tidemill --bench load` prints the table; `-- runs`, for example, measures one
+//! part. This is not a test: it asserts that nothing failed, and the reader judges the times. The
+//! load generator is `oha`. Latency under a given load is measured with a fixed arrival rate (open
+//! model).
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,

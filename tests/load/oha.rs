@@ -11,14 +11,14 @@ pub enum Load {
         /// Number of connections.
         connections: u32,
     },
-    /// A fixed number of requests, as fast as they are answered. The caller does not wait for the end
-    /// of the runs.
+    /// A fixed number of requests, as fast as they are answered. The caller does not wait for the
+    /// end of the runs.
     Count {
         /// Number of requests.
         requests: u32,
     },
-    /// A fixed rate that does not depend on the answers (open model). Latency counts from the time at
-    /// which a request is due.
+    /// A fixed rate that does not depend on the answers (open model). Latency counts from the time
+    /// at which a request is due.
     Rate {
         /// Requests a second.
         per_second: u32,

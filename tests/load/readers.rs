@@ -1,5 +1,5 @@
-//! Commit latency with readers: at half the maximum rate, one client lists runs twenty times a second
-//! and another follows the log of a run.
+//! Commit latency with readers: at half the maximum rate, one client lists runs twenty times a
+//! second and another follows the log of a run.
 
 use std::time::Duration;
 

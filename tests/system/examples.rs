@@ -1,5 +1,6 @@
-//! Every example with its own manifest, on the real binary. This test plays the external services. In
-//! a manifest it replaces only their address, and the interval and number of looks of the poller.
+//! Every example with its own manifest, on the real binary. This test plays the external services.
+//! In a manifest it replaces only their address, and the interval and number of looks of the
+//! poller.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! `kill -9` with a thousand runs in flight: queued, running and asleep. None is lost, and none has an
-//! effect twice.
+//! `kill -9` with a thousand runs in flight: queued, running and asleep. None is lost, and none has
+//! an effect twice.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
-//! A full disk: the host refuses runs that it cannot make durable, and admits runs again when there is
-//! room.
+//! A full disk: the host refuses runs that it cannot make durable, and admits runs again when there
+//! is room.
 //!
-//! The host gets a small private file system. If the machine forbids that, nothing is tested here; the
-//! tests of the store (`runtime/store/tests/kv`) fail a simulated disk at every call.
+//! The host gets a small private file system. If the machine forbids that, nothing is tested here;
+//! the tests of the store (`runtime/store/tests/kv`) fail a simulated disk at every call.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

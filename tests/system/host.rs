@@ -247,8 +247,8 @@ impl Host {
         (answer.status().as_u16(), answer.json_value().await)
     }
 
-    /// Requests a run under a key until the host has acknowledged it, and returns its id. The host may
-    /// be killed in between.
+    /// Requests a run under a key until the host has acknowledged it, and returns its id. The host
+    /// may be killed in between.
     pub async fn request_surely(&self, name: &str, key: &str, input: &Value) -> String {
         let begun = Instant::now();
         loop {

@@ -1,7 +1,7 @@
 //! Tests of the whole system: the real binary, real components, HTTP, signals and `kill -9`.
 //!
-//! Each file has one topic. A test observes the host through its API, its log and its files only, and
-//! uses no crate of it.
+//! Each file has one topic. A test observes the host through its API, its log and its files only,
+//! and uses no crate of it.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests panic and use the clock of the machine")]
 
 mod counting;

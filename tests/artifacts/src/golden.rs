@@ -1,5 +1,5 @@
-//! Golden files: output that users see and bytes that are stored. Tests compare them with the output
-//! of the present code.
+//! Golden files: output that users see and bytes that are stored. Tests compare them with the
+//! output of the present code.
 //!
 //! `TIDEMILL_BLESS=1 cargo test` rewrites them. The difference is part of the review.
 

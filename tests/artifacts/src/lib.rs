@@ -1,6 +1,6 @@
-//! The components that tests run. `.ci/build-guests.sh` builds each from source if it is out of date.
-//! A process builds a component at most once, at its first use; concurrent builds wait for each other
-//! in cargo.
+//! The components that tests run. `.ci/build-guests.sh` builds each from source if it is out of
+//! date. A process builds a component at most once, at its first use; concurrent builds wait for
+//! each other in cargo.
 //!
 //! Golden files are in [`golden`].
 //!
@@ -120,8 +120,8 @@ guests! {
     noop = "noop";
     /// `tests/guests/ten-steps`: ten steps that each return a number.
     ten_steps = "ten-steps";
-    /// `tests/guests/survivor`: orders, transfers and waits whose outcome does not depend on crashes of
-    /// the host.
+    /// `tests/guests/survivor`: orders, transfers and waits whose outcome does not depend on
+    /// crashes of the host.
     survivor = "survivor";
     /// `tests/guests/all-worlds`: all four exports in one component.
     all_worlds = "all-worlds";

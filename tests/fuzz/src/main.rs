@@ -1,4 +1,4 @@
-//! `tidemill-fuzz`: many mutated inputs for every parser, or for the named ones, on every processor.
+//! `tidemill-fuzz`: checks mutated inputs for all parsers, or the named ones, on all processors.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 

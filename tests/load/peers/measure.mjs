@@ -1,4 +1,5 @@
-// One peer under load: starts it, warms it up, sends requests with `oha`, and counts its sync calls.
+// One peer under load: starts it, warms it up, sends requests with `oha`, and counts its sync
+// calls.
 //
 // A peer is a module with `works` (the names of its works) and `start(place)`, which returns the
 // addresses of the works, the ids of the processes that write, the version, and `stop`.
@@ -48,7 +49,8 @@ async function load(url, connections, seconds) {
   return { perSecond: answered / report.summary.total, p50: millis('p50'), p99: millis('p99'), answered }
 }
 
-// Counts the syncs per answer. This is a separate measurement, because tracing slows a process down.
+// Counts the syncs per answer. This is a separate measurement, because tracing slows a process
+// down.
 async function syncs(pid, url, connections, dir) {
   if (spawnSync('strace', ['-V']).error) {
     console.error('strace is not to be found: syncs are not counted')

@@ -1,4 +1,5 @@
-// Restate: its server from npm at a pinned version, and the service in this folder, with the Rust SDK.
+// Restate: its server from npm at a pinned version, and the service in this folder, with the Rust
+// SDK.
 import { execFileSync } from 'node:child_process'
 import { existsSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'

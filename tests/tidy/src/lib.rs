@@ -1,5 +1,5 @@
-//! The house rules that a machine can check, each as a test in `tests/`. CONTRIBUTING.md contains the
-//! rules that need judgement.
+//! The house rules that a machine can check, each as a test in `tests/`. CONTRIBUTING.md contains
+//! the rules that need judgement.
 //!
 //! This file only finds the files of the repository.
 

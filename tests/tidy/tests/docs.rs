@@ -1,5 +1,5 @@
-//! The documentation: every page is in the contents, every link has a target, and every interface of
-//! the contract has a comment.
+//! The documentation: every page is in the contents, every link has a target, and every interface
+//! of the contract has a comment.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -1,5 +1,5 @@
-//! Dependencies point down only: cli → api → control → engine → store → core. The SDKs depend on none
-//! of these crates.
+//! Dependencies point down only: cli → api → control → engine → store → core. The SDKs depend on
+//! none of these crates.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -13,8 +13,8 @@ use tidemill_tidy::{files, root};
 const LAYERS: [&str; 6] =
     ["tidemill", "tidemill-api", "tidemill-control", "tidemill-engine", "tidemill-store", "tidemill-core"];
 
-/// Every package of the workspace with its dependencies. Dependencies of tests are omitted: they may
-/// point anywhere.
+/// Every package of the workspace with its dependencies. Dependencies of tests are omitted: they
+/// may point anywhere.
 fn packages() -> BTreeMap<String, Vec<String>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)

@@ -42,7 +42,7 @@ impl Target for Chunks {
         1_200
     }
 
-    /// Seals the input with a correct checksum: a wrong one would hide the records from their parser.
+    /// Seals the input with a correct checksum, because a wrong one hides the records.
     fn check(&self, input: &[u8]) -> bool {
         let chunk = sealed_chunk(input);
         let _ = PageStart::from_bytes(input);

@@ -1,5 +1,5 @@
-//! Carries out the acts that it is given and answers what each answered: a failed one ends the run, after `undo` was carried out
-//! where it failed with `host/cancelled`. Goes past the SDK to the bindings, so that it can do what the SDK would not let it.
+//! Executes acts and returns their results. A failed act ends the run, after `undo` if cancelled.
+//! Uses the bindings instead of the SDK, so that it can make calls that the SDK prevents.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -11,11 +11,11 @@ use tidemill_sdk::bindings::imports::tidemill::guest as host;
 use tidemill_sdk::bindings::workflow::exports::tidemill::guest::workflow::Guest;
 use tidemill_sdk::export::Failure;
 
-/// What the run is given.
+/// Input of the run.
 #[derive(Deserialize)]
 struct Program {
     acts: Vec<Act>,
-    /// Carried out where an act was told of a cancellation.
+    /// Acts to execute if an act fails with `host/cancelled`.
     #[serde(default)]
     undo: Vec<Act>,
 }
@@ -68,7 +68,7 @@ enum Act {
         external_id: String,
     },
     Revenue,
-    /// A step of these acts, which fails after them until its attempt reaches `fail_until`.
+    /// Executes the acts in a step, which fails until its attempt reaches `fail_until`.
     Step {
         name: String,
         acts: Vec<Act>,
@@ -78,7 +78,7 @@ enum Act {
         attempts: Option<u32>,
         #[serde(default)]
         delay_ms: u64,
-        /// Goes on where the step gave up.
+        /// Continues if the step fails.
         #[serde(default)]
         caught: bool,
     },
@@ -98,7 +98,7 @@ enum Act {
         #[serde(default)]
         key: Option<String>,
     },
-    /// Waits for signals (`"name"`) and runs that were started (by their ordinal).
+    /// Waits for signals (`"name"`) and started runs (by their ordinal).
     AwaitFirst {
         any_of: Vec<Value>,
         timeout: Option<u64>,
@@ -107,7 +107,7 @@ enum Act {
         runs: Vec<usize>,
         timeout: Option<u64>,
     },
-    /// To `"self"`, a started run by its ordinal, an id, or `[deployment, key]`.
+    /// Sends a signal to `"self"`, a started run (ordinal), an id, or `[deployment, key]`.
     Signal {
         to: Value,
         name: String,
@@ -144,12 +144,12 @@ enum Act {
         #[serde(default)]
         retryable: bool,
     },
-    /// Fails retryably until the run's attempt reaches this.
+    /// Fails retryably until the run reaches this attempt.
     FailUntil {
         attempt: u32,
     },
     Trap,
-    /// Goes on where the act fails, and answers its code.
+    /// Continues if the act fails, and returns its code.
     Try {
         act: Box<Act>,
     },
@@ -306,7 +306,7 @@ fn perform(act: &Act) -> Result<Value, Failure> {
                 detached: *detached,
             };
             let id = host::durable::start(deployment, &input.to_string(), &options)?;
-            // Its id is another in every run, and is not answered.
+            // The id differs in every run, so it is not part of the result.
             STARTED.with_borrow_mut(|started| {
                 started.push(id);
                 json!(started.len())

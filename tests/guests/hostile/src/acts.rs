@@ -1,4 +1,4 @@
-//! The acts that take more than a call. Each keeps the optimiser from seeing that it does nothing useful.
+//! The acts that need more than one call. Each hides from the optimiser that it has no effect.
 
 use serde_json::{Value, json};
 use std::hint::black_box;
@@ -53,10 +53,10 @@ pub fn trap() -> ! {
     std::process::abort()
 }
 
-/// Writes past the end of memory, as a module that is not memory-safe might.
+/// Writes past the end of memory, as a module that is not memory-safe may do.
 pub fn out_of_bounds() -> u8 {
     let outside = black_box(0xffff_fff0usize) as *const u8;
-    // SAFETY: none. It is what the host must stop; it does not run outside a sandbox.
+    // SAFETY: none. The host must stop it; it does not run outside a sandbox.
     unsafe { outside.read_volatile() }
 }
 
@@ -90,7 +90,7 @@ pub fn set_zeros(key: &str, bytes: usize) -> Result<Value, Error> {
     state::set_bytes(key, &vec![0; bytes]).map(|()| Value::Null)
 }
 
-/// Asks the host directly, since the SDK never asks for more than is allowed.
+/// Calls the host directly, because the SDK never requests more than the limit.
 pub fn big_random() -> usize {
     tidemill_sdk::bindings::imports::tidemill::guest::random::bytes(1 << 20).len()
 }

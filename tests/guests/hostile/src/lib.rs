@@ -1,5 +1,5 @@
-//! Does on request what a broken or malicious module does: `{"do": "loop"}`, `{"do": "sleep-std", …}`. One component for
-//! all of it, so that tests compile one. Each act either ends with what it says or is ended by the host.
+//! Behaves on request like a broken or malicious module: `{"do": "loop"}`, for example.
+//! All acts are in one component, so that tests compile only one. The host ends endless acts.
 
 mod acts;
 
@@ -8,14 +8,14 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tidemill_sdk::{Error, Money, Status, clock, context, durable, events, http, info, ledger, state};
 
-/// What to do, and with what.
+/// Input of a run: the act and its parameters.
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 enum Act {
     // Ended by the host.
-    /// Spins for ever, without a host call.
+    /// Spins without end and without a host call.
     Loop,
-    /// Spins for ever on host calls that cost little.
+    /// Spins without end on cheap host calls.
     LoopCalls,
     /// Allocates and touches memory without end.
     Allocate,
@@ -35,14 +35,14 @@ enum Act {
     },
     /// Passes 2 MiB to `state.set`.
     BigState,
-    /// Passes `bytes`, 100 MB if not said, to `state.set`.
+    /// Passes `bytes` (100 MB by default) to `state.set`.
     HugeState {
         #[serde(default = "hundred_megabytes")]
         bytes: usize,
     },
     /// Passes a key of 600 bytes to `state.set`.
     LongKey,
-    /// Returns an output of `bytes`, 8 MiB if not said.
+    /// Returns an output of `bytes` (8 MiB by default).
     BigOutput {
         #[serde(default = "eight_mebibytes")]
         bytes: usize,
@@ -53,24 +53,24 @@ enum Act {
     Panic,
     /// Reads far outside its memory.
     OutOfBounds,
-    /// `std::process::exit` with `code`, 0 if not said.
+    /// Calls `std::process::exit` with `code` (0 by default).
     Exit {
         #[serde(default)]
         code: i32,
     },
-    /// `std::thread::sleep` for `ms`, an hour if not said.
+    /// Calls `std::thread::sleep` for `ms` (an hour by default).
     SleepStd {
         #[serde(default = "hour")]
         ms: u64,
     },
-    /// `clock.sleep` for `ms`, an hour if not said.
+    /// Calls `clock.sleep` for `ms` (an hour by default).
     Sleep {
         #[serde(default = "hour")]
         ms: u64,
     },
-    /// Asks for 1 MiB of random bytes at once.
+    /// Requests 1 MiB of random bytes at once.
     BigRandom,
-    /// Hands the JSON text over unchanged: as its output if nothing else is named.
+    /// Passes the JSON text unchanged to the host, by default as its output.
     Raw {
         text: String,
         #[serde(default)]
@@ -79,27 +79,27 @@ enum Act {
     /// Logs `lines` lines of `fields` empty fields each.
     LogFields { lines: u64, fields: usize },
 
-    // Behaved.
-    /// Asks a clock of WASI and reads standard input, `calls` times each.
+    // Well-behaved.
+    /// Reads a clock of WASI and standard input, `calls` times each.
     CallWasi { calls: u64 },
-    /// Nothing; answers null.
+    /// Returns null.
     Noop,
-    /// Answers `value`.
+    /// Returns `value`.
     Echo {
         #[serde(default)]
         value: Value,
     },
-    /// Spins until `ms` have passed on the run's clock, then answers how often it looked.
+    /// Spins until `ms` have passed on the clock of the run, and returns the number of readings.
     SpinMs { ms: u64 },
     /// Spins for `count` turns, without a host call.
     Spin { count: u64 },
-    /// Touches `bytes` of memory and answers.
+    /// Touches `bytes` of memory and returns.
     Use { bytes: usize },
-    /// The times that `std` and the host's clock show.
+    /// Returns the times of `std` and of the host's clock.
     Now,
-    /// What `std` and the host give as random.
+    /// Returns random values of `std` and of the host.
     Random,
-    /// What `std` shows of arguments, environment and files.
+    /// Returns the arguments, environment and files that `std` shows.
     Environment,
     /// Reads the counter at `key` and writes it back plus one; with `spin` turns between.
     Counter {
@@ -114,7 +114,7 @@ enum Act {
     Set { key: String, value: Value },
     /// Removes `key`.
     Delete { key: String },
-    /// Writes `value` to `key` where `expected` is there.
+    /// Writes `value` to `key` if its present value is `expected`.
     CompareAndSet { key: String, expected: Option<Value>, value: Value },
     /// Lists the keys that begin with `prefix`.
     Scan {
@@ -137,9 +137,9 @@ enum Act {
         #[serde(default)]
         description: String,
     },
-    /// Net revenue from 0 to the end of time.
+    /// Returns the net revenue of all time.
     Revenue,
-    /// Sends a request, and answers what came back.
+    /// Sends a request and returns the response.
     Fetch {
         url: String,
         #[serde(default = "get")]
@@ -168,29 +168,29 @@ enum Act {
         #[serde(default)]
         details: Option<Value>,
     },
-    /// Fails retryably until its attempt reaches `attempt`, then answers it.
+    /// Fails retryably until its attempt reaches `attempt`, then returns it.
     FailUntil { attempt: u32 },
-    /// Writes `key` and then fails, or traps: nothing of it may be seen.
+    /// Writes `key` and then fails or traps: the write must not be visible.
     SetThenFail {
         key: String,
         #[serde(default)]
         trap: bool,
     },
-    /// Carries out a durable step.
+    /// Executes a durable step.
     Step,
-    /// What the run knows of itself.
+    /// Returns the context of the run.
     Context,
-    /// The deployment's configuration.
+    /// Returns the configuration of the deployment.
     Config,
     /// Logs one line with fields.
     LogLine { message: String },
-    /// Carries out several acts, and answers the last answer.
+    /// Executes several acts and returns the last result.
     All { acts: Vec<Act> },
-    /// Carries out `first`, and whatever came of it then `then`.
+    /// Executes `first`, and then `then` even if `first` failed.
     Regardless { first: Box<Act>, then: Box<Act> },
 }
 
-/// Where a JSON text goes.
+/// Destination of a JSON text.
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum RawTarget {
@@ -394,7 +394,7 @@ fn answer(response: &http::Response) -> Value {
     })
 }
 
-/// `[config] health`: `loop`, `trap`, `unhealthy`, `degraded`, `write`, `publish`, `post-http`, or anything else for healthy.
+/// Acts as `[config] health` selects. A value that is not listed is healthy.
 #[tidemill_sdk::health]
 fn health() -> Result<Status, Error> {
     let config: Value = context::config()?;

@@ -1,5 +1,5 @@
-//! The smallest workflow: it returns its input. Benchmarks measure the host with it, so it goes past the SDK's JSON and
-//! to the bindings themselves.
+//! The smallest workflow: it returns its input. Benchmarks measure the host with it.
+//! It uses the bindings directly, to avoid the JSON of the SDK.
 
 use tidemill_sdk::bindings::workflow::exports::tidemill::guest::workflow::Guest;
 use tidemill_sdk::export::Failure;

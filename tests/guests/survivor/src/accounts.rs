@@ -1,5 +1,5 @@
-//! Ten accounts whose sum never changes, and transfers that fail on purpose. Each transfer looks at all of them: what it sees must
-//! add up, or it says so with the code `sum-changed`.
+//! Ten accounts whose sum never changes, and transfers that fail on purpose. Each transfer reads
+//! all accounts, and fails with the code `sum-changed` if the sum is wrong.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,25 +17,25 @@ pub struct Transfer {
     amount: i64,
     #[serde(default)]
     fails: Fails,
-    /// How long it sleeps between looking and moving, in milliseconds.
+    /// Duration of the sleep between the check and the transfer, in milliseconds.
     #[serde(default)]
     sleeps: u64,
 }
 
-/// Where a transfer fails.
+/// The point at which a transfer fails.
 #[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 enum Fails {
-    /// Nowhere.
+    /// It does not fail.
     #[default]
     Never,
-    /// In its step, half done; the second attempt is good.
+    /// In the first attempt of its step, half done. The second attempt succeeds.
     InStep,
-    /// In its step, half done, every time: nothing is moved.
+    /// In every attempt of its step, half done: nothing is transferred.
     InEveryStep,
-    /// After its step, half way into the next transfer: what the step moved stays, the half does not.
+    /// After its step, in a second transfer: only the transfer of the step remains.
     AfterStep,
-    /// It makes no step, and fails half done: nothing is moved.
+    /// Without a step, half done: nothing is transferred.
     WithoutStep,
 }
 
@@ -69,7 +69,7 @@ impl Transfer {
         Ok(json!({ "moved": self.amount }))
     }
 
-    /// Takes from one and gives to the other; fails between the two where it is to.
+    /// Moves the amount; with `fails`, fails between the debit and the credit.
     fn carry(&self, fails: bool) -> Result<()> {
         add(self.from, -self.amount)?;
         if fails {

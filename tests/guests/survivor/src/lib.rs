@@ -1,7 +1,7 @@
-//! What must come out the same however often the host dies meanwhile: orders that charge, ship and tell, transfers between
-//! accounts, and runs that wait. Driven by `tests/crash`; `{"do": "order", …}` and so on.
+//! Workflows for `tests/crash` whose outcome must not depend on crashes of the host: orders,
+//! transfers between accounts, and runs that wait. An input is, for example, `{"do": "order", …}`.
 //!
-//! Nothing that a run answers depends on time, chance or the order of runs, so that two whole workloads can be compared.
+//! No compared output depends on time, chance or the order of runs.
 
 mod accounts;
 mod order;
@@ -12,39 +12,39 @@ use std::time::Duration;
 use tidemill_sdk::durable::{continue_as_new, send_signal, signal, step};
 use tidemill_sdk::{Error, Result, clock, context, events, state};
 
-/// What to do.
+/// Input of a run.
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 enum Act {
     /// Gives each of ten accounts its first amount.
     Open,
-    /// Moves an amount, perhaps failing on the way.
+    /// Moves an amount, and may fail on purpose.
     Transfer(accounts::Transfer),
-    /// Everything that a later comparison needs of the state.
+    /// Returns all state that the test compares.
     Show,
-    /// Sells something.
+    /// Executes an order as a saga.
     Order(order::Order),
-    /// Started by an order: counts its parcel, and signals that it is packed.
+    /// Started by an order: counts its parcel, and sends the signal `packed`.
     Parcel { order: u32 },
-    /// Made by an event that an order published: counts it.
+    /// Started by an event of an order: counts it.
     Told { order: u32, what: String },
     /// Waits for the signal `go`, then counts itself.
     Hold,
-    /// Waits for a signal that nobody sends, until it has waited long enough.
+    /// Waits for a signal that is never sent, until the timeout.
     Wait { ms: u64 },
-    /// Counts itself, and goes on as new so many times.
+    /// Counts itself, and continues as new `left` times.
     Again { left: u32 },
-    /// Keeps a long text: in the state, in a step's result and in its output.
+    /// Stores a long text in the state, in the result of a step, and in its output.
     Keep { text: String },
     /// Sleeps, then counts itself.
     Sleep { ms: u64 },
-    /// Sleeps, and answers by how many milliseconds it woke too late.
+    /// Sleeps, and returns the delay of its wake-up in milliseconds.
     Nap { ms: u64 },
-    /// A step, a sleep, a step; each counts at a key of the run's own.
+    /// Executes a step, a sleep and a step. Each step counts at a key of the run.
     Fly { ms: u64 },
-    /// What all flights have counted: how many there were, and the least and most steps of one.
+    /// Returns the number of flights, and the fewest and most steps of one.
     Flown,
-    /// Steps within steps, each counted once.
+    /// Executes steps within steps, each counted once.
     Nest { outer: u32, inner: u32 },
 }
 
@@ -113,7 +113,7 @@ fn survive(act: Act) -> Result<Value> {
     }
 }
 
-/// Adds one to a counter of the state.
+/// Adds one to a counter in the state.
 fn count(what: &str) -> Result<()> {
     count_at(&format!("count/{what}"))
 }

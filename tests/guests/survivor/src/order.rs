@@ -1,5 +1,5 @@
-//! An order as a saga: stock is taken, a card charged, the ledger told, the goods wait for a signal, a child ships them, the customer is
-//! written to. Where the card is declined or the goods are refused, what was done is undone.
+//! An order as a saga: take stock, charge the card, post a sale, wait for a signal, ship by a child
+//! run, notify the customer. If the card is declined or the goods are refused, it is compensated.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,11 +15,11 @@ pub struct Order {
     amount: i64,
 }
 
-/// `[config]`: where the provider is.
+/// `[config]`: the address of the provider.
 #[derive(Deserialize)]
 struct Config {
     provider: String,
-    /// This deployment, to start children of.
+    /// Name of this deployment, whose runs are the children.
     deployment: String,
 }
 
@@ -28,7 +28,7 @@ struct Receipt {
     receipt: String,
 }
 
-/// Retried quickly: a test waits for it.
+/// A retry policy with short delays, because a test waits for it.
 fn quickly() -> Retry {
     Retry::attempts(8).initial_delay(Duration::from_millis(10)).factor_permille(1_000).jitter_permille(0)
 }
@@ -39,7 +39,7 @@ impl Order {
         let order = self.order;
         stock(-1)?;
         let charged = step_with("charge", quickly(), |attempt| {
-            // Of every attempt but the last nothing stays.
+            // The effects of failed attempts are discarded.
             state::set(&format!("charged/{order}"), &true)?;
             info!("charging order {order}"; attempt = attempt);
             self.publish("charged")?;
@@ -68,7 +68,7 @@ impl Order {
         Ok(json!({ "order": order, "receipt": receipt.receipt, "shipped": shipped, "packed": packed }))
     }
 
-    /// A mail to the customer and a slip for the books, at once.
+    /// Sends a mail to the customer and a slip to the books, concurrently.
     fn tell(&self, config: &Config) -> Result<()> {
         for answer in http::send_all([self.request(config, "mail"), self.request(config, "slip")]) {
             answer?.ok()?;
@@ -76,7 +76,7 @@ impl Order {
         Ok(())
     }
 
-    /// Compensations, the last first.
+    /// Compensates in reverse order.
     fn undo(&self, config: &Config, receipt: &Receipt) -> Result<Value> {
         let order = self.order;
         let external_id = format!("order-{order}-back");
@@ -87,7 +87,7 @@ impl Order {
         Ok(json!({ "order": order, "receipt": receipt.receipt, "refund": refund.receipt }))
     }
 
-    /// An event that makes a run of this deployment, which counts it.
+    /// Publishes an event that starts a run of this deployment, which counts it.
     fn publish(&self, what: &str) -> Result<()> {
         let told = json!({ "do": "told", "order": self.order, "what": what });
         events::publish(&format!("shop.{what}"), &told)

@@ -1,11 +1,11 @@
-//! Ten steps, one after another, each of which returns a number: what is left of a workflow's cost when its work is taken
-//! away. Measured beside the same in Restate, by `tests/load/peers`.
+//! Ten steps in sequence that each return a number: the cost of a workflow without its work.
+//! `tests/load/peers` compares it with the same workflow in Restate.
 
 use serde::Deserialize;
 use tidemill_sdk::durable::step;
 use tidemill_sdk::{Error, Result};
 
-/// `{}`: nothing depends on it.
+/// An unused input, `{}`.
 #[derive(Deserialize)]
 struct Input {}
 

@@ -1,5 +1,5 @@
-//! The Restate service of the comparison: a no-op, and ten durable steps that each return a number. In
-//! Tidemill, `tests/guests/noop` and `tests/guests/ten-steps` do the same work.
+//! The Restate service of the comparison: a no-op, and ten durable steps that each return a number.
+//! In Tidemill, `tests/guests/noop` and `tests/guests/ten-steps` do the same work.
 //!
 //! Uses plain service handlers without a key, the fastest kind of Restate.
 
