@@ -29,7 +29,7 @@ async fn killed(all: &[Asked], seed: u64, pause: Duration) -> (Mortal, Vec<Known
             let facts = facts::collect(&mortal, &known).await?;
             Ok::<_, Died>((known, facts))
         };
-        // Each process lives longer than the one before, so that the work ends on a slow machine.
+        // The maximum life of a process grows, so that the work ends on a slow machine.
         let most = u64::try_from(pause.as_millis()).unwrap() * u64::from(kills + 1);
         let pause = Duration::from_millis(most / 2 + random(most / 2));
         let lived = if kills < KILLS.end { tokio::time::timeout(pause, work).await.ok() } else { Some(work.await) };
