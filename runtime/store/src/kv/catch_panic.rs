@@ -1,5 +1,5 @@
-//! Calls into code that panics on what it does not expect (sled, on some damage and on I/O errors): the
-//! panic becomes an error, and nobody is frightened by a trace for something that is handled.
+//! Calls code that panics on unexpected input (sled does, on some damage and I/O errors). Turns the
+//! panic into an error, and keeps its message off standard error because the error is handled.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -11,7 +11,7 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `call`; a panic in it is answered with its message.
+/// Runs `call`. If it panics, returns the panic's message as the error.
 pub(super) fn catch<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     hook();
     let before = QUIET.replace(true);
@@ -20,7 +20,7 @@ pub(super) fn catch<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     result.map_err(|panicked| panic_message(&*panicked))
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 pub(super) fn panic_message(panicked: &(dyn Any + Send)) -> String {
     panicked
         .downcast_ref::<&str>()
@@ -29,7 +29,8 @@ pub(super) fn panic_message(panicked: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
-/// Panics in a quiet call, and in sled's own threads, go to the log instead of standard error.
+/// Installs a panic hook: panics in a quiet call, and in sled's own threads, go to the log instead
+/// of standard error.
 fn hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -37,7 +38,7 @@ fn hook() {
         panic::set_hook(Box::new(move |panicked| {
             let sled = thread::current().name().is_some_and(|name| name.starts_with("sled-io-"));
             if sled || QUIET.get() {
-                tracing::debug!(%panicked, "caught");
+                tracing::debug!(%panicked, "caught a panic");
             } else {
                 before(panicked);
             }

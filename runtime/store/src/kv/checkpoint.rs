@@ -1,5 +1,5 @@
-//! Checkpoints: the index is made durable up to a group, then the log's header says so, then older segments
-//! are recycled. On a thread of its own; commits go on meanwhile.
+//! Checkpoints: make the index durable up to a group, then write that group to the log's header,
+//! then recycle older segments. They run on their own thread while commits continue.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,32 +16,33 @@ use crate::kv::index::rewrite;
 use crate::kv::log::header::LogPoint;
 use crate::kv::log::segment;
 
-/// Makes checkpoints as they fall due, until told to stop. After each it looks whether the index is to be written anew.
+/// Makes checkpoints when they are due, until the store closes. After each it checks whether the
+/// index has to be rewritten.
 pub(super) fn run(shared: &Arc<KvState>) {
     while shared.pace.wait(shared.config.checkpoint_every) {
         if shared.stopped().is_some() {
             continue;
         }
         if let Err(error) = make(shared) {
-            tracing::warn!(code = error.code(), %error, "no checkpoint could be made; the log keeps what it would have covered");
+            tracing::warn!(code = error.code(), %error, "could not make a checkpoint; the log keeps the groups");
         }
         rewrite::begin_if_due(shared);
     }
 }
 
-/// Makes one checkpoint of all that is in the index now.
+/// Makes a checkpoint of everything that the index has now.
 pub(super) fn make(shared: &KvState) -> Result<(), KvError> {
     let mut checkpointed = shared.lock_checkpointed();
     let appended = shared.pace.appended();
     let indexed = shared.versions.indexed();
-    // An index that was just written anew has groups that the writer is still putting into it.
+    // A checkpoint of a rewritten index may include groups that the writer is still writing to it.
     if indexed.end.generation <= checkpointed.point.generation {
         return Ok(());
     }
     failpoint::hit("checkpoint/begun");
     if shared.faulted.load(Ordering::Acquire) {
         shared.wake_committer();
-        return Err(KvError::Io { what: "the index".to_owned(), message: "it is opened again first".to_owned() });
+        return Err(KvError::Io { what: "the index".to_owned(), message: "it must be reopened first".to_owned() });
     }
     let reading = shared.index.reading()?;
     let flushed = shared.spares.lend(|| reading.flush(indexed.end.generation));
@@ -77,7 +78,7 @@ pub(super) fn make(shared: &KvState) -> Result<(), KvError> {
     Ok(())
 }
 
-/// The point that `indexed` is at, with the index in the folder of that number.
+/// Returns the log point of `indexed`, with the number of the index's folder.
 pub(super) fn point(shared: &KvState, indexed: &DurableState, index: u64) -> LogPoint {
     let tables = shared.index.tables();
     let sums: Vec<(u8, TableSum)> = tables.iter().map(|table| table.id).zip(indexed.sums.iter().copied()).collect();
@@ -93,7 +94,7 @@ pub(super) fn point(shared: &KvState, indexed: &DurableState, index: u64) -> Log
     }
 }
 
-/// Puts segments before `first` back to the spares. One that cannot be is tried again at the next opening.
+/// Returns segments before `first` to the spares. The next opening retries those that fail.
 pub(super) fn recycle(shared: &KvState, first: u64) {
     let dir = shared.config.dir.join(DIR);
     let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
@@ -102,7 +103,7 @@ pub(super) fn recycle(shared: &KvState, first: u64) {
         if number.is_some_and(|number| number < first)
             && let Err(error) = shared.shelf.give_back(&path)
         {
-            tracing::warn!(%error, path = %path.display(), "a log segment could not be recycled");
+            tracing::warn!(%error, path = %path.display(), "could not recycle a log segment");
         }
     }
 }

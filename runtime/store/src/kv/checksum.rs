@@ -1,5 +1,5 @@
-//! Bytes as they lie in the index: a value is preceded by a checksum that is bound to its table and key,
-//! so that a value that strayed to another key is as visible as a flipped bit.
+//! Sealed values, as the index stores them: a checksum precedes each value. The checksum depends on
+//! table and key, so a value under a wrong key is detected like a flipped bit.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -65,15 +65,15 @@ impl From<sled::IVec> for VerifiedBytes {
     }
 }
 
-/// The checksum of `value` under `key` of `table`.
+/// Returns the checksum of `value` under `key` of `table`.
 pub(super) fn checksum(table: u8, key: &[u8], value: &[u8]) -> u64 {
     xxh3_64_with_seed(value, xxh3_64_with_seed(key, u64::from(table)))
 }
 
-/// What lies in the index for `value` under `key` of `table`.
+/// Returns the sealed form of `value` under `key` of `table`.
 pub(super) fn seal(table: u8, key: &[u8], value: &[u8]) -> sled::IVec {
     let seal = checksum(table, key, value).to_le_bytes();
-    // Most values are small: put together on the stack, they cost one allocation instead of two.
+    // Most values are small. Assembled on the stack, they cost one allocation instead of two.
     let mut small = [0; 512];
     if let Some(sealed) = small.get_mut(..SEAL + value.len()) {
         sealed[..SEAL].copy_from_slice(&seal);
@@ -83,12 +83,12 @@ pub(super) fn seal(table: u8, key: &[u8], value: &[u8]) -> sled::IVec {
     sled::IVec::from([&seal, value].concat())
 }
 
-/// The checksum a sealed value carries; zero where it is too short to carry one.
+/// Returns the checksum in a sealed value; zero if the value is too short to have one.
 pub(super) fn seal_of(sealed: &[u8]) -> u64 {
     sealed.first_chunk::<SEAL>().map_or(0, |seal| u64::from_le_bytes(*seal))
 }
 
-/// Whether a sealed value is what was written under `key` of `table`.
+/// Whether a sealed value was written under `key` of `table`.
 pub(super) fn is_sound(table: u8, key: &[u8], sealed: &[u8]) -> bool {
     sealed
         .split_first_chunk::<SEAL>()
@@ -98,7 +98,7 @@ pub(super) fn is_sound(table: u8, key: &[u8], sealed: &[u8]) -> bool {
 /// Checks a sealed value.
 ///
 /// # Errors
-/// [`KvError::Damaged`] where the checksum does not fit.
+/// [`KvError::Damaged`] if the checksum does not match.
 pub(super) fn verify(table: super::config::Table, key: &[u8], sealed: &sled::IVec) -> Result<(), KvError> {
     if is_sound(table.id, key, sealed) {
         return Ok(());
@@ -107,10 +107,10 @@ pub(super) fn verify(table: super::config::Table, key: &[u8], sealed: &sled::IVe
     Err(KvError::damaged(format!("the record \"{key}\" of table {table} fails its checksum")))
 }
 
-/// The value within a sealed one.
+/// Checks a sealed value and returns the value in it.
 ///
 /// # Errors
-/// [`KvError::Damaged`] where the checksum does not fit.
+/// [`KvError::Damaged`] if the checksum does not match.
 pub(super) fn unseal(table: super::config::Table, key: &[u8], sealed: &sled::IVec) -> Result<Value, KvError> {
     verify(table, key, sealed)?;
     Ok(VerifiedBytes(sealed.subslice(SEAL, sealed.len() - SEAL)))
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_is_noticed() {
+    fn every_flipped_bit_is_detected() {
         let sealed = seal(3, b"key", b"a value of some length");
         for at in 0..sealed.len() {
             for bit in 0..8 {

@@ -1,5 +1,5 @@
-//! The list that a clean stop leaves: every file of the index with its length and checksum. While it is
-//! there, nothing may have touched the index since, and any change is noticed before sled sees it.
+//! The list that a clean shutdown leaves: every file of the index with its length and checksum. If
+//! the list exists, the index must be unchanged, and any change is detected before sled opens it.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -16,20 +16,22 @@ use super::index;
 /// The file's name in the data folder.
 pub(super) const NAME: &str = "stopped";
 
-/// Writes the list for the index in `folder` as it is on disk now.
+/// Writes the list for the current files of the index in `folder`.
 pub(super) fn write(disk: &dyn Disk, data: &Path, folder: &Path, seed: u64) -> io::Result<()> {
     let body = list(data, folder)?;
     let text = format!("{body}check {:016x}\n", xxh3_64_with_seed(body.as_bytes(), seed));
     disk::replace_file(disk, data, NAME, text.as_bytes())
 }
 
-/// Checks the index against the list of the last clean stop and removes the list. False where there is
-/// none that can be believed: then the last stop was not clean.
+/// Checks the index against the list of the last shutdown and removes the list. Returns false if
+/// there is no valid list: the last shutdown was not clean then.
 pub(super) fn verify(disk: &dyn Disk, data: &Path, folder: &Path, seed: u64) -> Result<bool, KvError> {
     let content = match disk::read_file(disk, &data.join(NAME), 64 << 20) {
         Ok(content) => content,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(KvError::io(format!("the list of the last stop, {NAME}, cannot be read"), &error)),
+        Err(error) => {
+            return Err(KvError::io(format!("the list of the last shutdown, {NAME}, cannot be read"), &error));
+        }
     };
     let believed = std::str::from_utf8(&content).ok().and_then(|text| {
         let (body, check) = text.split_at(text.rfind("check ")?);
@@ -40,14 +42,14 @@ pub(super) fn verify(disk: &dyn Disk, data: &Path, folder: &Path, seed: u64) -> 
         let present: HashSet<&str> = now.lines().collect();
         if let Some(line) = then.lines().find(|line| !present.contains(line)) {
             let file = line.rsplit_once(' ').and_then(|(rest, _)| rest.rsplit_once(' ')).map_or(line, |(file, _)| file);
-            return Err(KvError::damaged(format!("{file} has changed since the last stop")));
+            return Err(KvError::damaged(format!("{file} has changed since the last shutdown")));
         }
         if present.len() != then.lines().count() {
-            return Err(KvError::damaged("the index has files that were not there at the last stop"));
+            return Err(KvError::damaged("the index has files that did not exist at the last shutdown"));
         }
     }
     let gone = disk.remove(&data.join(NAME)).and_then(|()| disk.sync_dir(data));
-    gone.map_err(|error| KvError::io(format!("the list of the last stop, {NAME}, cannot be removed"), &error))?;
+    gone.map_err(|error| KvError::io(format!("the list of the last shutdown, {NAME}, cannot be removed"), &error))?;
     Ok(believed.is_some())
 }
 
@@ -61,7 +63,7 @@ fn list(data: &Path, folder: &Path) -> io::Result<String> {
     Ok(body)
 }
 
-/// A file's length and checksum.
+/// Returns a file's length and checksum.
 pub(super) fn digest(path: &Path) -> io::Result<(u64, u64)> {
     let mut file = File::open(path)?;
     let mut hasher = Xxh3::new();

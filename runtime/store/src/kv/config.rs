@@ -1,4 +1,4 @@
-//! How an embedded store is opened: where it lives, its tables and its bounds.
+//! Configuration of an embedded store: its folder, its tables and its bounds.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,29 +6,30 @@ use std::time::Duration;
 
 use super::disk::{Disk, SystemDisk};
 
-/// One kind of record: a key space of its own.
+/// One kind of record, with its own key space.
 ///
-/// The id is what the log and the checksums carry, so it never changes its meaning; the name is the
-/// index's tree.
+/// The log and the checksums contain the id, so its meaning never changes. The name is the name of
+/// the tree in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Table {
     /// The table's id, unique in the store.
     pub id: u8,
     /// The table's name: lower-case letters, digits and dashes.
     pub name: &'static str,
-    /// Whether all records are held in memory; see [`Table::resident`].
+    /// Whether memory holds all records; see [`Table::resident`].
     pub is_resident: bool,
 }
 
 impl Table {
-    /// A table whose records are read from the index.
+    /// Returns a table whose records are read from the index.
     #[must_use]
     pub const fn new(id: u8, name: &'static str) -> Self {
         Self { id, name, is_resident: false }
     }
 
-    /// A table whose records are held in memory and written to the index's files at each checkpoint. It is for few,
-    /// small records that nearly every commit changes, such as counters. The format on disk is the same.
+    /// Returns a table whose records are held in memory and written to the index's files at each
+    /// checkpoint. Use it for a few small records that nearly every commit changes, such as
+    /// counters. The format on disk is the same.
     #[must_use]
     pub const fn resident(id: u8, name: &'static str) -> Self {
         Self { id, name, is_resident: true }
@@ -38,43 +39,48 @@ impl Table {
 /// How to open a store. [`KvConfig::new`] gives the defaults.
 #[derive(Debug, Clone)]
 pub struct KvConfig {
-    /// The data folder. It is created where it does not exist or is empty.
+    /// The data folder. It is created if it does not exist.
     pub dir: PathBuf,
     /// All tables of the store, at most 128. Tables may be added later, never removed.
     pub tables: &'static [Table],
-    /// Memory that the index may use for its pages, in bytes. 32 MiB by default: an idle host stays small, and what is not in it
-    /// is mostly in the system's page cache.
+    /// Maximum memory for the index's pages, in bytes. 32 MiB by default: an idle host stays small,
+    /// and the system's page cache holds most of the other pages.
     pub index_cache_bytes: u64,
     /// Size of a log segment in bytes. 64 MiB by default; at least 64 KiB.
     pub segment_bytes: u64,
-    /// Size of a segment made in haste, because none was ready: the first one, for example. 4 MiB
+    /// Size in bytes of a segment that is made when no spare is ready, such as the first one. 4 MiB
     /// by default, so that a first start does not wait for 64 MiB of zeros.
     pub first_segment_bytes: u64,
-    /// How long a group may wait for its checkpoint. Ten seconds by default: syncing the index holds up the log's own
-    /// sync for some milliseconds, and the bound in bytes alone decides how long opening may take.
+    /// Maximum time from a commit to its checkpoint. Ten seconds by default: syncing the index
+    /// delays the log's own sync by some milliseconds. `checkpoint_bytes` alone bounds the time
+    /// that opening takes.
     pub checkpoint_every: Duration,
-    /// A checkpoint is also made when the log has grown by so many bytes. 32 MiB by default.
+    /// Growth of the log, in bytes, after which a checkpoint is also made. 32 MiB by default.
     pub checkpoint_bytes: u64,
-    /// No group begins while less than this, and four times the log not yet checkpointed, is free. 64 MiB by default.
+    /// Minimum free disk space, in bytes, besides four times the log that is not yet in a
+    /// checkpoint. No group begins while less is free. 64 MiB by default.
     pub reserve_bytes: u64,
-    /// After an unclean stop an index of up to so many bytes is scrubbed before the store opens;
-    /// a larger one in the background. 64 MiB by default.
+    /// Maximum size in bytes of an index that is scrubbed before the store opens after an unclean
+    /// shutdown. A larger one is scrubbed in the background. 64 MiB by default.
     pub scrub_at_open_bytes: u64,
-    /// At a clean stop, an index of up to so many bytes is listed with checksums. 2 GiB by default.
+    /// Maximum size in bytes of an index whose files are listed with checksums at a clean shutdown.
+    /// 2 GiB by default.
     pub seal_at_close_bytes: u64,
-    /// An index of more bytes than this, and than three times its records, is written anew in the background. 32 MiB by default.
+    /// Minimum size in bytes of an index that is rewritten in the background, if it is also larger
+    /// than three times its records. 32 MiB by default.
     pub rewrite_from_bytes: u64,
-    /// How long the index may take to open before it is held to be damaged, besides as much again
-    /// for each GB of it. 20 s by default: far beyond what a sound one needs.
+    /// Timeout for opening the index, extended by the same time for each GB of the index. An index
+    /// that takes longer counts as damaged. 20 s by default: far more than a sound index needs.
     pub index_open_timeout: Duration,
-    /// How many operations may wait for the committer before `submit` waits for room. 4,096 by default.
+    /// Maximum number of operations that wait for the committer. `submit` waits if the queue is
+    /// full. 4,096 by default.
     pub queue: usize,
-    /// The file system, so that tests can let it fail.
+    /// The file system. Tests replace it to make it fail.
     pub disk: Arc<dyn Disk>,
 }
 
 impl KvConfig {
-    /// The defaults for a store in `dir` with `tables`.
+    /// Returns the defaults for a store in `dir` with `tables`.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>, tables: &'static [Table]) -> Self {
         Self {

@@ -1,5 +1,5 @@
-//! The file system as the log sees it: small enough to be replaced by one that fails at a chosen moment.
-//! The index (sled) does its own input and output and is not behind it.
+//! The file system that the log uses: small enough for tests to replace it by one that fails at a
+//! chosen moment. The index (sled) does not use it.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -10,59 +10,60 @@ use std::sync::Arc;
 
 /// A file system.
 pub trait Disk: Send + Sync + fmt::Debug {
-    /// Makes a folder and those above it.
+    /// Creates a folder and its parents.
     ///
     /// # Errors
-    /// What the operating system refuses.
+    /// The operating system's error.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
-    /// Opens a file for reading and writing; `create` makes it where it is missing.
+    /// Opens a file for reading and writing; `create` creates it if it is missing.
     ///
     /// # Errors
-    /// What the operating system refuses.
+    /// The operating system's error.
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>>;
-    /// Gives a file another name, replacing what had it.
+    /// Renames a file, and replaces any file of the new name.
     ///
     /// # Errors
-    /// What the operating system refuses.
+    /// The operating system's error.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     ///
     /// # Errors
-    /// What the operating system refuses.
+    /// The operating system's error.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a folder durable.
     ///
     /// # Errors
-    /// What the operating system refuses.
+    /// The operating system's error.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// Bytes free for this process on the file system that holds `path`.
+    /// Returns the bytes that are free for this process on the file system of `path`.
     ///
     /// # Errors
-    /// What the operating system refuses.
+    /// The operating system's error.
     fn free_space(&self, path: &Path) -> io::Result<u64>;
 }
 
 /// An open file, read and written at offsets.
 pub trait DiskFile: Send + Sync {
-    /// Its length in bytes.
+    /// Returns the file's length in bytes.
     ///
     /// # Errors
-    /// What the operating system refuses.
+    /// The operating system's error.
     fn length(&self) -> io::Result<u64>;
     /// Fills `buffer` from `offset`.
     ///
     /// # Errors
-    /// What the operating system refuses; `UnexpectedEof` where the file ends before.
+    /// The operating system's error; `UnexpectedEof` if the file ends first.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
     /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors
-    /// What the operating system refuses.
+    /// The operating system's error.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Makes what was written durable (fdatasync).
+    /// Makes the written data durable (fdatasync).
     ///
     /// # Errors
-    /// What the operating system refuses. After a failure nothing that was written since the last success is known to be durable.
+    /// The operating system's error. After a failure, nothing written since the last success is
+    /// known to be durable.
     fn sync(&self) -> io::Result<()>;
 }
 
@@ -118,7 +119,7 @@ impl DiskFile for SystemFile {
     }
 }
 
-/// Writes a small file so that after a crash either the old or the new content is there, never half of one.
+/// Writes a small file so that a crash leaves either the old or the new content.
 pub(super) fn replace_file(disk: &dyn Disk, dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let fresh = dir.join(format!("{name}.new"));
     match disk.remove(&fresh) {
@@ -132,14 +133,14 @@ pub(super) fn replace_file(disk: &dyn Disk, dir: &Path, name: &str, content: &[u
     disk.sync_dir(dir)
 }
 
-/// Reads a small file whole.
+/// Reads all of a small file.
 pub(super) fn read_file(disk: &dyn Disk, path: &Path, bound: u64) -> io::Result<Vec<u8>> {
     let file = disk.open(path, false)?;
     let length = file.length()?;
     if length > bound {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("{length} bytes are more than the bound of {bound}"),
+            format!("{length} bytes exceed the maximum of {bound}"),
         ));
     }
     let mut content = vec![0; usize::try_from(length).unwrap_or(0)];

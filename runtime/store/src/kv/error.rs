@@ -1,21 +1,21 @@
-//! What can go wrong in the embedded store, in words that name the fix.
-//! It is not the domain's error: the layer on top maps these to its own.
+//! Errors of the embedded store. Each message names the fix. These are not the domain's errors: the
+//! layer above maps them to its own.
 
 use std::io;
 use std::path::PathBuf;
 
 use tidemill_core::Code;
 
-/// A failure of the embedded store itself, as opposed to an operation's own refusal.
+/// A failure of the embedded store itself. An operation's own refusal is not one.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum KvError {
-    /// What is on disk is not what was acknowledged. Nothing was recreated or mended.
+    /// The disk does not hold what was acknowledged. Nothing was recreated or repaired.
     #[error(
-        "the store is damaged: {what}; keep this folder, and put the last backup's copy in its place; \
+        "the store is damaged: {what}; move this folder away, keep it, and restore the last backup; \
          see docs/errors/host-store-damaged"
     )]
     Damaged {
-        /// Which file or record, and how it was noticed.
+        /// The damaged file or record, and how the damage was detected.
         what: String,
     },
     /// Another process has the data folder open.
@@ -26,12 +26,13 @@ pub enum KvError {
     Locked {
         /// The data folder.
         dir: PathBuf,
-        /// The process that holds it, where it could be read.
+        /// The process that holds the lock, if its id could be read.
         holder: Option<u32>,
     },
-    /// There is too little room to begin a group. Nothing was written; the same operation may be tried again.
+    /// The disk has too little free space to begin a group. Nothing was written; the caller may
+    /// retry the operation.
     #[error(
-        "the disk is full: {free} bytes are free and {needed} are needed; free some space, the store goes on by itself"
+        "the disk is full: {free} bytes are free and {needed} are needed; free some space; the store resumes by itself"
     )]
     DiskFull {
         /// Bytes free on the data folder's file system.
@@ -39,41 +40,43 @@ pub enum KvError {
         /// Bytes that must be free before a group begins.
         needed: u64,
     },
-    /// The store takes no writes any more, because of an earlier failure. Whether the
-    /// operation that met the failure took hold is unknown until the store is opened again.
-    #[error("the store is read-only: {why}; restart the host when the cause is mended")]
+    /// The store refuses writes because of an earlier failure. It is unknown until the store is
+    /// opened again whether the operation that met the failure was committed.
+    #[error("the store is read-only: {why}; fix the cause, then restart the host")]
     ReadOnly {
-        /// The failure that made it so.
+        /// The failure that made the store read-only.
         why: String,
     },
-    /// A key, a value or all writes of one operation exceed a bound.
-    #[error("{what} of {bytes} bytes exceeds the bound of {limit}")]
+    /// A key, a value or all writes of one operation together exceed a bound.
+    #[error("{what} of {bytes} bytes exceeds the maximum of {limit}")]
     TooLarge {
-        /// What was too large.
+        /// The item that is too large.
         what: &'static str,
         /// Its size in bytes.
         bytes: u64,
         /// The bound in bytes.
         limit: u64,
     },
-    /// The table is not one the store was opened with.
+    /// The store was not opened with this table.
     #[error("table {id} is not in this store")]
     UnknownTable {
         /// The table's id.
         id: u8,
     },
-    /// A snapshot was held so long that what it needs is no longer kept. Take a new one.
+    /// A snapshot was held for too long: the store no longer keeps the values that it needs. Take a
+    /// new one.
     #[error("the snapshot is too old; take a new one")]
     SnapshotTooOld,
-    /// The operating system has no more open files or memory for this process. Nothing is lost: the store tries again.
-    #[error("{what}: {message}; the machine is short of open files or memory, and the store recovers by itself")]
+    /// The operating system has no more open files or memory for this process. Nothing is lost; the
+    /// store retries.
+    #[error("{what}: {message}; open files or memory are exhausted; the store recovers by itself")]
     Exhausted {
         /// What was being done, and to which file.
         what: String,
         /// What the operating system said.
         message: String,
     },
-    /// The operating system refused something.
+    /// The operating system refused a call.
     #[error("{what}: {message}")]
     Io {
         /// What was being done, and to which file.
@@ -87,7 +90,7 @@ pub enum KvError {
 }
 
 impl KvError {
-    /// The stable code of the error page that explains it.
+    /// Returns the stable code of the error page that explains this error.
     #[must_use]
     pub fn code(&self) -> &'static str {
         let code = match self {
@@ -112,12 +115,13 @@ impl KvError {
         Self::of_system(what.into(), error.to_string())
     }
 
-    /// An error of the operating system of which only the text is left.
+    /// Classifies an error of the operating system of which only the text is known.
     pub(super) fn of_system(what: String, message: String) -> Self {
         if is_exhaustion(&message) { Self::Exhausted { what, message } } else { Self::Io { what, message } }
     }
 
-    /// A file of the store cannot be read: damage, unless the operating system only refuses to open it for now.
+    /// Classifies a failure to read a file of the store: it is damage, unless the operating system
+    /// only refuses to open the file for now.
     pub(super) fn unreadable(what: impl Into<String>, error: &io::Error) -> Self {
         match Self::io(what, error) {
             Self::Io { what, message } => Self::Damaged { what: format!("{what}: {message}") },
@@ -126,21 +130,23 @@ impl KvError {
     }
 }
 
-/// Whether an error says that open files (`EMFILE`, `ENFILE`) or memory (`ENOMEM`) are used up. It is decided by the text,
-/// because sled keeps no more of its first error. Both forms are covered: that of `Display` and that of `Debug`.
+/// Whether an error reports that open files (`EMFILE`, `ENFILE`) or memory (`ENOMEM`) are
+/// exhausted. The text decides, because sled keeps only the text of its first error. Both the
+/// `Display` and the `Debug` form are recognised.
 pub(super) fn is_exhaustion(message: &str) -> bool {
     [24, 23, 12].iter().any(|number| {
         message.contains(&format!("(os error {number})")) || message.contains(&format!("code: {number},"))
     })
 }
 
-/// Why a submitted operation did not take hold.
+/// Why a submitted operation was not committed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SubmitError<E> {
-    /// The operation refused; nothing of it was written.
+    /// The operation refused; none of its writes were kept.
     #[error("{0}")]
     Refused(E),
-    /// The operation panicked; nothing of it was written, and the others of its group went on.
+    /// The operation panicked; none of its writes were kept. The other operations of its group are
+    /// not affected.
     #[error("the operation panicked: {0}")]
     Panicked(String),
     /// The store failed.
@@ -148,21 +154,21 @@ pub enum SubmitError<E> {
     Store(#[from] KvError),
 }
 
-/// How the store is.
+/// Whether the store accepts reads and writes.
 #[derive(Debug, Clone)]
 pub enum KvHealth {
     /// Reads and writes work.
     Healthy,
-    /// Reads work; groups wait for room on the disk.
+    /// Reads work; writes are refused until the disk has free space.
     DiskFull {
-        /// The error operations get meanwhile.
+        /// The error with which operations are refused.
         error: KvError,
     },
-    /// Reads of undamaged records work; nothing is written until the store is opened again.
+    /// Reads of undamaged records work; writes are refused until the store is opened again.
     ReadOnly {
         /// The code of the error page: `host/store-damaged` or `host/store-read-only`.
         code: &'static str,
-        /// The failure, for people.
+        /// A description of the failure.
         why: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What the fuzzer calls: the reader of the commit log's records.
+//! Entry points for the fuzzer: the reader of the commit log's records.
 
 use super::table_checksum::TableSum;
 use crate::kv::log::record;
@@ -7,7 +7,7 @@ use crate::kv::log::record::RecordBuffer;
 const SEED: u64 = 7;
 const SEGMENT: u64 = 3;
 
-/// Valid payloads of records.
+/// Returns valid payloads of records.
 #[must_use]
 pub fn log_payloads() -> Vec<Vec<u8>> {
     let mut record = RecordBuffer::default();
@@ -19,13 +19,13 @@ pub fn log_payloads() -> Vec<Vec<u8>> {
     read.into_iter().map(|(_, payload)| payload.to_vec()).collect()
 }
 
-/// Reads `payload` as that of a record whose checksum is right, and returns whether it is one.
+/// Decodes `payload`, as if its record's checksum were right. Returns whether it is valid.
 #[must_use]
 pub fn reads_log_payload(payload: &[u8]) -> bool {
     record::decode(payload).is_some()
 }
 
-/// Looks for records in the bytes of a segment, and returns whether there is one.
+/// Searches the bytes of a segment for records. Returns whether there is one.
 #[must_use]
 pub fn reads_log_segment(bytes: &[u8]) -> bool {
     record::any_after(bytes, 0, SEED, SEGMENT, 0).is_some()

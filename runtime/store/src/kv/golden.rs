@@ -1,4 +1,4 @@
-//! Golden bytes of every file of the commit log.
+//! Golden bytes of every file of the commit log. They change only with the format.
 
 use std::path::Path;
 
@@ -23,14 +23,14 @@ use crate::kv::log::tail_mark::TailMark;
 const SEED: u64 = 0x0123_4567_89ab_cdef;
 const RUNS: Table = Table::new(7, "runs");
 
-/// The bytes of a file without trailing zeros, and its length.
+/// Returns the bytes of a file without trailing zeros, and its length.
 fn shown(path: &Path) -> String {
     let bytes = std::fs::read(path).unwrap();
     let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     format!("{} of {} bytes: {}", end, bytes.len(), hex(&bytes[..end]))
 }
 
-/// A record with a put and a delete.
+/// Appends a record with a put and a delete.
 fn record(text: &mut String) {
     let sealed = seal(RUNS.id, b"key", b"a value");
     assert!(is_sound(RUNS.id, b"key", &sealed));
@@ -59,7 +59,7 @@ fn segment(dir: &Path, text: &mut String) {
     *text += &format!("first record at: {}\n", segment::FIRST_RECORD);
 }
 
-/// The two slots of the log's header, and the tail mark.
+/// Appends the two slots of the log's header, and the tail mark.
 fn header(dir: &Path, text: &mut String) {
     let point = |generation| LogPoint {
         generation,
@@ -83,7 +83,7 @@ fn header(dir: &Path, text: &mut String) {
     *text += &format!("tail: {}\n", shown(&dir.join("tail")));
 }
 
-/// The two text files: the manifest and the list of a clean shutdown.
+/// Appends the two text files: the manifest and the list of a clean shutdown.
 fn texts(dir: &Path, text: &mut String) {
     let tables = [(1, "meta".to_owned()), (7, "runs".to_owned())].into();
     let written = Manifest { seed: SEED, index: 7, tables };
@@ -100,7 +100,7 @@ fn texts(dir: &Path, text: &mut String) {
 }
 
 #[test]
-fn the_log_keeps_its_bytes() {
+fn the_log_keeps_its_format() {
     let dir = tempfile::tempdir().unwrap();
     let mut text = String::new();
     record(&mut text);

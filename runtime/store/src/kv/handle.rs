@@ -1,4 +1,5 @@
-//! The embedded store's front: submit operations, read what was committed, see how it is, close it.
+//! The embedded store's front: submits operations, reads committed values, reports health and
+//! closes the store.
 
 use std::future::Future;
 use std::sync::atomic::Ordering;
@@ -21,7 +22,8 @@ use crate::kv::commit::mvcc::Versions;
 use crate::kv::index::rewrite;
 use crate::kv::index::rewrite::IndexSpace;
 
-/// An open store. A clone is another handle on the same; when the last is dropped, it closes by itself.
+/// An open store. A clone is another handle to the same store; the store closes when the last
+/// handle is dropped.
 #[derive(Clone)]
 pub struct Kv {
     queue: mpsc::Sender<Job>,
@@ -29,27 +31,28 @@ pub struct Kv {
 }
 
 impl Kv {
-    /// Opens the store of `config.dir`, making it where the folder is missing or empty. Blocks for the time
-    /// that takes: milliseconds, and longer after a crash.
+    /// Opens the store in `config.dir`, and creates it if the folder is missing or empty. Blocks
+    /// for some milliseconds, and for longer after a crash.
     ///
     /// # Errors
-    /// [`KvError::Locked`] where another process has it; [`KvError::Damaged`] where it is not what was
-    /// acknowledged; [`KvError::Io`].
+    /// [`KvError::Locked`] if another process has the folder open; [`KvError::Damaged`] if a file
+    /// is not what was acknowledged; [`KvError::Io`].
     pub fn open(config: KvConfig) -> Result<(Self, OpenReport), KvError> {
         let (queue, shared, report) = open::open(config)?;
         Ok((Self { queue, shared }, report))
     }
 
-    /// Runs `operation` in the committer's thread, one after another with all others, on the newest state. It
-    /// must be quick and must not block: everyone waits for it.
+    /// Runs `operation` on the newest state, in the committer's thread, serially with all other
+    /// operations. It must be quick and must not block, because every caller waits for it.
     ///
-    /// The future ends when the group is durable and readable, or with the operation's refusal, which writes
-    /// nothing. The operation is queued when the future is first polled; dropped later, it still runs.
+    /// The future resolves when the group is durable and readable, or with the operation's refusal,
+    /// which writes nothing. The operation is queued when the future is first polled. It runs even
+    /// if the future is dropped after that.
     ///
     /// # Errors
-    /// [`SubmitError::Refused`] with what the operation answered, [`SubmitError::Panicked`],
-    /// or [`SubmitError::Store`]. After [`KvError::DiskFull`] nothing was written. After
-    /// [`KvError::ReadOnly`] it is unknown until the store is opened again.
+    /// [`SubmitError::Refused`] with the operation's error, [`SubmitError::Panicked`], or
+    /// [`SubmitError::Store`]. After [`KvError::DiskFull`] nothing was written. After
+    /// [`KvError::ReadOnly`] the outcome is unknown until the store is opened again.
     pub fn submit<T, E, F>(&self, operation: F) -> impl Future<Output = Result<T, SubmitError<E>>> + Send + use<T, E, F>
     where
         F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
@@ -65,17 +68,20 @@ impl Kv {
         }
     }
 
-    /// The value of a key, as last committed.
+    /// Returns the last committed value of a key.
     ///
     /// # Errors
-    /// [`KvError::Damaged`] where it fails its checksum, which makes the store read-only; [`KvError::Io`] and [`KvError::Closed`].
+    /// [`KvError::Damaged`] if the value fails its checksum, which makes the store read-only;
+    /// [`KvError::Io`] and [`KvError::Closed`].
     pub fn get(&self, table: Table, key: impl AsRef<[u8]>) -> Result<Option<Value>, KvError> {
         self.read(table, key.as_ref(), Versions::unindexed)
     }
 
-    /// The value of a key as the next operation will most likely find it: what an operation that handed its turn on
-    /// ([`Tx::hand_on`]) wrote is in it before it is durable, and may never be. Only for those whose own operation checks
-    /// that it still holds: that one comes later in the same log, so it is not durable without what was read here.
+    /// Returns the value of a key as the next operation will most likely read it. It includes what
+    /// an operation that called [`Tx::hand_on`] wrote, which is not durable yet and may never be.
+    ///
+    /// Use it only if the caller's own operation checks that the value still holds. That operation
+    /// comes later in the same log, so it is not durable without the value that was read here.
     ///
     /// # Errors
     /// As [`Kv::get`].
@@ -91,8 +97,10 @@ impl Kv {
     ) -> Result<Option<Value>, KvError> {
         let read = || {
             let slot = self.shared.index.slot(table.id)?;
-            // Who reads one key and then another must not see only the first of a group that is half in the index. The index
-            // is taken after that look: it has all that is not in memory, though another may just have taken its place.
+            // A caller that reads two keys must not see only the first key of a group that is half
+            // in the index. The index handles are taken after the lookup in memory: the index has
+            // every key that memory does not have, even if a rewritten index has just replaced the
+            // old one.
             let sealed = match in_memory(&self.shared.versions, slot, key) {
                 Some(sealed) => sealed,
                 None => self.shared.index.reading()?.sealed(slot, key)?,
@@ -102,7 +110,7 @@ impl Kv {
         read().map_err(|error| self.shared.noted(error))
     }
 
-    /// The first `limit` records of a span in the order of their keys, or the last ones from the end where
+    /// Returns the first `limit` records of a range in key order, or the last ones from the end if
     /// `reverse`, as of one group.
     ///
     /// # Errors
@@ -117,71 +125,76 @@ impl Kv {
         self.view().scan(table, span, reverse, limit)
     }
 
-    /// The store as of the last group, for as long as the view is held.
+    /// Returns a snapshot of the store after the last group.
     #[must_use]
     pub fn view(&self) -> Snapshot {
         Snapshot::new(Arc::clone(&self.shared))
     }
 
-    /// Several reads that never see half a group. No commit waits for them.
+    /// Runs several reads on one snapshot, so that they never see half a group. No commit waits for
+    /// them.
     ///
     /// # Errors
-    /// What `reads` answers.
+    /// The error of `reads`.
     pub fn snapshot_read<T, E>(&self, reads: impl FnOnce(&Snapshot) -> Result<T, E>) -> Result<T, E> {
         reads(&self.view())
     }
 
-    /// The newest group that can be read, and word of each that follows.
+    /// Returns a receiver of the newest readable group, notified of each later one.
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<CommitPosition> {
         self.shared.commits.subscribe()
     }
 
-    /// How many times the log was made durable since the store was opened: once for each group.
+    /// Number of log syncs since the store was opened: one per group.
     #[must_use]
     pub fn sync_count(&self) -> u64 {
         self.shared.syncs.load(Ordering::Relaxed)
     }
 
-    /// How many records a table has, as of the last group; none for a table that the store was not opened with.
+    /// Number of records in a table after the last group; zero for a table that the store was not
+    /// opened with.
     #[must_use]
     pub fn count(&self, table: Table) -> u64 {
         let slot = self.shared.config.tables.iter().position(|known| known.id == table.id);
         slot.and_then(|slot| self.shared.versions.durable().sums.get(slot).map(|sum| sum.count)).unwrap_or_default()
     }
 
-    /// How the store is.
+    /// Reports whether the store accepts writes.
     #[must_use]
     pub fn health(&self) -> KvHealth {
         self.shared.health()
     }
 
-    /// Reads and verifies every record, beside commits, resting three times as long as it works. Blocks for as long as that
-    /// takes: run it on a thread for blocking work.
+    /// Reads and verifies every record while commits continue. It rests three times as long as it
+    /// works. Blocks until it is done: run it on a thread for blocking work.
     ///
     /// # Errors
-    /// [`KvError::Damaged`], which makes the store read-only; [`KvError::Closed`] where the store closes meanwhile.
+    /// [`KvError::Damaged`], which makes the store read-only; [`KvError::Closed`] if the store
+    /// closes during the scrub.
     pub fn scrub(&self) -> Result<ScrubResult, KvError> {
         scrub::run(&self.shared, ScanPriority::Background).map_err(|error| self.shared.noted(error))
     }
 
-    /// Takes what a scrub after an unclean stop found to be sound, once.
+    /// Takes the result of the scrub that followed an unclean shutdown. Returns it once.
     #[must_use]
     pub fn take_scrub(&self) -> Option<ScrubResult> {
         self.shared.unclaimed_scrub.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 
-    /// Writes the index anew, so that it takes no more room than its records need, beside commits. Blocks for as long as that
-    /// takes. It happens by itself when the index is larger than [`KvConfig::rewrite_from_bytes`] and three times its records.
+    /// Rewrites the index while commits continue, so that it takes no more disk space than its
+    /// records need. Blocks until it is done. The store does this by itself if the index is larger
+    /// than [`KvConfig::rewrite_from_bytes`] and than three times its records.
     ///
     /// # Errors
-    /// [`KvError::DiskFull`] if there is no room for both; [`KvError::Closed`] if the store closes; [`KvError::Damaged`] if a
-    /// record is not what was written; [`KvError::Io`]. The index is the old one then.
+    /// [`KvError::DiskFull`] if the disk has no space for both indexes; [`KvError::Closed`] if the
+    /// store closes; [`KvError::Damaged`] if a record fails its checksum; [`KvError::Io`]. After an
+    /// error the store still uses the old index.
     pub fn rewrite_index(&self) -> Result<(), KvError> {
         rewrite::run(&self.shared, ScanPriority::Foreground)
     }
 
-    /// How much room the index takes.
+    /// Returns the disk space that the index takes.
     #[must_use]
     pub fn space(&self) -> IndexSpace {
         IndexSpace {
@@ -190,26 +203,27 @@ impl Kv {
         }
     }
 
-    /// Makes a checkpoint now. Blocks until it is durable.
+    /// Makes a checkpoint. Blocks until it is durable.
     ///
     /// # Errors
-    /// [`KvError::Io`] or [`KvError::Damaged`] where the index refuses; the log keeps everything.
+    /// [`KvError::Io`] or [`KvError::Damaged`] if the index refuses; the log keeps everything.
     pub fn checkpoint(&self) -> Result<(), KvError> {
         super::checkpoint::make(&self.shared)
     }
 
-    /// Tells that something beside the tables, which they name, is not what was written: the store becomes read-only.
+    /// Reports damage outside the tables, in a file that the tables name. The store becomes
+    /// read-only.
     pub fn found_damaged(&self, what: impl Into<String>) {
         self.shared.stop(KvError::damaged(what.into()));
     }
 
-    /// Whether nothing is written any more until the store is opened again.
+    /// Whether the store refuses writes until it is opened again.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.shared.stopped().is_some()
     }
 
-    /// A handle that does not keep the store open.
+    /// Returns a handle that does not keep the store open.
     #[must_use]
     pub fn downgrade(&self) -> WeakKv {
         WeakKv { queue: self.queue.downgrade(), shared: Arc::downgrade(&self.shared) }
@@ -220,11 +234,12 @@ impl Kv {
         &self.shared
     }
 
-    /// Ends the store: what is queued before is committed, then a last checkpoint, then the folder is free.
+    /// Closes the store: commits the operations queued before, makes a last checkpoint and unlocks
+    /// the folder.
     ///
     /// # Errors
-    /// [`KvError::Closed`] where it was closed before; else why the stop was not a clean one, which the next
-    /// opening makes up for.
+    /// [`KvError::Closed`] if it was already closed; otherwise the reason why the shutdown was not
+    /// clean. The next opening recovers from that.
     pub async fn close(&self) -> Result<(), KvError> {
         let (done, ended) = oneshot::channel();
         self.queue.send(Job::Close(done)).await.map_err(|_| KvError::Closed)?;
@@ -232,7 +247,7 @@ impl Kv {
     }
 }
 
-/// A handle on a store that may have been closed meanwhile because the last [`Kv`] was dropped.
+/// A handle to a store that may have closed because the last [`Kv`] was dropped.
 #[derive(Clone)]
 pub struct WeakKv {
     queue: mpsc::WeakSender<Job>,
@@ -240,7 +255,7 @@ pub struct WeakKv {
 }
 
 impl WeakKv {
-    /// The store, if somebody still has it open.
+    /// Returns the store if it is still open.
     #[must_use]
     pub fn upgrade(&self) -> Option<Kv> {
         Some(Kv { queue: self.queue.upgrade()?, shared: self.shared.upgrade()? })

@@ -1,8 +1,8 @@
-//! A range of keys.
+//! Ranges of keys.
 
 use std::ops::Bound;
 
-/// A range of keys, with or without its ends.
+/// A range of keys; each end is included, excluded or open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRange {
     from: Bound<Vec<u8>>,
@@ -10,32 +10,33 @@ pub struct KeyRange {
 }
 
 impl KeyRange {
-    /// All keys.
+    /// Returns the range of all keys.
     #[must_use]
     pub fn all() -> Self {
         Self { from: Bound::Unbounded, to: Bound::Unbounded }
     }
 
-    /// All keys that begin with `prefix`.
+    /// Returns the range of the keys that begin with `prefix`.
     #[must_use]
     pub fn prefix(prefix: impl AsRef<[u8]>) -> Self {
         let prefix = prefix.as_ref();
         Self { from: Bound::Included(prefix.to_vec()), to: after_prefix(prefix) }
     }
 
-    /// From `from` (included) to `to` (excluded).
+    /// Returns the range from `from` (included) to `to` (excluded).
     #[must_use]
     pub fn between(from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Self {
         Self { from: Bound::Included(from.as_ref().to_vec()), to: Bound::Excluded(to.as_ref().to_vec()) }
     }
 
-    /// From one bound to another.
+    /// Returns the range between two bounds.
     #[must_use]
     pub fn new(from: Bound<Vec<u8>>, to: Bound<Vec<u8>>) -> Self {
         Self { from, to }
     }
 
-    /// The part of this span that lies behind `key`, in the direction of reading: how a list goes on from its cursor.
+    /// Returns the part of this range after `key`, in the direction of reading. A list continues
+    /// there from its cursor.
     #[must_use]
     pub fn behind(mut self, key: impl AsRef<[u8]>, reverse: bool) -> Self {
         let bound = Bound::Excluded(key.as_ref().to_vec());
@@ -47,7 +48,7 @@ impl KeyRange {
         self
     }
 
-    /// The part of this span up to and with `key`, in the direction of reading.
+    /// Returns the part of this range up to and including `key`, in the direction of reading.
     pub(super) fn until(mut self, key: &[u8], reverse: bool) -> Self {
         let bound = Bound::Included(key.to_vec());
         if reverse {
@@ -58,12 +59,12 @@ impl KeyRange {
         self
     }
 
-    /// Its ends.
+    /// Returns the range's ends.
     pub(super) fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
         (self.from.as_ref().map(Vec::as_slice), self.to.as_ref().map(Vec::as_slice))
     }
 
-    /// Whether no key can be in it. Ordered maps panic on some of these.
+    /// Whether no key can be in the range. Ordered maps panic on some empty ranges.
     pub(super) fn is_empty(&self) -> bool {
         match (&self.from, &self.to) {
             (Bound::Included(from), Bound::Included(to)) => from > to,
@@ -93,7 +94,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_prefix_span_holds_exactly_the_keys_that_begin_with_it(prefix in prop::collection::vec(250..=255_u8, 0..4), key in prop::collection::vec(250..=255_u8, 0..6)) {
+        fn a_prefix_range_holds_exactly_the_keys_that_begin_with_it(prefix in prop::collection::vec(250..=255_u8, 0..4), key in prop::collection::vec(250..=255_u8, 0..6)) {
             let span = KeyRange::prefix(&prefix);
             let within = RangeBounds::<[u8]>::contains(&span.bounds(), key.as_slice());
             prop_assert_eq!(within, key.starts_with(&prefix));
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_cuts_the_part_already_read() {
+    fn a_cursor_excludes_the_part_already_read() {
         let span = KeyRange::between("b", "f");
         assert_eq!(
             span.clone().behind("c", false),

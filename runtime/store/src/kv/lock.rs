@@ -1,4 +1,4 @@
-//! One process at a time: a lock on a file in the data folder that names its holder.
+//! The lock that lets one process at a time use the data folder. The locked file names its holder.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
@@ -9,7 +9,7 @@ use super::error::KvError;
 /// The file's name in the data folder.
 pub(super) const NAME: &str = "lock";
 
-/// The lock, held while this lives.
+/// The lock, held until this is dropped.
 pub(super) struct Lock {
     _file: File,
 }
@@ -18,7 +18,7 @@ impl Lock {
     /// Takes the lock.
     ///
     /// # Errors
-    /// [`KvError::Locked`] where another process, or another opening in this one, has it.
+    /// [`KvError::Locked`] if another process, or another handle in this one, has it.
     pub fn take(data: &Path) -> Result<Self, KvError> {
         let path = data.join(NAME);
         let failed =
@@ -42,7 +42,7 @@ impl Lock {
         let name = format!("{}\n", std::process::id());
         let named = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(name.as_bytes()));
         match named {
-            // The name is for people: a full disk keeps nobody out.
+            // The holder's id is only informative: a full disk must not prevent opening.
             Err(error) if error.kind() != ErrorKind::StorageFull => Err(failed(&error)),
             _ => Ok(Self { _file: file }),
         }
@@ -54,10 +54,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_comes_second_is_told_who_holds_it() {
+    fn a_second_opener_learns_which_process_holds_the_lock() {
         let dir = tempfile::tempdir().unwrap();
         let lock = Lock::take(dir.path()).unwrap();
-        let Err(KvError::Locked { holder, .. }) = Lock::take(dir.path()) else { panic!("two hold the lock") };
+        let Err(KvError::Locked { holder, .. }) = Lock::take(dir.path()) else { panic!("two openers hold the lock") };
         assert_eq!(holder, Some(std::process::id()));
         drop(lock);
         Lock::take(dir.path()).unwrap();

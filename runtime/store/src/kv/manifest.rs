@@ -1,5 +1,5 @@
-//! The store's manifest: what makes a folder a store. It is written last when a store is made, so a folder
-//! that has anything but no manifest is damaged, not new. Readable by people, sealed with a checksum.
+//! The store's manifest: what makes a folder a store. It is written last when a store is created,
+//! so a folder with other files but no manifest is damaged, not new. It is text with a checksum.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,12 +15,13 @@ use crate::kv::log::segment::FORMAT;
 pub(super) const NAME: &str = "store";
 const FIRST_LINE: &str = "tidemill store";
 
-/// What the manifest says.
+/// The content of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Manifest {
-    /// Seeds every checksum, so that nothing of another store, and nothing a guest wrote, passes for this one's.
+    /// Seed of every checksum, so that data of another store, or data that a guest wrote, never
+    /// passes for this store's.
     pub seed: u64,
-    /// The checksum of sled's configuration file, which sled itself does not insist on.
+    /// The checksum of sled's configuration file. sled itself only warns if the file changes.
     pub index: u64,
     /// The tables, by id.
     pub tables: BTreeMap<u8, String>,
@@ -30,20 +31,21 @@ impl Manifest {
     /// Reads and checks the manifest.
     ///
     /// # Errors
-    /// [`KvError::Damaged`] where it is not what was written or is of a newer format.
+    /// [`KvError::Damaged`] if the file has changed or has a newer format.
     pub fn read(disk: &dyn Disk, data: &Path) -> Result<Self, KvError> {
         let content = disk::read_file(disk, &data.join(NAME), 64 << 10)
             .map_err(|error| KvError::unreadable(format!("the manifest, {NAME}, cannot be read"), &error))?;
         Self::parse(&content).map_err(|what| KvError::damaged(format!("the manifest, {NAME}, {what}")))
     }
 
-    /// Writes the manifest in the place of any old one.
+    /// Writes the manifest and replaces any old one.
     pub fn write(&self, disk: &dyn Disk, data: &Path) -> Result<(), KvError> {
         disk::replace_file(disk, data, NAME, self.text().as_bytes())
             .map_err(|error| KvError::io(format!("the manifest, {NAME}, cannot be written"), &error))
     }
 
-    /// Checks that no table went missing, and adds those that are new. True where it changed.
+    /// Checks that no table is missing from `tables`, and adds the new ones. Returns whether the
+    /// manifest changed.
     pub fn reconcile(&mut self, tables: &[Table]) -> Result<bool, KvError> {
         if let Some((id, name)) =
             self.tables.iter().find(|(id, name)| !tables.iter().any(|t| t.id == **id && t.name == **name))
@@ -107,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_is_read_as_it_was_written_and_any_change_is_noticed() {
+    fn a_manifest_round_trips_and_any_change_is_detected() {
         let text = sample().text();
         assert_eq!(Manifest::parse(text.as_bytes()), Ok(sample()));
         for at in 0..text.len() {
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_says_so() {
+    fn a_newer_format_is_named_in_the_error() {
         let body = sample().text().replace("format 1", "format 2");
         let body = &body[..body.rfind("check").unwrap()];
         let text = format!("{body}check {:016x}\n", xxh3_64(body.as_bytes()));
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_may_be_added_and_never_goes_missing() {
+    fn a_table_may_be_added_but_not_removed() {
         let (runs, events, more) = (Table::new(1, "runs"), Table::new(9, "events"), Table::new(2, "more"));
         assert!(!sample().reconcile(&[events, runs]).unwrap());
         assert!(sample().reconcile(&[runs, events, more]).unwrap());

@@ -1,23 +1,26 @@
-//! The embedded store's lower half: tables of keys and values, with a commit log ahead of sled.
+//! The embedded store's lower half: tables of keys and values, with a commit log ahead of sled. It
+//! does not know what the keys and values mean; the layer above does.
 //!
-//! sled alone keeps no promise that matters here: it does not sync, and opens what was cut short as if it had
-//! always been so. So a log of ours holds the truth of the last moments, and sled is the index that reads
-//! are served from, and memory what it has not taken yet. What is acknowledged is durable *and* readable; what is damaged is never
-//! passed over.
+//! sled alone does not give the required durability: it does not sync, and it opens a truncated
+//! file as if the file had always been that short. So this module's log holds the newest commits,
+//! sled is the index that serves reads, and memory holds the commits that sled does not have yet.
+//! An acknowledged commit is durable *and* readable. Damage is always reported.
 //!
-//! A reading path: [`Kv`] (`kv.rs`) is the front; `committer.rs` and `writer.rs` tell the life of a group, `log.rs` and `record.rs`
-//! what it writes, `checkpoint.rs` when the log may forget it, `rewrite.rs` how the index gives room back, `open.rs` and `replay.rs` how it is read back, `versions.rs` why a
-//! reader of several keys never sees half of one. What the keys and values mean is the business of the layer above.
+//! Read in this order: [`Kv`] (`handle.rs`) is the front; `commit/committer.rs` and
+//! `commit/writer.rs` run a group of commits; `log/mod.rs` and `log/record.rs` define what it
+//! writes; `checkpoint.rs` decides which part of the log is no longer needed; `index/rewrite.rs`
+//! reclaims the index's disk space; `open.rs` and `log/replay.rs` recover the store;
+//! `commit/mvcc.rs` keeps a reader of several keys from seeing half a group.
 //!
 //! ```text
-//! lock        who has the folder open
-//! store       the manifest: what makes the folder a store
-//! checkpoint  the log's header: what is durably in the index, and where the log goes on
-//! log/        segments, and spares that wait to become one
-//! tail        the last group made durable, unsynced
-//! index/      sled's files; index-1/, index-2/ … after it was written anew
-//! payloads/    long values, the layer above's: a file each, named by its digest
-//! stopped     after a clean stop: the index's files with their checksums
+//! lock        names the process that has the folder open
+//! store       the manifest: makes the folder a store
+//! checkpoint  the log's header: the group that is durable in the index, and where the log continues
+//! log/        segments, and spare segments
+//! tail        the last durable group, written without a sync
+//! index/      sled's files; index-1/, index-2/ … after a rewrite
+//! payloads/   long values of the layer above: one file each, named by its digest
+//! stopped     after a clean shutdown: the index's files with their checksums
 //! ```
 
 mod catch_panic;

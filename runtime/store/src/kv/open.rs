@@ -1,5 +1,5 @@
-//! Opening a store: make it where there is none, refuse it where it is damaged, and otherwise bring the index
-//! up to the end of the log. Nothing is ever recreated in silence.
+//! Opens a store: creates it if there is none, refuses it if it is damaged, and otherwise applies
+//! the log to the index. It never recreates a missing file of an existing store without an error.
 
 use std::collections::HashSet;
 use std::fs;
@@ -34,35 +34,36 @@ use crate::kv::log::segment::FIRST_RECORD;
 use crate::kv::log::spare_segments;
 use crate::kv::log::spare_segments::SpareSegments;
 
-/// While this is there and the manifest is not, a store is being made and nobody has been told of it.
+/// While this file exists and the manifest does not, a store is being created and no caller has it
+/// yet.
 const MAKING: &str = "making";
 
-/// What opening found.
+/// How the store was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenReport {
-    /// The store was made just now.
+    /// The store was just created.
     pub created: bool,
-    /// The last stop was a clean one, and the index is untouched since.
+    /// The last shutdown was clean, and the index is unchanged since.
     pub clean: bool,
-    /// How many groups the log brought into the index.
+    /// Number of groups that were replayed from the log into the index.
     pub replayed: u64,
-    /// Whether every record was verified before the store opened; after an unclean stop a large store is
-    /// scrubbed in the background instead.
+    /// Whether every record was verified before the store opened. After an unclean shutdown a large
+    /// store is scrubbed in the background instead.
     pub scrubbed: bool,
-    /// The last group.
+    /// The last group of the store.
     pub commit: CommitPosition,
 }
 
 type OpenedStore = (mpsc::Sender<Job>, Arc<KvState>, OpenReport);
 
-/// Opens the store and starts its threads. A disk without room keeps a store from being made, and from being opened
-/// only where the index has to write before it can be read.
+/// Opens the store and starts its threads. A full disk prevents the creation of a store. It
+/// prevents opening one only if the index has to write before it can be read.
 pub(super) fn open(config: KvConfig) -> Result<OpenedStore, KvError> {
     check(&config)?;
     let (disk, dir, needed) = (Arc::clone(&config.disk), config.dir.clone(), config.reserve_bytes);
     open_checked(config).map_err(|error| match (error, disk.free_space(&dir)) {
         (KvError::Io { what, message }, Ok(free)) if free < needed => {
-            tracing::warn!(what, message, "the store cannot be opened on a full disk");
+            tracing::warn!(what, message, "could not open the store: the disk is full");
             KvError::DiskFull { free, needed }
         }
         (error, _) => error,
@@ -98,26 +99,27 @@ fn open_checked(config: KvConfig) -> Result<OpenedStore, KvError> {
         Ok(index)
     };
     let index = match open_index() {
-        // It may have to write what it has gathered: the log's spares are worth less than reading.
+        // The index may have to write its buffered pages. Reading is worth more than the log's
+        // spare segments.
         Err(KvError::Io { what, message })
             if is_short(&config) && spare_segments::make_room(&*disk, &data.join(log::DIR)) =>
         {
-            tracing::warn!(what, message, "the log's spare segments were removed to make room for the index");
+            tracing::warn!(what, message, "removed the log's spare segments to free space for the index");
             open_index()?
         }
         opened => opened?,
     };
     if more_tables {
-        // The manifest must not know of a table that a power cut takes back.
+        // The manifest must not name a table that a power cut can undo.
         index.reading()?.flush(replay.end().generation)?;
         index::sync_files(&folder, &mut HashSet::new()).map_err(|error| KvError::io("the index", &error.into()))?;
         manifest.write(&*disk, &data)?;
     }
     if let Err(error) = index::remove_others(&data, point.index) {
-        tracing::warn!(%error, "an index that is no longer used could not be removed");
+        tracing::warn!(%error, "could not remove an unused index");
     }
     let standing = DurableState { end: replay.end(), sums: sums(config.tables, replay.sums()), grown_bytes: 0 };
-    // What the log brought was not counted.
+    // The bytes of replayed groups were not counted.
     let live_bytes = point.live_bytes.filter(|_| standing.end.generation == point.generation);
     let log_dir = data.join(log::DIR);
     let failed = |error: io::Error| KvError::io("the log", &error);
@@ -172,13 +174,13 @@ fn check(config: &KvConfig) -> Result<(), KvError> {
     if sound {
         return Ok(());
     }
-    Err(KvError::Io { what: "opening the store".to_owned(), message: "its tables or bounds are not sound".to_owned() })
+    Err(KvError::Io { what: "opening the store".to_owned(), message: "its tables or bounds are invalid".to_owned() })
 }
 
-/// Makes a store in an empty folder, or in one where making was interrupted.
+/// Creates a store in an empty folder, or in one whose creation was interrupted.
 fn make_if_new(config: &KvConfig) -> Result<bool, KvError> {
     let (disk, data) = (&*config.disk, &config.dir);
-    let failed = |error: io::Error| KvError::io("the store could not be made", &error);
+    let failed = |error: io::Error| KvError::io("the store could not be created", &error);
     if data.join(manifest::NAME).exists() {
         return match disk.remove(&data.join(MAKING)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
@@ -234,7 +236,8 @@ pub(super) fn index_conf(folder: &Path) -> std::path::PathBuf {
     folder.join("conf")
 }
 
-/// sled would make what is missing, and only warns of a changed configuration.
+/// Checks the index's files: sled would create missing ones, and only warns of a changed
+/// configuration.
 fn check_index_files(folder: &Path, manifest: &Manifest) -> Result<(), KvError> {
     match clean_shutdown::digest(&index_conf(folder)) {
         Ok((_, found)) if found == manifest.index => {}
@@ -247,23 +250,22 @@ fn check_index_files(folder: &Path, manifest: &Manifest) -> Result<(), KvError> 
     Ok(())
 }
 
-/// How long the index may take to open.
+/// Timeout for opening the index.
 pub(super) fn index_timeout(config: &KvConfig, folder: &Path) -> Duration {
     let gigabytes = u32::try_from(index::size(folder) >> 30).unwrap_or(u32::MAX);
     config.index_open_timeout.saturating_mul(gigabytes.saturating_add(1))
 }
 
-/// Compares what the index knows with log and header, and applies the log to it.
+/// Checks the index's last checkpoint against the header and the log, then applies the log to the
+/// index.
 pub(super) fn bring_up(reading: &IndexReader<'_>, replay: &Replay, checkpoint: u64) -> Result<(), KvError> {
     let known = reading.mark()?;
     if known < checkpoint {
-        return Err(KvError::damaged(format!(
-            "the index knows group {known} where the checkpoint was at {checkpoint}"
-        )));
+        return Err(KvError::damaged(format!("the index has group {known} but the checkpoint is at {checkpoint}")));
     }
     if known > replay.end().generation {
         return Err(KvError::damaged(format!(
-            "the log ends with group {} but the index knows group {known}",
+            "the log ends with group {} but the index has group {known}",
             replay.end().generation
         )));
     }
@@ -278,7 +280,7 @@ pub(super) fn bring_up(reading: &IndexReader<'_>, replay: &Replay, checkpoint: u
     })
 }
 
-/// Sums by the tables' places; a table that was added has none yet.
+/// Returns the sums in the order of the tables; a new table has an empty sum.
 fn sums(tables: &[Table], known: &[(u8, TableSum)]) -> Arc<[TableSum]> {
     let of = |table: &Table| known.iter().find(|(id, _)| *id == table.id).map(|(_, sum)| *sum).unwrap_or_default();
     tables.iter().map(of).collect()
@@ -307,17 +309,21 @@ fn scrub_in_background(shared: &Arc<KvState>) {
     let spawned = thread::Builder::new().name("tidemill-scrub".to_owned()).spawn(move || {
         match scrub::run(&scrubbed, ScanPriority::Background) {
             Ok(found) => {
-                tracing::info!(records = found.records, bytes = found.bytes, "the store was scrubbed and is sound");
+                tracing::info!(
+                    records = found.records,
+                    bytes = found.bytes,
+                    "scrubbed the store; every record is sound"
+                );
                 scrubbed.scrubbed(found);
             }
             Err(KvError::Closed) => {}
             Err(error) => {
                 let error = scrubbed.noted(error);
-                tracing::error!(code = error.code(), %error, "the scrub did not end well");
+                tracing::error!(code = error.code(), %error, "the background scrub failed");
             }
         }
     });
     if let Err(error) = spawned {
-        tracing::warn!(%error, "no thread to scrub the store");
+        tracing::warn!(%error, "could not start the scrub thread");
     }
 }

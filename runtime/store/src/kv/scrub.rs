@@ -1,6 +1,6 @@
-//! The scrub: every record is read and verified, and each table's number and sum compared with what they
-//! must be. It runs beside commits, which it neither delays nor misses, and rests between pieces so that the processors
-//! and the disk are mostly others'.
+//! The scrub: reads and verifies every record, and compares each table's number and sum with the
+//! expected values. It runs while commits continue, includes their changes, and rests between
+//! pieces so that most processor and disk time stays free for others.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -18,33 +18,34 @@ use super::state::KvState;
 use super::table_checksum::TableSum;
 use crate::kv::commit::mvcc::BatchLayer;
 
-/// Records read at a time. Few, for some may be of a megabyte.
+/// Number of records read at a time. It is small, because some records take a megabyte.
 const PIECE: usize = 64;
-/// The longest rest; replaced values are kept meanwhile.
+/// Maximum rest between two pieces. Replaced values are kept during the scrub.
 pub(super) const LONGEST_REST: Duration = Duration::from_millis(100);
 
-/// How it treats others.
+/// How a scan shares the machine with other work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ScanPriority {
-    /// It takes what it can get: all wait for it.
+    /// The scan does not rest, because callers wait for it.
     Foreground,
-    /// It rests three times as long as it works.
+    /// The scan rests between pieces: a scrub three times as long as it works, a rewrite twice.
     Background,
 }
 
-/// What a scrub found to be sound.
+/// The sound records that a scrub found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ScrubResult {
-    /// How many records were verified.
+    /// Number of verified records.
     pub records: u64,
-    /// Their bytes, keys included.
+    /// Size of these records in bytes, keys included.
     pub bytes: u64,
 }
 
 /// Verifies the whole index.
 ///
 /// # Errors
-/// [`KvError::Damaged`] names the first table that is not what it must be. [`KvError::Closed`] where the store closes meanwhile.
+/// [`KvError::Damaged`] names the first table that does not match. [`KvError::Closed`] if the store
+/// closes during the scrub.
 pub(super) fn run(shared: &Arc<KvState>, haste: ScanPriority) -> Result<ScrubResult, KvError> {
     let tables = shared.index.tables();
     let _scrubbing = shared.space.scrubs();
@@ -88,14 +89,14 @@ pub(super) fn run(shared: &Arc<KvState>, haste: ScanPriority) -> Result<ScrubRes
     match wrong {
         None => Ok(done),
         Some(((table, found), expected)) => Err(KvError::damaged(format!(
-            "table {} has {} records where {} were acknowledged, or their sums differ",
+            "table {} has {} records but {} were acknowledged, or their sums differ",
             table.name, found.count, expected.count
         ))),
     }
 }
 
-/// Takes the changes of a group into the sums of what was read already: the tables before `slot`, and `slot` up to `covered`.
-/// Says by how many bytes that has grown.
+/// Applies a group's changes to the sums of the part that is already read: the tables before
+/// `slot`, and `slot` up to `covered`. Returns the growth of that part in bytes.
 fn account(sums: &mut [TableSum], layer: &BatchLayer, slot: usize, covered: Bound<Vec<u8>>) -> i128 {
     let mut grown = 0;
     let whole = KeyRange::all();

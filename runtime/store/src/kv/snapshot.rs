@@ -1,4 +1,4 @@
-//! Reading the store as it was after one group, however many come after it meanwhile.
+//! Snapshots: reads of the store as it was after one group, while later groups are committed.
 
 use super::checksum::{self, Key, Value};
 use super::config::Table;
@@ -11,8 +11,8 @@ use crate::kv::commit::mvcc::SnapshotGuard;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The store after one group: several reads that never see half a group. No commit waits for it; the values
-/// that commits replace are kept while it lives, up to 128 MiB.
+/// The store after one group, for several reads that never see half a group. No commit waits for a
+/// snapshot. The values that commits replace are kept while it exists, up to 128 MiB.
 pub struct Snapshot {
     shared: Arc<KvState>,
     reader: SnapshotGuard,
@@ -24,18 +24,19 @@ impl Snapshot {
         Self { shared, reader }
     }
 
-    /// The group it shows.
+    /// Returns the position of the snapshot's group.
     #[must_use]
     pub fn commit(&self) -> CommitPosition {
         let end = self.reader.at().end;
         CommitPosition { group: end.generation, position: end.position }
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     ///
     /// # Errors
-    /// [`KvError::Damaged`] where it fails its checksum, which makes the store read-only;
-    /// [`KvError::SnapshotTooOld`] where more than 128 MiB were replaced meanwhile; [`KvError::Io`] and [`KvError::Closed`].
+    /// [`KvError::Damaged`] if the value fails its checksum, which makes the store read-only;
+    /// [`KvError::SnapshotTooOld`] if more than 128 MiB were replaced since; [`KvError::Io`] and
+    /// [`KvError::Closed`].
     pub fn get(&self, table: Table, key: impl AsRef<[u8]>) -> Result<Option<Value>, KvError> {
         self.get_inner(table, key.as_ref()).map_err(|error| self.shared.noted(error))
     }
@@ -52,7 +53,8 @@ impl Snapshot {
         sealed.map(|sealed| checksum::unseal(table, key, &sealed)).transpose()
     }
 
-    /// The first `limit` records of a span in the order of their keys, or the last ones from the end where `reverse`.
+    /// Returns the first `limit` records of a range in key order, or the last ones from the end if
+    /// `reverse`.
     ///
     /// # Errors
     /// As [`Snapshot::get`].
@@ -91,7 +93,7 @@ impl std::fmt::Debug for Snapshot {
     }
 }
 
-/// Sealed records of a span as they were after the reader's group; unverified.
+/// Returns the sealed records of a range after the reader's group; unverified.
 pub(super) fn rows(
     reading: &IndexReader<'_>,
     reader: &SnapshotGuard,

@@ -1,4 +1,4 @@
-//! What the threads of an open store share: index, versions, health and the pace of checkpoints.
+//! State that the threads of an open store share: index, versions, health and checkpoint pace.
 
 use std::collections::HashSet;
 use std::panic::{self, AssertUnwindSafe};
@@ -23,24 +23,24 @@ use crate::kv::index::spare_files::SpareFiles;
 use crate::kv::log::header::{HeaderFile, LogPoint};
 use crate::kv::log::spare_segments::SpareSegments;
 
-/// The newest group that can be read.
+/// The newest readable group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CommitPosition {
-    /// Its number.
+    /// The group's number.
     pub group: u64,
-    /// The position of the last operation in it.
+    /// The position of the group's last operation.
     pub position: u64,
 }
 
-/// What the last checkpoint left.
+/// The last checkpoint and the open header file.
 pub(super) struct LastCheckpoint {
     pub anchor: HeaderFile,
     pub point: LogPoint,
-    /// Blob files of the index that are known to be durable.
+    /// Blob files of the index that are durable.
     pub synced: HashSet<PathBuf>,
 }
 
-/// An open store, as its threads see it.
+/// The shared state of an open store.
 pub(super) struct KvState {
     pub config: KvConfig,
     pub seed: u64,
@@ -52,15 +52,15 @@ pub(super) struct KvState {
     pub shelf: Arc<SpareSegments>,
     pub pace: CheckpointPace,
     pub space: SpaceTracker,
-    /// Held while a group is put into the index, and while another index takes its place.
+    /// Held while a group is written to the index, and while another index replaces it.
     inserting: Mutex<()>,
-    /// The index refused something; it is opened again before the next group.
+    /// The index refused a call; it is reopened before the next group.
     pub faulted: AtomicBool,
     pub closing: AtomicBool,
-    /// A scrub after an unclean stop that nobody has asked for yet.
+    /// The result of the scrub after an unclean shutdown, until a caller takes it.
     pub unclaimed_scrub: Mutex<Option<ScrubResult>>,
     pub spares: SpareFiles,
-    /// The way to the committer, for threads that find the index faulted.
+    /// The committer's queue, for threads that find the index faulted.
     committer: OnceLock<mpsc::WeakSender<Job>>,
     lock: Mutex<Option<Lock>>,
     stopped: Mutex<Option<KvError>>,
@@ -105,16 +105,16 @@ impl KvState {
         }
     }
 
-    /// Says how the committer is woken.
+    /// Sets the queue through which the committer is woken.
     pub fn set_committer(&self, committer: mpsc::WeakSender<Job>) {
-        // It is set once, when the store opens.
+        // It is set only once, when the store opens.
         let _ = self.committer.set(committer);
     }
 
-    /// Has the committer look at the index, though nothing is submitted.
+    /// Makes the committer check the index even if no operation is submitted.
     pub fn wake_committer(&self) {
         if let Some(committer) = self.committer.get().and_then(mpsc::WeakSender::upgrade) {
-            // A full queue wakes it as well.
+            // A full queue wakes the committer too.
             let _ = committer.try_send(Job::Heal);
         }
     }
@@ -127,7 +127,8 @@ impl KvState {
         self.inserting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Like [`KvState::lock_checkpointed`], but gives up where a checkpoint hangs in the index.
+    /// Like [`KvState::lock_checkpointed`], but fails after `patience`, because a checkpoint may
+    /// hang in the index.
     pub fn lock_checkpointed_within(&self, patience: Duration) -> Result<MutexGuard<'_, LastCheckpoint>, KvError> {
         let pause = Duration::from_millis(1);
         let mut waited = Duration::ZERO;
@@ -137,7 +138,7 @@ impl KvState {
                 Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
                 Err(TryLockError::WouldBlock) if waited < patience => {}
                 Err(TryLockError::WouldBlock) => {
-                    let message = "a checkpoint hangs in it".to_owned();
+                    let message = "a checkpoint hangs in the index".to_owned();
                     return Err(KvError::Io { what: "the index".to_owned(), message });
                 }
             }
@@ -146,38 +147,38 @@ impl KvState {
         }
     }
 
-    /// Keeps what a scrub found that nobody waits for.
+    /// Stores the result of a scrub that no caller waits for.
     pub fn scrubbed(&self, found: ScrubResult) {
         *self.unclaimed_scrub.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
     }
 
-    /// Lets others have the folder.
+    /// Releases the lock on the data folder.
     pub fn unlock(&self) {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Runs one of the store's threads; a panic in it, which would be a bug of ours, makes the store read-only.
+    /// Runs one of the store's threads. A panic in it is a bug and makes the store read-only.
     pub fn guard(&self, name: &str, work: impl FnOnce()) {
         if let Err(panicked) = panic::catch_unwind(AssertUnwindSafe(work)) {
             self.stop(KvError::ReadOnly { why: format!("{name} failed: {}", catch_panic::panic_message(&*panicked)) });
         }
     }
 
-    /// Makes the store read-only; the first cause is the one told.
+    /// Makes the store read-only. Only the first cause is kept.
     pub fn stop(&self, why: KvError) {
         let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         if stopped.is_none() {
-            tracing::error!(code = why.code(), %why, "the store is read-only from now on");
+            tracing::error!(code = why.code(), %why, "the store became read-only");
             *stopped = Some(why);
         }
     }
 
-    /// Why nothing is written any more, where that is so.
+    /// Returns why the store is read-only, if it is.
     pub fn stopped(&self) -> Option<KvError> {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Passes an error on; damage makes the store read-only.
+    /// Returns `error`; if it is damage, makes the store read-only.
     pub fn noted(&self, error: KvError) -> KvError {
         if matches!(error, KvError::Damaged { .. }) {
             self.stop(error.clone());
@@ -185,25 +186,26 @@ impl KvState {
         error
     }
 
-    /// Whether a group may begin: there is room for what sled may need of it.
+    /// Checks that the disk has enough free space for a group and for what sled may write because
+    /// of it.
     pub fn room(&self) -> Result<(), KvError> {
         let needed = self.config.reserve_bytes + 4 * self.pace.behind();
         let result = match self.config.disk.free_space(&self.config.dir) {
             Ok(free) if free > needed => Ok(()),
             Ok(free) => Err(KvError::DiskFull { free, needed }),
-            Err(error) => Err(KvError::io("asking for the free space", &error)),
+            Err(error) => Err(KvError::io("reading the free disk space", &error)),
         };
         let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
         if full.is_none()
             && let Err(error) = &result
         {
-            tracing::warn!(code = error.code(), %error, "no group can begin");
+            tracing::warn!(code = error.code(), %error, "writes are refused");
         }
         *full = result.clone().err();
         result
     }
 
-    /// How the store is now.
+    /// Returns the store's health now.
     pub fn health(&self) -> KvHealth {
         if let Some(why) = self.stopped() {
             let code = if matches!(why, KvError::Damaged { .. }) { why.code() } else { "host/store-read-only" };
@@ -217,7 +219,8 @@ impl KvState {
     }
 }
 
-/// When the next checkpoint is due. Nobody waits on a timer while there is nothing to check.
+/// Decides when the next checkpoint is due. No thread waits on a timer while there is nothing to
+/// checkpoint.
 pub(super) struct CheckpointPace {
     state: Mutex<PaceState>,
     changed: Condvar,
@@ -242,12 +245,13 @@ impl CheckpointPace {
         }
     }
 
-    /// Bytes of log not yet checkpointed.
+    /// Bytes of the log that are not in a checkpoint yet.
     pub fn behind(&self) -> u64 {
         self.appended.load(Ordering::Relaxed).saturating_sub(self.checkpointed.load(Ordering::Relaxed))
     }
 
-    /// The log has grown by `bytes`; beyond `bound` a checkpoint is due at once.
+    /// Records that the log has grown by `bytes`. If `bound` is reached, a checkpoint is due at
+    /// once.
     pub fn grew(&self, bytes: u64, bound: u64) {
         self.appended.fetch_add(bytes, Ordering::Relaxed);
         let full = self.behind() >= bound;
@@ -260,17 +264,17 @@ impl CheckpointPace {
         }
     }
 
-    /// What was appended when a checkpoint began.
+    /// Bytes appended so far. A checkpoint reads this number when it begins.
     pub fn appended(&self) -> u64 {
         self.appended.load(Ordering::Relaxed)
     }
 
-    /// A checkpoint that began when so much was appended is done.
+    /// Records that the checkpoint that began at `appended` bytes is complete.
     pub fn caught_up(&self, appended: u64) {
         self.checkpointed.fetch_max(appended, Ordering::Relaxed);
     }
 
-    /// Waits until a checkpoint is due; false where there will be none any more.
+    /// Waits until a checkpoint is due. Returns false if the thread is to end.
     pub fn wait(&self, every: Duration) -> bool {
         let state = self.lock();
         let state = self.changed.wait_while(state, |s| !s.dirty && !s.stop).unwrap_or_else(PoisonError::into_inner);
@@ -281,7 +285,7 @@ impl CheckpointPace {
         !state.stop
     }
 
-    /// No more checkpoints from the thread that waits.
+    /// Ends the thread that waits for checkpoints.
     pub fn stop(&self) {
         self.lock().stop = true;
         self.changed.notify_all();

@@ -1,17 +1,18 @@
-//! How many records each table has and the order-independent sum of their checksums: what a scrub compares
-//! with, and the only way to notice that the index has lost a record altogether.
+//! The number of each table's records and the order-independent sum of their checksums. A scrub
+//! compares them with the index. Only they can show that the index has lost a whole record.
 
-/// Number and sum of one table's records.
+/// Number and checksum sum of one table's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TableSum {
-    /// How many records the table has.
+    /// Number of records in the table.
     pub count: u64,
-    /// The wrapping sum of their checksums.
+    /// Wrapping sum of the records' checksums.
     pub sum: u64,
 }
 
 impl TableSum {
-    /// What it becomes when the record with checksum `before` is replaced by the one with checksum `after`.
+    /// Returns the sum after the record with checksum `before` is replaced by one with checksum
+    /// `after`.
     pub(super) fn replaced(self, before: Option<u64>, after: Option<u64>) -> Self {
         Self {
             count: self.count.wrapping_add(u64::from(after.is_some())).wrapping_sub(u64::from(before.is_some())),
@@ -25,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writing_and_deleting_in_any_order_leads_to_the_same_sum() {
+    fn the_sum_does_not_depend_on_the_order_of_writes() {
         let one = TableSum::default().replaced(None, Some(7)).replaced(None, Some(u64::MAX)).replaced(Some(7), None);
         let other = TableSum::default().replaced(None, Some(3)).replaced(Some(3), Some(u64::MAX));
         assert_eq!(one, other);

@@ -1,5 +1,6 @@
-//! A group while it is put together: the operations of all who wait, run one after another on the newest
-//! state, and their writes, held in memory until they are in the log.
+//! A group of commits under construction: it runs the waiting operations one after another on the
+//! newest state, and holds their writes in memory until they are in the log. It does not write the
+//! log.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -14,25 +15,28 @@ use crate::kv::error::KvError;
 use crate::kv::index::IndexReader;
 use crate::kv::key_range::KeyRange;
 
-/// All writes of one operation together may take so many bytes: inputs, outputs and state values of a
-/// stretch fit several times.
+/// Maximum size of all writes of one operation together, in bytes: several times the inputs,
+/// outputs and state values of a transaction.
 pub const MAX_OPERATION: u64 = 32 << 20;
-/// A key may have so many bytes.
+/// Maximum size of a key, in bytes.
 pub const MAX_KEY: usize = 4096;
-/// What an operation read is remembered for the rest of its group, up to so many records.
+/// Maximum number of records read by a group's operations that are cached for the rest of the
+/// group.
 const REMEMBERED: usize = 4096;
 
-/// Dropped as soon as what an operation wrote can be read with [`Kv::newest`](crate::kv::Kv::newest), before it is durable: who
-/// waits for it may go on.
+/// A guard that is dropped when an operation's writes are visible to
+/// [`Kv::newest`](crate::kv::Kv::newest), before they are durable. Its drop releases the callers
+/// that wait for it.
 pub type VisibilityGuard = Box<dyn Any + Send>;
 
-/// A group's writes, over the index, and what it has read.
+/// A group's writes on top of the index, and the records that it has read.
 pub(in crate::kv) struct Batch {
     tables: &'static [Table],
-    /// The group before, while it is being written to the log; the index may not have it.
+    /// The previous group, while it is being written to the log. The index may not have it yet.
     below: Option<Arc<BatchChanges>>,
     changes: BatchChanges,
-    /// How to take the running operation's writes back: what the key was, and whether the group had written that.
+    /// Undo log of the running operation: each key's earlier value, and whether the group had
+    /// written it.
     undo: Vec<(usize, sled::IVec, Option<sled::IVec>, bool)>,
     operation_bytes: u64,
     bytes: u64,
@@ -40,14 +44,15 @@ pub(in crate::kv) struct Batch {
     position: u64,
     wrote: bool,
     damage: Option<KvError>,
-    /// Whether an operation handed its turn on: what is written from then on is shown before it is durable.
+    /// Whether an operation called [`Tx::hand_on`]. From then on, all writes are visible before
+    /// they are durable.
     shows: bool,
     to_show: Writes,
     turns: Vec<VisibilityGuard>,
 }
 
 impl Batch {
-    /// An empty group; `position` is that of the last operation before it.
+    /// Returns an empty group; `position` is that of the last operation before it.
     pub fn new(tables: &'static [Table], position: u64) -> Self {
         Self {
             tables,
@@ -66,7 +71,7 @@ impl Batch {
         }
     }
 
-    /// Runs one operation; `keep` says whether its writes stay.
+    /// Runs one operation; `keep` decides whether its writes stay.
     pub fn run<R>(
         &mut self,
         index: &IndexReader<'_>,
@@ -118,7 +123,7 @@ impl Batch {
         self.operation_bytes = 0;
     }
 
-    /// Bytes of keys and values written so far.
+    /// Bytes of the keys and values written so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -133,22 +138,22 @@ impl Batch {
         self.wrote
     }
 
-    /// The group before, while it is being written to the log.
+    /// Sets the previous group, while it is being written to the log.
     pub fn set_below(&mut self, below: Arc<BatchChanges>) {
         self.below = Some(below);
     }
 
-    /// Whether an operation of it handed its turn on.
+    /// Whether an operation of the group called [`Tx::hand_on`].
     pub fn shows(&self) -> bool {
         self.shows
     }
 
-    /// What is to be shown before it is durable since the last call, and the turns to be dropped then.
+    /// Takes the writes to show since the last call, and the guards to drop once they are visible.
     pub fn take_shown(&mut self) -> (Writes, Vec<VisibilityGuard>) {
         (std::mem::take(&mut self.to_show), std::mem::take(&mut self.turns))
     }
 
-    /// The damage that an operation met, if one did.
+    /// Takes the damage that an operation found, if any.
     pub fn take_damage(&mut self) -> Option<KvError> {
         self.damage.take()
     }
@@ -160,16 +165,16 @@ impl Batch {
         result
     }
 
-    /// What the group changes.
+    /// Returns the group's changes.
     pub fn into_changes(mut self) -> BatchChanges {
         for changes in &mut self.changes {
-            // A record made and deleted within the group leaves nothing.
+            // A record that is created and deleted within the group leaves no change.
             changes.retain(|_, change| change.written && (change.before.is_some() || change.after.is_some()));
         }
         self.changes
     }
 
-    /// What the group before wrote to a key.
+    /// Returns what the previous group wrote to a key.
     fn below(&self, table: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
         self.below.as_ref()?.get(table)?.get(key).map(|change| change.after.clone())
     }
@@ -214,7 +219,7 @@ impl Batch {
         let bytes = (key.len() + sealed.as_ref().map_or(0, |sealed| sealed.len())) as u64 + 16;
         if self.operation_bytes + bytes > MAX_OPERATION {
             return Err(KvError::TooLarge {
-                what: "what one operation writes",
+                what: "the data written by one operation",
                 bytes: self.operation_bytes + bytes,
                 limit: MAX_OPERATION,
             });
@@ -269,12 +274,12 @@ impl Batch {
 }
 
 fn unsealed(sealed: sled::IVec) -> Value {
-    // Verified when it was read, or made by this group.
+    // The value was verified when it was read, or was sealed by this group or the previous one.
     let length = sealed.len().saturating_sub(checksum::SEAL);
     Value::from(sealed.subslice(checksum::SEAL.min(sealed.len()), length))
 }
 
-/// An operation while it runs. Its writes are taken back unless they were settled, also if it panicked.
+/// A running operation. Its writes are undone unless they were settled, even if it panics.
 struct OperationScope<'g, 'i> {
     group: &'g mut Batch,
     index: &'g IndexReader<'i>,
@@ -337,25 +342,27 @@ impl BatchAccess for OperationScope<'_, '_> {
     }
 }
 
-/// The store as one operation sees it: the newest state, all earlier operations of its group included.
+/// The store as one operation sees it: the newest state, which includes every earlier operation of
+/// its group.
 ///
-/// Nothing of what it writes is seen by anyone outside the group before it is durable, and nothing of it
-/// stays where the operation refuses.
+/// Its writes are not visible outside the group before they are durable, unless it calls
+/// [`Tx::hand_on`]. If the operation refuses, none of its writes stay.
 pub struct Tx<'g> {
     group: &'g mut dyn BatchAccess,
 }
 
 impl Tx<'_> {
-    /// The value of a key.
+    /// Returns the value of a key.
     ///
     /// # Errors
-    /// [`KvError::Damaged`] where it fails its checksum; [`KvError::Io`] where it cannot be read.
+    /// [`KvError::Damaged`] if the value fails its checksum; [`KvError::Io`] if it cannot be read.
     pub fn get(&mut self, table: Table, key: impl AsRef<[u8]>) -> Result<Option<Value>, KvError> {
         let slot = self.group.slot(table.id)?;
         self.group.get(slot, key.as_ref())
     }
 
-    /// The first `limit` records of a span in the order of their keys, or the last ones from the end where `reverse`.
+    /// Returns the first `limit` records of a range in key order, or the last ones from the end if
+    /// `reverse`.
     ///
     /// # Errors
     /// As [`Tx::get`].
@@ -373,8 +380,8 @@ impl Tx<'_> {
     /// Puts a value.
     ///
     /// # Errors
-    /// [`KvError::TooLarge`] for a key over [`MAX_KEY`] or an operation over [`MAX_OPERATION`]; else as [`Tx::get`],
-    /// for the value before is read.
+    /// [`KvError::TooLarge`] for a key over [`MAX_KEY`] or an operation over [`MAX_OPERATION`];
+    /// otherwise as [`Tx::get`], because the previous value is read.
     pub fn put(&mut self, table: Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), KvError> {
         let (key, value) = (key.as_ref(), value.as_ref());
         if key.len() > MAX_KEY {
@@ -387,7 +394,7 @@ impl Tx<'_> {
         self.group.write(slot, key, Some(checksum::seal(table.id, key, value)))
     }
 
-    /// Deletes a key; one that is absent stays so.
+    /// Deletes a key, if it exists.
     ///
     /// # Errors
     /// As [`Tx::put`].
@@ -396,16 +403,18 @@ impl Tx<'_> {
         self.group.write(slot, key.as_ref(), None)
     }
 
-    /// The number of this operation among all that ever wrote: strictly increasing, and without gaps unless a group that was
-    /// shown before it was durable has failed. It is the version of the values it writes and its place in the feed. An
-    /// operation that writes nothing has none; the next one gets the number instead.
+    /// The number of this operation among all operations that ever wrote. It strictly increases,
+    /// and has gaps only if a group that was visible before it was durable has failed. It is the
+    /// version of the values that the operation writes, and its place in the feed. An operation
+    /// that writes nothing has no number; the next one gets it.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.group.position()
     }
 
-    /// Shows what the operation writes to [`Kv::newest`](crate::kv::Kv::newest) before it is durable, and drops `turn` then. If
-    /// the operation refuses or writes nothing, `turn` is dropped and nothing is shown.
+    /// Makes the operation's writes visible to [`Kv::newest`](crate::kv::Kv::newest) before they
+    /// are durable, and then drops `turn`. If the operation refuses or writes nothing, `turn` is
+    /// dropped and nothing becomes visible.
     pub fn hand_on(&mut self, turn: VisibilityGuard) {
         self.group.publish_early(turn);
     }

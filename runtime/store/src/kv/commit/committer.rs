@@ -1,16 +1,24 @@
-//! The committer: one thread that takes what is queued, runs it, has it made durable with one fdatasync, answered, and put
-//! into the index, while those who were answered prepare what comes next. No timer adds latency.
+//! The committer: one thread that takes queued operations, executes them as a group, makes the
+//! group durable with one fdatasync, answers the callers and writes the group to the index. While
+//! it does, the answered callers prepare their next operations. No timer adds latency.
 //!
-//! **What is shown before it is durable.** Runs that change the same key would wait for a sync each. So an operation may hand
-//! its turn on ([`Tx::hand_on`]): what it wrote is shown at once to those who ask for the newest value, and its group is
-//! written on a thread of its own while the operations that follow are executed on top of it. Example: A reads 4 and writes 5;
-//! its group is being synced. B reads 5, which is not durable, and writes 6: that is executed on A's group and in the log
-//! behind it. Invariants:
+//! **Values that are visible before they are durable.** Runs that change the same key would each
+//! wait for a sync. So an operation may call [`Tx::hand_on`]: its writes are visible at once to
+//! callers of [`Kv::newest`](crate::kv::Kv::newest), and its group is written on the writer's
+//! thread while the next operations execute on top of it.
 //!
-//! - At most one group is being written and one is being executed, and both are written in their order.
-//! - Nobody is answered before the own group is durable, and with it all that came before.
-//! - If a group fails, the one that was executed on top of it fails with the same error, what was shown is discarded, and the
-//!   positions of both are never given again: a later operation that checks a version which was read from them refuses.
+//! Example: run A reads 4 and writes 5, and A's group is being synced. Run B reads 5, which is not
+//! durable, and writes 6. B executes on top of A's group and comes after it in the log. If A's sync
+//! fails, B fails too, and the next reader sees 4.
+//!
+//! Invariants:
+//!
+//! - At most one group is being written and one is being executed, and they are written in that
+//!   order.
+//! - No caller is answered before its own group, and with it every earlier group, is durable.
+//! - If a group fails, the group that was executed on top of it fails with the same error, and the
+//!   visible values of both are discarded. Their positions are never reused: a later operation that
+//!   checks a version read from them refuses.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -36,29 +44,30 @@ use crate::kv::index::IndexReader;
 use crate::kv::log::CommitLog;
 use crate::kv::state::KvState;
 
-/// A group takes no more operations when it has this many, or this many bytes.
+/// Maximum number of operations in a group. A group is also full at [`BYTES`].
 const OPERATIONS: usize = 1024;
+/// Size of a group, in bytes of keys and values, at which it takes no more operations.
 const BYTES: u64 = 8 << 20;
-/// Pause between two attempts to open an index that the machine has no files or memory for.
+/// Pause between two attempts to reopen an index while open files or memory are exhausted.
 pub(in crate::kv) const RETRY_PAUSE: Duration = Duration::from_millis(200);
-/// How often an ending is looked for.
+/// Polling interval while waiting for a job or for a thread to end.
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// What waits for the committer.
+/// A job in the committer's queue.
 pub(in crate::kv) enum Job {
-    /// An operation.
+    /// An operation to execute.
     Run(Box<dyn Operation>),
-    /// The index refused something elsewhere: it is opened again without waiting for an operation.
+    /// Another thread found the index faulted: reopen it without waiting for an operation.
     Heal,
-    /// The end of the store, and who waits for it.
+    /// Close the store, then answer the caller.
     Close(oneshot::Sender<Result<(), KvError>>),
 }
 
-/// An operation with the way to answer it.
+/// An operation with the channel to its caller.
 pub(in crate::kv) trait Operation: Send {
-    /// Runs it. The answer is given when the group is durable.
+    /// Runs the operation. Its caller is answered when the group is durable.
     fn run(self: Box<Self>, group: &mut Batch, index: &IndexReader<'_>) -> Box<dyn Answer>;
-    /// Answers without running it.
+    /// Answers the caller without running the operation.
     fn refuse(self: Box<Self>, error: KvError);
 }
 
@@ -90,7 +99,7 @@ where
     }
 
     fn refuse(self: Box<Self>, error: KvError) {
-        // Whoever asked may have left.
+        // The caller may have been dropped.
         let _ = self.answer.send(Err(SubmitError::Store(error)));
     }
 }
@@ -108,10 +117,10 @@ impl<T: Send, E: Send> Answer for PendingAnswer<T, E> {
 /// The committer's own state.
 pub(in crate::kv) struct Committer {
     shared: Arc<KvState>,
-    /// None if it was lost with its thread, which makes the store read-only.
+    /// `None` if the writer was lost with its thread, which makes the store read-only.
     writer: Option<Box<Writer>>,
     thread: Option<WriterThread>,
-    /// The last position that an operation was given.
+    /// The last position given to an operation.
     position: u64,
     queue: mpsc::Receiver<Job>,
     waiting: VecDeque<Job>,
@@ -125,11 +134,11 @@ struct OpenBatch {
     answers: Vec<Box<dyn Answer>>,
 }
 
-/// What the committer waited for.
+/// The event that ended a wait.
 enum Event {
-    /// An operation came; none if no more can come.
+    /// A job arrived; `None` if the queue is closed.
     Job(Option<Job>),
-    /// The group before was written; none if the writer is lost.
+    /// The previous group was written; `None` if the writer is lost.
     Written(Option<WriterReturn>),
 }
 
@@ -147,7 +156,7 @@ impl Committer {
         }
     }
 
-    /// Commits until the store is closed or nobody can submit any more.
+    /// Commits until the store is closed or its last handle is dropped.
     pub fn run(mut self) {
         let mut taken = Vec::new();
         while self.closing.is_empty() {
@@ -162,7 +171,8 @@ impl Committer {
         self.close();
     }
 
-    /// Waits for jobs, but no longer than [`RETRY_PAUSE`] while the index is to be opened again. False once nobody can submit.
+    /// Waits for jobs, but at most [`RETRY_PAUSE`] while the index has to be reopened. Returns
+    /// false if the queue is closed.
     fn wait_for_jobs(&mut self, taken: &mut Vec<Job>) -> bool {
         let mut waited = Duration::ZERO;
         let is_exhausted = self.writer.as_ref().is_some_and(|writer| writer.is_exhausted());
@@ -206,7 +216,7 @@ impl Committer {
         OpenBatch { group: Batch::new(self.shared.index.tables(), self.position), answers: Vec::new() }
     }
 
-    /// Executes what waits, up to the bounds of a group.
+    /// Executes the waiting operations, up to the bounds of a group.
     fn execute(&mut self, reading: &IndexReader<'_>, open: &mut OpenBatch) {
         while !open.is_full() {
             match self.waiting.pop_front().or_else(|| self.queue.try_recv().ok()) {
@@ -231,7 +241,7 @@ impl Committer {
         }
     }
 
-    /// Writes a group in this thread.
+    /// Writes a group on the committer's thread.
     fn write(&mut self, open: OpenBatch) {
         let (shown, executed) = (open.group.shows(), open.executed());
         let position = executed.position;
@@ -245,13 +255,14 @@ impl Committer {
                 Err(writer_is_lost())
             }
         };
-        // Positions that others have seen are not given again.
+        // Positions that callers may have seen are never reused.
         if written.is_ok() || shown {
             self.position = position;
         }
     }
 
-    /// Writes groups on the writer's thread, each while the next one is executed on top of it, until none hands a turn on.
+    /// Writes groups on the writer's thread, each while the next one executes on top of it, until a
+    /// group has no operation that called [`Tx::hand_on`].
     fn overlap(&mut self, first: OpenBatch) {
         let mut open = first;
         loop {
@@ -280,12 +291,13 @@ impl Committer {
         }
     }
 
-    /// Gives a group to the writer's thread and opens the next; nothing if there is no such thread.
+    /// Gives a group to the writer's thread and opens the next. Returns `None` if the thread could
+    /// not be started.
     fn hand_over(&mut self, open: &mut OpenBatch) -> Option<oneshot::Receiver<WriterReturn>> {
         if self.thread.is_none() {
             self.thread = WriterThread::start(&self.shared)
                 .map_err(
-                    |error| tracing::warn!(%error, "no thread to write the log; runs that share a key wait for it"),
+                    |error| tracing::warn!(%error, "could not start the log writer's thread; runs that share a key wait for each sync"),
                 )
                 .ok();
         }
@@ -298,7 +310,7 @@ impl Committer {
         Some(thread.write(writer, executed))
     }
 
-    /// Executes what comes until the group before is written.
+    /// Executes operations until the previous group is written.
     fn execute_until(
         &mut self,
         mut returning: oneshot::Receiver<WriterReturn>,
@@ -320,7 +332,7 @@ impl Committer {
         }
     }
 
-    /// Waits for the writer or, if it `takes` one, for an operation.
+    /// Waits for the writer or, if `takes`, for a job.
     fn event(&mut self, returning: &mut oneshot::Receiver<WriterReturn>, takes: bool) -> Event {
         let queue = &mut self.queue;
         block_on(poll_fn(move |context| {
@@ -332,7 +344,8 @@ impl Committer {
     }
 
     fn refuse_waiting(&mut self, error: &KvError) {
-        // Not what is queued meanwhile: the cause may be gone by then.
+        // Jobs that are still in the queue are not refused: the cause may be gone when they are
+        // taken.
         for job in self.waiting.drain(..) {
             match job {
                 Job::Run(operation) => operation.refuse(error.clone()),
@@ -358,10 +371,10 @@ impl Committer {
         }
     }
 
-    /// The last checkpoint and, where all is well, the list of a clean stop.
+    /// Makes the last checkpoint and, if every step succeeds, writes the list of a clean shutdown.
     fn finish(&mut self) -> Result<(), KvError> {
         let shared = &self.shared;
-        // A checkpoint that is under way ends first, unless it hangs in the index.
+        // Wait for a running checkpoint to end, unless it hangs in the index.
         let folder = shared.index.folder();
         let patience = crate::kv::open::index_timeout(&shared.config, &folder);
         let joined = self.checkpoints.take().is_none_or(|thread| join_within(thread, patience));
@@ -379,7 +392,7 @@ impl Committer {
         let folder = shared.index.folder();
         if sound && index::size(&folder) <= config.seal_at_close_bytes {
             clean_shutdown::write(&*config.disk, &config.dir, &folder, shared.seed)
-                .map_err(|error| KvError::io("the list of a clean stop could not be written", &error))?;
+                .map_err(|error| KvError::io("the list of a clean shutdown could not be written", &error))?;
         }
         Ok(())
     }
@@ -401,7 +414,7 @@ fn writer_is_lost() -> KvError {
     KvError::ReadOnly { why: "the log writer failed".to_owned() }
 }
 
-/// Wakes a thread that waits in [`block_on`].
+/// Wakes the thread that waits in [`block_on`].
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -410,7 +423,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Blocks this thread until a future is done.
+/// Blocks this thread until a future resolves.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
@@ -423,7 +436,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Waits for a thread, but not for ever.
+/// Waits for a thread to end, at most for `patience`.
 fn join_within(thread: JoinHandle<()>, patience: Duration) -> bool {
     let mut waited = Duration::ZERO;
     while !thread.is_finished() && waited < patience {
@@ -462,7 +475,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_index_that_refused_is_opened_again_and_misses_nothing() {
+    async fn a_faulted_index_is_reopened_and_misses_no_commit() {
         let dir = tempfile::tempdir().unwrap();
         let kv = kv(dir.path());
         let mut view = kv.view();

@@ -1,4 +1,4 @@
-//! The committer and what it works on.
+//! Commits: the committer, the group that it fills, the writer, and the versions that readers see.
 
 pub(in crate::kv) mod batch;
 pub(in crate::kv) mod committer;

@@ -1,9 +1,29 @@
-//! What was true after which group. A group can be read as soon as it is durable, before the index has it: until then
-//! its layer says what it wrote. A reader that looks at several keys holds on to one group; for as long as it does, the
-//! values that later groups replaced are kept, so that it never sees half a group and no commit ever waits for it.
+//! Multi-version reads: what each key's value was after each group. A group is readable as soon as
+//! it is durable, before the index has it: until then its layer supplies its writes. A reader of
+//! several keys holds one group. While it does, the values that later groups replace are kept, so
+//! that it never sees half a group and no commit waits for it.
 //!
-//! What is executed and not durable yet is seen by [`Versions::newest`] only: for those whose own commit checks what they read
-//! and comes later in the same log, so that it cannot become durable without it.
+//! Writes that are executed but not durable are visible only to [`Versions::newest`]. Its callers
+//! check what they read in their own commit. That commit comes later in the same log, so it cannot
+//! become durable without the write.
+//!
+//! Example: `x` and `y` are both 1. Group 7 sets both to 2. Reader R holds group 6.
+//!
+//! - While group 7 is being synced, only [`Versions::newest`] returns 2.
+//! - [`Versions::publish`] adds layer 7 with the values before and after: `x: 1 → 2`, `y: 1 → 2`. A
+//!   new reader holds group 7 and takes both values from the layer, whatever the index has.
+//! - The writer sets `x` in the index, but not `y` yet. R reads 2 and 1 from the index. Layer 7 is
+//!   later than R's group, so R replaces both with the layer's earlier values and sees 1 and 1.
+//! - After [`Versions::indexed_all`] new readers use the index alone. Layer 7 is dropped when R is.
+//!
+//! Invariants:
+//!
+//! - A write to the index happens after its layer is published, and the layer is dropped only after
+//!   [`Versions::indexed_all`]. So layers of the held and earlier groups are read *before* the
+//!   index, and layers of later groups *after* it.
+//! - A layer is kept while the index may lack it, or a reader holds an earlier group. If layers
+//!   exceed [`KEPT`], the oldest are dropped, and the readers that need them get
+//!   [`KvError::SnapshotTooOld`].
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,20 +34,21 @@ use crate::kv::key_range::KeyRange;
 use crate::kv::log::LogEnd;
 use crate::kv::table_checksum::TableSum;
 
-/// Replaced values kept for readers exceed this many bytes only until the oldest reader is told that it is too old.
+/// Maximum size of the layers, in bytes. Above it the oldest layers are dropped, and the readers
+/// that need them get [`KvError::SnapshotTooOld`].
 const KEPT: usize = 128 << 20;
 
-/// One key's value before and after a group, sealed; nothing where it was or is absent.
+/// One key's sealed value before and after a group; `None` if the key was or is absent.
 #[derive(Debug, Clone)]
 pub(in crate::kv) struct KeyChange {
     pub before: Option<sled::IVec>,
     pub after: Option<sled::IVec>,
-    /// Not where the group has only read it, so far.
+    /// Whether the group wrote the key. False if it has only read it.
     pub written: bool,
 }
 
 impl KeyChange {
-    /// By how many bytes the records have grown with this change, keys included.
+    /// Growth of the records by this change, in bytes, keys included.
     pub fn grown_bytes(&self, key: &[u8]) -> i64 {
         let bytes = |sealed: Option<&sled::IVec>| {
             sealed.map_or(0, |sealed| i64::try_from(key.len() + sealed.len()).unwrap_or(i64::MAX))
@@ -35,13 +56,13 @@ impl KeyChange {
         bytes(self.after.as_ref()) - bytes(self.before.as_ref())
     }
 
-    /// The sum of a table after this change.
+    /// Returns the sum of a table after this change.
     pub fn applied_to(&self, sum: TableSum) -> TableSum {
         sum.replaced(self.before.as_deref().map(seal_of), self.after.as_deref().map(seal_of))
     }
 }
 
-/// What one group changed, by the table's place.
+/// One group's changes, by the index of the table.
 pub(in crate::kv) type BatchChanges = Vec<BTreeMap<sled::IVec, KeyChange>>;
 
 /// One group's changes.
@@ -52,39 +73,40 @@ pub(in crate::kv) struct BatchLayer {
     bytes: usize,
 }
 
-/// Writes by the table's place and the key: the sealed value, or nothing where the key was deleted.
+/// Writes: the index of the table, the key, and the sealed value or `None` if the key was deleted.
 pub(in crate::kv) type Writes = Vec<(usize, sled::IVec, Option<sled::IVec>)>;
 
-/// What was executed and is not durable yet.
+/// Changes that are executed and not durable.
 #[derive(Default)]
 struct UnsyncedChanges {
     /// The group that is being written to the log.
     handed: Option<Arc<BatchChanges>>,
-    /// Of the group that is being executed, by the table's place.
+    /// Visible writes of the group that is being executed, by key, each with the index of its
+    /// table.
     open: HashMap<sled::IVec, Vec<(usize, Option<sled::IVec>)>>,
 }
 
-/// How the store stands after one group.
+/// The state of the store after one group.
 #[derive(Debug, Clone)]
 pub(in crate::kv) struct DurableState {
     pub end: LogEnd,
-    /// By the table's place.
+    /// By the index of the table.
     pub sums: Arc<[TableSum]>,
-    /// By how many bytes all records together have grown since the store was opened.
+    /// Growth of all records together since the store was opened, in bytes.
     pub grown_bytes: i64,
 }
 
 struct VersionsState {
-    /// After the last group that is durable: what a new reader sees.
+    /// The state after the last durable group: what a new reader sees.
     durable: DurableState,
     /// After the last group that is wholly in the index.
     indexed: DurableState,
     layers: VecDeque<Arc<BatchLayer>>,
     bytes: usize,
     ahead_of_log: UnsyncedChanges,
-    /// Groups that readers hold on to, and how many each.
+    /// The groups that readers hold, each with its number of readers.
     readers: BTreeMap<u64, usize>,
-    /// Readers of groups before this are too old.
+    /// Readers of earlier groups than this are too old.
     oldest: u64,
 }
 
@@ -92,7 +114,7 @@ struct VersionsState {
 pub(in crate::kv) struct Versions(Mutex<VersionsState>);
 
 impl Versions {
-    /// Log and index stand together when the store opens.
+    /// Returns the versions of a store that has just opened: log and index have the same groups.
     pub fn new(standing: DurableState) -> Self {
         let oldest = standing.end.generation;
         Self(Mutex::new(VersionsState {
@@ -120,7 +142,7 @@ impl Versions {
         self.state().indexed.clone()
     }
 
-    /// Lets readers see a group that has become durable and is about to be put into the index.
+    /// Makes a durable group readable, before it is written to the index.
     pub fn publish(&self, standing: DurableState, changes: Arc<BatchChanges>) -> Arc<BatchLayer> {
         let bytes = changes
             .iter()
@@ -139,13 +161,13 @@ impl Versions {
         layer
     }
 
-    /// What a group that the index may not have wholly wrote to a key. To be asked *before* the index is read: whatever the
-    /// index lacks of a durable group is here then.
+    /// Returns what a group that the index may not have completely wrote to a key. Call it *before*
+    /// reading the index: it then finds every durable write that the index lacks.
     pub fn unindexed(&self, slot: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
         self.state().ahead().find_map(|layer| layer.change(slot, key)).map(|change| change.after.clone())
     }
 
-    /// Shows what an operation of the open group wrote, before it is durable.
+    /// Makes writes of the open group visible before they are durable.
     pub fn show(&self, writes: Writes) {
         let open = &mut self.state().ahead_of_log.open;
         for (slot, key, after) in writes {
@@ -157,18 +179,18 @@ impl Versions {
         }
     }
 
-    /// The open group is about to be written to the log; all of it is shown.
+    /// Marks the open group as being written to the log. All of it is visible.
     pub fn hand_over(&self, changes: Arc<BatchChanges>) {
         self.state().ahead_of_log = UnsyncedChanges { handed: Some(changes), open: HashMap::new() };
     }
 
-    /// What was shown and is not durable will never be.
+    /// Discards the visible writes that are not durable, because their group has failed.
     pub fn discard_shown(&self) {
         self.state().ahead_of_log = UnsyncedChanges::default();
     }
 
-    /// What the last operation that was shown, or a group that the index may not have, wrote to a key. It may never become
-    /// durable. To be asked *before* the index is read.
+    /// Returns what the last visible operation, or a group that the index may not have, wrote to a
+    /// key. It may never become durable. Call it *before* reading the index.
     pub fn newest(&self, slot: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
         let state = self.state();
         let UnsyncedChanges { handed, open } = &state.ahead_of_log;
@@ -180,14 +202,15 @@ impl Versions {
         change.map(|change| change.after.clone())
     }
 
-    /// Tells that all durable groups are wholly in the index.
+    /// Records that the index has all durable groups completely, and drops the layers that no
+    /// reader needs.
     pub fn indexed_all(&self) {
         let mut state = self.state();
         state.indexed = state.durable.clone();
         state.prune();
     }
 
-    /// Holds on to the last durable group.
+    /// Returns a hold on the last durable group.
     pub fn read(self: &Arc<Self>) -> SnapshotGuard {
         let mut state = self.state();
         let at = state.durable.clone();
@@ -199,7 +222,7 @@ impl Versions {
 }
 
 impl VersionsState {
-    /// The groups that the index may not have wholly, newest first.
+    /// The groups that the index may not have completely, newest first.
     fn ahead(&self) -> impl Iterator<Item = &Arc<BatchLayer>> {
         self.layers.iter().rev().take_while(|layer| layer.generation > self.indexed.end.generation)
     }
@@ -230,34 +253,35 @@ impl VersionsState {
     }
 }
 
-/// Hold of one group.
+/// A reader's hold on one group.
 pub(in crate::kv) struct SnapshotGuard {
     versions: Arc<Versions>,
     at: DurableState,
-    /// The held group and those before it which the index did not have wholly when the hold began, newest first.
+    /// The held group and earlier ones that the index did not have completely when the hold began,
+    /// newest first.
     ahead: Vec<Arc<BatchLayer>>,
 }
 
 impl SnapshotGuard {
-    /// The group held.
+    /// Returns the state after the held group.
     pub fn at(&self) -> &DurableState {
         &self.at
     }
 
-    /// What a key's value is, where the index need not be asked for it.
+    /// Returns a key's value if a layer has it and the index need not be read.
     pub fn ahead_of_index(&self, slot: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
         self.ahead.iter().find_map(|layer| layer.change(slot, key)).map(|change| change.after.clone())
     }
 
-    /// The value of a key, which the index showed as `now`.
+    /// Returns the value of a key after the held group, given `now`, the value in the index.
     pub fn corrected(&self, slot: usize, key: &[u8], now: Option<sled::IVec>) -> Result<Option<sled::IVec>, KvError> {
         let later = self.later()?;
         let changed = later.iter().find_map(|layer| layer.change(slot, key));
         Ok(changed.map_or(now, |change| change.before.clone()))
     }
 
-    /// What the index showed otherwise of a span than it was after the held group, by key. To be asked *after* the index was
-    /// read, as with [`SnapshotGuard::later`].
+    /// Returns the records of a range whose value in the index may differ from the value after the
+    /// held group, by key. Call it *after* reading the index, like [`SnapshotGuard::later`].
     pub fn corrections(
         &self,
         slot: usize,
@@ -279,8 +303,8 @@ impl SnapshotGuard {
         Ok(found)
     }
 
-    /// What groups after the held one have changed or are changing. To be asked *after* the index was read:
-    /// whatever the index showed of a later group is in it then.
+    /// Returns the layers after the held group. Call it *after* reading the index: it then contains
+    /// every later write that the index returned.
     fn later(&self) -> Result<Vec<Arc<BatchLayer>>, KvError> {
         let state = self.versions.state();
         if state.oldest > self.at.end.generation {
@@ -289,7 +313,7 @@ impl SnapshotGuard {
         Ok(state.layers.iter().filter(|layer| layer.generation > self.at.end.generation).cloned().collect())
     }
 
-    /// Holds on to the last group instead, and gives what the groups between have changed, oldest first.
+    /// Moves the hold to the last durable group, and returns the layers between, oldest first.
     pub fn advance(&mut self) -> Result<Vec<Arc<BatchLayer>>, KvError> {
         let mut state = self.versions.state();
         if state.oldest > self.at.end.generation {
@@ -316,12 +340,12 @@ impl Drop for SnapshotGuard {
 }
 
 impl BatchLayer {
-    /// What the group changed, by the table's place.
+    /// Returns the group's changes, by the index of the table.
     pub fn changes(&self) -> &BatchChanges {
         &self.changes
     }
 
-    /// What the group changed of a key.
+    /// Returns the group's change of a key.
     fn change(&self, slot: usize, key: &[u8]) -> Option<&KeyChange> {
         self.changes.get(slot)?.get(key)
     }
@@ -349,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_durable_group_is_read_before_the_index_has_it() {
+    fn a_durable_group_is_readable_before_the_index_has_it() {
         let versions = Arc::new(Versions::new(standing(1)));
         let before = versions.read();
         versions.publish(standing(2), change("k", Some("old"), Some("new")));
@@ -358,7 +382,7 @@ mod tests {
         assert_eq!(versions.unindexed(0, b"k").map(text), Some(Some("new".to_owned())));
         assert_eq!(after.ahead_of_index(0, b"k").map(text), Some(Some("new".to_owned())));
         assert_eq!(after.ahead_of_index(0, b"other"), None);
-        // Whichever of both the index shows, who began before sees the old one.
+        // Whichever value the index returns, the earlier reader sees the old one.
         assert_eq!(before.ahead_of_index(0, b"k"), None);
         assert_eq!(text(before.corrected(0, b"k", Some("new".into())).unwrap()), Some("old".to_owned()));
 
@@ -369,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_durable_is_seen_by_who_asks_for_it_and_by_nobody_after_it_was_discarded() {
+    fn uncommitted_values_are_visible_only_to_newest_and_only_until_discarded() {
         let versions = Arc::new(Versions::new(standing(1)));
         let newest = |key: &[u8]| versions.newest(0, key).map(text);
         let write = |key: &str, value: Option<&str>| vec![(0, key.into(), value.map(sled::IVec::from))];
@@ -389,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_as_it_was_after_the_group_that_is_held() {
+    fn a_range_is_read_as_of_the_held_group() {
         let versions = Arc::new(Versions::new(standing(1)));
         versions.publish(standing(2), change("made", None, Some("2")));
         let held = versions.read();
@@ -403,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_index_lacks_is_kept_though_nobody_reads_and_forgotten_when_it_has_it() {
+    fn a_layer_is_kept_without_readers_until_the_index_has_it() {
         let versions = Arc::new(Versions::new(standing(1)));
         for generation in 2..5 {
             versions.publish(standing(generation), change("k", None, Some("v")));

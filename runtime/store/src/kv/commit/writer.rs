@@ -1,5 +1,6 @@
-//! The writer: makes a group durable with one append and one fdatasync, answers, and then puts it into the index. It works in
-//! the committer's thread; only while runs wait for what is not durable yet it has a thread of its own.
+//! The writer: makes a group durable with one append and one fdatasync, answers its callers and
+//! then writes it to the index. It works on the committer's thread, or on its own thread if later
+//! operations execute on top of a group that is not durable yet.
 
 use std::io;
 use std::sync::Arc;
@@ -22,28 +23,29 @@ use crate::kv::log::{AppendError, CommitLog, LogEnd};
 use crate::kv::state::{CommitPosition, KvState};
 use crate::kv::table_checksum::TableSum;
 
-/// How often an index that refused is opened again before the store becomes read-only, and the pause between, growing.
+/// Maximum number of attempts to reopen a faulted index before the store becomes read-only.
 const TRIES: u32 = 5;
+/// Pause after the first attempt to reopen the index; it triples after each attempt.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// An answer that waits for its group.
+/// An answer that waits until its group is durable.
 pub(in crate::kv) trait Answer: Send {
-    /// Gives it, or the store's failure instead.
+    /// Sends the answer, or the store's failure instead.
     fn give(self: Box<Self>, stored: Result<(), KvError>);
 }
 
 /// A group that was executed and is not durable yet.
 pub(in crate::kv) struct ExecutedBatch {
     pub changes: Arc<BatchChanges>,
-    /// Whether it wrote anything.
+    /// Whether the group wrote anything.
     pub wrote: bool,
-    /// The position of its last operation.
+    /// The position of the group's last operation.
     pub position: u64,
     pub answers: Vec<Box<dyn Answer>>,
 }
 
 impl ExecutedBatch {
-    /// Answers all with a failure.
+    /// Answers every caller with a failure.
     pub fn fail(self, error: &KvError) {
         for answer in self.answers {
             answer.give(Err(error.clone()));
@@ -51,12 +53,13 @@ impl ExecutedBatch {
     }
 }
 
-/// The log with what is needed to write to it.
+/// The log, with the state that is needed to write to it.
 pub(in crate::kv) struct Writer {
     shared: Arc<KvState>,
     log: CommitLog,
     record: RecordBuffer,
-    /// The last attempt to open the index that the machine had no files or memory for, and what it answered.
+    /// The last attempt to reopen the index that failed because files or memory were exhausted,
+    /// with its error.
     exhausted: Option<(Stopwatch, KvError)>,
 }
 
@@ -65,15 +68,15 @@ impl Writer {
         Self { shared, log, record: RecordBuffer::default(), exhausted: None }
     }
 
-    /// Whether the index waits to be opened again, because the machine has no files or memory for it.
+    /// Whether the index waits to be reopened because files or memory are exhausted.
     pub fn is_exhausted(&self) -> bool {
         self.exhausted.is_some()
     }
 
-    /// Makes a group durable, answers, and puts it into the index.
+    /// Makes a group durable, answers its callers and writes it to the index.
     ///
     /// # Errors
-    /// Why it is not durable; all were answered with that.
+    /// The reason why the group is not durable; every caller was answered with it.
     pub fn write(&mut self, group: ExecutedBatch) -> Result<(), KvError> {
         let stored = if group.wrote {
             self.make_durable(Arc::clone(&group.changes), group.position).map(Some)
@@ -83,7 +86,8 @@ impl Writer {
         let layer = match stored {
             Ok(layer) => layer,
             Err(error) => {
-                // Before anybody is answered: nobody is to read it who knows that it has failed.
+                // Discard the values before answering: a caller that knows of the failure must not
+                // read them.
                 self.shared.versions.discard_shown();
                 group.fail(&error);
                 return Err(error);
@@ -99,7 +103,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends the group to the log; from then on it can be read.
+    /// Appends the group to the log and makes it readable.
     fn make_durable(&mut self, changes: Arc<BatchChanges>, position: u64) -> Result<Arc<BatchLayer>, KvError> {
         let tables = self.shared.index.tables();
         let before = self.shared.versions.durable();
@@ -128,11 +132,12 @@ impl Writer {
         Ok(layer)
     }
 
-    /// Puts a durable group into the index. If the index cannot be made to take it, the store is read-only, and what the log
-    /// holds is found at the next opening; unless only files or memory are short, and the index is opened again later.
+    /// Writes a durable group to the index. If the index cannot be made to take it, the store
+    /// becomes read-only, and the next opening replays the log. If only files or memory are
+    /// exhausted, the index is reopened later.
     fn put_into_index(&mut self, layer: &BatchLayer) {
         let inserting = self.shared.lock_inserting();
-        // Without an index the store is closed, or read-only already.
+        // Without an index the store is closed or already read-only.
         let Ok(reading) = self.shared.index.reading() else { return };
         let written = self.shared.spares.lend(|| {
             layer.changes().iter().enumerate().try_for_each(|(slot, changes)| reading.write_all(slot, changes))
@@ -140,7 +145,7 @@ impl Writer {
         drop(reading);
         drop(inserting);
         if let Err(fault) = written {
-            // No checkpoint is to hang in it.
+            // Keep checkpoints from hanging in the faulted index.
             self.shared.faulted.store(true, Ordering::Release);
             if self.heal(&fault).is_err() {
                 return;
@@ -155,7 +160,7 @@ impl Writer {
             AppendError::NotBegun(error) if error.kind() == io::ErrorKind::StorageFull => {
                 KvError::DiskFull { free: 0, needed: self.record.length() }
             }
-            AppendError::NotBegun(error) => KvError::io("a log segment could not be made", &error),
+            AppendError::NotBegun(error) => KvError::io("a log segment could not be created", &error),
             AppendError::Lost(error) => {
                 let error = KvError::ReadOnly { why: format!("the log could not be made durable: {error}") };
                 self.shared.stop(error.clone());
@@ -164,10 +169,11 @@ impl Writer {
         })
     }
 
-    /// Opens the index again if a checkpoint has found that it refuses.
+    /// Reopens the index if a checkpoint found it faulted.
     ///
     /// # Errors
-    /// If that is impossible; the store is read-only then, unless only files or memory are short.
+    /// The reason why the index cannot be reopened. The store is read-only then, unless only files
+    /// or memory are exhausted.
     pub fn heal_if_faulted(&mut self) -> Result<(), KvError> {
         if !self.shared.faulted.load(Ordering::Acquire) {
             return Ok(());
@@ -177,14 +183,15 @@ impl Writer {
         {
             return Err(error.clone());
         }
-        self.heal(&IndexFault::Io("it refused a flush, or to be opened".to_owned()))
+        self.heal(&IndexFault::Io("it refused a flush or could not be opened".to_owned()))
     }
 
-    /// Opens the index again and brings it up to the end of the log. What was appended is durable already. While the machine
-    /// has no files or memory for it, the index stays faulted, and the next group or [`RETRY_PAUSE`] brings another attempt.
+    /// Reopens the index and replays the log into it. Appended groups are already durable. While
+    /// files or memory are exhausted the index stays faulted, and the next group, or
+    /// [`RETRY_PAUSE`], triggers another attempt.
     fn heal(&mut self, fault: &IndexFault) -> Result<(), KvError> {
         if self.exhausted.is_none() {
-            tracing::warn!(?fault, "the index refused; it is opened again and the log replayed");
+            tracing::warn!(?fault, "the index faulted; reopening it and replaying the log");
         }
         let mut pause = PAUSE;
         let mut last = KvError::Closed;
@@ -194,13 +201,13 @@ impl Writer {
                     self.shared.faulted.store(false, Ordering::Release);
                     self.shared.versions.indexed_all();
                     if self.exhausted.take().is_some() {
-                        tracing::info!("the index is open again");
+                        tracing::info!("the index was reopened");
                     }
                     return Ok(());
                 }
                 Err(error @ KvError::Exhausted { .. }) => {
                     if self.exhausted.is_none() {
-                        tracing::warn!(code = error.code(), %error, "the index cannot be opened for now");
+                        tracing::warn!(code = error.code(), %error, "could not reopen the index; will retry");
                     }
                     self.shared.faulted.store(true, Ordering::Release);
                     self.exhausted = Some((Stopwatch::start(), error.clone()));
@@ -217,7 +224,7 @@ impl Writer {
         }
         let why = match last {
             damaged @ KvError::Damaged { .. } => damaged,
-            other => KvError::ReadOnly { why: format!("the index could not be opened again: {other}") },
+            other => KvError::ReadOnly { why: format!("the index could not be reopened: {other}") },
         };
         self.shared.stop(why.clone());
         Err(why)
@@ -237,17 +244,18 @@ impl Writer {
     }
 }
 
-/// The thread that the writer works in while runs wait for what is not durable yet.
+/// The writer's own thread, used while operations execute on top of a group that is not durable
+/// yet.
 pub(in crate::kv) struct WriterThread(mpsc::Sender<WriterTask>);
 
-/// A group to be written, the writer, and how both come back.
+/// A group to write, the writer, and the channel that returns the writer.
 struct WriterTask {
     writer: Box<Writer>,
     group: ExecutedBatch,
     back: oneshot::Sender<WriterReturn>,
 }
 
-/// The writer after its task, and what became of the group.
+/// The writer after its task, with the result of the write.
 pub(in crate::kv) struct WriterReturn {
     pub writer: Box<Writer>,
     pub written: Result<(), KvError>,
@@ -261,7 +269,7 @@ impl WriterThread {
             shared.guard("the log writer", || {
                 while let Ok(WriterTask { mut writer, group, back }) = taken.recv() {
                     let written = writer.write(group);
-                    // The committer waits for it, or has panicked.
+                    // The committer receives it, unless it has panicked.
                     let _ = back.send(WriterReturn { writer, written });
                 }
             });
@@ -269,10 +277,11 @@ impl WriterThread {
         Ok(Self(tasks))
     }
 
-    /// Writes a group; the writer comes back when it is in the index. It does not if the thread has failed, which is noted.
+    /// Writes a group. The writer is returned when the group is in the index. It is not returned if
+    /// the thread has failed, which makes the store read-only.
     pub fn write(&self, writer: Box<Writer>, group: ExecutedBatch) -> oneshot::Receiver<WriterReturn> {
         let (back, returned) = oneshot::channel();
-        // A thread that has failed drops what it is sent, and whoever waits is answered that the store is closed.
+        // A failed thread drops the task, and the callers are answered that the store is closed.
         let _ = self.0.send(WriterTask { writer, group, back });
         returned
     }

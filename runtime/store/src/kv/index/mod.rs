@@ -1,5 +1,20 @@
-//! The index that reads are served from: sled, called so that neither its panics, its errors nor its being
-//! slow to notice damage become ours. It knows tables, keys and sealed values, and nothing of groups.
+//! The index that serves reads: sled, called so that its panics, its errors and its slow detection
+//! of damage do not spread. It knows tables, keys and sealed values, and nothing of groups.
+//!
+//! Example: sled refuses a write while group 8 goes into the index. Group 8 is already in the log
+//! and its callers are answered, so nothing is lost. The writer drops sled's handles, opens sled
+//! again and replays the log from the last checkpoint, which includes group 8. Until then readers
+//! find group 8 in its layer, see [`mvcc`](super::commit::mvcc).
+//!
+//! Invariants:
+//!
+//! - An [`IndexFault`] never fails a commit: the log is the truth, and the index can be rebuilt
+//!   from it.
+//! - A reader keeps the handles that it began with. An index is dropped only when no reader has its
+//!   handles.
+//! - The index's own mark is written with every flush. It is never before the header's checkpoint
+//!   and never after the end of the log; otherwise files were lost or mixed up, and the store is
+//!   damaged.
 
 pub(in crate::kv) mod resident;
 pub(in crate::kv) mod rewrite;
@@ -24,21 +39,24 @@ use super::key_range::KeyRange;
 use crate::kv::commit::mvcc::KeyChange;
 use crate::kv::index::resident::ResidentTable;
 
-/// What sled says of a file that another handle has locked, how often it is asked again, and the pause between.
+/// Text of sled's error if another handle has locked the file.
 const LOCKED: &str = "could not acquire lock";
+/// Maximum number of attempts to open a locked file.
 const LOCK_TRIES: u32 = 400;
+/// Pause between two attempts to open a locked file.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
-/// The index's first folder in the data folder. One that was written anew has a number behind the name.
+/// The index's first folder in the data folder. A rewritten index has a number after the name.
 pub(super) const DIR: &str = "index";
-/// The tree that holds the index's own record of its last checkpoint; no table can have the name.
+/// Name of the tree that holds the index's own record of its last checkpoint. No table can have
+/// this name.
 const MARKS: &str = "(checkpoint)";
 const MARK: &[u8] = b"generation";
-/// Marks are sealed as if they were in this table.
+/// Table id for the checksums of marks.
 const MARK_TABLE: u8 = u8::MAX;
-/// How long an index that nobody closed may take to end.
+/// Maximum time to wait for an index that is dropped without being closed.
 const DROP_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The index, open; taken away while it is opened again.
+/// The index. Its handles are absent while it is reopened.
 pub(super) struct Index {
     folder: Mutex<PathBuf>,
     tables: &'static [Table],
@@ -48,7 +66,7 @@ pub(super) struct Index {
 
 enum IndexState {
     Open(Arc<Trees>),
-    /// It was given up and could not be opened again.
+    /// The handles were dropped and the index could not be reopened.
     Lost,
     Closed,
 }
@@ -57,17 +75,18 @@ enum IndexState {
 pub(super) struct Trees {
     db: sled::Db,
     trees: Vec<sled::Tree>,
-    /// By the table's place: what is held in memory of those that are resident.
+    /// By the index of the table: the records of the resident tables.
     resident: Vec<Option<ResidentTable>>,
     marks: sled::Tree,
 }
 
-/// How a call into sled failed.
+/// The failure of a call to sled.
 #[derive(Debug)]
 pub(super) enum IndexFault {
-    /// It panicked, or what it read is not what it wrote.
+    /// sled panicked, or read bytes that it did not write.
     Damage(String),
-    /// The operating system refused; from now on it refuses everything until it is opened again.
+    /// The operating system refused a call. sled refuses every call from now on until it is
+    /// reopened.
     Io(String),
 }
 
@@ -92,14 +111,14 @@ fn call<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexFault> {
             Err(IndexFault::Io(error.to_string()))
         }
         Ok(Err(error)) => Err(IndexFault::Damage(error.to_string())),
-        // It does not always return what the operating system refused.
+        // sled does not always return the operating system's error; sometimes it panics.
         Err(panicked) if is_exhaustion(&panicked) => Err(IndexFault::Io(panicked)),
         Err(panicked) => Err(IndexFault::Damage(panicked.lines().next().unwrap_or_default().to_owned())),
     }
 }
 
 impl Trees {
-    /// Opens sled in `dir`, on a thread of its own that is left behind where it takes longer than `timeout`.
+    /// Opens sled in `dir` on its own thread, which is abandoned after `timeout`.
     pub fn open(
         dir: &Path,
         cache: u64,
@@ -127,7 +146,7 @@ impl Trees {
                     let _ = catch_panic::catch(|| drop(late));
                 }
             })
-            .map_err(|error| KvError::io("a thread to open the index", &error))?;
+            .map_err(|error| KvError::io("starting a thread to open the index", &error))?;
         told.recv_timeout(timeout)
             .unwrap_or_else(|_| Err(KvError::damaged(format!("the index did not open within {} s", timeout.as_secs()))))
     }
@@ -160,12 +179,13 @@ impl Trees {
         }
     }
 
-    /// Gives sled up on a thread that may panic, and waits for it where that does not take long.
+    /// Drops sled's handles on a thread that may panic. Returns whether that took no longer than
+    /// `patience`.
     pub fn give_up(self: Arc<Self>, patience: Duration) -> bool {
         let (tell, told) = mpsc::channel();
         let spawned = thread::Builder::new().name("tidemill-index".to_owned()).spawn(move || {
             let mut trees = self;
-            // Readers hold the handles for the time of one read.
+            // A reader holds the handles for one read.
             let alone = loop {
                 match Arc::try_unwrap(trees) {
                     Ok(alone) => break alone,
@@ -183,7 +203,7 @@ impl Trees {
 }
 
 impl Index {
-    /// Opens an index in `folder` that must have all `tables`; with `create` those it lacks are made.
+    /// Opens the index in `folder`. It must have all `tables`; `create` adds the missing ones.
     pub fn open(
         folder: &Path,
         cache: u64,
@@ -200,13 +220,13 @@ impl Index {
         Ok(Self { folder, tables, by_id, open: RwLock::new(IndexState::Open(Arc::new(trees))) })
     }
 
-    /// The folder of its files.
+    /// Returns the folder of the index's files.
     pub fn folder(&self) -> PathBuf {
         self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts handles on another folder in the place of the old ones, which are the answer; none if it is not open. Whoever has
-    /// the old ones in hands reads what was there before.
+    /// Replaces the handles by those of another folder, and returns the old ones; `None` if the
+    /// index is not open. A reader that has the old handles keeps reading the old files.
     pub fn replace(&self, folder: PathBuf, trees: Arc<Trees>) -> Option<Arc<Trees>> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         if !matches!(*open, IndexState::Open(_)) {
@@ -219,12 +239,13 @@ impl Index {
         }
     }
 
-    /// Handles that are not the index's own, used like them.
+    /// Returns a reader of handles that are not the index's own.
     pub fn reading_of(&self, trees: &Arc<Trees>) -> IndexReader<'_> {
         IndexReader { index: self, trees: Arc::clone(trees) }
     }
 
-    /// Gives the old handles up and opens the index again; `recover` brings it up to date before anyone reads it.
+    /// Drops the old handles and reopens the index. `recover` applies the log before any caller
+    /// reads.
     pub fn reopen(
         &self,
         cache: u64,
@@ -243,7 +264,7 @@ impl Index {
         Ok(())
     }
 
-    /// The handles, for one read or one group.
+    /// Returns the handles for one read or one group.
     pub fn reading(&self) -> Result<IndexReader<'_>, KvError> {
         match &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
             IndexState::Open(trees) => Ok(IndexReader { index: self, trees: Arc::clone(trees) }),
@@ -252,7 +273,7 @@ impl Index {
         }
     }
 
-    /// All tables.
+    /// Returns all tables.
     pub fn tables(&self) -> &'static [Table] {
         self.tables
     }
@@ -262,7 +283,7 @@ impl Index {
         self.by_id[usize::from(id)].map(usize::from).ok_or(KvError::UnknownTable { id })
     }
 
-    /// Closes the index; false where that took too long.
+    /// Closes the index. Returns false after `patience`.
     pub fn close(&self, patience: Duration) -> bool {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *open, IndexState::Closed) {
@@ -278,8 +299,8 @@ impl Drop for Index {
     }
 }
 
-/// Opens sled. Its own threads may hold the file that it locks for a moment after an earlier handle was given up; nobody else does,
-/// as the folder's lock is held.
+/// Opens sled. sled's own threads may keep the lock of its file for a moment after an earlier
+/// handle was dropped. No other process has it, because the data folder is locked.
 fn open_files(dir: &Path, cache: u64) -> Result<sled::Db, sled::Error> {
     let mut tries = 0;
     loop {
@@ -294,10 +315,10 @@ fn open_files(dir: &Path, cache: u64) -> Result<sled::Db, sled::Error> {
 }
 
 fn lost() -> KvError {
-    KvError::Io { what: "the index".to_owned(), message: "it could not be opened again".to_owned() }
+    KvError::Io { what: "the index".to_owned(), message: "it could not be reopened".to_owned() }
 }
 
-/// Hold of the index's handles. Kept short: giving the index up waits for it.
+/// A hold on the index's handles. It must be short: dropping the index waits for it.
 pub(super) struct IndexReader<'a> {
     index: &'a Index,
     trees: Arc<Trees>,
@@ -309,7 +330,7 @@ impl IndexReader<'_> {
         self.index.slot(id)
     }
 
-    /// The sealed value of a key, unverified.
+    /// Returns the sealed value of a key, unverified.
     pub fn sealed(&self, slot: usize, key: &[u8]) -> Result<Option<sled::IVec>, IndexFault> {
         match &self.trees.resident[slot] {
             Some(table) => Ok(table.get(key)),
@@ -317,13 +338,14 @@ impl IndexReader<'_> {
         }
     }
 
-    /// The value of a key, verified.
+    /// Returns the value of a key, verified.
     pub fn get(&self, slot: usize, key: &[u8]) -> Result<Option<Value>, KvError> {
         let sealed = self.sealed(slot, key)?;
         sealed.map(|sealed| checksum::unseal(self.index.tables[slot], key, &sealed)).transpose()
     }
 
-    /// The first `limit` sealed records of a span, from its end where `reverse`; unverified.
+    /// Returns the first `limit` sealed records of a range, or the last ones from the end if
+    /// `reverse`; unverified.
     pub fn scan(
         &self,
         slot: usize,
@@ -343,7 +365,7 @@ impl IndexReader<'_> {
         })
     }
 
-    /// Like [`IndexReader::scan`], verified.
+    /// As [`IndexReader::scan`], but verified.
     pub fn scan_verified(
         &self,
         slot: usize,
@@ -368,7 +390,7 @@ impl IndexReader<'_> {
         call(|| put(tree, key, sealed))
     }
 
-    /// Puts all that a group changed in one table.
+    /// Writes a group's changes of one table.
     pub fn write_all(&self, slot: usize, changes: &BTreeMap<sled::IVec, KeyChange>) -> Result<(), IndexFault> {
         if changes.is_empty() {
             return Ok(());
@@ -387,7 +409,7 @@ impl IndexReader<'_> {
         })
     }
 
-    /// The generation of the last checkpoint the index knows of.
+    /// Returns the generation of the index's last flush.
     pub fn mark(&self) -> Result<u64, KvError> {
         let sealed = call(|| self.trees.marks.get(MARK))?;
         sealed
@@ -396,8 +418,8 @@ impl IndexReader<'_> {
             .ok_or_else(|| KvError::damaged("the index has lost its checkpoint"))
     }
 
-    /// Writes the generation that is now wholly in the index, and everything before it, out to its files.
-    /// sled does not sync them: [`sync_files`] does.
+    /// Writes `generation`, which the index now has completely, and all changes to the index's
+    /// files. sled does not sync them: [`sync_files`] does.
     pub fn flush(&self, generation: u64) -> Result<(), IndexFault> {
         call(|| {
             for (tree, resident) in self.trees.trees.iter().zip(&self.trees.resident) {
@@ -418,10 +440,12 @@ fn put(tree: &sled::Tree, key: &[u8], sealed: Option<sled::IVec>) -> sled::Resul
     }
 }
 
-/// Makes the index's files and their names durable. Blob files are written once, so those in `synced` are skipped.
+/// Makes the index's files and their names durable. Skips the blob files in `synced`, because a
+/// blob file is written only once.
 ///
 /// # Errors
-/// [`SyncError::NotOpened`] if a file could not be opened, and [`SyncError::Sync`] if the disk did not confirm one.
+/// [`SyncError::NotOpened`] if a file could not be opened; [`SyncError::Sync`] if the disk did not
+/// confirm a sync.
 pub(super) fn sync_files(dir: &Path, synced: &mut HashSet<PathBuf>) -> Result<(), SyncError> {
     for entry in fs::read_dir(dir).map_err(SyncError::NotOpened)? {
         let entry = entry.map_err(SyncError::NotOpened)?;
@@ -444,13 +468,14 @@ pub(super) fn sync_files(dir: &Path, synced: &mut HashSet<PathBuf>) -> Result<()
     Ok(())
 }
 
-/// Why the index's files are not known to be durable.
+/// Why the index's files may not be durable.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SyncError {
-    /// A file or folder could not be opened. What was written to it waits in the page cache, and the same again may succeed.
+    /// A file or folder could not be opened. Its data is still in the page cache, and a retry may
+    /// succeed.
     #[error("{0}")]
     NotOpened(io::Error),
-    /// The disk refused. What is in the page cache cannot be told from what is durable.
+    /// The disk refused a sync. Data in the page cache cannot be told from durable data.
     #[error("{0}")]
     Sync(io::Error),
 }
@@ -463,7 +488,8 @@ impl From<SyncError> for io::Error {
     }
 }
 
-/// A file that is gone meanwhile needs no sync: sled removes blobs and snapshots it replaced.
+/// Syncs a file. A missing file needs no sync: sled removes blobs and snapshots that it has
+/// replaced.
 fn sync_file(path: &Path) -> Result<(), SyncError> {
     match File::open(path) {
         Ok(file) => file.sync_all().map_err(SyncError::Sync),
@@ -472,12 +498,12 @@ fn sync_file(path: &Path) -> Result<(), SyncError> {
     }
 }
 
-/// The folder of the index with that number: the number rises each time the index is written anew.
+/// Returns the folder of the index with this number. Each rewrite increases the number.
 pub(super) fn folder(data: &Path, number: u64) -> PathBuf {
     if number == 0 { data.join(DIR) } else { data.join(format!("{DIR}-{number}")) }
 }
 
-/// Removes the folders of other indexes: what a rewriting that did not come to its end left, or the one before the last.
+/// Removes the folders of other indexes: those of an interrupted rewrite, and the previous index.
 pub(super) fn remove_others(data: &Path, number: u64) -> io::Result<()> {
     let own = folder(data, number);
     for entry in fs::read_dir(data)? {
@@ -492,12 +518,12 @@ pub(super) fn remove_others(data: &Path, number: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes of an index's files.
+/// Returns the size of an index's files, in bytes.
 pub(super) fn size(folder: &Path) -> u64 {
     files(folder).unwrap_or_default().iter().filter_map(|path| fs::metadata(path).ok()).map(|about| about.len()).sum()
 }
 
-/// An index's files, sorted.
+/// Returns an index's files, sorted.
 pub(super) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];

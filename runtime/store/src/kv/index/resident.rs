@@ -1,10 +1,16 @@
 //! A table whose records are held in memory, and written to the index's files at each checkpoint.
 //!
-//! A counter that every commit changes costs the index as much as a record of its own for each commit. Here it costs a
-//! write to a map: the log has each change already, so a crash loses nothing, and a checkpoint writes the newest value once.
+//! A counter that every commit changes costs the index as much as one record per commit. Here it
+//! costs a write to a map: the log has each change already, so a crash loses nothing, and a
+//! checkpoint writes only the newest value.
 //!
-//! **Invariant**: before a checkpoint confirms a group, the index's files have every change up to that group. A newer change
-//! may be in them too. Opening the store applies the log from the checkpoint on, and so ends with the same values.
+//! Example: the index's files hold a counter of 5. Groups 11 and 12 set it to 6 and 7, in the log
+//! and in this map. A checkpoint of group 11 writes 7, because the map has only the newest value.
+//! After a crash the next opening replays group 12, which sets the counter to 7 again.
+//!
+//! **Invariant**: before a checkpoint confirms a group, the index's files have every change up to
+//! that group. They may also have newer changes. Opening the store replays the log from the
+//! checkpoint, and so ends with the same values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,18 +28,19 @@ struct Records {
 }
 
 impl ResidentTable {
-    /// Reads all records of `tree`.
+    /// Loads all records of `tree`.
     pub fn load(tree: &sled::Tree) -> sled::Result<Self> {
         let sealed = tree.iter().collect::<sled::Result<_>>()?;
         Ok(Self(Mutex::new(Records { sealed, dirty: BTreeSet::new() })))
     }
 
-    /// The sealed value of a key.
+    /// Returns the sealed value of a key.
     pub fn get(&self, key: &[u8]) -> Option<sled::IVec> {
         self.lock().sealed.get(key).cloned()
     }
 
-    /// The first `limit` sealed records of a range of keys that is not empty; from its end if `reverse`.
+    /// Returns the first `limit` sealed records of a range that is not empty, or the last ones from
+    /// the end if `reverse`.
     pub fn scan(&self, span: &KeyRange, reverse: bool, limit: usize) -> Vec<(sled::IVec, sled::IVec)> {
         let records = self.lock();
         let range = records.sealed.range::<[u8], _>(span.bounds());
@@ -52,7 +59,8 @@ impl ResidentTable {
         };
     }
 
-    /// Writes what has changed to `tree`. What is not written stays to be written.
+    /// Writes the changed records to `tree`. After an error, those not written stay marked as
+    /// changed.
     pub fn write_back(&self, tree: &sled::Tree) -> sled::Result<()> {
         let changes: Vec<_> = {
             let mut records = self.lock();

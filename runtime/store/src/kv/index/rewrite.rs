@@ -1,9 +1,12 @@
-//! Gives room back: sled keeps the room of records that are gone. When the index is much larger than its records, they are
-//! copied into a new folder while commits go on, and the checkpoint that has all of them names that folder from then on.
+//! Reclaims disk space: sled keeps the space of deleted records. If the index is much larger than
+//! its records, they are copied to a new folder while commits continue, and the checkpoint that
+//! includes all of them names the new folder.
 //!
-//! Invariants: the log's header names one index, wholly durable up to the header's group, and is replaced in one write; so a
-//! crash at any moment opens the old index or the new one. The old one is removed only when the header is durable. What commits
-//! change meanwhile is taken from the reader's layers, as the scrub does; only the last of it is copied while the writer waits.
+//! Invariants: the log's header names one index, which is durable up to the header's group, and is
+//! replaced in one write. So a crash at any moment opens either the old index or the new one. The
+//! old index is removed only after the header is durable. Changes by commits during the copy are
+//! taken from the reader's layers, as in the scrub; the writer waits only while the last of them
+//! are copied.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -32,29 +35,29 @@ use crate::kv::scrub::{LONGEST_REST, ScanPriority};
 use crate::kv::snapshot::rows;
 use crate::kv::state::{KvState, LastCheckpoint};
 
-/// The index may be so many times as large as its records.
+/// Maximum ratio of the index's size to the size of its records.
 const TIMES: u64 = 3;
-/// Records copied at a time. Few, for some may be of a megabyte.
+/// Number of records copied at a time. It is small, because some records take a megabyte.
 const PIECE: usize = 64;
-/// Memory that the new index may use while it is written, in bytes.
+/// Maximum memory for the new index's pages, in bytes.
 const CACHE_BYTES: u64 = 16 << 20;
-/// The shortest time between two tries.
+/// Minimum interval between two attempts.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// How much room the index takes.
+/// The disk space that the index takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexSpace {
-    /// Bytes of all records with their keys; none until they were counted.
+    /// Bytes of all records with their keys; `None` until they are counted.
     pub live_bytes: Option<u64>,
     /// Bytes of the index's files.
     pub used_bytes: u64,
 }
 
-/// What is known of the index's room, and its rewriting.
+/// The known size of the index, and the state of its rewriting.
 #[derive(Default)]
 pub(in crate::kv) struct SpaceTracker {
     state: Mutex<SpaceState>,
-    /// Held by whoever rewrites.
+    /// Held by the thread that rewrites.
     rewriting: Mutex<()>,
 }
 
@@ -62,13 +65,14 @@ pub(in crate::kv) struct SpaceTracker {
 struct SpaceState {
     /// Bytes of all records when the store was opened.
     base: Option<i64>,
-    /// Scrubs under way: they count.
+    /// Number of running scrubs. A scrub also counts the bytes.
     scrubs: usize,
     /// The thread that rewrites or counts.
     thread: Option<JoinHandle<()>>,
-    /// Since the last try.
+    /// Time since the last attempt.
     tried: Option<Stopwatch>,
-    /// The size of the index when it was last written anew: it is not tried again before that has grown by half.
+    /// The size of the index after its last rewrite. There is no new attempt before it has grown by
+    /// half.
     smallest: u64,
 }
 
@@ -77,30 +81,30 @@ impl SpaceTracker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A scrub begins, which ends when the answer is dropped.
+    /// Records that a scrub is running, until the guard is dropped.
     pub fn scrubs(&self) -> ScrubGuard<'_> {
         self.state().scrubs += 1;
         ScrubGuard(self)
     }
 
-    /// Says how many bytes all records had when the store was opened.
+    /// Sets the bytes that all records had when the store was opened.
     pub fn set_base(&self, base: Option<i64>) {
         self.state().base = base;
     }
 
-    /// Bytes of all records after a group.
+    /// Returns the bytes of all records after a group.
     pub fn live_bytes(&self, standing: &DurableState) -> Option<u64> {
         let base = self.state().base?;
         Some(u64::try_from(base.saturating_add(standing.grown_bytes)).unwrap_or_default())
     }
 
-    /// The thread that rewrites, to be waited for.
+    /// Takes the thread that rewrites or counts, so that the caller can wait for it.
     pub fn take_rewriting(&self) -> Option<JoinHandle<()>> {
         self.state().thread.take()
     }
 }
 
-/// A scrub that is under way.
+/// A running scrub.
 pub(in crate::kv) struct ScrubGuard<'a>(&'a SpaceTracker);
 
 impl Drop for ScrubGuard<'_> {
@@ -109,7 +113,8 @@ impl Drop for ScrubGuard<'_> {
     }
 }
 
-/// Begins to rewrite the index in the background, if it is too large for what is in it. If that is not known, counts first.
+/// Starts to rewrite the index in the background, if it is too large for its records. If their size
+/// is unknown, counts them instead.
 pub(in crate::kv) fn begin_if_due(shared: &Arc<KvState>) {
     let used = index::size(&shared.index.folder());
     if used <= shared.config.rewrite_from_bytes || shared.stopped().is_some() {
@@ -134,20 +139,20 @@ pub(in crate::kv) fn begin_if_due(shared: &Arc<KvState>) {
             Ok(()) | Err(KvError::Closed) => {}
             Err(error) => {
                 let error = working.noted(error);
-                tracing::warn!(code = error.code(), %error, "the index could not be written anew; it is tried again");
+                tracing::warn!(code = error.code(), %error, "could not rewrite the index; will retry");
             }
         }
     };
     match thread::Builder::new().name("tidemill-rewrite".to_owned()).spawn(work) {
         Ok(thread) => state.thread = Some(thread),
-        Err(error) => tracing::warn!(%error, "no thread to write the index anew"),
+        Err(error) => tracing::warn!(%error, "could not start the thread that rewrites the index"),
     }
 }
 
-/// Writes the index anew.
+/// Rewrites the index.
 ///
 /// # Errors
-/// If that was not possible; the old one is used then.
+/// The reason why the rewrite failed; the old index stays in use.
 pub(in crate::kv) fn run(shared: &Arc<KvState>, haste: ScanPriority) -> Result<(), KvError> {
     let _alone = shared.space.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
     let data = &shared.config.dir;
@@ -170,17 +175,18 @@ pub(in crate::kv) fn run(shared: &Arc<KvState>, haste: ScanPriority) -> Result<(
             if old.give_up(timeout) {
                 index::remove_others(data, number).map_err(failed)?;
             } else {
-                tracing::warn!("somebody still reads the old index; it is removed at the next start");
+                tracing::warn!("a reader still uses the old index; the next start removes it");
             }
             failpoint::hit("rewrite/removed");
             let after = index::size(&folder);
             shared.space.state().smallest = after;
-            tracing::info!(before = used, after, "the index was written anew and gave room back");
+            tracing::info!(before = used, after, "rewrote the index to reclaim disk space");
             Ok(())
         }
         Err(error) => {
             let given_up = trees.give_up(timeout);
-            // If the header could not be written, it is unknown which index it names: both stay until the next opening.
+            // If the header could not be written, it is unknown which index it names. Both stay
+            // until the next opening.
             if given_up && shared.stopped().is_none() {
                 remove(&folder).map_err(failed)?;
             }
@@ -190,7 +196,7 @@ pub(in crate::kv) fn run(shared: &Arc<KvState>, haste: ScanPriority) -> Result<(
 }
 
 fn failed(error: io::Error) -> KvError {
-    KvError::io("the index could not be written anew", &error)
+    KvError::io("the index could not be rewritten", &error)
 }
 
 fn free(shared: &KvState) -> Result<u64, KvError> {
@@ -204,14 +210,15 @@ fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// The manifest knows the checksum of the configuration, which is to be the same.
+/// Checks that the new index has the same configuration file, because the manifest contains its
+/// checksum.
 fn same_configuration(shared: &KvState, folder: &Path) -> Result<(), KvError> {
     let digest = |folder: &Path| clean_shutdown::digest(&open::index_conf(folder)).map_err(failed);
     if digest(folder)? == digest(&shared.index.folder())? {
         return Ok(());
     }
-    let message = "its configuration is another than that of the old one".to_owned();
-    Err(KvError::Io { what: "the index could not be written anew".to_owned(), message })
+    let message = "its configuration differs from that of the old index".to_owned();
+    Err(KvError::Io { what: "the index could not be rewritten".to_owned(), message })
 }
 
 fn may_go_on(shared: &KvState) -> Result<(), KvError> {
@@ -224,7 +231,7 @@ fn may_go_on(shared: &KvState) -> Result<(), KvError> {
     }
 }
 
-/// Copies every record into `trees`; the answer holds the group that they are as of.
+/// Copies every record to `trees`. Returns a hold on the group that the copy is as of.
 fn copy(shared: &KvState, trees: &Arc<Trees>, haste: ScanPriority) -> Result<SnapshotGuard, KvError> {
     let fresh = shared.index.reading_of(trees);
     let mut reader = shared.versions.read();
@@ -256,8 +263,8 @@ fn copy(shared: &KvState, trees: &Arc<Trees>, haste: ScanPriority) -> Result<Sna
     Ok(reader)
 }
 
-/// Takes what a group changed over into the new index, as far as that has been copied: the tables before `slot`, and `slot` up to
-/// `covered`.
+/// Applies a group's changes to the part of the new index that is already copied: the tables before
+/// `slot`, and `slot` up to `covered`.
 fn apply(fresh: &IndexReader<'_>, layer: &BatchLayer, slot: usize, covered: Bound<Vec<u8>>) -> Result<(), KvError> {
     let whole = KeyRange::all();
     let part = KeyRange::new(Bound::Unbounded, covered);
@@ -270,7 +277,8 @@ fn apply(fresh: &IndexReader<'_>, layer: &BatchLayer, slot: usize, covered: Boun
     Ok(())
 }
 
-/// Brings the new index up to the last durable group and makes it the index, with a checkpoint there. Answers with the old one.
+/// Applies the remaining groups to the new index and makes it the store's index, with a checkpoint
+/// at that group. Returns the old one.
 fn switch(
     shared: &KvState,
     trees: &Arc<Trees>,
@@ -287,7 +295,7 @@ fn switch(
         fresh.flush(reader.at().end.generation)?;
         index::sync_files(folder, synced).map_err(|error| failed(error.into()))
     };
-    // The second time there is little left, and the third time, while the writer waits, next to nothing.
+    // Each pass has less to copy. The writer waits only during the third pass, after this loop.
     for _ in 0..2 {
         may_go_on(shared)?;
         catch_up(&mut reader, &mut synced)?;

@@ -1,7 +1,8 @@
-//! Open files that the store keeps in reserve, so that the index finds some when the rest of the process has used up its own.
+//! Open files that the store keeps in reserve, so that the index can open files even if the rest of
+//! the process has used up its limit.
 //!
-//! sled does not survive a blob file that it cannot make: what it had reserved in its buffer is never written, and every
-//! flush behind it hangs. So it is not called without files to spare.
+//! sled does not survive a failure to create a blob file: the space that it reserved in its buffer
+//! is never written, and every later flush hangs. So sled is not called without spare files.
 
 use std::fs::File;
 use std::io;
@@ -11,9 +12,9 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use crate::kv::error::KvError;
 
-/// Files in reserve: more than the index opens for one group or checkpoint at a time.
+/// Number of files in reserve: more than the index opens for one group or one checkpoint.
 const SPARES: usize = 16;
-/// What they are open on.
+/// The path on which the reserve files are open.
 const PATH: &str = "/dev/null";
 
 /// The files in reserve.
@@ -21,14 +22,14 @@ const PATH: &str = "/dev/null";
 pub(in crate::kv) struct SpareFiles(Mutex<Vec<File>>);
 
 impl SpareFiles {
-    /// Opens as many as there may be.
+    /// Opens up to [`SPARES`] files.
     pub fn open() -> Self {
         let spares = Self(Mutex::new(Vec::new()));
         spares.refill();
         spares
     }
 
-    /// Refuses if neither the process nor the reserve has a file for the index.
+    /// Fails if neither the process nor the reserve has a file for the index.
     pub fn check(&self) -> Result<(), KvError> {
         if !self.lock().is_empty() || self.refill() {
             return Ok(());
@@ -36,7 +37,7 @@ impl SpareFiles {
         Err(KvError::io("files for the index", &io::Error::from(Errno::MFILE)))
     }
 
-    /// Runs `call`, with the reserve given up for its time if the process has no other files.
+    /// Runs `call`. If the process has no other files, the reserve is closed for that time.
     pub fn lend<T>(&self, call: impl FnOnce() -> T) -> T {
         let lent = {
             let mut spares = self.lock();
@@ -52,7 +53,7 @@ impl SpareFiles {
         done
     }
 
-    /// Opens what is missing; false if there is none at all.
+    /// Refills the reserve. Returns false if it is empty.
     fn refill(&self) -> bool {
         let mut spares = self.lock();
         while spares.len() < SPARES

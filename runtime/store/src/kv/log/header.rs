@@ -1,5 +1,5 @@
-//! The log's own header: the last group that is known to be in the index durably, and where the log goes on
-//! behind it. Two slots, written in turn, each with its checksum: a torn write loses only itself.
+//! The log's header: the last group that is durable in the index, and where the log continues after
+//! it. It has two slots, written in turn, each with its checksum: a torn write loses only one slot.
 
 use std::io;
 use std::path::Path;
@@ -18,29 +18,29 @@ const SLOT: usize = 4096;
 const MAGIC: [u8; 8] = *b"TideCkp\0";
 const FIXED: usize = 64;
 const ENTRY: usize = 17;
-/// Where the numbers behind the tables lie; zeros in what earlier versions wrote.
+/// Offset of the numbers after the tables. Earlier versions wrote zeros there.
 const MORE: usize = SLOT - 24;
-/// More tables than this do not fit into a slot.
+/// Maximum number of tables: more do not fit into a slot.
 pub(in crate::kv) const MAX_TABLES: usize = 128;
 
-/// A point in the log: all before it has been inserted into the index.
+/// A point in the log: the index has everything before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::kv) struct LogPoint {
-    /// The last group before it.
+    /// The last group before the point.
     pub generation: u64,
-    /// The last position given to an operation before it.
+    /// The last position given to an operation before the point.
     pub position: u64,
-    /// The segment that the next record goes to, and where in it.
+    /// The segment of the next record.
     pub segment: u64,
-    /// See `segment`.
+    /// The offset of the next record in the segment.
     pub offset: u64,
     /// The checksum of the last record.
     pub chain: u64,
-    /// Number and sum of each table's records, by table id.
+    /// Number and checksum sum of each table's records, by table id.
     pub sums: Vec<(u8, TableSum)>,
     /// The number of the index's folder: see [`folder`](crate::kv::index::folder).
     pub index: u64,
-    /// Bytes of all records, if they were counted.
+    /// Bytes of all records; `None` if they were not counted.
     pub live_bytes: Option<u64>,
 }
 
@@ -52,7 +52,7 @@ pub(in crate::kv) struct HeaderFile {
 }
 
 impl HeaderFile {
-    /// Writes a new file with `point` in it.
+    /// Writes a new file that contains `point`.
     pub fn create(disk: &dyn Disk, dir: &Path, seed: u64, point: &LogPoint) -> io::Result<()> {
         let mut content = encode(seed, 1, point);
         content.extend_from_slice(&encode(seed, 0, point));
@@ -80,10 +80,10 @@ impl HeaderFile {
         Ok((Self { file, seed, turn }, point))
     }
 
-    /// Puts `point` in the place of the older slot, durably.
+    /// Replaces the older slot by `point`, durably.
     pub fn write(&mut self, point: &LogPoint) -> io::Result<()> {
         let turn = self.turn + 1;
-        // Slot 0 holds odd turns, as written by `create`.
+        // Slot 0 holds odd turns, as `create` writes them.
         let slot = if turn % 2 == 1 { 0 } else { SLOT as u64 };
         self.file.write_all_at(&encode(self.seed, turn, point), slot)?;
         self.file.sync()?;
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_sound_slot_is_believed() {
+    fn the_newest_sound_slot_is_used() {
         let dir = tempfile::tempdir().unwrap();
         HeaderFile::create(&SystemDisk, dir.path(), 1, &point(0)).unwrap();
         let (mut anchor, found) = HeaderFile::open(&SystemDisk, dir.path(), 1).unwrap();
@@ -182,7 +182,7 @@ mod tests {
             anchor.write(&point(generation)).unwrap();
             assert_eq!(HeaderFile::open(&SystemDisk, dir.path(), 1).unwrap().1, point(generation));
         }
-        // Turn 5 is in the first slot: torn, the one before counts.
+        // Turn 5 is in the first slot. If it is torn, turn 4 counts.
         anchor.file.write_all_at(b"torn", 100).unwrap();
         assert_eq!(HeaderFile::open(&SystemDisk, dir.path(), 1).unwrap().1, point(3));
         anchor.file.write_all_at(b"torn", 5000).unwrap();

@@ -1,5 +1,6 @@
-//! The commit log while the store is open: one record appended and made durable for each group, segment
-//! after segment. Reading it back is `replay.rs`; when segments are done with is the checkpoint's business.
+//! The commit log of an open store: appends one record per group and makes it durable, segment
+//! after segment. `replay.rs` reads it back; the checkpoint decides when a segment is no longer
+//! needed.
 
 pub(in crate::kv) mod header;
 pub(in crate::kv) mod record;
@@ -24,7 +25,7 @@ use crate::kv::log::tail_mark::TailMark;
 /// The log's folder in the data folder.
 pub(super) const DIR: &str = "log";
 
-/// Where the log stands: behind the record of `generation`.
+/// The end of the log: the place after the record of `generation`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LogEnd {
     pub generation: u64,
@@ -37,9 +38,9 @@ pub(super) struct LogEnd {
 /// Why a record could not be appended.
 #[derive(Debug)]
 pub(super) enum AppendError {
-    /// Nothing was written; the log goes on when the cause is gone.
+    /// Nothing was written; the log works again when the cause is gone.
     NotBegun(io::Error),
-    /// The record may or may not be durable, and the log cannot go on.
+    /// The record may or may not be durable, and the log cannot continue.
     Lost(io::Error),
 }
 
@@ -49,9 +50,9 @@ pub(super) struct CommitLog {
     dir: PathBuf,
     seed: u64,
     first_bytes: u64,
-    /// None where the disk had no room for one when the store was opened: it is made when there is some.
+    /// `None` if the disk was full when the store was opened; it is created when there is space.
     segment: Option<Segment>,
-    /// The highest number of a segment.
+    /// The highest segment number.
     newest: u64,
     end: LogEnd,
     shelf: Arc<SpareSegments>,
@@ -60,8 +61,8 @@ pub(super) struct CommitLog {
 }
 
 impl CommitLog {
-    /// Begins a new segment behind `end`. Old ones are only read: whatever a torn write left in them
-    /// stays there until they are recycled. On a disk without room for a new one it is begun later.
+    /// Begins a new segment after `end`. Old segments are only read: a torn write stays in them
+    /// until they are recycled. On a full disk the new segment is begun later.
     pub fn begin(
         data: &Path,
         seed: u64,
@@ -77,29 +78,29 @@ impl CommitLog {
         let mut log = Self { disk, dir, seed, first_bytes, segment: None, newest, end, shelf, tail, syncs };
         match log.rotate(0) {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                tracing::warn!(%error, "no room for a log segment; nothing is written before there is some");
+                tracing::warn!(%error, "the disk is full; writes are refused until a log segment fits");
                 Ok(log)
             }
             begun => begun.map(|()| log),
         }
     }
 
-    /// Where the log stands.
+    /// Returns the end of the log.
     pub fn end(&self) -> LogEnd {
         self.end
     }
 
     /// Appends the record as the next generation and makes it durable.
     ///
-    /// After a failed fdatasync what that segment holds is not believed: the record goes to a fresh
-    /// segment and is made durable there.
+    /// After a failed fdatasync the segment's content is not trusted: the record is written to a
+    /// fresh segment and made durable there.
     pub fn append(&mut self, record: &mut RecordBuffer, position: u64) -> Result<LogEnd, AppendError> {
         let length = record.length();
         if self.segment.as_ref().is_none_or(|segment| self.end.offset + length > segment.capacity) {
             self.rotate(length).map_err(AppendError::NotBegun)?;
         }
         if let Err(error) = self.write(record, position) {
-            tracing::error!(%error, segment = self.newest, "the log could not be made durable; the group goes to a fresh segment");
+            tracing::error!(%error, segment = self.newest, "could not sync the log; writing the group to a fresh segment");
             self.rotate(length).map_err(AppendError::Lost)?;
             self.write(record, position).map_err(AppendError::Lost)?;
         }
@@ -122,9 +123,10 @@ impl CommitLog {
         let length = bytes.len() as u64;
         self.end =
             LogEnd { generation, position, segment: segment.number, offset: self.end.offset + length, chain: checksum };
-        // Not synced: it tells a flipped last record from a torn one after a kill, not after a power cut.
+        // Not synced: it tells a damaged last record from a torn one after a kill, not after a
+        // power cut.
         if let Err(error) = self.tail.write(generation) {
-            tracing::warn!(%error, "the log's tail mark could not be written");
+            tracing::warn!(%error, "could not write the log's tail mark");
         }
         Ok(())
     }

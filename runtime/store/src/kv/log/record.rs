@@ -1,4 +1,4 @@
-//! A record of the log: one group's writes, whole or not at all.
+//! A record of the log: one group's writes, complete or not at all.
 //!
 //! ```text
 //! 0  magic            u32      24 last position    u64
@@ -6,12 +6,15 @@
 //! 8  segment          u64      40 checksum         u64
 //! 16 generation       u64      48 payload, padded with zeros to 8 bytes
 //! ```
-//! All numbers are little-endian. The checksum covers header and payload, is seeded with the store's
-//! secret seed and thereby also with the checksum before: a record of a recycled segment, of another
-//! store, or one that a guest wrote into a value, is never taken for one of this segment.
 //!
-//! The payload: number of tables touched (u8), for each its id, count and sum after the group; then the
-//! writes: table (u8), 1 for put or 0 for delete (u8), key length and value length (u32), key, sealed value.
+//! All numbers are little-endian. The checksum covers header and payload, and is seeded with the
+//! store's secret seed. The header contains the checksum of the previous record. So a record of a
+//! recycled segment, of another store, or one that a guest wrote into a value is never taken for a
+//! record of this segment.
+//!
+//! The payload is the number of changed tables (u8), then for each its id, record count and sum
+//! after the group, then the writes: table (u8), 1 for put or 0 for delete (u8), key length and
+//! value length (u32 each), key, sealed value.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -21,7 +24,7 @@ use crate::kv::table_checksum::TableSum;
 pub(in crate::kv) const HEADER: usize = 48;
 const MAGIC: u32 = u32::from_le_bytes(*b"TMrc");
 
-/// A record's header, and the position behind the record.
+/// A record's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::kv) struct RecordHeader {
     pub segment: u64,
@@ -33,7 +36,7 @@ pub(in crate::kv) struct RecordHeader {
 }
 
 impl RecordHeader {
-    /// Bytes the record takes in the log.
+    /// Returns the size of the record in the log, in bytes.
     pub fn length(&self) -> u64 {
         padded(HEADER + self.payload)
     }
@@ -43,7 +46,7 @@ fn padded(length: usize) -> u64 {
     (length as u64).next_multiple_of(8)
 }
 
-/// A record being put together; its buffer is used again for the next.
+/// A record under construction. Its buffer is reused for the next one.
 #[derive(Debug, Default)]
 pub(in crate::kv) struct RecordBuffer {
     bytes: Vec<u8>,
@@ -51,11 +54,11 @@ pub(in crate::kv) struct RecordBuffer {
 }
 
 impl RecordBuffer {
-    /// Begins a record, with the sums that hold after it.
+    /// Begins a record; `sums` are the changed tables' sums after it.
     pub fn begin(&mut self, sums: impl ExactSizeIterator<Item = (u8, TableSum)>) {
         self.bytes.clear();
         self.payload = None;
-        // One large group must not hold its memory for ever.
+        // One large group must not keep its memory allocated.
         if self.bytes.capacity() > 1 << 20 {
             self.bytes.shrink_to(1 << 20);
         }
@@ -69,7 +72,7 @@ impl RecordBuffer {
         }
     }
 
-    /// Adds a write: the sealed value, or nothing for a delete. Lengths are bounded by the group.
+    /// Adds a write: the sealed value, or `None` for a delete. The group bounds the lengths.
     pub fn write(&mut self, table: u8, key: &[u8], sealed: Option<&[u8]>) {
         self.bytes.push(table);
         self.bytes.push(u8::from(sealed.is_some()));
@@ -79,15 +82,15 @@ impl RecordBuffer {
         self.bytes.extend_from_slice(sealed.unwrap_or_default());
     }
 
-    /// Bytes the record will take in the log.
+    /// Returns the size that the record will have in the log, in bytes.
     pub fn length(&self) -> u64 {
         padded(self.bytes.len())
     }
 
-    /// Fills in the header and gives the bytes to be written and the record's checksum. May be called
-    /// again with another segment.
+    /// Fills in the header, and returns the bytes to write and the record's checksum. It can be
+    /// called again for another segment.
     pub fn seal(&mut self, seed: u64, segment: u64, generation: u64, position: u64, before: u64) -> (&[u8], u64) {
-        // Set once: sealing pads the buffer.
+        // Set only once, because sealing pads the buffer.
         let payload = *self.payload.get_or_insert(self.bytes.len() - HEADER);
         let head: [&[u8]; 6] = [
             &MAGIC.to_le_bytes(),
@@ -118,7 +121,8 @@ fn checksum(seed: u64, header: &[u8], payload: &[u8]) -> u64 {
     xxh3_64_with_seed(payload, xxh3_64_with_seed(header, seed))
 }
 
-/// The record at `at` of a segment's bytes, if what lies there is one of segment `segment`, whole.
+/// Returns the record at `at` in a segment's bytes, if it is complete and belongs to segment
+/// `segment`.
 pub(in crate::kv) fn read(bytes: &[u8], at: usize, seed: u64, segment: u64) -> Option<(RecordHeader, &[u8])> {
     let rest = bytes.get(at..)?;
     let header = rest.get(..HEADER)?;
@@ -140,7 +144,7 @@ pub(in crate::kv) fn read(bytes: &[u8], at: usize, seed: u64, segment: u64) -> O
     (checksum(seed, &header[..40], content) == found.checksum).then_some((found, content))
 }
 
-/// Whether any whole record of `segment` with a generation of `from` or later lies behind `at`.
+/// Finds a complete record of `segment` with a generation of at least `from` at `at` or after.
 pub(in crate::kv) fn any_after(bytes: &[u8], at: usize, seed: u64, segment: u64, from: u64) -> Option<RecordHeader> {
     let magic = MAGIC.to_le_bytes();
     (at.next_multiple_of(8)..bytes.len().saturating_sub(HEADER))
@@ -159,14 +163,14 @@ pub(in crate::kv) struct Write<'a> {
     pub sealed: Option<&'a [u8]>,
 }
 
-/// A record's payload, taken apart.
+/// A decoded payload.
 #[derive(Debug)]
 pub(in crate::kv) struct Payload<'a> {
     pub sums: Vec<(u8, TableSum)>,
     pub writes: Vec<Write<'a>>,
 }
 
-/// Takes a payload apart; nothing where it is not one.
+/// Decodes a payload; `None` if it is invalid.
 pub(in crate::kv) fn decode(payload: &[u8]) -> Option<Payload<'_>> {
     let mut rest = payload;
     let mut sums = Vec::new();

@@ -1,6 +1,6 @@
-//! Reading the log back when the store opens. First the whole log behind the checkpoint is verified; only
-//! then is anything done with it. A torn end of the newest segment is what a crash leaves, and nobody was
-//! told of it; anything else that does not fit is damage.
+//! Reads the log back when the store opens. The whole log after the checkpoint is verified before
+//! any of it is applied. A torn end of the newest segment is what a crash leaves; it was never
+//! acknowledged. Any other mismatch is damage.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::kv::log::tail_mark;
 use crate::kv::log::{DIR, LogEnd};
 use crate::kv::table_checksum::TableSum;
 
-/// The verified part of the log that lies behind a checkpoint.
+/// The verified part of the log after a checkpoint.
 pub(in crate::kv) struct Replay {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     seed: u64,
-    /// For each segment: its number, where its records begin and where they end.
+    /// For each segment: its number, and where its records begin and end.
     parts: Vec<(u64, u64, u64)>,
     end: LogEnd,
     sums: Vec<(u8, TableSum)>,
@@ -30,11 +30,11 @@ pub(in crate::kv) struct Replay {
 }
 
 impl Replay {
-    /// Verifies the log behind `from`.
+    /// Verifies the log after `from`.
     ///
     /// # Errors
-    /// [`KvError::Damaged`] for a gap, a broken chain before the end, a missing segment, or an end before
-    /// what was acknowledged.
+    /// [`KvError::Damaged`] for a gap, a broken chain before the end, a missing segment, or an end
+    /// before the last acknowledged group.
     pub fn verify(disk: Arc<dyn Disk>, data: &Path, seed: u64, from: &LogPoint) -> Result<Self, KvError> {
         let dir = data.join(DIR);
         let mut numbers: Vec<u64> = std::fs::read_dir(&dir)
@@ -49,7 +49,7 @@ impl Replay {
         let (older, live): (Vec<u64>, Vec<u64>) = numbers.into_iter().partition(|number| *number < from.segment);
         let newest = live.last().copied().unwrap_or(from.segment);
 
-        // The first segment need not exist where no record lies behind the checkpoint: a store just made.
+        // The first segment need not exist if no record follows the checkpoint: the store is new.
         let end = LogEnd {
             generation: from.generation,
             position: from.position,
@@ -93,7 +93,8 @@ impl Replay {
         segment::read_whole(&*self.disk, &self.dir, number, self.seed)
     }
 
-    /// The generation that segment `number`, or the first after it that has a record, begins with.
+    /// Returns the first generation of segment `number`, or of the first later segment that has a
+    /// record.
     fn first_generation(&self, number: u64, bytes: &[u8]) -> Result<Option<u64>, KvError> {
         let first = |number, bytes: &[u8]| {
             record::read(bytes, offset(FIRST_RECORD), self.seed, number).map(|(header, _)| header.generation)
@@ -156,35 +157,35 @@ impl Replay {
         }
     }
 
-    /// Where the log ends.
+    /// Returns the end of the log.
     pub fn end(&self) -> LogEnd {
         self.end
     }
 
-    /// Number and sum of each table's records after the last group.
+    /// Returns the number and sum of each table's records after the last group.
     pub fn sums(&self) -> &[(u8, TableSum)] {
         &self.sums
     }
 
-    /// Bytes of the log that were verified.
+    /// Returns the verified bytes of the log.
     pub fn bytes(&self) -> u64 {
         self.parts.iter().map(|(_, begin, end)| end - begin).sum()
     }
 
-    /// The highest segment number in use.
+    /// Returns the highest segment number in use.
     pub fn newest(&self) -> u64 {
         self.newest
     }
 
-    /// Segments that lie wholly before the checkpoint.
+    /// Returns the segments that are completely before the checkpoint.
     pub fn older(&self) -> &[u64] {
         &self.older
     }
 
-    /// Gives each verified group to `apply`, oldest first.
+    /// Passes each verified group to `apply`, oldest first.
     ///
     /// # Errors
-    /// What `apply` answers; [`KvError::Damaged`] where the log has changed since it was verified.
+    /// The error of `apply`; [`KvError::Damaged`] if the log has changed since it was verified.
     pub fn each(&self, mut apply: impl FnMut(Payload<'_>) -> Result<(), KvError>) -> Result<(), KvError> {
         for &(number, begin, end) in &self.parts {
             let bytes = self.read(number)?;

@@ -1,5 +1,5 @@
-//! One file of the log: a header, then a region filled with real zeros in which records are appended.
-//! Which segments there are and what is in them is the log's business.
+//! One file of the log: a header, then a region of written zeros to which records are appended. The
+//! log decides which segments exist and what they contain.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::kv::disk::{Disk, DiskFile};
 use crate::kv::error::KvError;
 
-/// Where the first record lies. A whole page, so that the header is never in the page of a torn write.
+/// Offset of the first record: one page, so that a torn write of a record never touches the header.
 pub(in crate::kv) const FIRST_RECORD: u64 = 4096;
-/// Zeros are written in such pieces: a page written in one piece is later rewritten page by page cheaply,
-/// where larger ones are not.
+/// Size of one write of zeros, in bytes. A page that was written alone is later cheap to rewrite; a
+/// larger write is not.
 const FILL: usize = 4096;
-/// A fill is made durable after so many bytes, so that it never delays a commit's fdatasync for long.
+/// Bytes after which a fill is synced, so that it never delays a commit's fdatasync for long.
 const FILL_SYNC: u64 = 2 << 20;
 
 const MAGIC: [u8; 8] = *b"TideLog\0";
@@ -24,18 +24,18 @@ const MAGIC: [u8; 8] = *b"TideLog\0";
 pub(in crate::kv) const FORMAT: u32 = 1;
 const HEADER: usize = 32;
 
-/// The name of segment `number`.
+/// Returns the name of segment `number`.
 pub(in crate::kv) fn name(number: u64) -> String {
     format!("segment-{number:016x}")
 }
 
-/// The number in a segment's name.
+/// Returns the number in a segment's name.
 pub(in crate::kv) fn number_of(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("segment-")?;
     (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
-/// Makes a file of `bytes` zeros, really written and durable.
+/// Creates a file of `bytes` zeros that are written and durable, not sparse.
 pub(in crate::kv) fn fill(disk: &dyn Disk, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
     match disk.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -64,7 +64,8 @@ pub(in crate::kv) struct Segment {
 }
 
 impl Segment {
-    /// Makes segment `number` of the filled file at `from`: header, then name, both durable.
+    /// Turns the filled file at `from` into segment `number`: first its header, then its name, both
+    /// durable.
     pub fn begin(disk: &dyn Disk, dir: &Path, from: &Path, number: u64, seed: u64) -> io::Result<Self> {
         let file = disk.open(from, false)?;
         let capacity = file.length()?;
@@ -89,7 +90,7 @@ fn header(number: u64, seed: u64) -> [u8; HEADER] {
     bytes
 }
 
-/// Reads segment `number` whole and checks its header.
+/// Reads all of segment `number` and checks its header.
 ///
 /// # Errors
 /// [`KvError::Damaged`], or [`KvError::Exhausted`] if the file cannot be opened for now.

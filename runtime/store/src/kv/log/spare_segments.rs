@@ -1,5 +1,6 @@
-//! Spare segments: filled files that wait to become the log's next segment. A thread of its own fills a
-//! new one when asked, so that no commit waits for it; a checkpoint puts segments back that are done with.
+//! Spare segments: filled files that become the log's next segment. A separate thread fills a new
+//! one on request, so that no commit waits for it. A checkpoint returns segments that are no longer
+//! needed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use tidemill_core::failpoint;
 use crate::kv::disk::Disk;
 use crate::kv::log::segment;
 
-/// More spares than this are removed instead of kept.
+/// Maximum number of spares; further ones are removed.
 const KEPT: usize = 2;
 
 /// The spare segments of a log.
@@ -28,7 +29,7 @@ pub(in crate::kv) struct SpareSegments {
 }
 
 impl SpareSegments {
-    /// Takes stock of the spares in `dir` and removes what was left half made.
+    /// Lists the spares in `dir`, and removes partly filled files.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, bytes: u64) -> io::Result<Arc<Self>> {
         let mut spares = Vec::new();
         for entry in std::fs::read_dir(dir)? {
@@ -53,12 +54,12 @@ impl SpareSegments {
         }))
     }
 
-    /// The file system the spares are on.
+    /// Returns the file system of the spares.
     pub fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
     }
 
-    /// Takes a spare with room for `bytes`, where there is one.
+    /// Takes a spare with room for `bytes`, if there is one.
     pub fn take(&self, bytes: u64) -> Option<PathBuf> {
         if bytes > self.bytes {
             return None;
@@ -66,18 +67,18 @@ impl SpareSegments {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    /// Fills a new file of `bytes` at once, for want of a spare.
+    /// Fills a new file of `bytes` at once, because there is no spare.
     pub fn make(&self, bytes: u64) -> io::Result<PathBuf> {
         let path = self.dir.join(format!("fill-{}", self.number.fetch_add(1, Ordering::Relaxed)));
         if let Err(error) = segment::fill(&*self.disk, &path, bytes) {
-            // What there is of it would take the last room of a disk that has none.
+            // The partly filled file would take the last space of a full disk.
             let _ = self.disk.remove(&path);
             return Err(error);
         }
         Ok(path)
     }
 
-    /// Puts a segment that is done with back, or removes it.
+    /// Keeps a segment that is no longer needed as a spare, or removes it.
     pub fn give_back(&self, path: &Path) -> io::Result<()> {
         let fits = self.disk.open(path, false)?.length()? == self.bytes;
         let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +93,7 @@ impl SpareSegments {
         Ok(())
     }
 
-    /// Asks for a spare to be filled, where none is ready. Returns at once.
+    /// Requests a spare if there is none. Returns at once.
     pub fn want(self: &Arc<Self>) {
         let empty = self.spares.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
         if !empty || self.asked.swap(true, Ordering::AcqRel) {
@@ -116,12 +117,12 @@ impl SpareSegments {
                 while asked.recv().is_ok() {
                     let Some(shelf) = shelf.upgrade() else { return };
                     if let Err(error) = shelf.fill_one() {
-                        tracing::warn!(%error, "no spare log segment could be filled; a small one is made when needed");
+                        tracing::warn!(%error, "could not fill a spare log segment; a small one is created when needed");
                     }
                     shelf.asked.store(false, Ordering::Release);
                 }
             })
-            .map_err(|error| tracing::warn!(%error, "no thread to fill log segments"))
+            .map_err(|error| tracing::warn!(%error, "could not start the thread that fills log segments"))
             .ok()?;
         Some((ask, thread))
     }
@@ -139,7 +140,7 @@ impl SpareSegments {
         self.dir.join(format!("spare-{}", self.number.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// Ends the filling thread, after what it is at.
+    /// Ends the filling thread after its current file.
     pub fn close(&self) {
         let filler = self.filler.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((ask, thread)) = filler {
@@ -149,7 +150,7 @@ impl SpareSegments {
     }
 }
 
-/// Removes what waits to become a segment, for the room that it takes; false where there was nothing.
+/// Removes the spare segments to free their space. Returns false if there was none.
 pub(in crate::kv) fn make_room(disk: &dyn Disk, dir: &Path) -> bool {
     let names = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let idle = names.filter(|path| number_in(path).is_some());

@@ -1,6 +1,6 @@
-//! The tail mark: the newest generation that was made durable, written after each commit without a sync of
-//! its own. After a kill it tells a last record that was acknowledged and then damaged from one that was torn.
-//! After a power cut it may be old or torn itself; then it says nothing.
+//! The tail mark: the newest durable generation, written after each commit without a sync. After a
+//! kill it tells a last record that was acknowledged and then damaged from a torn one. After a
+//! power cut it may be old or torn itself, and then it proves nothing.
 
 use std::io;
 use std::path::Path;
@@ -32,7 +32,7 @@ impl TailMark {
     }
 }
 
-/// The generation the mark tells of, where there is a sound one.
+/// Returns the generation in the mark, if the mark is sound.
 pub(in crate::kv) fn read(disk: &dyn Disk, data: &Path, seed: u64) -> Option<u64> {
     let mut mark = [0; 16];
     disk.open(&data.join(NAME), false).ok()?.read_exact_at(&mut mark, 0).ok()?;
