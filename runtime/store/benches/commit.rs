@@ -1,15 +1,19 @@
-//! What a commit costs: three keys of about 100 bytes, by 1, 16 and 128 writers that each wait for their answer.
+//! Cost of a commit: three keys of about 100 bytes, by 1, 16 and 128 writers that each wait for
+//! their answer.
 //!
-//! `bare` is the least that keeps the promise: a queue, one append and one fdatasync to a filled file for all
-//! who wait, plain inserts into sled by the same thread, answers. `kv` is the store: serial operations that can read and
-//! refuse, checksums, counts and sums, snapshots for readers, checkpoints, the check of free space. The store must
-//! reach 80 % of the bare commits a second at each number of writers.
+//! `bare` is the minimum with the same guarantee: a queue, one append and one fdatasync to a filled
+//! file for all waiting writers, plain inserts into sled on the same thread, answers. `kv` is the
+//! store: serial operations that can read and refuse, checksums, counts and sums, snapshots for
+//! readers, checkpoints, the check of free space. The store must reach 80 % of the bare commits per
+//! second at each number of writers.
 //!
-//! Both are open at once and take turns in short rounds, each pair in the other order, so that whatever else the machine
-//! does meets both. Each pair gives one ratio; told is their median, and the middle half beside it. Checkpoints are made
-//! between the rounds and their share is charged to `kv` in full, as if nothing could go on beside them.
+//! Both are open at once and take turns in short rounds, with the order reversed in every other
+//! pair, so that other load on the machine affects both. Each pair gives one ratio; the bench
+//! prints their median and quartiles. Checkpoints are made between the rounds, and their share is
+//! charged to `kv` in full, as if no commit ran at the same time.
 //!
-//! Not criterion, which measures one thing to its end before the next. The lines have the form of its `bencher` output.
+//! This is not criterion, which completes one measurement before the next. The lines have the form
+//! of its `bencher` output.
 #![allow(clippy::print_stdout, reason = "what it measured")]
 
 use std::fs::File;
@@ -27,19 +31,20 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-/// As in the host.
+/// The host's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const TABLES: &[Table] = &[Table::new(1, "one"), Table::new(2, "two"), Table::new(3, "three")];
 const SEGMENT: u64 = 64 << 20;
-/// How many pairs of rounds count, and how long a round is.
+/// Number of measured pairs of rounds.
 const ROUNDS: usize = 15;
+/// Length of a round.
 const ROUND: Duration = Duration::from_millis(700);
-/// About what a commit of this bench takes of the store's log.
+/// Approximate size of a commit of this bench in the store's log, in bytes.
 const COMMIT_BYTES: u64 = 512;
 
-/// Keys are written again and again, as runs are: the store stays of one size.
+/// Returns a key. Keys are reused, as those of runs are, so that the store's size stays the same.
 fn key(number: u64) -> [u8; 16] {
     let mut key = [0; 16];
     key[8..].copy_from_slice(&(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 50_000).to_be_bytes());
@@ -86,7 +91,7 @@ fn bare(dir: &Path) -> Bare {
     queue
 }
 
-/// A round's commits and the time they took.
+/// The number of commits in a round, and their time.
 #[derive(Clone, Copy)]
 struct Round {
     commits: u64,
@@ -94,13 +99,13 @@ struct Round {
 }
 
 impl Round {
-    /// Seconds a commit.
+    /// Returns the seconds per commit.
     fn each(self) -> f64 {
         self.took.as_secs_f64() / self.commits.max(1) as f64
     }
 }
 
-/// Lets `writers` tasks commit for `length`, each one after the other.
+/// Runs `writers` tasks that commit for `length`, each one commit at a time.
 fn round<F, Fut>(runtime: &Runtime, writers: u64, length: Duration, commit: F) -> Round
 where
     F: Fn(u64) -> Fut + Clone + Send + 'static,
@@ -154,7 +159,7 @@ fn kv_round(runtime: &Runtime, kv: &Kv, writers: u64, length: Duration) -> Round
     });
     let watch = Stopwatch::start();
     kv.checkpoint().expect("a checkpoint");
-    // As often as the defaults make one: by time, or by bytes of the log.
+    // As often as the defaults make a checkpoint: by time, or by bytes of the log.
     let defaults = KvConfig::new("", TABLES);
     let by_time = commits.took.as_secs_f64() / defaults.checkpoint_every.as_secs_f64();
     let by_bytes = (commits.commits * COMMIT_BYTES) as f64 / defaults.checkpoint_bytes as f64;
@@ -162,7 +167,7 @@ fn kv_round(runtime: &Runtime, kv: &Kv, writers: u64, length: Duration) -> Round
     Round { took: commits.took + watch.elapsed().mul_f64(share), ..commits }
 }
 
-/// The first quarter's end, the median and the third quarter's end.
+/// Returns the first quartile, the median and the third quartile.
 fn quartiles(mut all: Vec<f64>) -> (f64, f64, f64) {
     all.sort_by(f64::total_cmp);
     let at = |part: f64| all[((all.len() - 1) as f64 * part).round() as usize];
@@ -175,18 +180,18 @@ fn tell(name: &str, writers: u64, rounds: &[Round]) {
 }
 
 fn main() {
-    // As criterion does: without cargo bench, only whether it works.
+    // As criterion does: without `cargo bench`, only check that it works.
     let measure = std::env::args().any(|arg| arg == "--bench") && !std::env::args().any(|arg| arg == "--test");
     let (rounds, length) = if measure { (ROUNDS, ROUND) } else { (1, Duration::from_millis(20)) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
     for writers in [1, 16, 128] {
         let (bare_dir, kv_dir) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let queue = bare(bare_dir.path());
-        // One that fell due by itself would fall into the other's round.
+        // A checkpoint that is made by time would fall into the other side's round.
         let config = KvConfig { checkpoint_every: Duration::from_secs(3600), ..KvConfig::new(kv_dir.path(), TABLES) };
         let (kv, _) = Kv::open(config).expect("a store");
         let (mut of_bare, mut of_kv) = (Vec::new(), Vec::new());
-        // The first pair warms both up and does not count.
+        // The first pair warms both up and is not counted.
         for number in 0..=rounds {
             if number % 2 == 0 {
                 of_bare.push(bare_round(&runtime, &queue, writers, length));

@@ -1,4 +1,4 @@
-//! The embedded store keeps the contract.
+//! The embedded store satisfies the store contract.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
@@ -14,13 +14,13 @@ fn empty(dir: &tempfile::TempDir) -> Arc<dyn Store> {
 }
 
 #[test]
-fn it_keeps_the_contract() {
+fn the_embedded_store_satisfies_the_contract() {
     let dir = tempfile::tempdir().unwrap();
     tidemill_store::conformance::exercise(&|| empty(&dir));
 }
 
 #[test]
-fn it_answers_as_the_model_does() {
+fn the_embedded_store_answers_like_the_model() {
     let dir = tempfile::tempdir().unwrap();
     tidemill_store::conformance::compare_with_model(48, &|| empty(&dir));
 }
@@ -33,7 +33,7 @@ async fn a_scrub_that_finds_damage_makes_the_store_read_only() {
     store.begin_life(&node).await.unwrap();
     store.scrub(Timestamp::from_millis(1)).await.unwrap();
     store.close().await.unwrap();
-    // Behind the back of a stopped store, so that sled itself sees nothing wrong.
+    // Change the files of a closed store, so that sled itself detects nothing.
     std::fs::remove_file(dir.path().join("stopped")).unwrap();
     let index = sled::open(dir.path().join("index")).unwrap();
     index.open_tree("meta").unwrap().pop_min().unwrap().unwrap();
@@ -52,7 +52,7 @@ async fn a_scrub_that_finds_damage_makes_the_store_read_only() {
 }
 
 #[tokio::test]
-async fn a_scrub_after_an_unclean_stop_has_a_time_that_outlives_the_process() {
+async fn the_time_of_a_scrub_after_an_unclean_shutdown_is_persistent() {
     let dir = tempfile::tempdir().unwrap();
     let node = "node".parse().unwrap();
     for scrub_at_open_bytes in [u64::MAX, 0] {
@@ -66,7 +66,7 @@ async fn a_scrub_after_an_unclean_stop_has_a_time_that_outlives_the_process() {
         let (store, report) = EmbeddedStore::open(config).unwrap();
         assert_eq!((report.clean, report.scrubbed), (false, scrub_at_open_bytes > 0));
         let at = Timestamp::from_millis(7 + scrub_at_open_bytes % 2);
-        // One that goes on beside the work is known when it is through.
+        // A background scrub is reported when it is complete.
         let mut found = store.index_scrub(at).await.unwrap();
         while found.is_none_or(|scrub| scrub.at != at) {
             tokio::task::yield_now().await;

@@ -1,4 +1,5 @@
-//! Long values of the embedded store: files that are there when a record names them, and gone with their last name.
+//! Long values of the embedded store: a file exists while a record names it, and is removed with
+//! its last name.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
@@ -92,13 +93,13 @@ async fn forget(store: &EmbeddedStore, number: u128) {
     }
 }
 
-/// Waits until all that is superseded by now is removed.
+/// Waits until every file that is superseded by now is removed.
 async fn removed(store: &EmbeddedStore) {
     store.trim(10, NOON).await.unwrap();
 }
 
 #[tokio::test]
-async fn equal_values_share_a_file_which_goes_with_its_last_name() {
+async fn equal_values_share_a_file_that_is_removed_with_its_last_name() {
     let dir = tempfile::tempdir().unwrap();
     let store = deployed(dir.path()).await;
     store.request_run(new(1, &Bytes::from(vec![0; 8 << 10]))).await.unwrap();
@@ -118,8 +119,8 @@ async fn equal_values_share_a_file_which_goes_with_its_last_name() {
     store.close().await.unwrap();
 }
 
-/// A run in hand, with whoever has it.
-async fn in_hand(store: &EmbeddedStore) -> (Owner, Run) {
+/// Claims a run, and returns it with its owner.
+async fn claimed_run(store: &EmbeddedStore) -> (Owner, Run) {
     let node: NodeId = "node".parse().unwrap();
     let epoch = store.begin_life(&node).await.unwrap();
     let owner = Owner { node, epoch };
@@ -129,10 +130,10 @@ async fn in_hand(store: &EmbeddedStore) -> (Owner, Run) {
 }
 
 #[tokio::test]
-async fn a_superseded_head_goes_at_once() {
+async fn a_superseded_head_is_removed_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let store = deployed(dir.path()).await;
-    let (owner, run) = in_hand(&store).await;
+    let (owner, run) = claimed_run(&store).await;
     for of in 0..20 {
         store.save(&owner, &run, None, Some(long(of)), vec![]).await.unwrap();
         removed(&store).await;
@@ -143,7 +144,7 @@ async fn a_superseded_head_goes_at_once() {
 }
 
 #[tokio::test]
-async fn what_a_crash_or_a_refusal_left_goes_and_nothing_else() {
+async fn files_left_by_a_crash_or_a_refusal_are_removed_and_no_others() {
     let dir = tempfile::tempdir().unwrap();
     let store = deployed(dir.path()).await;
     store.request_run(new(1, &long(1))).await.unwrap();
@@ -156,7 +157,7 @@ async fn what_a_crash_or_a_refusal_left_goes_and_nothing_else() {
     std::fs::write(known.with_extension("7.new"), b"half").unwrap();
     let folder = known.parent().unwrap().file_name().unwrap().to_str().unwrap();
     std::fs::write(known.with_file_name(format!("{folder}{}", "0".repeat(62))), b"left by a crash").unwrap();
-    std::fs::write(known.with_file_name("readme"), b"somebody's own").unwrap();
+    std::fs::write(known.with_file_name("readme"), b"the operator's own").unwrap();
 
     let store = open(dir.path());
     removed(&store).await;
@@ -169,7 +170,7 @@ async fn what_a_crash_or_a_refusal_left_goes_and_nothing_else() {
 
 const DIR: &str = "TIDEMILL_TEST_SUPERSEDING_STORE";
 
-/// Not a test by itself: what the killed process does.
+/// The body of the process that the test kills; it does nothing in a normal test run.
 #[tokio::test]
 async fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
@@ -178,41 +179,41 @@ async fn child() {
         Owner { node: "node".parse().unwrap(), epoch: store.begin_life(&"node".parse().unwrap()).await.unwrap() };
     let taken = store.take_over(&owner, RecoveryFilter::All, 1, NOON).await.unwrap();
     for of in 0..40 {
-        // The same bytes come again, so that a file is written while it is being removed.
+        // The same bytes are written again, so that a file is written while it is being removed.
         store.save(&owner, &taken[0].run, None, Some(long(of % 3)), vec![]).await.unwrap();
     }
     store.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_process_that_dies_while_it_supersedes_leaves_no_record_without_its_file() {
+async fn a_crash_during_a_supersession_leaves_no_record_without_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let store = deployed(dir.path()).await;
-    let (_, run) = in_hand(&store).await;
+    let (_, run) = claimed_run(&store).await;
     store.close().await.unwrap();
-    let gates =
+    let failpoints =
         ["payload/written", "store/append", "store/appended", "store/synced", "payload/remove", "payload/removed"];
-    for (number, gate) in gates.iter().cycle().take(18).enumerate() {
+    for (number, failpoint) in failpoints.iter().cycle().take(18).enumerate() {
         let status = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child", "--nocapture"])
             .env(DIR, dir.path())
-            .env("TIDEMILL_CRASH_AT", format!("{gate}:{}", 1 + number * 2 / 3))
+            .env("TIDEMILL_CRASH_AT", format!("{failpoint}:{}", 1 + number * 2 / 3))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()
             .unwrap();
-        assert!(!status.success(), "it did not die at {gate}");
+        assert!(!status.success(), "it did not die at {failpoint}");
         let store = open(dir.path());
         store.scrub(NOON).await.unwrap();
         removed(&store).await;
-        assert!(files(dir.path()).len() <= 1, "died at {gate}");
+        assert!(files(dir.path()).len() <= 1, "died at {failpoint}");
         assert!(store.journal(run.id).await.is_ok());
         store.close().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_never_read_for_what_it_was() {
+async fn a_damaged_file_is_never_read_as_valid() {
     for damage in ["flipped", "cut", "missing"] {
         let dir = tempfile::tempdir().unwrap();
         let store = deployed(dir.path()).await;
@@ -235,14 +236,14 @@ async fn a_damaged_file_is_never_read_for_what_it_was() {
 }
 
 #[tokio::test]
-async fn files_named_and_let_go_at_once_by_many_are_there_for_whoever_names_them() {
+async fn files_named_and_released_concurrently_exist_while_they_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(deployed(dir.path()).await);
     let sweeper = {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
             for round in 1..200 {
-                // The folder is listed each time.
+                // This lists the folder each time.
                 store.trim(10, NOON.plus_millis(round * 2 * HOUR)).await.unwrap();
                 tokio::task::yield_now().await;
             }

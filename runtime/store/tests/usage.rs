@@ -1,4 +1,5 @@
-//! What deployments keep is counted once for a folder that was not counted, and new runs are refused beyond the quotas.
+//! Usage of deployments: a folder without counts is counted once, and new runs beyond the quotas
+//! are refused.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use tidemill_store::records::{
 use tidemill_store::{EmbeddedStore, Store};
 
 const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
-/// Tables of the store, by their ids on the disk.
+/// Tables of the store, with their ids on disk.
 const META: Table = Table::new(1, "meta");
 const USAGE: Table = Table::new(70, "usage");
 
@@ -80,7 +81,7 @@ fn new_run(number: u64, input: usize) -> NewRun {
     }
 }
 
-/// A run that ends with an output, state, an event and a log line.
+/// Commits a run that ends with an output, state, an event and a log line.
 async fn run(store: &EmbeddedStore, owner: &Owner, number: u64) -> Result<(), Code> {
     store.request_run(new_run(number, 20_000)).await.map_err(|error| error.code())?;
     let run = store.claim(owner, &name(), 1, NOON).await.unwrap().pop().unwrap().run;
@@ -96,7 +97,7 @@ async fn run(store: &EmbeddedStore, owner: &Owner, number: u64) -> Result<(), Co
 }
 
 #[tokio::test]
-async fn a_folder_that_was_not_counted_is_counted_when_its_next_life_begins() {
+async fn a_folder_without_counts_is_counted_at_the_next_epoch() {
     let dir = tempfile::tempdir().unwrap();
     let (store, owner) = open(dir.path(), Quotas::default()).await;
     for number in 1..=5 {
@@ -105,7 +106,7 @@ async fn a_folder_that_was_not_counted_is_counted_when_its_next_life_begins() {
     let counted = store.usage().await.unwrap();
     assert_eq!((counted[0].1.runs, counted[0].1.events, counted[0].1.topics), (5, 5, 5));
     assert!(counted[0].1.payload_bytes > 100_000 && counted[0].1.state_bytes > 50_000, "{counted:?}");
-    // As a release that did not count has left it.
+    // Remove the counts, as if an older release had written the folder.
     let forget = |tx: &mut tidemill_store::kv::Tx<'_>| -> Result<(), KvError> {
         for (table, key) in [(META, &b"usage-counted"[..]), (META, &b"topics"[..]), (USAGE, &b"a"[..])] {
             tx.delete(table, key)?;
@@ -122,7 +123,7 @@ async fn a_folder_that_was_not_counted_is_counted_when_its_next_life_begins() {
 }
 
 #[tokio::test]
-async fn each_quota_refuses_what_would_exceed_it() {
+async fn each_quota_refuses_a_run_that_exceeds_it() {
     let few = Quotas { runs: 2, ..Quotas::default() };
     let small = |quotas: Quotas| async move {
         let dir = tempfile::tempdir().unwrap();

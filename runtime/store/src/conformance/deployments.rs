@@ -1,4 +1,4 @@
-//! Claims about deployments and the lives of nodes.
+//! Claims about deployments and the epochs of nodes.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use bytes::Bytes;
 use tidemill_core::Revision;
 use tidemill_core::run::RunState;
 
-use super::world::{NOON, deploy, deploy_with, digest, going, name, new_run, owner, request, success};
+use super::world::{NOON, claimed_run, deploy, deploy_with, digest, name, new_run, owner, request, success};
 use crate::records::{PageRequest, PutDeployment, StateWrite, Version};
 use crate::{Store, StoreError};
 
-pub(super) async fn each_change_makes_a_revision_and_the_same_again_makes_none(store: Arc<dyn Store>) {
+pub(super) async fn each_change_makes_a_revision_and_a_repeated_one_makes_none(store: Arc<dyn Store>) {
     let first = deploy_with(&store, "a", "{}", vec![]).await;
     assert_eq!(first.revision, Revision::new(1));
     assert_eq!(deploy_with(&store, "a", "{}", vec![]).await, first);
@@ -44,12 +44,12 @@ pub(super) async fn an_unexpected_revision_is_refused(store: Arc<dyn Store>) {
 pub(super) async fn a_deleted_deployment_leaves_no_state_to_its_successor(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     let mut commit = success(&owner, &run);
     commit.writes = vec![StateWrite { key: "n".into(), value: Some(Bytes::from_static(b"1")) }];
     commit.watermark = Some(NOON);
     super::world::done(&store, commit).await;
-    store.delete_deployment(&name("a"), NOON).await.expect("nothing is going");
+    store.delete_deployment(&name("a"), NOON).await.expect("no run is open");
     assert_eq!(store.deployment(&name("a")).await, Ok(None));
     assert_eq!(deploy(&store, "a").await.revision, Revision::new(1));
     assert_eq!(store.state(&name("a"), "n").await.expect("a read").version, Version::ABSENT);
@@ -57,7 +57,7 @@ pub(super) async fn a_deleted_deployment_leaves_no_state_to_its_successor(store:
     assert!(store.run(run.id).await.expect("a read").is_some(), "its runs stay");
 }
 
-pub(super) async fn one_with_runs_going_is_not_deleted(store: Arc<dyn Store>) {
+pub(super) async fn a_deployment_with_running_runs_is_not_deleted(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
     let queued = request(&store, new_run("a")).await;
@@ -76,10 +76,10 @@ pub(super) async fn one_with_runs_going_is_not_deleted(store: Arc<dyn Store>) {
     let cancelled = store.run(waiting.id).await.expect("a read").expect("a run");
     assert_eq!(cancelled.state, RunState::Cancelled);
     super::world::done(&store, success(&owner, &running)).await;
-    store.delete_deployment(&name("a"), NOON).await.expect("nothing is going");
+    store.delete_deployment(&name("a"), NOON).await.expect("no run is open");
 }
 
-pub(super) async fn lives_of_a_node_are_counted(store: Arc<dyn Store>) {
+pub(super) async fn epochs_of_a_node_are_counted(store: Arc<dyn Store>) {
     let (first, second) = (owner(&store).await, owner(&store).await);
     assert_eq!(first.node, second.node);
     assert!(first.epoch < second.epoch);

@@ -1,11 +1,11 @@
-//! Claims about the failures of runs: kept in order, within a bound, and shown to the person who has to act.
+//! Claims about the failures of runs: kept in order, within a bound, and shown to the operator.
 
 use std::sync::Arc;
 
 use tidemill_core::Failure;
 use tidemill_core::run::RunState;
 
-use super::world::{a_and_b, done, going, later, success};
+use super::world::{a_and_b, claimed_run, done, later, success};
 use crate::Store;
 use crate::records::{
     FAILURES_OF_RUN, FailedPart, FailureRecord, FeedEvent, PageRequest, ParkedFilter, RetentionPolicy, RunCommit,
@@ -18,8 +18,8 @@ fn record(code: &str, part: FailedPart) -> FailureRecord {
 
 pub(super) async fn failures_are_kept_in_order_within_a_bound(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let run = going(&store, &owner, "a").await;
-    let other = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
+    let other = claimed_run(&store, &owner, "a").await;
     let most = FAILURES_OF_RUN as u64;
     for nth in 1..=most + 9 {
         let step = FailedPart::Step { path: "charge".into(), attempt: u32::try_from(nth).expect("a small number") };
@@ -33,7 +33,7 @@ pub(super) async fn failures_are_kept_in_order_within_a_bound(store: Arc<dyn Sto
     assert!(kept.iter().all(|kept| kept.record.failure.code == format!("code-{}", kept.number)));
     assert_eq!(store.failures(other.id).await, Ok(Vec::new()));
 
-    // A failure is bounded whatever its sender says.
+    // A failure is bounded whatever its sender sends.
     let long = Failure::new("long", "é".repeat(9_000)).with_details(format!("{:?}", "x".repeat(9_000)));
     let failures = vec![FailureRecord { failure: long, ..record("long", FailedPart::Attempt) }];
     done(&store, RunCommit { failures, ..RunCommit::of(owner.clone(), other.clone(), later(9)) }).await;
@@ -41,10 +41,10 @@ pub(super) async fn failures_are_kept_in_order_within_a_bound(store: Arc<dyn Sto
     assert!(kept.message.len() <= 2 << 10 && kept.details.is_none());
 }
 
-pub(super) async fn a_cancelled_run_with_a_failure_waits_for_a_person(store: Arc<dyn Store>) {
+pub(super) async fn a_cancelled_run_with_a_failure_waits_for_the_operator(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let cancelled = async |part: FailedPart| {
-        let run = going(&store, &owner, "a").await;
+        let run = claimed_run(&store, &owner, "a").await;
         let mut commit = success(&owner, &run);
         (commit.run.state, commit.output) = (RunState::Cancelled, None);
         commit.failures = vec![record("first", FailedPart::Attempt), record("not-undone", part)];
@@ -73,7 +73,7 @@ pub(super) async fn a_cancelled_run_with_a_failure_waits_for_a_person(store: Arc
     let with_code = RunFilter { codes: vec!["not-undone".to_owned()], ..RunFilter::default() };
     let found = store.runs(with_code, page.clone()).await.expect("a page").items;
     assert_eq!(found.iter().map(|run| run.id).collect::<Vec<_>>(), [failed.id]);
-    // Whoever acts on parked runs does not mean it.
+    // An operation on parked runs does not include it.
     let parked = RunFilter { states: vec!["parked".to_owned()], ..RunFilter::default() };
     assert!(store.runs(parked, page.clone()).await.expect("a page").items.is_empty());
 
@@ -82,7 +82,7 @@ pub(super) async fn a_cancelled_run_with_a_failure_waits_for_a_person(store: Arc
     assert!(store.parked(ParkedFilter::default(), page.clone()).await.expect("a page").items.is_empty());
     assert!(store.failure_of(&failed).await.expect("a read").is_some(), "the failure stays to be read");
 
-    // What is forgotten is forgotten with its failures.
+    // A run that retention removes is removed with its failures.
     let again = cancelled(FailedPart::Cancellation).await;
     let policy = RetentionPolicy { ended_before: Some(later(1_000_000)), uploaded_before: None };
     store.expire(policy, 100).await.expect("an end");

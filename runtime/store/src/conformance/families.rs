@@ -1,7 +1,8 @@
-//! Random sequences about runs that wait, signal, start, cancel and retry each other, on the store and on a model.
+//! Random sequences of runs that wait, signal, start, cancel and retry each other, on the store and
+//! on a model.
 //!
-//! The model is told what happened and derives who can be claimed from the whole of it, again after each act; the store
-//! lists and wakes step by step. Where a wake-up were lost, or one came to a run that nothing woke, they would differ.
+//! After each step the model derives from its whole state which runs can be claimed; the store
+//! lists and wakes them step by step. A lost wake-up, or one without a cause, makes the two differ.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::world::{NOON, child, deploy, failure, later, name, new_run, owner};
 use crate::Store;
 use crate::records::{NewRun, NewSignal, PageRequest, RecoveryFilter, RetryChange, RunCommit, RunCommitResult};
 
-/// What a sequence is made of. Numbers choose among what there is.
+/// ModelRun step of a sequence. Numbers choose among the existing runs.
 #[derive(Debug, Clone)]
 enum Act {
     Request,
@@ -29,10 +30,10 @@ enum Act {
         to: u8,
         called: u8,
     },
-    /// A running run commits, and goes on, waits or ends.
+    /// A running run commits, and continues, waits or ends.
     Commit {
         run: u8,
-        leaves: Leaves,
+        leaves: CommitEffects,
         then: Then,
     },
     Cancel {
@@ -46,9 +47,9 @@ enum Act {
     Restart,
 }
 
-/// What a commit leaves beside the run.
+/// The effects of a commit besides the run.
 #[derive(Debug, Clone)]
-struct Leaves {
+struct CommitEffects {
     starts: Option<bool>,
     takes: Option<u8>,
     sends: Option<(u8, u8)>,
@@ -61,7 +62,7 @@ struct Leaves {
 
 #[derive(Debug, Clone)]
 enum Then {
-    GoesOn,
+    Continues,
     Waits { signals: Vec<u8>, children: Vec<u8>, all: bool, timed: bool },
     Ends(u8),
 }
@@ -76,7 +77,7 @@ fn act() -> impl Strategy<Value = Act> {
         prop::option::weighted(0.4, (number(), prop::collection::vec(number(), 0..3))),
         (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
     );
-    let leaves = leaves.prop_map(|((starts, takes), sends, cancels, observes, journal, (head, told))| Leaves {
+    let leaves = leaves.prop_map(|((starts, takes), sends, cancels, observes, journal, (head, told))| CommitEffects {
         starts,
         takes,
         sends,
@@ -89,7 +90,7 @@ fn act() -> impl Strategy<Value = Act> {
     let waits =
         (prop::collection::vec(0_u8..2, 0..3), prop::collection::vec(number(), 0..3), any::<bool>(), any::<bool>());
     let then = prop_oneof![
-        2 => Just(Then::GoesOn),
+        2 => Just(Then::Continues),
         3 => waits.prop_map(|(signals, children, all, timed)| Then::Waits { signals, children, all, timed }),
         3 => number().prop_map(Then::Ends),
     ];
@@ -104,9 +105,9 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// A run as the model has it.
+/// A run in the model.
 #[derive(Debug, Clone, Default)]
-struct One {
+struct ModelRun {
     state: &'static str,
     begun: bool,
     woken: bool,
@@ -122,7 +123,7 @@ struct One {
 }
 
 #[derive(Default)]
-struct Model(BTreeMap<RunId, One>);
+struct Model(BTreeMap<RunId, ModelRun>);
 
 const ENDED: [&str; 3] = ["succeeded", "failed", "cancelled"];
 
@@ -143,7 +144,7 @@ impl Model {
         self.children(parent).into_iter().filter(|id| !self.0[id].detached && !self.has_ended(*id)).count()
     }
 
-    fn holds(&self, one: &One) -> bool {
+    fn holds(&self, one: &ModelRun) -> bool {
         let Wait { any_of, all, until } = &one.wait;
         let came = |thing: &WaitCondition| match thing {
             WaitCondition::Signal(name) => one.inbox.iter().any(|(_, signal)| called(*signal) == *name),
@@ -155,9 +156,9 @@ impl Model {
         if *all { any_of.iter().all(came) } else { any_of.iter().any(came) }
     }
 
-    /// Finds out who can go on now.
+    /// Marks the runs that can resume now.
     fn wake(&mut self) {
-        let woken = |id: &RunId, one: &One| {
+        let woken = |id: &RunId, one: &ModelRun| {
             let told_next = self.open_children(*id) == 0 && one.asked.is_some_and(|asked| !asked.told);
             one.state == "suspended" && (told_next || self.holds(one))
         };
@@ -167,13 +168,13 @@ impl Model {
         }
     }
 
-    fn one(&mut self, id: RunId) -> &mut One {
+    fn one(&mut self, id: RunId) -> &mut ModelRun {
         self.0.get_mut(&id).expect("a run of the model")
     }
 
-    /// In the order in which they are claimed.
+    /// Returns the claimable runs in the order of their claims.
     fn claimable(&self) -> Vec<RunId> {
-        let ready = |one: &One| one.state == "queued" || (one.state == "suspended" && one.woken);
+        let ready = |one: &ModelRun| one.state == "queued" || (one.state == "suspended" && one.woken);
         let mut ready: Vec<_> =
             self.0.iter().filter(|(_, one)| ready(one)).map(|(id, one)| (!one.begun, *id)).collect();
         ready.sort_unstable();
@@ -265,8 +266,8 @@ async fn play(store: Arc<dyn Store>, acts: Vec<Act>) -> Result<(), TestCaseError
     Ok(())
 }
 
-fn queued(parent: Option<RunId>, detached: bool) -> One {
-    One { state: "queued", parent, detached, ..One::default() }
+fn queued(parent: Option<RunId>, detached: bool) -> ModelRun {
+    ModelRun { state: "queued", parent, detached, ..ModelRun::default() }
 }
 
 async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Act) -> Result<(), TestCaseError> {
@@ -325,12 +326,12 @@ async fn commit(
     model: &mut Model,
     me: &Owner,
     id: RunId,
-    leaves: Leaves,
+    leaves: CommitEffects,
     then: Then,
 ) -> Result<(), TestCaseError> {
     let run = store.run(id).await.map_err(failed)?.expect("a run of the model");
     let mut commit = RunCommit::of(me.clone(), run.clone(), NOON);
-    // The owner's copy knows of no cancellation but one that it was told of.
+    // The owner's copy contains a cancellation only if the owner was notified of it.
     commit.run.cancel = None;
     if leaves.told
         && let Some(asked) = run.cancel
@@ -368,7 +369,7 @@ async fn commit(
         commit.starts = vec![new];
     }
     let event = match then {
-        Then::GoesOn => None,
+        Then::Continues => None,
         Then::Waits { signals, children, all, timed } => {
             let signals = signals.iter().map(|signal| WaitCondition::Signal(called(*signal)));
             let family = model.children(id);
@@ -415,7 +416,7 @@ async fn commit(
             model.cancel(id, false);
         }
     }
-    // What it did comes before what its end means to its children.
+    // The commit's effects come before the effects of the run's end on its children.
     if model.has_ended(id) {
         model.cancel_children(id, model.0[&id].asked.is_some_and(|asked| asked.terminate));
     }
@@ -433,7 +434,7 @@ async fn check(store: &Arc<dyn Store>, model: &Model) -> Result<(), TestCaseErro
         let run: Run = store.run(*id).await.map_err(failed)?.expect("a run of the model");
         prop_assert_eq!(run.state.name(), one.state);
         if run.state.has_ended() {
-            // Who is asked twice in one commit ends with the first.
+            // A run that is cancelled twice in one commit ends with the first request.
             prop_assert_eq!(run.cancel.is_some(), one.asked.is_some());
         } else {
             prop_assert_eq!(run.cancel, one.asked);

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::world::{NOON, deploy, done, going, name, new_run, owner, request, success};
+use super::world::{NOON, claimed_run, deploy, done, name, new_run, owner, request, success};
 use crate::Store;
 use crate::records::FeedEvent;
 
-pub(super) async fn it_tells_each_commit_in_order_and_forgets_the_old_end(store: Arc<dyn Store>) {
+pub(super) async fn the_feed_lists_each_commit_in_order_and_trims_its_old_end(store: Arc<dyn Store>) {
     let mut committed = store.committed();
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     done(&store, success(&owner, &run)).await;
     assert!(committed.has_changed().expect("the store is open"));
     committed.mark_unchanged();
@@ -33,7 +33,7 @@ pub(super) async fn it_tells_each_commit_in_order_and_forgets_the_old_end(store:
     assert!(committed.has_changed().is_ok(), "the store is open");
 }
 
-pub(super) async fn it_forgets_little_in_one_commit(store: Arc<dyn Store>) {
+pub(super) async fn one_commit_trims_few_entries(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     for _ in 0..300 {
         request(&store, new_run("a")).await;

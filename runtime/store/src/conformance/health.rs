@@ -1,4 +1,4 @@
-//! Claims about the store's own health.
+//! Claims about the store's health.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::world::{NOON, deploy, later};
 use crate::Store;
 use crate::contract::StoreHealth;
 
-pub(super) async fn a_scrub_verifies_all_that_is_kept_and_is_remembered(store: Arc<dyn Store>) {
+pub(super) async fn a_scrub_verifies_every_record_and_is_recorded(store: Arc<dyn Store>) {
     assert_eq!(store.last_scrub().await, Ok(None));
     deploy(&store, "a").await;
     let first = store.scrub(NOON).await.expect("a sound store");

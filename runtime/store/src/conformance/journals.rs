@@ -1,4 +1,4 @@
-//! Claims about journals: replaced exactly, read whole, refused to the dead.
+//! Claims about journals: replaced exactly, read completely, and refused to a dead epoch.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tidemill_core::Fuel;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{Run, RunEvent, WaitCondition};
 
-use super::world::{NOON, a_and_b, claim_one, deploy, done, going, owner, start, success};
+use super::world::{NOON, a_and_b, claim_one, claimed_run, deploy, done, owner, start, success};
 use crate::records::{NewRun, NewSignal, PageRequest, RecoveryFilter, RunCommit, RunRequestResult, StoredJournal};
 use crate::{Store, StoreError};
 
@@ -27,7 +27,7 @@ async fn stored(store: &Arc<dyn Store>, run: &Run) -> (Vec<Bytes>, Option<Bytes>
 pub(super) async fn a_change_replaces_exactly_what_it_names(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let (run, other) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
+    let (run, other) = (claimed_run(&store, &owner, "a").await, claimed_run(&store, &owner, "a").await);
     assert_eq!(stored(&store, &run).await, (vec![], None));
     let commit = |journal, head: Option<&'static str>| RunCommit {
         journal,
@@ -56,7 +56,7 @@ pub(super) async fn a_change_replaces_exactly_what_it_names(store: Arc<dyn Store
 pub(super) async fn a_part_is_read_without_the_rest(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     let part = async |from, limit| store.journal_part(run.id, from, limit).await.expect("a part");
     assert_eq!(part(0, 1).await, chunks(&[]), "of no journal");
     let large = Bytes::from(vec![7; 20 << 10]);
@@ -79,14 +79,14 @@ pub(super) async fn a_part_is_read_without_the_rest(store: Arc<dyn Store>) {
         together.extend(some);
     }
     assert_eq!(together, all);
-    assert_eq!((part(200, 9).await, part(u32::MAX, 9).await), (vec![], vec![]), "behind the end");
+    assert_eq!((part(200, 9).await, part(u32::MAX, 9).await), (vec![], vec![]), "after the end");
     assert_eq!(store.journal_part(super::world::new_run("a").id, 0, 9).await, Ok(vec![]), "of no run");
 }
 
-pub(super) async fn saving_keeps_what_was_recorded_and_nothing_takes_hold(store: Arc<dyn Store>) {
+pub(super) async fn saving_keeps_the_journal_without_its_effects(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let dead = owner(&store).await;
-    going(&store, &dead, "a").await;
+    claimed_run(&store, &dead, "a").await;
     let alive = owner(&store).await;
     let mut run = store.take_over(&alive, RecoveryFilter::All, 1, NOON).await.expect("a takeover").remove(0).run;
     assert_eq!(run.takeovers, 1);
@@ -103,7 +103,7 @@ pub(super) async fn saving_keeps_what_was_recorded_and_nothing_takes_hold(store:
     assert_eq!(stored(&store, &run).await, (chunks(&["a", "b"]), None));
 }
 
-pub(super) async fn continuing_as_new_keeps_what_is_the_runs_own(store: Arc<dyn Store>) {
+pub(super) async fn continuing_as_new_keeps_the_runs_own_data(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let new = NewRun { key: Some("k".into()), ..super::world::new_run("a") };
     let first = super::world::request(&store, new.clone()).await;

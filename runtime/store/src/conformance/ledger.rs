@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidemill_core::run::Run;
 
-use super::world::{NOON, deploy, done, going, later, name, owner, success};
+use super::world::{NOON, claimed_run, deploy, done, later, name, owner, success};
 use crate::Store;
 use crate::records::{LedgerEntry, LedgerLeg, NewPosting, PageRequest, RunCommitResult};
 
@@ -36,7 +36,7 @@ pub(super) async fn an_external_id_posts_once(store: Arc<dyn Store>) {
     deploy(&store, "b").await;
     let owner = owner(&store).await;
     for (of, expect_done) in [("a", true), ("a", false), ("b", true)] {
-        let run = going(&store, &owner, of).await;
+        let run = claimed_run(&store, &owner, of).await;
         let mut commit = success(&owner, &run);
         commit.postings = vec![posting(&run, "e", 5)];
         let answer = store.commit_stretch(commit).await.expect("no error");
@@ -53,7 +53,7 @@ pub(super) async fn totals_are_the_sum_of_the_entries(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
     for batch in 0..3 {
-        let run = going(&store, &owner, "a").await;
+        let run = claimed_run(&store, &owner, "a").await;
         let mut commit = success(&owner, &run);
         commit.postings = (1..=10).map(|i| posting(&run, &format!("{batch}-{i}"), i)).collect();
         done(&store, commit).await;
@@ -84,7 +84,7 @@ pub(super) async fn totals_are_the_sum_of_the_entries(store: Arc<dyn Store>) {
 pub(super) async fn revenue_counts_a_half_open_range(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     let mut commit = success(&owner, &run);
     commit.postings = (1..=10).map(|i| posting(&run, &i.to_string(), i)).collect();
     done(&store, commit).await;

@@ -1,7 +1,8 @@
-//! The contract of [`Store`] as claims that every implementation is held against.
+//! The contract of [`Store`]: claims that every back end must satisfy.
 //!
-//! A back end's test builds an empty store and calls [`exercise`]; each claim gets a fresh one. The claims are a file a
-//! noun, named as what must hold. Beside them, `sequences` plays random sequences of operations on stores and small models.
+//! A back end's test builds an empty store and calls [`exercise`]; each claim gets a fresh store.
+//! Each noun has a file of claims. `model`, `families`, `lanes::model` and `flow::model` also play
+//! random sequences of operations on a store and a small model.
 
 mod deployments;
 mod failures;
@@ -38,7 +39,7 @@ use std::sync::Arc;
 
 use crate::Store;
 
-/// Makes an empty store.
+/// A function that creates an empty store.
 pub type Factory<'a> = &'a dyn Fn() -> Arc<dyn Store>;
 
 type Claim = (&'static str, fn(Arc<dyn Store>) -> Pin<Box<dyn Future<Output = ()>>>);
@@ -53,74 +54,93 @@ macro_rules! claims {
 }
 
 claims! {
-    modules: a_version_never_changes_its_meaning, a_component_in_use_stays;
-    deployments: each_change_makes_a_revision_and_the_same_again_makes_none, an_unexpected_revision_is_refused,
-        a_deleted_deployment_leaves_no_state_to_its_successor, one_with_runs_going_is_not_deleted,
-        lives_of_a_node_are_counted;
-    runs: a_key_makes_one_run, the_same_key_with_another_input_is_refused, a_key_is_forgotten_a_day_after_its_run,
-        higher_priority_and_then_age_decide, a_delayed_run_waits_for_its_time, what_a_dead_life_left_is_taken_over_once, a_takeover_can_leave_suspects_out,
-        a_list_finds_each_run_once, an_ended_run_accepts_nothing, log_lines_come_in_order_from_any_place,
-        a_page_of_log_lines_ends_at_its_bytes;
-    stretches: two_that_read_the_same_do_not_both_write,
-        a_turn_is_handed_on_and_what_is_read_then_holds_for_whoever_commits_next, a_scan_sees_what_came_between, a_refused_one_leaves_nothing,
-        a_stale_epoch_is_refused, a_fresh_run_loses_its_key_to_the_first, a_watermark_never_moves_back;
-    waits: a_signal_wakes_whether_it_comes_before_or_after, the_end_of_a_child_wakes_its_parent_alone,
-        waiting_for_all_ends_with_the_last, a_wait_ends_at_its_time_unless_something_comes_before,
-        who_has_begun_goes_before_who_has_not, a_wait_for_nothing_is_over;
-    lanes: one_enters_when_another_leaves, what_is_set_aside_keeps_what_it_has_to_its_end, a_delayed_run_asks_when_it_is_due,
-        the_last_to_ask_says_how_many_there_is_room_for, a_tree_that_is_cancelled_leaves_its_lanes,
-        who_ran_first_has_none, a_lane_has_a_name_and_room;
-    flow: the_lowest_priority_begins_too, no_more_begin_than_the_rate_allows, what_has_begun_before_counts_under_no_rate,
-        a_queue_is_bounded_and_counted, a_key_is_kept_as_long_as_its_terms_say, a_key_outlives_the_record_of_its_run, requests_in_a_row_become_one_run, a_joined_request_takes_no_place,
-        a_debounced_request_finds_its_run_by_its_key, nobody_waits_longer_than_the_longest_wait,
-        a_child_is_not_put_behind_its_ancestor, it_is_known_where_a_run_stands;
-    signals: they_lie_in_the_order_of_arrival_until_they_are_taken, the_same_key_comes_once, nobody_gets_one_after_his_end,
-        an_inbox_has_bounds, a_refused_stretch_sends_and_takes_none, an_awaited_signal_finds_room_in_a_full_inbox,
-        waiting_signals_are_listed_and_can_be_dropped;
-    failures: failures_are_kept_in_order_within_a_bound, a_cancelled_run_with_a_failure_waits_for_a_person;
+    modules: a_version_never_changes_its_meaning, a_component_in_use_is_kept;
+    deployments: each_change_makes_a_revision_and_a_repeated_one_makes_none,
+        an_unexpected_revision_is_refused, a_deleted_deployment_leaves_no_state_to_its_successor,
+        a_deployment_with_running_runs_is_not_deleted, epochs_of_a_node_are_counted;
+    runs: a_key_makes_one_run, the_same_key_with_another_input_is_refused,
+        a_key_is_forgotten_a_day_after_its_run, runs_are_claimed_by_priority_and_then_age,
+        a_delayed_run_waits_for_its_time, runs_of_a_dead_epoch_are_taken_over_once,
+        a_takeover_can_exclude_suspects, a_list_finds_each_run_once, an_ended_run_accepts_nothing,
+        log_lines_are_read_in_order_from_any_position, a_page_of_log_lines_is_bounded_in_bytes;
+    stretches: two_transactions_that_read_the_same_version_do_not_both_commit,
+        a_value_read_after_the_turn_is_handed_on_is_valid_for_the_next_commit,
+        a_scan_conflicts_with_a_write_to_its_range, a_refused_transaction_leaves_nothing,
+        a_stale_epoch_is_refused, a_fresh_run_loses_its_key_to_the_first,
+        a_watermark_never_moves_back;
+    waits: a_signal_wakes_a_run_before_or_after_it_waits, the_end_of_a_child_wakes_its_parent_alone,
+        a_wait_for_all_ends_with_the_last, a_wait_ends_at_its_deadline_or_earlier,
+        started_runs_are_claimed_before_new_ones, a_wait_for_nothing_ends_at_once;
+    lanes: a_waiting_run_enters_when_another_leaves, a_parked_run_keeps_its_lanes_until_it_ends,
+        a_delayed_run_asks_for_its_lanes_when_it_is_due, the_last_request_sets_the_capacity,
+        a_cancelled_tree_leaves_its_lanes, a_run_that_ran_before_its_request_has_no_lanes,
+        a_lane_has_a_valid_name_and_a_capacity;
+    flow: the_lowest_priority_starts_too, no_more_runs_start_than_the_rate_allows,
+        a_resumed_run_does_not_count_for_the_rate, a_queue_is_bounded_and_counted,
+        a_key_is_kept_for_its_configured_lifetime, a_key_outlives_the_record_of_its_run,
+        debounced_requests_become_one_run, a_joined_request_takes_no_place_in_the_queue,
+        a_debounced_request_finds_its_run_by_its_key,
+        a_debounced_run_waits_at_most_the_maximum_wait, a_child_never_waits_for_its_ancestor,
+        the_queue_position_of_a_run_is_known;
+    signals: signals_are_kept_in_order_of_arrival_until_they_are_taken,
+        a_signal_with_the_same_key_is_delivered_once, an_ended_run_receives_no_signal,
+        an_inbox_has_bounds, a_refused_transaction_sends_and_takes_no_signal,
+        an_awaited_signal_finds_room_in_a_full_inbox, waiting_signals_are_listed_and_can_be_dropped;
+    failures: failures_are_kept_in_order_within_a_bound,
+        a_cancelled_run_with_a_failure_waits_for_the_operator;
     journals: a_change_replaces_exactly_what_it_names, a_part_is_read_without_the_rest,
-        saving_keeps_what_was_recorded_and_nothing_takes_hold,
-        continuing_as_new_keeps_what_is_the_runs_own;
-    trees: a_start_takes_hold_with_its_stretch_and_once, children_end_with_their_parent_unless_detached,
-        the_leaves_are_told_first, who_has_nothing_to_undo_ends_untold, a_cancelled_run_is_not_set_aside,
-        terminating_ends_the_tree_at_once, a_large_family_is_cancelled_part_by_part,
-        a_retry_goes_on_at_the_leaf_that_failed, a_retry_may_begin_anew_or_on_another_component;
-    parked: what_is_parked_is_listed_and_counted_until_it_goes_on;
+        saving_keeps_the_journal_without_its_effects, continuing_as_new_keeps_the_runs_own_data;
+    trees: a_start_is_committed_once_with_its_transaction,
+        children_end_with_their_parent_unless_detached, the_leaves_are_notified_first,
+        a_run_with_nothing_to_undo_ends_without_notification, a_cancelled_run_is_not_parked,
+        terminating_ends_the_tree_at_once, a_large_family_is_cancelled_in_parts,
+        a_retry_resumes_at_the_leaf_that_failed, a_retry_may_restart_or_use_another_component;
+    parked: a_parked_run_is_listed_and_counted_until_it_resumes;
     values: a_long_value_is_read_back_as_it_was, a_page_of_long_values_is_bounded;
-    states: an_edit_takes_hold_and_is_on_the_feed, an_edit_of_what_is_not_there_is_refused,
-        a_run_that_read_what_was_edited_conflicts;
-    operations: one_is_found_until_it_is_done, a_cancelled_one_stays_so_and_counts_what_was_done, what_ended_long_ago_is_forgotten_whole,
-        a_component_goes_when_nothing_names_it;
-    schedules: a_firing_happens_once, a_paused_one_is_not_due, a_new_spec_begins_anew_and_the_same_goes_on,
-        no_change_sets_a_time_that_was_dealt_with, a_look_with_the_words_of_another_revision_does_nothing,
-        a_firing_is_due_when_its_jitter_is_over, a_next_time_is_set_anew_unless_it_has_moved_on,
+    states: an_edit_is_committed_and_on_the_feed, an_edit_of_an_absent_deployment_is_refused,
+        a_run_that_read_an_edited_value_conflicts;
+    operations: an_operation_is_found_until_it_is_done,
+        a_cancelled_operation_stays_cancelled_and_counts_its_results,
+        an_expired_run_is_removed_completely, an_unused_component_is_removed;
+    schedules: a_firing_happens_once, a_paused_schedule_is_not_due,
+        a_new_spec_restarts_a_schedule_and_the_same_spec_continues_it,
+        no_change_sets_a_time_that_is_already_done, a_firing_of_another_revision_does_nothing,
+        a_firing_is_due_when_its_jitter_is_over, a_next_time_is_replanned_unless_it_has_changed,
         unended_firings_are_known;
-    overlaps: one_is_skipped_and_says_why, one_waits_and_the_next_is_dropped, all_wait_in_order_up_to_the_bound,
-        others_are_asked_to_end_or_ended_and_it_begins_then, a_run_by_hand_counts_among_them,
-        one_that_waits_may_be_cancelled, several_at_once_are_as_one_after_the_other,
-        no_turn_is_lost_where_a_firing_and_an_end_meet;
-    firings: what_did_not_go_as_usual_is_listed_and_nothing_else, what_a_new_spec_cuts_off_is_missed,
-        the_newest_thousand_are_kept, a_limit_ends_it,
-        failures_in_a_row_pause_it, what_a_pause_let_pass_is_listed, a_part_of_a_backfill_is_made_once, a_cancelled_backfill_makes_no_run;
-    topics: events_lie_in_order_and_take_hold_with_their_stretch, a_key_publishes_once,
-        a_page_begins_at_a_time_and_pages_meet, what_is_old_or_too_much_is_forgotten_and_a_topic_with_its_last_event,
-        a_long_payload_is_read_back;
-    usage: what_is_forgotten_counts_no_more, a_deleted_deployment_keeps_no_state,
-        a_deployment_begins_its_share_of_topics_and_others_theirs, a_deleted_topic_is_gone_and_begins_anew,
-        runs_nest_no_deeper_than_their_bound, a_run_has_at_most_so_many_open_children, a_queue_counts_children;
-    subscriptions: it_is_given_each_event_once_and_in_order, it_begins_now_or_at_the_earliest,
-        a_new_revision_goes_on_where_it_stands_and_a_removed_one_forgets, another_pattern_keeps_what_both_name,
-        a_paused_or_changed_deployment_is_given_nothing, a_paused_one_is_given_nothing_and_stands_where_it_stood, what_is_forgotten_before_it_was_given_is_lost_and_told,
-        skipping_leaves_nothing_waiting, a_replay_gives_again_what_was_given_and_once;
-    ledger: an_external_id_posts_once, totals_are_the_sum_of_the_entries, revenue_counts_a_half_open_range;
-    feed: it_tells_each_commit_in_order_and_forgets_the_old_end, it_forgets_little_in_one_commit;
-    health: a_scrub_verifies_all_that_is_kept_and_is_remembered;
+    overlaps: an_overlapping_firing_is_skipped_with_a_reason,
+        one_firing_waits_and_the_next_is_dropped, all_firings_wait_in_order_up_to_the_bound,
+        a_firing_starts_after_the_others_are_cancelled_or_terminated,
+        a_manual_run_counts_as_an_overlap, a_waiting_run_may_be_cancelled,
+        several_firings_at_once_equal_single_ones, no_turn_is_lost_if_a_firing_and_an_end_race;
+    firings: only_irregular_firings_are_listed, firings_cut_off_by_a_new_spec_are_missed,
+        the_newest_thousand_are_kept, a_limit_ends_a_schedule,
+        consecutive_failures_pause_a_schedule, firings_passed_during_a_pause_are_listed,
+        a_part_of_a_backfill_is_created_once, a_cancelled_backfill_creates_no_run;
+    topics: events_are_ordered_and_committed_with_their_transaction, a_key_publishes_once,
+        a_page_starts_at_a_time_and_pages_are_contiguous,
+        retention_removes_events_and_a_topic_with_its_last_event, a_long_payload_is_read_back;
+    usage: removed_records_no_longer_count, a_deleted_deployment_keeps_no_state,
+        a_deployment_creates_its_share_of_topics_and_others_theirs,
+        a_deleted_topic_is_gone_and_restarts_empty, runs_nest_no_deeper_than_the_maximum,
+        the_open_children_of_a_run_are_bounded, a_queue_counts_children;
+    subscriptions: a_subscription_receives_each_event_once_and_in_order,
+        a_subscription_starts_now_or_at_the_earliest_event,
+        a_new_revision_keeps_the_position_and_a_removed_subscription_loses_it,
+        another_pattern_keeps_the_positions_of_common_topics,
+        a_paused_or_changed_deployment_receives_nothing,
+        a_paused_subscription_receives_nothing_and_keeps_its_position,
+        an_event_removed_before_delivery_is_reported_as_lost, skipping_leaves_nothing_waiting,
+        a_replay_delivers_past_events_once_more;
+    ledger: an_external_id_posts_once, totals_are_the_sum_of_the_entries,
+        revenue_counts_a_half_open_range;
+    feed: the_feed_lists_each_commit_in_order_and_trims_its_old_end, one_commit_trims_few_entries;
+    health: a_scrub_verifies_every_record_and_is_recorded;
 }
 
-/// Holds the store that `empty` makes against every claim.
+/// Checks every claim on a store that `empty` creates.
 ///
 /// # Panics
-/// Where a claim does not hold; the name of the claim is printed before.
+/// If a claim fails; its name is in the message.
 pub fn exercise(empty: Factory<'_>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime for the test");
@@ -128,15 +148,16 @@ pub fn exercise(empty: Factory<'_>) {
         tracing::info!(name, "claim");
         let store = empty();
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(claim(store.clone()))));
-        assert!(outcome.is_ok(), "the claim {name} does not hold");
+        assert!(outcome.is_ok(), "the claim {name} failed");
         runtime.block_on(store.close()).expect("the store closes");
     }
 }
 
-/// Runs random sequences of operations on the store that `empty` makes and on a model, which must answer alike.
+/// Runs random sequences of operations on a store that `empty` creates and on models, which must
+/// give the same answers.
 ///
 /// # Panics
-/// Where they differ, with the shortest sequence found.
+/// If they differ, with the shortest sequence found.
 pub fn compare_with_model(cases: u32, empty: Factory<'_>) {
     model::compare(cases, empty);
     families::compare(cases, empty);

@@ -1,7 +1,7 @@
-//! Random sequences of operations, on the store and on a model that fits on a page.
+//! Random sequences of operations on the store and on a small model.
 //!
-//! The model knows deployments' state, the ledger's sum and the runs' states. Runs read and write a few keys, so that
-//! conflicts are common; lives end, so that takeovers are too.
+//! The model knows deployments' state, the ledger's sum and the runs' states. Runs read and write a
+//! few keys, so that conflicts are common. Epochs end, so that takeovers are common too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::{Store, StoreError};
 
 const KEYS: u8 = 3;
 
-/// What a sequence is made of. Numbers choose among what there is.
+/// One step of a sequence. Numbers choose among the existing runs.
 #[derive(Debug, Clone)]
 enum Act {
     Request,
@@ -31,20 +31,20 @@ enum Act {
         run: u8,
         key: u8,
     },
-    /// It ends, having written a key (nothing deletes it) and posted an amount.
+    /// An executing run ends; it writes a key (no value deletes it) and posts an amount.
     End {
         run: u8,
         key: u8,
         value: Option<u8>,
         post: Option<u8>,
     },
-    /// It is queued again.
+    /// An executing run is requeued.
     Requeue {
         run: u8,
     },
     /// A queued run is cancelled.
     Cancel,
-    /// The host dies; a new life takes over what it left.
+    /// The host dies; a new epoch takes over its runs.
     Restart,
 }
 
@@ -62,8 +62,8 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// A run as the model has it: executing, with what it read and which of it is stale.
-struct Going {
+/// An executing run in the model, with the keys that it read and the writes that it saw.
+struct ExecutingRun {
     run: Run,
     reads: Vec<ReadCheck>,
     read: Vec<(u8, u64)>,
@@ -72,10 +72,10 @@ struct Going {
 #[derive(Default)]
 struct Model {
     queued: Vec<RunId>,
-    going: Vec<Going>,
+    executing: Vec<ExecutingRun>,
     ended: BTreeMap<RunId, &'static str>,
     state: BTreeMap<u8, u8>,
-    /// A number for each value that is there; what a read is held against.
+    /// A number for each existing value; a read is compared with it.
     writes: BTreeMap<u8, u64>,
     earned: i128,
 }
@@ -111,7 +111,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
             model.queued.sort();
             let expected = if model.queued.is_empty() { None } else { Some(model.queued.remove(0)) };
             prop_assert_eq!(claimed.first().map(|claimed| claimed.run.id), expected);
-            model.going.extend(claimed.into_iter().map(|claimed| going(claimed.run)));
+            model.executing.extend(claimed.into_iter().map(|claimed| executing(claimed.run)));
         }
         Act::Read { run, key: of } => {
             let Some(at) = pick(model, run) else { return Ok(()) };
@@ -119,31 +119,31 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
             let expected = model.state.get(&of).map(|value| Bytes::copy_from_slice(&[*value]));
             prop_assert_eq!(found.value, expected);
             let seen = model.writes.get(&of).copied().unwrap_or_default();
-            let going = &mut model.going[at];
-            going.reads.push(ReadCheck::State { key: key(of), version: found.version });
-            going.read.push((of, seen));
+            let executing = &mut model.executing[at];
+            executing.reads.push(ReadCheck::State { key: key(of), version: found.version });
+            executing.read.push((of, seen));
         }
         Act::End { run, key: of, value, post } => {
             let Some(at) = pick(model, run) else { return Ok(()) };
-            let going = model.going.remove(at);
-            let mut commit = success(me, &going.run);
-            commit.reads.clone_from(&going.reads);
+            let executing = model.executing.remove(at);
+            let mut commit = success(me, &executing.run);
+            commit.reads.clone_from(&executing.reads);
             let value_bytes = value.map(|value| Bytes::copy_from_slice(&[value]));
             commit.writes = vec![StateWrite { key: key(of), value: value_bytes }];
-            commit.postings.extend(post.map(|cents| super::ledger::posting(&going.run, "once", cents.into())));
-            end(store, model, going, commit, (of, value, post)).await?;
+            commit.postings.extend(post.map(|cents| super::ledger::posting(&executing.run, "once", cents.into())));
+            end(store, model, executing, commit, (of, value, post)).await?;
         }
         Act::Requeue { run } => {
             let Some(at) = pick(model, run) else { return Ok(()) };
-            let going = model.going.remove(at);
-            let state = going.run.state.next(RunEvent::Requeued { not_before: NOON });
+            let executing = model.executing.remove(at);
+            let state = executing.run.state.next(RunEvent::Requeued { not_before: NOON });
             let state = state.map_err(failed)?;
-            let mut commit = success(me, &going.run);
-            commit.run = Run { state, ..going.run.clone() };
+            let mut commit = success(me, &executing.run);
+            commit.run = Run { state, ..executing.run.clone() };
             commit.output = None;
             let answer = store.commit_stretch(commit).await.map_err(failed)?;
             prop_assert!(matches!(answer, RunCommitResult::Done(_)), "{:?}", answer);
-            model.queued.push(going.run.id);
+            model.queued.push(executing.run.id);
         }
         Act::Cancel => {
             let Some(id) = model.queued.pop() else { return Ok(()) };
@@ -152,21 +152,22 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
         }
         Act::Restart => {
             let dead = std::mem::replace(me, owner(store).await);
-            for left in &model.going {
+            for left in &model.executing {
                 let late = store.commit_stretch(success(&dead, &left.run)).await;
-                // Until it is taken over, the dead life still owns it; the store cannot tell. Its commit would be true.
+                // Until the takeover the dead epoch still owns the run, and the store cannot tell.
+                // Its commit would be valid.
                 let stale = StoreError::StaleEpoch { run: left.run.id };
                 prop_assert!(late.is_ok() || late == Err(stale), "a late commit of a dead life");
                 if matches!(late, Ok(RunCommitResult::Done(_))) {
                     model.ended.insert(left.run.id, "succeeded");
                 }
             }
-            model.going.retain(|left| !model.ended.contains_key(&left.run.id));
+            model.executing.retain(|left| !model.ended.contains_key(&left.run.id));
             let taken = store.take_over(me, RecoveryFilter::All, 1_000, NOON).await.map_err(failed)?;
-            let mut expected: Vec<_> = model.going.iter().map(|left| left.run.id).collect();
+            let mut expected: Vec<_> = model.executing.iter().map(|left| left.run.id).collect();
             expected.sort();
             prop_assert_eq!(taken.iter().map(|taken| taken.run.id).collect::<Vec<_>>(), expected);
-            model.going = taken.into_iter().map(|taken| going(taken.run)).collect();
+            model.executing = taken.into_iter().map(|taken| executing(taken.run)).collect();
         }
     }
     Ok(())
@@ -175,20 +176,20 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
 async fn end(
     store: &Arc<dyn Store>,
     model: &mut Model,
-    going: Going,
+    executing: ExecutingRun,
     commit: RunCommit,
     (of, value, post): (u8, Option<u8>, Option<u8>),
 ) -> Result<(), TestCaseError> {
-    let stale = going.read.iter().any(|(of, seen)| model.writes.get(of).copied().unwrap_or_default() != *seen);
-    // The sequence posts under one external id: only the first takes hold.
+    let stale = executing.read.iter().any(|(of, seen)| model.writes.get(of).copied().unwrap_or_default() != *seen);
+    // The sequence posts under one external id, so only the first posting succeeds.
     let doubled = post.is_some() && model.earned_once();
     let answer = store.commit_stretch(commit).await.map_err(failed)?;
     prop_assert_eq!(matches!(answer, RunCommitResult::Conflict { .. }), stale || doubled, "{:?}", answer);
     if !matches!(answer, RunCommitResult::Done(_)) {
-        model.going.push(Going { reads: vec![], read: vec![], ..going });
+        model.executing.push(ExecutingRun { reads: vec![], read: vec![], ..executing });
         return Ok(());
     }
-    // What is absent is the same absence again; every value is a new one.
+    // An absent key is equal to the same absent key later; each value is a new one.
     match value {
         Some(value) => {
             model.state.insert(of, value);
@@ -202,28 +203,29 @@ async fn end(
     if let Some(cents) = post {
         model.earned = i128::from(cents) + 1;
     }
-    model.ended.insert(going.run.id, "succeeded");
+    model.ended.insert(executing.run.id, "succeeded");
     Ok(())
 }
 
 impl Model {
-    /// Whether the one entry of this sequence is there; one is added to its amount, so that an amount of nothing shows.
+    /// Whether the sequence's one entry exists. The sum has one added, so that an amount of zero
+    /// counts.
     fn earned_once(&self) -> bool {
         self.earned > 0
     }
 }
 
-fn going(run: Run) -> Going {
-    Going { run, reads: vec![], read: vec![] }
+fn executing(run: Run) -> ExecutingRun {
+    ExecutingRun { run, reads: vec![], read: vec![] }
 }
 
 fn pick(model: &Model, number: u8) -> Option<usize> {
-    (!model.going.is_empty()).then(|| usize::from(number) % model.going.len())
+    (!model.executing.is_empty()).then(|| usize::from(number) % model.executing.len())
 }
 
 async fn check(store: &Arc<dyn Store>, model: &Model) -> Result<(), TestCaseError> {
     let runs = store.runs(RunFilter::default(), PageRequest::first(1_000)).await.map_err(failed)?.items;
-    prop_assert_eq!(runs.len(), model.queued.len() + model.going.len() + model.ended.len());
+    prop_assert_eq!(runs.len(), model.queued.len() + model.executing.len() + model.ended.len());
     for run in runs {
         let expected = match model.ended.get(&run.id) {
             Some(ended) => ended,

@@ -16,12 +16,12 @@ pub(super) async fn a_version_never_changes_its_meaning(store: Arc<dyn Store>) {
     assert_eq!(store.component(&version("1.0.0", b"two").digest).await, Ok(None));
 }
 
-pub(super) async fn a_component_in_use_stays(store: Arc<dyn Store>) {
+pub(super) async fn a_component_in_use_is_kept(store: Arc<dyn Store>) {
     deploy(&store, "user").await;
     let refused = store.delete_component(&digest()).await;
     assert_eq!(refused, Err(StoreError::InUse { users: vec![name("user")] }));
-    store.delete_deployment(&name("user"), super::world::NOON).await.expect("no runs are going");
-    store.delete_component(&digest()).await.expect("nobody uses it");
+    store.delete_deployment(&name("user"), super::world::NOON).await.expect("no run is open");
+    store.delete_component(&digest()).await.expect("no deployment uses it");
     assert_eq!(store.component(&digest()).await, Ok(None));
     assert_eq!(store.modules(PageRequest::first(10)).await.expect("a list").items, []);
 }

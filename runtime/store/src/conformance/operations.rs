@@ -1,4 +1,4 @@
-//! Claims about operations on many runs, and about what is forgotten by policy.
+//! Claims about operations on many runs, and about retention.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tidemill_core::ComponentDigest;
 use tidemill_core::journal::JournalChange;
 
 use super::world::{
-    NOON, a_and_b, claim_one, component, deploy, done, failure, going, later, name, start, success, version,
+    NOON, a_and_b, claim_one, claimed_run, component, deploy, done, failure, later, name, start, success, version,
 };
 use crate::Store;
 use crate::error::StoreError;
@@ -18,7 +18,7 @@ fn operation(id: &str) -> Operation {
     Operation::new(id, Task::Runs { action: Action::Retry, filter }, NOON)
 }
 
-pub(super) async fn one_is_found_until_it_is_done(store: Arc<dyn Store>) {
+pub(super) async fn an_operation_is_found_until_it_is_done(store: Arc<dyn Store>) {
     for id in ["2", "1"] {
         store.put_operation(operation(id)).await.expect("an operation");
     }
@@ -47,8 +47,9 @@ pub(super) async fn one_is_found_until_it_is_done(store: Arc<dyn Store>) {
     assert!(store.operation("2").await.expect("a read").is_some());
 }
 
-/// A page of an operation may be under way while it is cancelled: what it did is counted, and nothing follows.
-pub(super) async fn a_cancelled_one_stays_so_and_counts_what_was_done(store: Arc<dyn Store>) {
+/// An operation may be cancelled while one of its pages is being processed. The page's results are
+/// counted, and no page follows.
+pub(super) async fn a_cancelled_operation_stays_cancelled_and_counts_its_results(store: Arc<dyn Store>) {
     store.put_operation(operation("1")).await.expect("an operation");
     let cancelled = store.cancel_operation("1", later(3)).await.expect("it is there");
     assert_eq!((cancelled.state, cancelled.ended_at), (OperationState::Cancelled, Some(later(3))));
@@ -58,7 +59,7 @@ pub(super) async fn a_cancelled_one_stays_so_and_counts_what_was_done(store: Arc
     let counts = |of: &Operation| (of.state, of.matched, of.done, of.failed, of.ended_at, of.cursor.clone());
     assert_eq!(counts(&stored), (OperationState::Cancelled, 5, 4, 1, Some(later(3)), None));
     assert_eq!(store.operation("1").await, Ok(Some(stored.clone())));
-    // Once more changes nothing; nor does it change one that is done.
+    // A repeated cancellation changes nothing, and neither does one of a completed operation.
     assert_eq!(store.cancel_operation("1", later(9)).await, Ok(stored));
     let done = Operation { state: OperationState::Done, ended_at: Some(later(2)), ..operation("2") };
     store.put_operation(done.clone()).await.expect("an operation");
@@ -70,11 +71,11 @@ pub(super) async fn a_cancelled_one_stays_so_and_counts_what_was_done(store: Arc
     assert_eq!(store.operation("1").await, Ok(None));
 }
 
-pub(super) async fn what_ended_long_ago_is_forgotten_whole(store: Arc<dyn Store>) {
+pub(super) async fn an_expired_run_is_removed_completely(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let mut old = Vec::new();
     for _ in 0..30 {
-        let run = going(&store, &owner, "a").await;
+        let run = claimed_run(&store, &owner, "a").await;
         let signal =
             NewSignal { to: run.id, name: "x".into(), payload: Bytes::from_static(b"1"), key: Some("k".into()) };
         store.signal(signal, NOON).await.expect("a signal");
@@ -83,16 +84,16 @@ pub(super) async fn what_ended_long_ago_is_forgotten_whole(store: Arc<dyn Store>
         done(&store, commit).await;
         old.push(run.id);
     }
-    let parked = going(&store, &owner, "a").await;
+    let parked = claimed_run(&store, &owner, "a").await;
     let mut commit = success(&owner, &parked);
     commit.run.state = tidemill_core::run::RunState::Parked(failure());
     (commit.output, commit.run.ended_at) = (None, None);
     done(&store, commit).await;
-    let parent = going(&store, &owner, "a").await;
+    let parent = claimed_run(&store, &owner, "a").await;
     let children = start(&store, &owner, &parent, 1).await;
     let ended = claim_one(&store, &owner, "b").await.run;
     done(&store, success(&owner, &ended)).await;
-    let young = going(&store, &owner, "a").await;
+    let young = claimed_run(&store, &owner, "a").await;
     let mut commit = success(&owner, &young);
     commit.run.ended_at = Some(later(10));
     done(&store, commit).await;
@@ -121,13 +122,13 @@ pub(super) async fn what_ended_long_ago_is_forgotten_whole(store: Arc<dyn Store>
     let listed =
         store.runs(RunFilter { deployment: Some(name("a")), ..RunFilter::default() }, PageRequest::first(100)).await;
     assert_eq!(listed.expect("a list").items.len(), 3);
-    // With its parent gone, nobody can ask for the child.
+    // Without its parent, no run refers to the child.
     done(&store, success(&owner, &parent)).await;
     while store.expire(policy, 7).await.expect("retention").more {}
     assert_eq!(store.run(children[0].id).await, Ok(None));
 }
 
-pub(super) async fn a_component_goes_when_nothing_names_it(store: Arc<dyn Store>) {
+pub(super) async fn an_unused_component_is_removed(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     store.put_version(version("2.0.0", b"unused"), component(b"unused")).await.expect("a version");
     let policy = RetentionPolicy { ended_before: None, uploaded_before: Some(NOON) };

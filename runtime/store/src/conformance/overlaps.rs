@@ -1,4 +1,4 @@
-//! Claims about firings that meet runs of their schedule which have not ended.
+//! Claims about firings that overlap with unended runs of their schedule.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tidemill_core::run::Run;
 use tidemill_core::schedule::Overlap;
 use tidemill_core::{RunId, Timestamp};
 
-use super::schedules::{carry_out, change, firing, parked, stands, started};
+use super::schedules::{carry_out, change, firing, parked, started, stored_schedule};
 use super::world::{NOON, claim_one, deploy_with, done, later, name, owner, request, schedule, scheduled, success};
 use crate::Store;
 use crate::records::{
@@ -15,17 +15,17 @@ use crate::records::{
 };
 
 async fn fire(store: &Arc<dyn Store>, firing: FiringCommit) -> FiringCommitResult {
-    carry_out(store, firing).await.expect("nobody moved it")
+    carry_out(store, firing).await.expect("a firing of the current revision")
 }
 
 /// Fires `a`'s schedule at its next time.
 async fn next(store: &Arc<dyn Store>, overlap: Overlap) -> FiringCommitResult {
-    let due = stands(store, "a").await.next.expect("a next time");
+    let due = stored_schedule(store, "a").await.next.expect("a next time");
     fire(store, FiringCommit { overlap, ..firing(due, due.plus_millis(10)) }).await
 }
 
-/// A world with one run of `a`'s schedule in hand.
-async fn going(store: &Arc<dyn Store>, overlap: Overlap) -> (Owner, Run) {
+/// Deploys `a` and claims one run of its schedule.
+async fn with_running(store: &Arc<dyn Store>, overlap: Overlap) -> (Owner, Run) {
     deploy_with(store, "a", "{}", vec![change(1, later(10))]).await;
     let owner = owner(store).await;
     assert_eq!(next(store, overlap).await.fired, [later(10)]);
@@ -33,7 +33,7 @@ async fn going(store: &Arc<dyn Store>, overlap: Overlap) -> (Owner, Run) {
     (owner, run)
 }
 
-/// The nominal times and states of all runs of a deployment.
+/// Returns the nominal times and states of all runs of a deployment.
 async fn runs(store: &Arc<dyn Store>, of: &str) -> Vec<(Timestamp, &'static str)> {
     let filter = RunFilter { deployment: Some(name(of)), ..RunFilter::default() };
     let found = store.runs(filter, PageRequest::first(500)).await.expect("a list").items;
@@ -48,24 +48,24 @@ async fn ready(store: &Arc<dyn Store>) -> usize {
 
 async fn waiting(store: &Arc<dyn Store>) -> Vec<RunId> {
     let found = store.unended_firings(&name("a"), &schedule("often"), 100).await.expect("a look").waiting;
-    assert_eq!(stands(store, "a").await.waiting, found.len() as u64);
+    assert_eq!(stored_schedule(store, "a").await.waiting, found.len() as u64);
     found
 }
 
-pub(super) async fn one_is_skipped_and_says_why(store: Arc<dyn Store>) {
-    let (owner, run) = going(&store, Overlap::Skip).await;
+pub(super) async fn an_overlapping_firing_is_skipped_with_a_reason(store: Arc<dyn Store>) {
+    let (owner, run) = with_running(&store, Overlap::Skip).await;
     let skipped = next(&store, Overlap::Skip).await;
     assert_eq!((skipped.fired, skipped.skipped), (vec![], 1));
     let list = store.firing_list(&name("a"), &schedule("often"), PageRequest::first(9)).await.expect("a list").items;
     assert_eq!((list.len(), list[0].fate, list[0].run), (1, FiringFate::Skipped, Some(run.id)));
     assert_eq!((list[0].first, list[0].code.as_str()), (later(20), "host/overlap-skipped"));
     done(&store, parked(&owner, &run)).await;
-    assert_eq!(next(&store, Overlap::Skip).await.fired, [later(30)], "a parked one is in nobody's way");
-    assert_eq!(stands(&store, "a").await.skipped, 1);
+    assert_eq!(next(&store, Overlap::Skip).await.fired, [later(30)], "a parked run is no overlap");
+    assert_eq!(stored_schedule(&store, "a").await.skipped, 1);
 }
 
-pub(super) async fn one_waits_and_the_next_is_dropped(store: Arc<dyn Store>) {
-    let (owner, run) = going(&store, Overlap::QueueOne).await;
+pub(super) async fn one_firing_waits_and_the_next_is_dropped(store: Arc<dyn Store>) {
+    let (owner, run) = with_running(&store, Overlap::QueueOne).await;
     assert_eq!(next(&store, Overlap::QueueOne).await.fired, [later(20)]);
     assert_eq!((ready(&store).await, waiting(&store).await.len()), (0, 1));
     let dropped = next(&store, Overlap::QueueOne).await;
@@ -77,17 +77,17 @@ pub(super) async fn one_waits_and_the_next_is_dropped(store: Arc<dyn Store>) {
     assert_eq!((standing().await.listed, standing().await.turn_after), (QueueKind::Ready(0), vec![]));
     assert_eq!((started(&store).await, waiting(&store).await), (vec![turn], vec![]));
     assert_eq!(claim_one(&store, &owner, "a").await.run.id, turn);
-    // There is room again.
+    // The queue has room again.
     assert_eq!(next(&store, Overlap::QueueOne).await.fired, [later(40)]);
     assert_eq!(waiting(&store).await.len(), 1);
 }
 
-pub(super) async fn all_wait_in_order_up_to_the_bound(store: Arc<dyn Store>) {
-    let (owner, mut run) = going(&store, Overlap::QueueAll).await;
+pub(super) async fn all_firings_wait_in_order_up_to_the_bound(store: Arc<dyn Store>) {
+    let (owner, mut run) = with_running(&store, Overlap::QueueAll).await;
     for _ in 0..3 {
         next(&store, Overlap::QueueAll).await;
     }
-    let due = stands(&store, "a").await.next.expect("a next time");
+    let due = stored_schedule(&store, "a").await.next.expect("a next time");
     let full = FiringCommit { overlap: Overlap::QueueAll, queue: 3, ..firing(due, later(60)) };
     assert_eq!(fire(&store, full).await.dropped, 1);
     let list = store.firing_list(&name("a"), &schedule("often"), PageRequest::first(9)).await.expect("a list").items;
@@ -102,7 +102,7 @@ pub(super) async fn all_wait_in_order_up_to_the_bound(store: Arc<dyn Store>) {
     assert_eq!((started(&store).await, waiting(&store).await, ready(&store).await), (vec![], vec![], 0));
 }
 
-pub(super) async fn others_are_asked_to_end_or_ended_and_it_begins_then(store: Arc<dyn Store>) {
+pub(super) async fn a_firing_starts_after_the_others_are_cancelled_or_terminated(store: Arc<dyn Store>) {
     for (deployment, overlap) in [("a", Overlap::CancelOther), ("a", Overlap::TerminateOther)] {
         deploy_with(&store, deployment, "{}", vec![change(1, later(10))]).await;
         let owner = owner(&store).await;
@@ -114,7 +114,7 @@ pub(super) async fn others_are_asked_to_end_or_ended_and_it_begins_then(store: A
         assert_eq!(asked.terminate, overlap == Overlap::TerminateOther);
         let first_to_wait = waiting(&store).await;
         assert_eq!((first_to_wait.len(), ready(&store).await), (1, 0));
-        // A third one takes the second's place, which has done nothing yet.
+        // A third firing replaces the second run, which has not started.
         let third = next(&store, overlap).await;
         assert_eq!(third.caused.settled.iter().map(|run| run.id).collect::<Vec<_>>(), first_to_wait);
         let turn = waiting(&store).await;
@@ -130,7 +130,7 @@ pub(super) async fn others_are_asked_to_end_or_ended_and_it_begins_then(store: A
     }
 }
 
-pub(super) async fn a_run_by_hand_counts_among_them(store: Arc<dyn Store>) {
+pub(super) async fn a_manual_run_counts_as_an_overlap(store: Arc<dyn Store>) {
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
     let owner = owner(&store).await;
     let by_hand = scheduled("a", "often", NOON);
@@ -140,7 +140,7 @@ pub(super) async fn a_run_by_hand_counts_among_them(store: Arc<dyn Store>) {
     assert!(unknown.is_err());
     assert_eq!(next(&store, Overlap::QueueOne).await.fired.len(), 1);
     assert_eq!((started(&store).await, waiting(&store).await.len()), (vec![by_hand.id], 1));
-    // Another one by hand waits for nobody, and is waited for.
+    // Another manual run does not wait, but later firings wait for it.
     let beside = request(&store, scheduled("a", "often", NOON)).await;
     let run = claim_one(&store, &owner, "a").await.run;
     done(&store, success(&owner, &run)).await;
@@ -149,12 +149,12 @@ pub(super) async fn a_run_by_hand_counts_among_them(store: Arc<dyn Store>) {
     assert_eq!(run.id, beside.id.max(by_hand.id));
     done(&store, success(&owner, &run)).await;
     assert_eq!((waiting(&store).await.len(), ready(&store).await), (0, 1));
-    let schedule = stands(&store, "a").await;
+    let schedule = stored_schedule(&store, "a").await;
     assert_eq!((schedule.fired, schedule.by_hand), (1, 1));
 }
 
-pub(super) async fn one_that_waits_may_be_cancelled(store: Arc<dyn Store>) {
-    let (owner, run) = going(&store, Overlap::QueueAll).await;
+pub(super) async fn a_waiting_run_may_be_cancelled(store: Arc<dyn Store>) {
+    let (owner, run) = with_running(&store, Overlap::QueueAll).await;
     next(&store, Overlap::QueueAll).await;
     next(&store, Overlap::QueueAll).await;
     let turns = waiting(&store).await;
@@ -162,7 +162,7 @@ pub(super) async fn one_that_waits_may_be_cancelled(store: Arc<dyn Store>) {
     assert_eq!(waiting(&store).await, turns[1..]);
     done(&store, success(&owner, &run)).await;
     assert_eq!(claim_one(&store, &owner, "a").await.run.id, turns[1]);
-    // Also where its schedule has been taken away meanwhile.
+    // The same holds if the schedule was removed in the meantime.
     next(&store, Overlap::QueueAll).await;
     let last = waiting(&store).await;
     deploy_with(&store, "a", r#"{"priority":1}"#, vec![]).await;
@@ -171,7 +171,7 @@ pub(super) async fn one_that_waits_may_be_cancelled(store: Arc<dyn Store>) {
     assert_eq!(claim_one(&store, &owner, "a").await.run.id, last[0]);
 }
 
-pub(super) async fn several_at_once_are_as_one_after_the_other(store: Arc<dyn Store>) {
+pub(super) async fn several_firings_at_once_equal_single_ones(store: Arc<dyn Store>) {
     for (at, overlap) in Overlap::ALL.into_iter().enumerate() {
         for busy in [false, true] {
             let (once, singly) = (format!("once{at}{busy}"), format!("singly{at}{busy}"));
@@ -197,7 +197,7 @@ pub(super) async fn several_at_once_are_as_one_after_the_other(store: Arc<dyn St
             for time in &times {
                 fire(&store, of(&singly, &[*time])).await;
             }
-            let (one, other) = (stands(&store, &once).await, stands(&store, &singly).await);
+            let (one, other) = (stored_schedule(&store, &once).await, stored_schedule(&store, &singly).await);
             let counts = |of: &crate::records::Schedule| (of.fired, of.skipped, of.dropped, of.waiting, of.next);
             assert_eq!(counts(&one), counts(&other), "{overlap:?}, busy: {busy}");
             assert_eq!(one.fired + one.skipped + one.dropped, 5, "{overlap:?}, busy: {busy}");
@@ -206,19 +206,19 @@ pub(super) async fn several_at_once_are_as_one_after_the_other(store: Arc<dyn St
     }
 }
 
-/// However a firing and the end of the run before it fall together, the firing either finds it and is skipped or waits its turn, which
-/// comes; or it does not find it, and starts.
-pub(super) async fn no_turn_is_lost_where_a_firing_and_an_end_meet(store: Arc<dyn Store>) {
+/// A firing can race with the end of the previous run. Either it finds that run and is skipped or
+/// waits for a turn that comes, or it does not find it and starts.
+pub(super) async fn no_turn_is_lost_if_a_firing_and_an_end_race(store: Arc<dyn Store>) {
     for overlap in [Overlap::Skip, Overlap::QueueOne, Overlap::QueueAll, Overlap::CancelOther] {
         deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
         let owner = owner(&store).await;
         for _ in 0..20 {
-            let due = stands(&store, "a").await.next.expect("a next time");
+            let due = stored_schedule(&store, "a").await.next.expect("a next time");
             next(&store, overlap).await;
             let run = claim_one(&store, &owner, "a").await.run;
             let firing = FiringCommit { overlap, ..firing(due.plus_millis(10), due.plus_millis(20)) };
             let (fired, _) = tokio::join!(fire(&store, firing), done(&store, success(&owner, &run)));
-            assert_eq!(waiting(&store).await, [], "nobody goes on, so nobody waits");
+            assert_eq!(waiting(&store).await, [], "no run is open, so no firing waits");
             assert_eq!((ready(&store).await, fired.fired.len() as u64), (fired.fired.len(), 1 - fired.skipped));
             if ready(&store).await == 1 {
                 let run = claim_one(&store, &owner, "a").await.run;

@@ -1,4 +1,5 @@
-//! Claims about parked runs: an inbox that holds each from the commit that parks it to the one that takes it up or ends it.
+//! Claims about parked runs: the inbox lists a run from the commit that parks it to the commit that
+//! resumes or ends it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,14 +7,14 @@ use std::sync::Arc;
 use tidemill_core::RunId;
 use tidemill_core::run::RunState;
 
-use super::world::{a_and_b, done, going, later, name, success};
+use super::world::{a_and_b, claimed_run, done, later, name, success};
 use crate::Store;
 use crate::records::{PageRequest, ParkedFilter, RetryChange, RunFilter};
 
-pub(super) async fn what_is_parked_is_listed_and_counted_until_it_goes_on(store: Arc<dyn Store>) {
+pub(super) async fn a_parked_run_is_listed_and_counted_until_it_resumes(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let park = async |of: &str, code: &str, at: u64| {
-        let run = going(&store, &owner, of).await;
+        let run = claimed_run(&store, &owner, of).await;
         let mut commit = success(&owner, &run);
         commit.run.state = RunState::Parked(tidemill_core::Failure::new(code, "it did not work"));
         (commit.output, commit.run.ended_at, commit.now) = (None, None, later(at));
@@ -24,7 +25,7 @@ pub(super) async fn what_is_parked_is_listed_and_counted_until_it_goes_on(store:
     let second = park("a", "too-late", 2).await;
     let third = park("b", "no-luck", 3).await;
     let fourth = park("a", "no-luck", 4).await;
-    let goes_on = going(&store, &owner, "a").await;
+    let goes_on = claimed_run(&store, &owner, "a").await;
 
     let listed = async |filter: ParkedFilter| -> BTreeSet<RunId> {
         let (mut found, mut page) = (BTreeSet::new(), PageRequest::first(2));
@@ -51,7 +52,7 @@ pub(super) async fn what_is_parked_is_listed_and_counted_until_it_goes_on(store:
     assert_eq!(shown, [("a", "no-luck", 2), ("a", "too-late", 1), ("b", "no-luck", 1)]);
     assert_eq!((groups[0].oldest, groups[0].newest), (later(1), later(4)));
 
-    // A list of runs finds the same, by the same list.
+    // A list of runs with the same filter finds the same runs.
     let states = vec!["parked".to_owned()];
     let filter = RunFilter { deployment: Some(name("a")), states, codes: codes(&["no-luck"]), ..RunFilter::default() };
     let runs = store.runs(filter.clone(), PageRequest::first(9)).await.expect("a page").items;
@@ -59,7 +60,7 @@ pub(super) async fn what_is_parked_is_listed_and_counted_until_it_goes_on(store:
     let any = RunFilter { states: Vec::new(), ..filter.clone() };
     assert_eq!(store.runs(any, PageRequest::first(9)).await.expect("a page").items.len(), 2);
 
-    // Taken up again, or ended, it is parked no more.
+    // A retried or ended run is no longer parked.
     store.retry_run(first, RetryChange { component: None, from_start: false, now: later(5) }).await.expect("a retry");
     store.request_cancel(fourth, false, later(5)).await.expect("a cancellation");
     assert_eq!(listed(of_a).await, BTreeSet::new());

@@ -1,4 +1,4 @@
-//! Claims about asking for runs, taking them up and finding them.
+//! Claims about requesting, claiming and finding runs.
 
 use std::sync::Arc;
 
@@ -6,7 +6,9 @@ use bytes::Bytes;
 use tidemill_core::limits::LOG_PAGE_BYTES;
 use tidemill_core::run::RunState;
 
-use super::world::{NOON, claim_one, deploy, done, failure, going, later, name, new_run, owner, request, success};
+use super::world::{
+    NOON, claim_one, claimed_run, deploy, done, failure, later, name, new_run, owner, request, success,
+};
 use crate::records::{
     LogLevel, LogLine, LogPage, NewRun, PageRequest, RecoveryFilter, RetryChange, RunFilter, RunRequestResult,
 };
@@ -47,7 +49,7 @@ pub(super) async fn a_key_is_forgotten_a_day_after_its_run(store: Arc<dyn Store>
     assert_ne!(request(&store, NewRun { now: later(day), ..keyed("k") }).await.id, first.id);
 }
 
-pub(super) async fn higher_priority_and_then_age_decide(store: Arc<dyn Store>) {
+pub(super) async fn runs_are_claimed_by_priority_and_then_age(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     deploy(&store, "b").await;
     let owner = owner(&store).await;
@@ -78,7 +80,7 @@ pub(super) async fn a_delayed_run_waits_for_its_time(store: Arc<dyn Store>) {
     let claimed = store.claim(&owner, &name("a"), 10, later(500)).await.expect("a claim");
     assert_eq!(claimed.len(), 1);
     assert_eq!(claimed[0].run.id, run.id);
-    // Back to wait by a retry, then cancelled: it is found in no list.
+    // After a retry that requeues it and a cancellation, the run is in no list.
     let mut back = success(&owner, &claimed[0].run);
     back.run.state = RunState::Queued { not_before: later(9_000) };
     back.output = None;
@@ -88,13 +90,13 @@ pub(super) async fn a_delayed_run_waits_for_its_time(store: Arc<dyn Store>) {
     assert_eq!(store.next_delayed(later(500)).await, Ok(None));
 }
 
-pub(super) async fn a_takeover_can_leave_suspects_out(store: Arc<dyn Store>) {
+pub(super) async fn a_takeover_can_exclude_suspects(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let dead = owner(&store).await;
-    let old = going(&store, &dead, "a").await;
+    let old = claimed_run(&store, &dead, "a").await;
     let second = owner(&store).await;
     store.take_over(&second, RecoveryFilter::All, 10, NOON).await.expect("a takeover");
-    let new = going(&store, &second, "a").await;
+    let new = claimed_run(&store, &second, "a").await;
     let alive = owner(&store).await;
     let taken = async |which| -> Vec<_> {
         let taken = store.take_over(&alive, which, 10, NOON).await.expect("a takeover");
@@ -108,12 +110,12 @@ pub(super) async fn a_takeover_can_leave_suspects_out(store: Arc<dyn Store>) {
     assert_eq!(taken(RecoveryFilter::Only(2)).await, [(old.id, 2)]);
 }
 
-pub(super) async fn what_a_dead_life_left_is_taken_over_once(store: Arc<dyn Store>) {
+pub(super) async fn runs_of_a_dead_epoch_are_taken_over_once(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let dead = owner(&store).await;
-    let run = going(&store, &dead, "a").await;
+    let run = claimed_run(&store, &dead, "a").await;
     let alive = owner(&store).await;
-    let mine = going(&store, &alive, "a").await;
+    let mine = claimed_run(&store, &alive, "a").await;
     let taken = store.take_over(&alive, RecoveryFilter::All, 10, NOON).await.expect("a takeover");
     assert_eq!(taken.len(), 1, "its own are left alone");
     assert_eq!((taken[0].run.id, taken[0].run.takeovers), (run.id, 1));
@@ -168,7 +170,7 @@ pub(super) async fn a_list_finds_each_run_once(store: Arc<dyn Store>) {
 pub(super) async fn an_ended_run_accepts_nothing(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     let retry = RetryChange { component: None, from_start: false, now: NOON };
     let running = store.retry_run(run.id, retry).await;
     assert!(matches!(running, Err(StoreError::IllegalTransition(_))), "a running one is its owner's");
@@ -187,10 +189,10 @@ pub(super) async fn an_ended_run_accepts_nothing(store: Arc<dyn Store>) {
     assert_eq!(late, Err(StoreError::StaleEpoch { run: run.id }));
 }
 
-pub(super) async fn log_lines_come_in_order_from_any_place(store: Arc<dyn Store>) {
+pub(super) async fn log_lines_are_read_in_order_from_any_position(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     let lines = |from: u64, to: u64| {
         let line = |seq| LogLine {
             seq,
@@ -214,10 +216,10 @@ pub(super) async fn log_lines_come_in_order_from_any_place(store: Arc<dyn Store>
     }
 }
 
-pub(super) async fn a_page_of_log_lines_ends_at_its_bytes(store: Arc<dyn Store>) {
+pub(super) async fn a_page_of_log_lines_is_bounded_in_bytes(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     let line = |seq| LogLine {
         seq,
         at: later(seq),

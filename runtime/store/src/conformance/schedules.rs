@@ -15,7 +15,7 @@ use crate::records::{
     RunCommit, Schedule, ScheduleChange, ScheduleReplan, ScheduleResume,
 };
 
-/// A nominal time every ten milliseconds.
+/// Returns a nominal time every ten milliseconds.
 fn times() -> FiringTimes {
     FiringTimes::new(|after| Some(Timestamp::from_millis((after.as_millis() / 10 + 1) * 10).into()))
 }
@@ -32,7 +32,7 @@ pub(super) fn change(spec: u64, next: Timestamp) -> ScheduleChange {
     }
 }
 
-/// One firing of `a`'s schedule `often`.
+/// Returns a firing of `a`'s schedule `often`.
 pub(super) fn firing(due: Timestamp, next: Timestamp) -> FiringCommit {
     FiringCommit {
         deployment: name("a"),
@@ -48,7 +48,7 @@ pub(super) fn firing(due: Timestamp, next: Timestamp) -> FiringCommit {
     }
 }
 
-/// Carries a firing out at its nominal time, with the revision that the schedule has.
+/// Commits a firing at its nominal time, with the schedule's current revision.
 pub(super) async fn carry_out(store: &Arc<dyn Store>, firing: FiringCommit) -> Option<FiringCommitResult> {
     let stored = store.schedule(&firing.deployment, &firing.name).await.expect("a read");
     let revision = stored.map_or(firing.revision, |stored| stored.revision);
@@ -62,17 +62,17 @@ pub(super) async fn pause(store: &Arc<dyn Store>) {
     store.pause_schedule(&name("a"), &schedule("often"), pause, NOON).await.expect("a schedule");
 }
 
-/// What resumes it with that next time.
+/// Returns the change that resumes a schedule with `next` as its next time.
 pub(super) fn resume_at(next: Timestamp) -> ScheduleResume {
     ScheduleResume { next: Some(next.into()), times: times(), passed: None }
 }
 
-/// The schedule as it stands.
-pub(super) async fn stands(store: &Arc<dyn Store>, deployment: &str) -> Schedule {
+/// Returns the stored schedule.
+pub(super) async fn stored_schedule(store: &Arc<dyn Store>, deployment: &str) -> Schedule {
     store.schedule(&name(deployment), &schedule("often")).await.expect("a read").expect("a schedule")
 }
 
-/// Whether it took hold.
+/// Commits a firing and returns whether it succeeded.
 async fn fires(store: &Arc<dyn Store>, firing: FiringCommit) -> bool {
     carry_out(store, firing).await.is_some()
 }
@@ -90,11 +90,11 @@ pub(super) async fn a_firing_happens_once(store: Arc<dyn Store>) {
     assert!(matches!(both, (true, false) | (false, true)), "{both:?}");
     assert_eq!(store.queued(&name("a"), 10).await, Ok(1));
     assert_eq!(store.next_due().await, Ok(Some(later(20))));
-    let stands = stands(&store, "a").await;
-    assert_eq!((stands.fired, stands.last), (1, Some(later(10))));
+    let stored = stored_schedule(&store, "a").await;
+    assert_eq!((stored.fired, stored.last), (1, Some(later(10))));
 }
 
-pub(super) async fn a_paused_one_is_not_due(store: Arc<dyn Store>) {
+pub(super) async fn a_paused_schedule_is_not_due(store: Arc<dyn Store>) {
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
     let resume = async || store.resume_schedule(&name("a"), &schedule("often"), resume_at(later(30)), NOON).await;
     assert!(matches!(resume().await, Err(StoreError::IllegalTransition(_))), "it is not paused");
@@ -103,7 +103,7 @@ pub(super) async fn a_paused_one_is_not_due(store: Arc<dyn Store>) {
     assert!(!fires(&store, firing(later(10), later(20))).await);
     resume().await.expect("a schedule");
     assert_eq!(store.next_due().await, Ok(Some(later(30))));
-    // The same by its deployment, and a new revision meanwhile does not wake it.
+    // The same holds if the deployment is paused, and a new revision in between does not resume it.
     let pause = Some(Pause { since: NOON, note: "for a test".into() });
     store.pause_deployment(&name("a"), pause, NOON).await.expect("a deployment");
     assert_eq!(store.next_due().await, Ok(None));
@@ -114,47 +114,48 @@ pub(super) async fn a_paused_one_is_not_due(store: Arc<dyn Store>) {
     assert_eq!(store.next_due().await, Ok(Some(later(30))));
 }
 
-pub(super) async fn a_new_spec_begins_anew_and_the_same_goes_on(store: Arc<dyn Store>) {
+pub(super) async fn a_new_spec_restarts_a_schedule_and_the_same_spec_continues_it(store: Arc<dyn Store>) {
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
     assert!(fires(&store, firing(later(10), later(20))).await);
     deploy_with(&store, "a", r#"{"priority":1}"#, vec![change(1, later(99))]).await;
-    assert_eq!(store.next_due().await, Ok(Some(later(20))), "the same spec goes on");
+    assert_eq!(store.next_due().await, Ok(Some(later(20))), "the same spec continues");
     deploy_with(&store, "a", r#"{"priority":2}"#, vec![change(2, later(99))]).await;
-    assert_eq!(store.next_due().await, Ok(Some(later(99))), "a new one begins anew");
-    assert_eq!(stands(&store, "a").await.fired, 1, "what was counted stays");
+    assert_eq!(store.next_due().await, Ok(Some(later(99))), "a new spec restarts");
+    assert_eq!(stored_schedule(&store, "a").await.fired, 1, "what was counted stays");
     deploy_with(&store, "a", r#"{"priority":3}"#, vec![]).await;
     assert_eq!(store.next_due().await, Ok(None));
     assert_eq!(store.schedules(None, PageRequest::first(10)).await.expect("a list").items, []);
 }
 
-/// A revision, resuming and a look are computed before their commits, and the schedule may have fired in between.
-pub(super) async fn no_change_sets_a_time_that_was_dealt_with(store: Arc<dyn Store>) {
+/// A revision, a resume and a firing are computed before their commits, and the schedule may have
+/// fired in between.
+pub(super) async fn no_change_sets_a_time_that_is_already_done(store: Arc<dyn Store>) {
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
     assert!(fires(&store, firing(later(10), later(20))).await);
     // Computed at 5, committed after the firing of 10.
     deploy_with(&store, "a", r#"{"priority":1}"#, vec![change(2, later(10))]).await;
-    assert_eq!(stands(&store, "a").await.next, Some(later(20)));
-    // One that was skipped was dealt with as well, and so was one that a pause let pass.
+    assert_eq!(stored_schedule(&store, "a").await.next, Some(later(20)));
+    // A skipped time is also done, and so is one that passed during a pause.
     let owner = owner(&store).await;
     let skipped = FiringCommit { overlap: Overlap::Skip, ..firing(later(20), later(30)) };
     assert_eq!(carry_out(&store, skipped).await.expect("it is due").skipped, 1);
     deploy_with(&store, "a", r#"{"priority":2}"#, vec![change(3, later(20))]).await;
-    assert_eq!(stands(&store, "a").await.next, Some(later(30)));
+    assert_eq!(stored_schedule(&store, "a").await.next, Some(later(30)));
     assert!(fires(&store, firing(later(30), later(40))).await);
     pause(&store).await;
     let resumed = store.resume_schedule(&name("a"), &schedule("often"), resume_at(later(30)), NOON).await;
     assert_eq!(resumed.expect("a schedule").next, Some(later(40)));
-    // Nor does one that goes away and is disabled lose it.
+    // A disabled schedule keeps it too.
     let disabled = ScheduleChange { next: None, ..change(4, later(0)) };
     deploy_with(&store, "a", r#"{"priority":3}"#, vec![disabled]).await;
-    assert_eq!(stands(&store, "a").await.next, None);
+    assert_eq!(stored_schedule(&store, "a").await.next, None);
     deploy_with(&store, "a", r#"{"priority":4}"#, vec![change(5, later(10))]).await;
-    assert_eq!(stands(&store, "a").await.next, Some(later(40)));
+    assert_eq!(stored_schedule(&store, "a").await.next, Some(later(40)));
     let run = claim_one(&store, &owner, "a").await.run;
     assert_eq!(run.trigger.at, Some(later(10)));
 }
 
-pub(super) async fn a_look_with_the_words_of_another_revision_does_nothing(store: Arc<dyn Store>) {
+pub(super) async fn a_firing_of_another_revision_does_nothing(store: Arc<dyn Store>) {
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
     let before = firing(later(10), later(20));
     deploy_with(&store, "a", r#"{"priority":1}"#, vec![change(1, later(10))]).await;
@@ -169,15 +170,22 @@ pub(super) async fn a_firing_is_due_when_its_jitter_is_over(store: Arc<dyn Store
     assert_eq!((store.due_schedules(later(16), 9).await, store.next_due().await), (Ok(vec![]), Ok(Some(later(17)))));
     let due = store.due_schedules(later(17), 9).await.expect("a list");
     assert_eq!((due.len(), due[0].at, due[0].due), (1, later(10), later(17)));
-    // One that an older release placed at its nominal time is placed again, and does not fire before.
+    // A firing that an older release placed at its nominal time is placed again, and does not fire
+    // early.
     let early =
         FiringCommit { firings: vec![], through: later(9), next: jittered(10, 18), ..firing(later(10), later(10)) };
     assert_eq!(carry_out(&store, early).await, Some(FiringCommitResult::default()));
-    assert_eq!((store.next_due().await, stands(&store, "a").await.next), (Ok(Some(later(18))), Some(later(10))));
+    assert_eq!(
+        (store.next_due().await, stored_schedule(&store, "a").await.next),
+        (Ok(Some(later(18))), Some(later(10)))
+    );
     let next = FiringCommit { next: jittered(20, 26), ..firing(later(10), later(20)) };
     assert_eq!(carry_out(&store, next).await.expect("it is due").fired, [later(10)]);
-    assert_eq!((store.next_due().await, stands(&store, "a").await.next), (Ok(Some(later(26))), Some(later(20))));
-    // A pause and the end of its deployment reach it in between.
+    assert_eq!(
+        (store.next_due().await, stored_schedule(&store, "a").await.next),
+        (Ok(Some(later(26))), Some(later(20)))
+    );
+    // A pause and the end of its deployment also apply during the jitter.
     pause(&store).await;
     assert_eq!(store.next_due().await, Ok(None));
     store.resume_schedule(&name("a"), &schedule("often"), resume_at(later(30)), NOON).await.expect("a schedule");
@@ -185,7 +193,7 @@ pub(super) async fn a_firing_is_due_when_its_jitter_is_over(store: Arc<dyn Store
     assert_eq!(store.next_due().await, Ok(None));
 }
 
-pub(super) async fn a_next_time_is_set_anew_unless_it_has_moved_on(store: Arc<dyn Store>) {
+pub(super) async fn a_next_time_is_replanned_unless_it_has_changed(store: Arc<dyn Store>) {
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
     assert!(fires(&store, firing(later(10), later(20))).await);
     let replan = |seen: u64, next: u64, through: Option<Timestamp>| ScheduleReplan {
@@ -225,12 +233,12 @@ pub(super) async fn unended_firings_are_known(store: Arc<dyn Store>) {
     assert_eq!(started(&store).await, [run.id], "one that is tried again does");
 }
 
-/// The runs of `a`'s schedule that were started and have not ended.
+/// Returns the started and unended runs of `a`'s schedule.
 pub(super) async fn started(store: &Arc<dyn Store>) -> Vec<RunId> {
     store.unended_firings(&name("a"), &schedule("often"), 100).await.expect("a look").started
 }
 
-/// The commit that sets a running run aside.
+/// Returns the commit that parks a running run.
 pub(super) fn parked(owner: &Owner, run: &Run) -> RunCommit {
     let mut parked = success(owner, run);
     parked.run.state = RunState::Parked(failure());

@@ -1,4 +1,4 @@
-//! Random sequences of operations, played on stores and on models of them: what all models have in common.
+//! Random sequences of operations on stores and models: the part that all models share.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -9,10 +9,11 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use super::Factory;
 use crate::Store;
 
-/// Plays `cases` of `sequences`, each on an empty store; `play` fails where the store does not do as its model.
+/// Plays `cases` of `sequences`, each on an empty store. `play` fails if the store and its model
+/// differ.
 ///
 /// # Panics
-/// Where one fails, with `differ` and the shortest sequence found.
+/// If a sequence fails, with `differ` and the shortest sequence found.
 pub(super) fn compare<S: Strategy>(
     differ: &str,
     cases: u32,
@@ -34,7 +35,7 @@ pub(super) fn compare<S: Strategy>(
     }
 }
 
-/// What a store answers where no sequence may fail it.
+/// Turns a store's error into a failed case, because no sequence may cause one.
 pub(super) fn failed(error: impl Display) -> TestCaseError {
     TestCaseError::fail(error.to_string())
 }

@@ -1,4 +1,4 @@
-//! Claims about signals: in order, once, bounded.
+//! Claims about signals: they are delivered in order and once, and an inbox is bounded.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tidemill_core::RunId;
 use tidemill_core::run::{Wait, WaitCondition};
 
-use super::world::{NOON, claim_one, deploy, done, going, later, owner, success, suspended};
+use super::world::{NOON, claim_one, claimed_run, deploy, done, later, owner, success, suspended};
 use crate::records::{
     INBOX_BYTES, INBOX_SIGNALS, NewSignal, PageRequest, ReadCheck, RunCommit, RunCommitResult, SIGNAL_BYTES,
     SignalReceipt, UndeliveredSignal, Version,
@@ -23,10 +23,10 @@ async fn first(store: &Arc<dyn Store>, run: RunId, name: &str, after: Option<u64
     Some((found.place, String::from_utf8(found.payload.to_vec()).expect("text")))
 }
 
-pub(super) async fn they_lie_in_the_order_of_arrival_until_they_are_taken(store: Arc<dyn Store>) {
+pub(super) async fn signals_are_kept_in_order_of_arrival_until_they_are_taken(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     for (name, payload) in [("x", "1"), ("y", "2"), ("x", "3")] {
         store.signal(signal(run.id, name, payload, None), later(5)).await.expect("a signal");
     }
@@ -44,17 +44,17 @@ pub(super) async fn they_lie_in_the_order_of_arrival_until_they_are_taken(store:
     assert_eq!(first(&store, run.id, "y", None).await.expect("a signal").1, "2");
 }
 
-pub(super) async fn the_same_key_comes_once(store: Arc<dyn Store>) {
+pub(super) async fn a_signal_with_the_same_key_is_delivered_once(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let (run, sender) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
+    let (run, sender) = (claimed_run(&store, &owner, "a").await, claimed_run(&store, &owner, "a").await);
     let keyed = signal(run.id, "x", "1", Some("k"));
     assert!(matches!(store.signal(keyed.clone(), NOON).await, Ok(SignalReceipt::Accepted(_))));
     assert_eq!(store.signal(keyed.clone(), NOON).await, Ok(SignalReceipt::Duplicate));
     for other in [signal(run.id, "y", "1", Some("k")), signal(run.id, "x", "2", Some("k"))] {
         assert_eq!(store.signal(other, NOON).await, Err(StoreError::SignalKeyMismatch { run: run.id }));
     }
-    // A sender's keys are not a caller's.
+    // The keys of a sending run and those of a caller are separate.
     for _ in 0..2 {
         let mut commit = RunCommit::of(owner.clone(), sender.clone(), NOON);
         commit.signals = vec![keyed.clone()];
@@ -75,10 +75,10 @@ pub(super) async fn the_same_key_comes_once(store: Arc<dyn Store>) {
     assert_eq!(other, Err(StoreError::SignalKeyMismatch { run: run.id }));
 }
 
-pub(super) async fn nobody_gets_one_after_his_end(store: Arc<dyn Store>) {
+pub(super) async fn an_ended_run_receives_no_signal(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let (run, sender) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
+    let (run, sender) = (claimed_run(&store, &owner, "a").await, claimed_run(&store, &owner, "a").await);
     done(&store, success(&owner, &run)).await;
     assert_eq!(store.signal(signal(run.id, "x", "1", None), NOON).await, Ok(SignalReceipt::Ended));
     let nobody = RunId::new(NOON, u128::MAX);
@@ -95,7 +95,7 @@ pub(super) async fn nobody_gets_one_after_his_end(store: Arc<dyn Store>) {
 pub(super) async fn an_inbox_has_bounds(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let (many, large) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
+    let (many, large) = (claimed_run(&store, &owner, "a").await, claimed_run(&store, &owner, "a").await);
     let full = |refused| matches!(refused, Err(StoreError::InboxFull { .. }));
     let sends = (0..INBOX_SIGNALS).map(|_| store.signal(signal(many.id, "x", "1", None), NOON));
     for sent in futures_util::future::join_all(sends).await {
@@ -118,18 +118,18 @@ pub(super) async fn an_inbox_has_bounds(store: Arc<dyn Store>) {
     }
     let over = "x".repeat(SIGNAL_BYTES + 1);
     assert!(full(store.signal(signal(large.id, "x", &over, None), NOON).await));
-    // A run that sends one gets the same refusal, for all that its stretch did.
-    let sender = going(&store, &owner, "a").await;
+    // A run that sends a signal gets the same refusal, for its whole transaction.
+    let sender = claimed_run(&store, &owner, "a").await;
     let mut commit = success(&owner, &sender);
     commit.signals = vec![signal(large.id, "x", &payload, Some("1"))];
     assert!(full(store.commit_stretch(commit).await.map(|_| SignalReceipt::Ended)));
     assert_eq!(store.run(sender.id).await, Ok(Some(sender)));
 }
 
-pub(super) async fn a_refused_stretch_sends_and_takes_none(store: Arc<dyn Store>) {
+pub(super) async fn a_refused_transaction_sends_and_takes_no_signal(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let (run, sender) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
+    let (run, sender) = (claimed_run(&store, &owner, "a").await, claimed_run(&store, &owner, "a").await);
     store.signal(signal(sender.id, "x", "1", None), NOON).await.expect("a signal");
     let mut commit = RunCommit::of(owner.clone(), sender.clone(), NOON);
     commit.signals = vec![signal(run.id, "x", "1", Some("1"))];
@@ -144,7 +144,7 @@ pub(super) async fn a_refused_stretch_sends_and_takes_none(store: Arc<dyn Store>
 pub(super) async fn an_awaited_signal_finds_room_in_a_full_inbox(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     let sends = (0..INBOX_SIGNALS).map(|_| store.signal(signal(run.id, "noise", "1", None), NOON));
     for sent in futures_util::future::join_all(sends).await {
         assert!(matches!(sent, Ok(SignalReceipt::Accepted(_))));
@@ -163,7 +163,7 @@ pub(super) async fn an_awaited_signal_finds_room_in_a_full_inbox(store: Arc<dyn 
 pub(super) async fn waiting_signals_are_listed_and_can_be_dropped(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     for (name, payload) in [("x", "1"), ("y", "2"), ("x", "3")] {
         store.signal(signal(run.id, name, payload, None), later(5)).await.expect("a signal");
     }

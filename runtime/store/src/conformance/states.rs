@@ -1,10 +1,10 @@
-//! Claims about changes of state by hand.
+//! Claims about manual edits of state.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::world::{NOON, deploy, done, going, later, name, owner, success};
+use super::world::{NOON, claimed_run, deploy, done, later, name, owner, success};
 use crate::records::{FeedEvent, ReadCheck, RunCommitResult, StateEdit, StateEditResult, StateWrite, Version};
 use crate::{Store, StoreError};
 
@@ -18,7 +18,7 @@ fn edit(key: &str, value: Option<&'static str>) -> StateEdit {
     }
 }
 
-pub(super) async fn an_edit_takes_hold_and_is_on_the_feed(store: Arc<dyn Store>) {
+pub(super) async fn an_edit_is_committed_and_on_the_feed(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let set = store.edit_state(edit("n", Some("1"))).await.expect("an edit");
     assert!(!set.existed && set.version != Version::ABSENT);
@@ -45,7 +45,7 @@ pub(super) async fn an_edit_takes_hold_and_is_on_the_feed(store: Arc<dyn Store>)
     assert_eq!(told, [("set", 1, 0, first), ("set", 300_000, first, second), ("deleted", 0, second, 0)]);
 }
 
-pub(super) async fn an_edit_of_what_is_not_there_is_refused(store: Arc<dyn Store>) {
+pub(super) async fn an_edit_of_an_absent_deployment_is_refused(store: Arc<dyn Store>) {
     let refused = store.edit_state(edit("n", Some("1"))).await;
     assert!(matches!(refused, Err(StoreError::NotFound { kind: "deployment", .. })), "{refused:?}");
     deploy(&store, "a").await;
@@ -62,12 +62,12 @@ pub(super) async fn an_edit_of_what_is_not_there_is_refused(store: Arc<dyn Store
     store.edit_state(fresh).await.expect("there is none");
 }
 
-pub(super) async fn a_run_that_read_what_was_edited_conflicts(store: Arc<dyn Store>) {
+pub(super) async fn a_run_that_read_an_edited_value_conflicts(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
     for value in [Some("7"), None] {
         let version = store.edit_state(edit("n", Some("1"))).await.expect("an edit").version;
-        let run = going(&store, &owner, "a").await;
+        let run = claimed_run(&store, &owner, "a").await;
         let mut commit = success(&owner, &run);
         commit.now = NOON;
         commit.reads = vec![ReadCheck::State { key: "n".into(), version }];

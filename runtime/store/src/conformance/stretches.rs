@@ -1,4 +1,4 @@
-//! Claims about stretches: serialisable, whole or not at all.
+//! Claims about transactions: serialisable, and complete or without effect.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tidemill_core::DeploymentName;
 use tidemill_core::ids::Owner;
 
-use super::world::{NOON, deploy, done, fresh, going, later, name, new_run, owner, success};
+use super::world::{NOON, claimed_run, deploy, done, fresh, later, name, new_run, owner, success};
 use crate::records::{
     CommitStart, NewRun, ReadCheck, RecoveryFilter, RunCommit, RunCommitResult, ScanRequest, StateWrite, Version,
 };
@@ -21,14 +21,14 @@ async fn read(store: &Arc<dyn Store>, of: &DeploymentName, key: &str) -> (Option
     (found.value, ReadCheck::State { key: key.into(), version: found.version })
 }
 
-pub(super) async fn two_that_read_the_same_do_not_both_write(store: Arc<dyn Store>) {
+pub(super) async fn two_transactions_that_read_the_same_version_do_not_both_commit(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
     let (value, check) = read(&store, &name("a"), "n").await;
     assert_eq!(value, None);
     let mut commits = Vec::new();
     for value in [b"1", b"2"] {
-        let run = going(&store, &owner, "a").await;
+        let run = claimed_run(&store, &owner, "a").await;
         let mut commit = success(&owner, &run);
         commit.reads = vec![check.clone()];
         commit.writes = vec![write("n", value)];
@@ -39,13 +39,13 @@ pub(super) async fn two_that_read_the_same_do_not_both_write(store: Arc<dyn Stor
     let refused = store.commit_stretch(second.clone()).await.expect("no error");
     assert!(matches!(refused, RunCommitResult::Conflict { .. }), "{refused:?}");
     assert_eq!(read(&store, &name("a"), "n").await.0, Some(Bytes::from_static(b"1")));
-    // Done again with what is there now, it takes hold.
+    // Repeated with the current version, it commits.
     let (_, check) = read(&store, &name("a"), "n").await;
     done(&store, RunCommit { reads: vec![check], ..second }).await;
     assert_eq!(read(&store, &name("a"), "n").await.0, Some(Bytes::from_static(b"2")));
 }
 
-pub(super) async fn a_turn_is_handed_on_and_what_is_read_then_holds_for_whoever_commits_next(store: Arc<dyn Store>) {
+pub(super) async fn a_value_read_after_the_turn_is_handed_on_is_valid_for_the_next_commit(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
     let newest = async || store.newest_state(&name("a"), "n").await.expect("a read");
@@ -53,7 +53,7 @@ pub(super) async fn a_turn_is_handed_on_and_what_is_read_then_holds_for_whoever_
     for n in 0..30_u8 {
         let found = newest().await;
         assert_eq!(found.value.as_deref(), (n > 0).then_some([n].as_slice()));
-        let run = going(&store, &owner, "a").await;
+        let run = claimed_run(&store, &owner, "a").await;
         let mut commit = success(&owner, &run);
         commit.reads = vec![ReadCheck::State { key: "n".into(), version: found.version }];
         commit.writes = vec![write("n", &[n + 1])];
@@ -66,8 +66,8 @@ pub(super) async fn a_turn_is_handed_on_and_what_is_read_then_holds_for_whoever_
         assert!(matches!(answer.await.expect("no panic"), Ok(RunCommitResult::Done(_))));
     }
     assert_eq!(store.state(&name("a"), "n").await.expect("a read"), newest().await);
-    // It is handed on too where nothing takes hold.
-    let run = going(&store, &owner, "a").await;
+    // The turn is also handed on if the commit is refused.
+    let run = claimed_run(&store, &owner, "a").await;
     let stale = ReadCheck::State { key: "n".into(), version: Version::ABSENT };
     let conflict = RunCommit { reads: vec![stale], ..success(&owner, &run) };
     let other = Owner { node: "other".parse().expect("a node"), ..owner.clone() };
@@ -84,10 +84,10 @@ pub(super) async fn a_turn_is_handed_on_and_what_is_read_then_holds_for_whoever_
     }
 }
 
-pub(super) async fn a_scan_sees_what_came_between(store: Arc<dyn Store>) {
+pub(super) async fn a_scan_conflicts_with_a_write_to_its_range(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     let mut commit = success(&owner, &run);
     commit.writes = (0..5).map(|i| write(&format!("k{i}"), b"v")).chain([write("other", b"v")]).collect();
     done(&store, commit).await;
@@ -101,8 +101,8 @@ pub(super) async fn a_scan_sees_what_came_between(store: Arc<dyn Store>) {
     let check = ReadCheck::Scan { request, seen, more: true };
 
     for (between, conflict) in [("other", false), ("k4", false), ("k0", false), ("k11", true)] {
-        let scanner = going(&store, &owner, "a").await;
-        let writer = going(&store, &owner, "a").await;
+        let scanner = claimed_run(&store, &owner, "a").await;
+        let writer = claimed_run(&store, &owner, "a").await;
         let mut commit = success(&owner, &writer);
         commit.writes = vec![write(between, b"w")];
         done(&store, commit).await;
@@ -113,10 +113,10 @@ pub(super) async fn a_scan_sees_what_came_between(store: Arc<dyn Store>) {
     }
 }
 
-pub(super) async fn a_refused_one_leaves_nothing(store: Arc<dyn Store>) {
+pub(super) async fn a_refused_transaction_leaves_nothing(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     let before = store.run(run.id).await;
     let (_, feed) = store.feed_range().await.expect("a range");
     let mut commit = success(&owner, &run);
@@ -134,7 +134,7 @@ pub(super) async fn a_refused_one_leaves_nothing(store: Arc<dyn Store>) {
 pub(super) async fn a_stale_epoch_is_refused(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let dead = owner(&store).await;
-    let run = going(&store, &dead, "a").await;
+    let run = claimed_run(&store, &dead, "a").await;
     let alive = owner(&store).await;
     store.take_over(&alive, RecoveryFilter::All, 1, NOON).await.expect("a takeover");
     let mut commit = success(&dead, &run);
@@ -174,7 +174,7 @@ pub(super) async fn a_watermark_never_moves_back(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
     for (mark, expected) in [(5, 5), (9, 9), (3, 9)] {
-        let run = going(&store, &owner, "a").await;
+        let run = claimed_run(&store, &owner, "a").await;
         let mut commit = success(&owner, &run);
         commit.watermark = Some(later(mark));
         done(&store, commit).await;

@@ -1,4 +1,5 @@
-//! Claims about subscriptions: each event once and in order, from where it begins, and nothing lost in silence.
+//! Claims about subscriptions: each event is delivered once and in order from the start position,
+//! and a lost event is reported.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ fn change(to: &str, begin: SubscriptionStart) -> SubscriptionChange {
     SubscriptionChange { name: named("s"), topic: to.parse().expect("a pattern"), begin }
 }
 
-/// Deploys `a` with these subscriptions; a number makes the manifest another one.
+/// Deploys `a` with these subscriptions; a different number makes a different manifest.
 async fn subscribe(store: &Arc<dyn Store>, number: u32, subscriptions: Vec<SubscriptionChange>) -> Revision {
     store.put_version(version("1.0.0", b"component"), component(b"component")).await.expect("a version");
     let put = PutDeployment {
@@ -77,7 +78,7 @@ async fn subscription(store: &Arc<dyn Store>) -> Subscription {
     store.subscription(&name("a"), &named("s")).await.expect("a read").expect("a subscription")
 }
 
-/// What the runs of `a` were given, oldest first.
+/// Returns the events that the runs of `a` received, oldest first.
 async fn given(store: &Arc<dyn Store>) -> Vec<String> {
     let filter = RunFilter { deployment: Some(name("a")), ..RunFilter::default() };
     let mut runs = store.runs(filter, PageRequest::first(100)).await.expect("a list").items;
@@ -90,7 +91,7 @@ async fn given(store: &Arc<dyn Store>) -> Vec<String> {
     given
 }
 
-pub(super) async fn it_is_given_each_event_once_and_in_order(store: Arc<dyn Store>) {
+pub(super) async fn a_subscription_receives_each_event_once_and_in_order(store: Arc<dyn Store>) {
     a_and_b(&store).await;
     let revision = subscribe(&store, 1, vec![change("x.*", SubscriptionStart::Now)]).await;
     for n in 0..5 {
@@ -101,7 +102,7 @@ pub(super) async fn it_is_given_each_event_once_and_in_order(store: Arc<dyn Stor
     let events = waiting(&store, "x.a").await;
     let first = delivery(revision, &events[..3], |event| event.payload != "1");
     assert_eq!(store.deliver(first.clone()).await, Ok(true));
-    assert_eq!(store.deliver(first).await, Ok(false), "it stands elsewhere by now");
+    assert_eq!(store.deliver(first).await, Ok(false), "its position has changed");
     assert_eq!(payloads(&waiting(&store, "x.a").await), ["3", "4"]);
     assert_eq!(store.lag(&subscription(&store).await).await, Ok(3));
     let gap = delivery(revision, &events[4..], |_| true);
@@ -118,7 +119,7 @@ pub(super) async fn it_is_given_each_event_once_and_in_order(store: Arc<dyn Stor
     assert_eq!(found.last, Some(later(4)));
 }
 
-pub(super) async fn it_begins_now_or_at_the_earliest(store: Arc<dyn Store>) {
+pub(super) async fn a_subscription_starts_now_or_at_the_earliest_event(store: Arc<dyn Store>) {
     publish(&store, "x", "0", NOON).await;
     publish(&store, "x", "1", NOON).await;
     let earliest = SubscriptionChange { name: named("t"), ..change("**", SubscriptionStart::Earliest) };
@@ -136,7 +137,7 @@ pub(super) async fn it_begins_now_or_at_the_earliest(store: Arc<dyn Store>) {
     assert_eq!(all.waiting, 3);
 }
 
-pub(super) async fn a_new_revision_goes_on_where_it_stands_and_a_removed_one_forgets(store: Arc<dyn Store>) {
+pub(super) async fn a_new_revision_keeps_the_position_and_a_removed_subscription_loses_it(store: Arc<dyn Store>) {
     let revision = subscribe(&store, 1, vec![change("x", SubscriptionStart::Now)]).await;
     for n in 0..4 {
         publish(&store, "x", &n.to_string(), NOON).await;
@@ -154,10 +155,10 @@ pub(super) async fn a_new_revision_goes_on_where_it_stands_and_a_removed_one_for
     store.delete_deployment(&name("a"), NOON).await.expect("a deletion");
     assert_eq!(store.subscriptions(None, PageRequest::first(9)).await.expect("a list").items, []);
     subscribe(&store, 5, vec![change("x", SubscriptionStart::Now)]).await;
-    assert!(waiting(&store, "x").await.is_empty(), "its successor begins anew");
+    assert!(waiting(&store, "x").await.is_empty(), "its successor starts at the end");
 }
 
-pub(super) async fn another_pattern_keeps_what_both_name(store: Arc<dyn Store>) {
+pub(super) async fn another_pattern_keeps_the_positions_of_common_topics(store: Arc<dyn Store>) {
     let revision = subscribe(&store, 1, vec![change("x.*", SubscriptionStart::Now)]).await;
     for to in ["x.a", "x.a", "x.b", "y.a", "x.c"] {
         publish(&store, to, "1", NOON).await;
@@ -165,14 +166,14 @@ pub(super) async fn another_pattern_keeps_what_both_name(store: Arc<dyn Store>) 
     let events = waiting(&store, "x.a").await;
     assert_eq!(store.deliver(delivery(revision, &events[..1], |_| true)).await, Ok(true));
     subscribe(&store, 2, vec![change("*.a", SubscriptionStart::Now)]).await;
-    assert_eq!(waiting(&store, "x.a").await.len(), 1, "it goes on in what it had");
+    assert_eq!(waiting(&store, "x.a").await.len(), 1, "it keeps its position in a topic that it had");
     assert_eq!(behind(&store, "x.b").await, None);
-    assert!(waiting(&store, "y.a").await.is_empty(), "what it has not had it begins now");
+    assert!(waiting(&store, "y.a").await.is_empty(), "it starts at the end of a new topic");
     subscribe(&store, 3, vec![change("**", SubscriptionStart::Now)]).await;
     assert_eq!((waiting(&store, "x.a").await.len(), waiting(&store, "x.b").await.len()), (1, 0));
 }
 
-pub(super) async fn a_paused_or_changed_deployment_is_given_nothing(store: Arc<dyn Store>) {
+pub(super) async fn a_paused_or_changed_deployment_receives_nothing(store: Arc<dyn Store>) {
     let revision = subscribe(&store, 1, vec![change("x", SubscriptionStart::Now)]).await;
     publish(&store, "x", "1", NOON).await;
     let delivery = delivery(revision, &waiting(&store, "x").await, |_| true);
@@ -186,7 +187,7 @@ pub(super) async fn a_paused_or_changed_deployment_is_given_nothing(store: Arc<d
     assert_eq!(given(&store).await, ["1"]);
 }
 
-pub(super) async fn a_paused_one_is_given_nothing_and_stands_where_it_stood(store: Arc<dyn Store>) {
+pub(super) async fn a_paused_subscription_receives_nothing_and_keeps_its_position(store: Arc<dyn Store>) {
     let both = |topic| {
         vec![
             change(topic, SubscriptionStart::Now),
@@ -200,7 +201,7 @@ pub(super) async fn a_paused_one_is_given_nothing_and_stands_where_it_stood(stor
     let pause = Some(Pause { since: NOON, note: "why".into() });
     let paused = store.pause_subscription(&name("a"), &named("s"), pause.clone(), NOON).await.expect("a pause");
     assert_eq!((paused.paused.clone(), subscription(&store).await), (pause.clone(), paused));
-    // A new revision keeps it, also with another pattern.
+    // A new revision keeps the position, even with another pattern.
     let revision = subscribe(&store, 2, both("*")).await;
     assert_eq!(subscription(&store).await.paused, pause);
     let events = waiting(&store, "x").await;
@@ -211,8 +212,8 @@ pub(super) async fn a_paused_one_is_given_nothing_and_stands_where_it_stood(stor
     let all = delivery(revision, &events, |_| true);
     assert_eq!(store.deliver(all.clone()).await, Ok(false));
     let other = DeliveryCommit { subscription: named("t"), ..all.clone() };
-    assert_eq!(store.deliver(other).await, Ok(true), "another of its deployment goes on");
-    // Events are kept no longer for it.
+    assert_eq!(store.deliver(other).await, Ok(true), "another subscription of its deployment continues");
+    // The subscription does not keep events from retention.
     let policy = EventPolicy { published_before: Some(later(1)), keep: None };
     assert_eq!(store.expire_events(policy, 100, NOON).await.expect("retention").lost, 1);
     let resumed = store.pause_subscription(&name("a"), &named("s"), None, NOON).await.expect("a resumption");
@@ -237,7 +238,7 @@ async fn told(store: &Arc<dyn Store>) -> Vec<(String, u64)> {
     told.collect()
 }
 
-pub(super) async fn what_is_forgotten_before_it_was_given_is_lost_and_told(store: Arc<dyn Store>) {
+pub(super) async fn an_event_removed_before_delivery_is_reported_as_lost(store: Arc<dyn Store>) {
     let revision = subscribe(&store, 1, vec![change("**", SubscriptionStart::Now)]).await;
     for n in 0..6 {
         publish(&store, "x", &n.to_string(), later(n)).await;
@@ -250,7 +251,7 @@ pub(super) async fn what_is_forgotten_before_it_was_given_is_lost_and_told(store
     assert_eq!(store.deliver(delivery(revision, &events[1..2], |_| true)).await, Ok(false));
     assert_eq!(payloads(&waiting(&store, "x").await), ["4", "5"]);
     assert_eq!(subscription(&store).await.lost, 3);
-    // With the topic itself it is the same, and what comes to it later is given.
+    // The same holds if the topic itself is removed; later events are delivered.
     let policy = EventPolicy { published_before: Some(later(100)), keep: None };
     store.expire_events(policy, 100, NOON).await.expect("retention");
     assert_eq!((subscription(&store).await.lost, behind(&store, "x").await), (5, None));
@@ -280,7 +281,7 @@ fn replay(since: Timestamp, until: Option<Timestamp>) -> Operation {
     Operation::new("op", task, NOON)
 }
 
-pub(super) async fn a_replay_gives_again_what_was_given_and_once(store: Arc<dyn Store>) {
+pub(super) async fn a_replay_delivers_past_events_once_more(store: Arc<dyn Store>) {
     let revision = subscribe(&store, 1, vec![change("**", SubscriptionStart::Now)]).await;
     for n in 0..6 {
         publish(&store, "x", &n.to_string(), later(n)).await;
@@ -289,13 +290,13 @@ pub(super) async fn a_replay_gives_again_what_was_given_and_once(store: Arc<dyn 
     let events = waiting(&store, "x").await;
     assert_eq!(store.deliver(delivery(revision, &events[..5], |_| true)).await, Ok(true));
     let size = async |since, until| store.replay_size(&name("a"), &named("s"), since, until).await.expect("a read");
-    assert_eq!((size(later(2), None).await, size(later(1), Some(later(3))).await), (3, 2), "nothing begins");
+    assert_eq!((size(later(2), None).await, size(later(1), Some(later(3))).await), (3, 2), "the size starts no replay");
     assert_eq!(store.next_replay("op").await, Ok(None));
     let begun = store.begin_replay(replay(later(2), None)).await.expect("a replay");
     assert_eq!((store.open_operations().await, begun.total), (Ok(vec![begun.clone()]), Some(3)));
     let repeated = store.begin_replay(Operation { created_at: later(9), ..replay(later(4), None) }).await;
     assert_eq!(repeated, Ok(begun.clone()), "one operation of an id");
-    // What it is given from now on comes once.
+    // Later events are delivered once.
     let events = waiting(&store, "x").await;
     assert_eq!(store.deliver(delivery(revision, &events, |_| true)).await, Ok(true));
     let mut again = Vec::new();
@@ -310,7 +311,7 @@ pub(super) async fn a_replay_gives_again_what_was_given_and_once(store: Arc<dyn 
         assert_eq!(store.replay(done).await, Ok(false), "each part once");
         again.extend(payloads(&events).into_iter().map(str::to_owned));
     }
-    assert_eq!(again, ["2", "3", "4"], "what waited was not given again");
+    assert_eq!(again, ["2", "3", "4"], "waiting events were not replayed");
     assert_eq!(given(&store).await, ["0", "1", "2", "3", "4", "5", "2", "3", "4"]);
     let nothing = Operation { id: "of-nothing".into(), ..replay(later(100), None) };
     let begun = store.begin_replay(nothing).await.expect("a replay");
@@ -319,7 +320,7 @@ pub(super) async fn a_replay_gives_again_what_was_given_and_once(store: Arc<dyn 
     store.begin_replay(ranged).await.expect("a replay");
     let part = store.next_replay("ranged").await.expect("a read").expect("a part");
     assert_eq!(part.to - part.from, 2);
-    // One that is cancelled gives nothing more.
+    // A cancelled replay delivers nothing more.
     let cancelled = store.cancel_operation("ranged", later(9)).await.expect("it is there");
     assert_eq!((cancelled.state, store.next_replay("ranged").await), (OperationState::Cancelled, Ok(None)));
     let late = ReplayCommit { operation: Operation { id: "ranged".into(), ..replay(NOON, None) }, part, runs: vec![] };

@@ -1,11 +1,11 @@
-//! Claims about topics: in order, once, found by time, forgotten by policy.
+//! Claims about topics: events are kept in order and once, found by time, and removed by policy.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tidemill_core::{EventId, Timestamp, Topic};
 
-use super::world::{NOON, deploy, done, going, later, name, owner, success};
+use super::world::{NOON, claimed_run, deploy, done, later, name, owner, success};
 use crate::records::{
     Event, EventPolicy, ExpiredEvents, NewEvent, NewPublication, PageRequest, PublishOutcome, Publisher, ReadCheck,
     RunCommit, RunCommitResult, Version,
@@ -23,7 +23,7 @@ pub(super) fn event(to: &str, payload: &str) -> NewEvent {
     NewEvent { id, topic: topic(to), payload: Bytes::copy_from_slice(payload.as_bytes()) }
 }
 
-/// Publishes from outside.
+/// Publishes an event from outside a run.
 pub(super) async fn publish(store: &Arc<dyn Store>, to: &str, payload: &str, at: Timestamp) -> EventId {
     let event = event(to, payload);
     let id = event.id;
@@ -39,15 +39,15 @@ async fn all(store: &Arc<dyn Store>, of: &str) -> Vec<Event> {
     store.topic_events(&topic(of), None, PageRequest::first(1_000)).await.expect("a list").items
 }
 
-pub(super) async fn events_lie_in_order_and_take_hold_with_their_stretch(store: Arc<dyn Store>) {
+pub(super) async fn events_are_ordered_and_committed_with_their_transaction(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     let mut commit = RunCommit::of(owner.clone(), run.clone(), later(5));
     commit.events = vec![event("x", "1"), event("y", "2"), event("x", "3")];
     assert_eq!(done(&store, commit).await.published, [topic("x"), topic("y")]);
     publish(&store, "x", "4", later(7)).await;
-    // Time does not go back within a topic.
+    // Times within a topic never decrease.
     publish(&store, "x", "5", later(6)).await;
     let found = all(&store, "x").await;
     assert_eq!(payloads(&found), ["1", "3", "4", "5"]);
@@ -87,7 +87,7 @@ pub(super) async fn a_key_publishes_once(store: Arc<dyn Store>) {
     assert_eq!(payloads(&all(&store, "x").await), ["1", "2", "3"]);
 }
 
-pub(super) async fn a_page_begins_at_a_time_and_pages_meet(store: Arc<dyn Store>) {
+pub(super) async fn a_page_starts_at_a_time_and_pages_are_contiguous(store: Arc<dyn Store>) {
     for n in 0..20_u64 {
         publish(&store, "x", &n.to_string(), later(n / 2 * 10)).await;
         publish(&store, "x.y", "0", later(n)).await;
@@ -112,7 +112,7 @@ pub(super) async fn a_page_begins_at_a_time_and_pages_meet(store: Arc<dyn Store>
     assert!(none.items.is_empty() && none.next.is_none());
 }
 
-pub(super) async fn what_is_old_or_too_much_is_forgotten_and_a_topic_with_its_last_event(store: Arc<dyn Store>) {
+pub(super) async fn retention_removes_events_and_a_topic_with_its_last_event(store: Arc<dyn Store>) {
     for n in 0..10_u64 {
         publish(&store, "x", &n.to_string(), later(n)).await;
         publish(&store, "y", &n.to_string(), later(100 + n)).await;
@@ -145,5 +145,5 @@ pub(super) async fn a_long_payload_is_read_back(store: Arc<dyn Store>) {
     assert!(store.publish(NewPublication { event: over, key: None }, NOON).await.is_err());
     let policy = EventPolicy { published_before: None, keep: Some(1) };
     store.expire_events(policy, 9, NOON).await.expect("retention");
-    assert_eq!(payloads(&all(&store, "y").await), [long.as_str()], "another event says the same");
+    assert_eq!(payloads(&all(&store, "y").await), [long.as_str()], "another event has the same payload");
 }

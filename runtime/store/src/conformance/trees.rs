@@ -1,4 +1,5 @@
-//! Claims about runs that started runs: cancellation from the leaves up, retry down to the leaf that failed.
+//! Claims about runs that start runs: cancellation from the leaves up, retry down to the leaf that
+//! failed.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use tidemill_core::run::{CancelRequest, Run, RunEvent, RunState, Wait, WaitCondi
 use tidemill_core::{ComponentDigest, Revision, RunId};
 
 use super::world::{
-    NOON, a_and_b, child, claim_one, deploy, done, failure, going, later, name, new_run, owner, request, start,
+    NOON, a_and_b, child, claim_one, claimed_run, deploy, done, failure, later, name, new_run, owner, request, start,
     success, suspended,
 };
 use crate::records::{NewRun, NewSignal, PageRequest, RetryChange, RunCommit, RunCommitResult};
@@ -29,20 +30,20 @@ fn retry() -> RetryChange {
     RetryChange { component: None, from_start: false, now: later(9) }
 }
 
-/// A child that was started by `parent`, running.
+/// Starts and claims a child of `parent`.
 async fn below(store: &Arc<dyn Store>, owner: &Owner, parent: &Run) -> Run {
     start(store, owner, parent, 1).await;
     claim_one(store, owner, "b").await.run
 }
 
-pub(super) async fn a_start_takes_hold_with_its_stretch_and_once(store: Arc<dyn Store>) {
+pub(super) async fn a_start_is_committed_once_with_its_transaction(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let parent = going(&store, &owner, "a").await;
+    let parent = claimed_run(&store, &owner, "a").await;
     let commit = |starts: Vec<NewRun>| RunCommit { starts, ..RunCommit::of(owner.clone(), parent.clone(), NOON) };
     let (first, second) = (child(&parent, "b"), child(&parent, "b"));
     let caused = done(&store, commit(vec![first.clone()])).await;
     assert_eq!(caused.ready, [name("b")]);
-    // A start that is done again finds the run that it made.
+    // A repeated start finds the run that the first one created.
     assert_eq!(done(&store, commit(vec![first.clone(), second.clone()])).await.ready, [name("b")]);
     let mut known = Vec::new();
     let mut page = PageRequest::first(1);
@@ -55,7 +56,7 @@ pub(super) async fn a_start_takes_hold_with_its_stretch_and_once(store: Arc<dyn 
     assert_eq!(known, [first.id, second.id]);
     let stranger = store.commit_stretch(commit(vec![new_run("b")])).await;
     assert!(matches!(stranger, Err(StoreError::IllegalTransition(_))), "{stranger:?}");
-    // What was there when the stretch looked, and is not any more, is a conflict.
+    // A deployment that existed when the transaction read it and no longer exists is a conflict.
     let nowhere = store.commit_stretch(commit(vec![child(&parent, "c")])).await.expect("no error");
     assert!(matches!(nowhere, RunCommitResult::Conflict { read: 0, .. }), "{nowhere:?}");
     request(&store, NewRun { key: Some("k".into()), ..new_run("b") }).await;
@@ -67,7 +68,7 @@ pub(super) async fn a_start_takes_hold_with_its_stretch_and_once(store: Arc<dyn 
 
 pub(super) async fn children_end_with_their_parent_unless_detached(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let parent = going(&store, &owner, "a").await;
+    let parent = claimed_run(&store, &owner, "a").await;
     let running = below(&store, &owner, &parent).await;
     let free = NewRun { detached: true, ..child(&parent, "b") };
     let queued = child(&parent, "b");
@@ -82,9 +83,9 @@ pub(super) async fn children_end_with_their_parent_unless_detached(store: Arc<dy
     assert_eq!(claim_one(&store, &owner, "b").await.run.id, free.id);
 }
 
-pub(super) async fn the_leaves_are_told_first(store: Arc<dyn Store>) {
+pub(super) async fn the_leaves_are_notified_first(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let root = going(&store, &owner, "a").await;
+    let root = claimed_run(&store, &owner, "a").await;
     let middle = below(&store, &owner, &root).await;
     let leaf = below(&store, &owner, &middle).await;
     done(
@@ -102,7 +103,7 @@ pub(super) async fn the_leaves_are_told_first(store: Arc<dyn Store>) {
     assert_eq!((asked.cancel, caused.ready, caused.cancelling), (marked, vec![], vec![leaf.id]));
     assert_eq!(run(&store, leaf.id).await.cancel, marked);
     assert_eq!(run(&store, middle.id).await.cancel, marked);
-    // What the owner commits does not make the request forgotten.
+    // The owner's commit does not remove the cancel request.
     let told = CancelRequest { at: later(1), terminate: false, told: true };
     let mut commit = RunCommit::of(owner.clone(), leaf.clone(), NOON);
     done(&store, commit.clone()).await;
@@ -111,7 +112,7 @@ pub(super) async fn the_leaves_are_told_first(store: Arc<dyn Store>) {
     done(&store, commit).await;
     assert_eq!(run(&store, leaf.id).await.cancel, Some(told));
     let caused = done(&store, ends(&owner, &leaf, RunEvent::Cancelled)).await;
-    assert_eq!((caused.ready, caused.cancelling), (vec![name("b")], vec![]), "now the middle is told");
+    assert_eq!((caused.ready, caused.cancelling), (vec![name("b")], vec![]), "now the middle run is notified");
     let middle = claim_one(&store, &owner, "b").await.run;
     let caused = done(&store, ends(&owner, &middle, RunEvent::Cancelled)).await;
     assert_eq!(caused.ready, [name("a")]);
@@ -122,20 +123,20 @@ pub(super) async fn the_leaves_are_told_first(store: Arc<dyn Store>) {
     assert!(matches!(again, Err(StoreError::IllegalTransition(_))), "{again:?}");
 }
 
-pub(super) async fn who_has_nothing_to_undo_ends_untold(store: Arc<dyn Store>) {
+pub(super) async fn a_run_with_nothing_to_undo_ends_without_notification(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let queued = request(&store, NewRun { not_before: later(500), ..new_run("a") }).await;
     let (ended, _) = store.request_cancel(queued.id, false, NOON).await.expect("a cancellation");
     assert_eq!((ended.state, ended.ended_at), (RunState::Cancelled, Some(NOON)));
     assert_eq!(store.next_delayed(NOON).await, Ok(None));
-    // A parked one ends too, and what goes on below it is cancelled.
-    let parent = going(&store, &owner, "a").await;
+    // A parked run ends too, and its running children are cancelled.
+    let parent = claimed_run(&store, &owner, "a").await;
     let leaf = below(&store, &owner, &parent).await;
     done(&store, ends(&owner, &parent, RunEvent::Parked(failure()))).await;
     let (ended, caused) = store.request_cancel(parent.id, false, NOON).await.expect("a cancellation");
     assert_eq!((ended.state, caused.cancelling), (RunState::Cancelled, vec![leaf.id]));
-    // One that has done something and is to be tried again later is told now.
-    let begun = going(&store, &owner, "a").await;
+    // A run with a journal that waits for a retry is notified now.
+    let begun = claimed_run(&store, &owner, "a").await;
     let mut later_on = ends(&owner, &begun, RunEvent::Requeued { not_before: later(500) });
     later_on.journal = Some(JournalChange { from: 0, chunks: vec![Bytes::from_static(b"x")] });
     done(&store, later_on).await;
@@ -144,9 +145,9 @@ pub(super) async fn who_has_nothing_to_undo_ends_untold(store: Arc<dyn Store>) {
     assert_eq!(claim_one(&store, &owner, "a").await.run.id, begun.id);
 }
 
-pub(super) async fn a_cancelled_run_is_not_set_aside(store: Arc<dyn Store>) {
+pub(super) async fn a_cancelled_run_is_not_parked(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let parent = going(&store, &owner, "a").await;
+    let parent = claimed_run(&store, &owner, "a").await;
     let leaf = below(&store, &owner, &parent).await;
     done(
         &store,
@@ -155,9 +156,9 @@ pub(super) async fn a_cancelled_run_is_not_set_aside(store: Arc<dyn Store>) {
     .await;
     store.request_cancel(parent.id, false, NOON).await.expect("a cancellation");
     let caused = done(&store, ends(&owner, &leaf, RunEvent::Parked(failure()))).await;
-    assert_eq!(run(&store, leaf.id).await.state, RunState::Cancelled, "nobody would ever try it again");
+    assert_eq!(run(&store, leaf.id).await.state, RunState::Cancelled, "no run would ever retry it");
     assert_eq!(caused.ready, [name("a")]);
-    // Nor does it start anything that stays.
+    // A child that it starts later is cancelled too.
     let parent = claim_one(&store, &owner, "a").await.run;
     let late = child(&parent, "b");
     let mut commit = RunCommit::of(owner.clone(), parent, NOON);
@@ -168,7 +169,7 @@ pub(super) async fn a_cancelled_run_is_not_set_aside(store: Arc<dyn Store>) {
 
 pub(super) async fn terminating_ends_the_tree_at_once(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let root = going(&store, &owner, "a").await;
+    let root = claimed_run(&store, &owner, "a").await;
     let middle = below(&store, &owner, &root).await;
     let leaf = below(&store, &owner, &middle).await;
     for parent in [&root, &middle] {
@@ -191,9 +192,9 @@ pub(super) async fn terminating_ends_the_tree_at_once(store: Arc<dyn Store>) {
     assert_eq!(store.waiting_deployments(NOON).await, Ok(vec![]));
 }
 
-pub(super) async fn a_large_family_is_cancelled_part_by_part(store: Arc<dyn Store>) {
+pub(super) async fn a_large_family_is_cancelled_in_parts(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let parent = going(&store, &owner, "a").await;
+    let parent = claimed_run(&store, &owner, "a").await;
     let children = start(&store, &owner, &parent, 700).await;
     done(
         &store,
@@ -208,7 +209,7 @@ pub(super) async fn a_large_family_is_cancelled_part_by_part(store: Arc<dyn Stor
     while more {
         let (rest, caused) = store.drain_cancels(100, NOON).await.expect("a part");
         settled += caused.settled.len();
-        assert_eq!(caused.ready.is_empty(), rest, "the last one tells the parent");
+        assert_eq!(caused.ready.is_empty(), rest, "the last child wakes the parent");
         more = rest;
     }
     assert_eq!(settled, children.len());
@@ -216,9 +217,9 @@ pub(super) async fn a_large_family_is_cancelled_part_by_part(store: Arc<dyn Stor
     assert!(!store.drain_cancels(100, NOON).await.expect("nothing").0);
 }
 
-pub(super) async fn a_retry_goes_on_at_the_leaf_that_failed(store: Arc<dyn Store>) {
+pub(super) async fn a_retry_resumes_at_the_leaf_that_failed(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let root = going(&store, &owner, "a").await;
+    let root = claimed_run(&store, &owner, "a").await;
     let middle = below(&store, &owner, &root).await;
     let leaf = below(&store, &owner, &middle).await;
     let well = below(&store, &owner, &root).await;
@@ -239,19 +240,19 @@ pub(super) async fn a_retry_goes_on_at_the_leaf_that_failed(store: Arc<dyn Store
         assert_eq!(run(&store, id).await.state.name(), state);
     }
     assert_eq!(store.journal(leaf.id).await.expect("a journal").chunks.len(), 1, "each from where it stopped");
-    // They are children as before: their ends wake, and they end with their parent.
+    // They are still children: their ends wake their parents, and they end with their parent.
     let claimed = store.claim(&owner, &name("a"), 1, later(9)).await.expect("a claim").remove(0).run;
     let caused = done(&store, success(&owner, &claimed)).await;
-    // The leaf has a journal: it is told, not ended, and the middle waits for it.
+    // The leaf has a journal: it is notified, not ended, and the middle run waits for it.
     assert_eq!((caused.settled, caused.ready), (vec![], vec![name("b")]));
     let told = store.claim(&owner, &name("b"), 9, later(9)).await.expect("a claim");
     assert!(told.iter().all(|one| one.run.cancel.is_some()));
 }
 
-pub(super) async fn a_retry_may_begin_anew_or_on_another_component(store: Arc<dyn Store>) {
+pub(super) async fn a_retry_may_restart_or_use_another_component(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let parked = going(&store, &owner, "a").await;
+    let parked = claimed_run(&store, &owner, "a").await;
     store
         .signal(NewSignal { to: parked.id, name: "x".into(), payload: Bytes::from_static(b"1"), key: None }, NOON)
         .await

@@ -1,5 +1,5 @@
-//! Claims about what deployments keep: counted with each commit, given back with what is forgotten; and about bounds of
-//! runs that start runs.
+//! Claims about the usage of deployments: counted with each commit and reduced by retention; and
+//! about the bounds of runs that start runs.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tidemill_core::{Code, Timestamp};
 
 use super::topics::{event, publish, topic};
 use super::world::{
-    NOON, a_and_b, child, claim_one, deploy, done, going, later, name, new_run, owner, request, success,
+    NOON, a_and_b, child, claim_one, claimed_run, deploy, done, later, name, new_run, owner, request, success,
 };
 use crate::records::{
     AdmissionTerms, LogLevel, LogLine, NewRun, NewSignal, PageRequest, RetentionPolicy, RunCommit, StateWrite, Usage,
@@ -25,7 +25,7 @@ fn line(message: &str) -> LogLine {
     LogLine { seq: 0, at: NOON, attempt: 1, level: LogLevel::Info, message: message.to_owned(), fields: vec![] }
 }
 
-pub(super) async fn what_is_forgotten_counts_no_more(store: Arc<dyn Store>) {
+pub(super) async fn removed_records_no_longer_count(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let input = Bytes::from(vec![b'1'; 10_000]);
     request(&store, NewRun { input, ..new_run("a") }).await;
@@ -46,9 +46,9 @@ pub(super) async fn what_is_forgotten_counts_no_more(store: Arc<dyn Store>) {
     assert!((10_004..10_400).contains(&kept.payload_bytes), "{kept:?}");
     assert_eq!(usage(&store, "b").await.runs, 1);
     publish(&store, "operators", "1", NOON).await;
-    assert_eq!(usage(&store, "a").await, kept, "what an operator publishes is nobody's");
+    assert_eq!(usage(&store, "a").await, kept, "an operator's events count for no deployment");
 
-    let mut again = RunCommit::of(owner.clone(), going(&store, &owner, "a").await, later(1));
+    let mut again = RunCommit::of(owner.clone(), claimed_run(&store, &owner, "a").await, later(1));
     again.writes = vec![write(None)];
     done(&store, again.clone()).await;
     assert_eq!(usage(&store, "a").await.state_bytes, 0);
@@ -64,7 +64,7 @@ pub(super) async fn what_is_forgotten_counts_no_more(store: Arc<dyn Store>) {
 pub(super) async fn a_deleted_deployment_keeps_no_state(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let mut commit = success(&owner, &going(&store, &owner, "a").await);
+    let mut commit = success(&owner, &claimed_run(&store, &owner, "a").await);
     let write = |n: u32| StateWrite { key: n.to_string(), value: Some(Bytes::from(vec![b'1'; 9_000])) };
     commit.writes = (0..3).map(write).collect();
     done(&store, commit).await;
@@ -74,13 +74,13 @@ pub(super) async fn a_deleted_deployment_keeps_no_state(store: Arc<dyn Store>) {
     assert_eq!((kept.state_bytes, kept.runs), (0, 1));
 }
 
-pub(super) async fn a_deployment_begins_its_share_of_topics_and_others_theirs(store: Arc<dyn Store>) {
+pub(super) async fn a_deployment_creates_its_share_of_topics_and_others_theirs(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let share = store.quotas().topics;
     let begin = |of: &'static str, from: u64, count: u64| {
         let (store, owner) = (Arc::clone(&store), owner.clone());
         async move {
-            let mut commit = success(&owner, &going(&store, &owner, of).await);
+            let mut commit = success(&owner, &claimed_run(&store, &owner, of).await);
             commit.events = (from..from + count).map(|n| event(&format!("{of}.{n}"), "1")).collect();
             store.commit_stretch(commit).await
         }
@@ -99,7 +99,7 @@ pub(super) async fn a_deployment_begins_its_share_of_topics_and_others_theirs(st
     assert_eq!(store.topic_count().await, Ok(share + 1));
 }
 
-pub(super) async fn a_deleted_topic_is_gone_and_begins_anew(store: Arc<dyn Store>) {
+pub(super) async fn a_deleted_topic_is_gone_and_restarts_empty(store: Arc<dyn Store>) {
     for n in 0..600_u64 {
         publish(&store, "x", &n.to_string(), later(n)).await;
     }
@@ -112,9 +112,9 @@ pub(super) async fn a_deleted_topic_is_gone_and_begins_anew(store: Arc<dyn Store
     assert_eq!(store.topic(&topic("x")).await.expect("a read").expect("a topic").events, 1);
 }
 
-pub(super) async fn runs_nest_no_deeper_than_their_bound(store: Arc<dyn Store>) {
+pub(super) async fn runs_nest_no_deeper_than_the_maximum(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let mut run = going(&store, &owner, "b").await;
+    let mut run = claimed_run(&store, &owner, "b").await;
     for depth in 1..DEPTH {
         assert_eq!(store.child_room(run.id).await, Ok(Some(OPEN_CHILDREN)), "at depth {depth}");
         let mut commit = RunCommit::of(owner.clone(), run.clone(), NOON);
@@ -129,9 +129,9 @@ pub(super) async fn runs_nest_no_deeper_than_their_bound(store: Arc<dyn Store>) 
     assert_eq!(refused.map_err(|error| error.code()).map(|_| ()), Err(Code::LimitChildren));
 }
 
-pub(super) async fn a_run_has_at_most_so_many_open_children(store: Arc<dyn Store>) {
+pub(super) async fn the_open_children_of_a_run_are_bounded(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     let start = |count: u32, detached: bool| {
         let mut commit = RunCommit::of(owner.clone(), run.clone(), NOON);
         commit.starts = (0..count).map(|_| NewRun { detached, ..child(&run, "b") }).collect();
@@ -150,7 +150,7 @@ pub(super) async fn a_run_has_at_most_so_many_open_children(store: Arc<dyn Store
 
 pub(super) async fn a_queue_counts_children(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     let start = |count: u32| {
         let terms = AdmissionTerms { queue_max: 3, ..AdmissionTerms::default() };
         let mut commit = RunCommit::of(owner.clone(), run.clone(), NOON);

@@ -1,11 +1,11 @@
-//! Claims about long values: they are like short ones, wherever a store keeps them.
+//! Claims about long values: they behave like short ones, wherever a back end keeps them.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tidemill_core::journal::JournalChange;
 
-use super::world::{NOON, child, claim_one, deploy, done, fresh, going, name, new_run, owner, request, success};
+use super::world::{NOON, child, claim_one, claimed_run, deploy, done, fresh, name, new_run, owner, request, success};
 use crate::Store;
 use crate::records::{NewRun, NewSignal, RunCommit, ScanRequest, StateWrite};
 
@@ -65,7 +65,7 @@ pub(super) async fn a_long_value_is_read_back_as_it_was(store: Arc<dyn Store>) {
 pub(super) async fn a_page_of_long_values_is_bounded(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     let mut commit = success(&owner, &run);
     commit.writes = (0..5).map(|at| StateWrite { key: format!("k{at}"), value: Some(long(at, 300_000)) }).collect();
     done(&store, commit).await;

@@ -1,4 +1,4 @@
-//! Claims about suspended runs: nothing that wakes one is ever lost.
+//! Claims about suspended runs: no wake-up is ever lost.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use tidemill_core::ids::Owner;
 use tidemill_core::run::{Run, RunEvent, RunState, Wait, WaitCondition};
 
 use super::world::{
-    NOON, a_and_b, claim_one, deploy, done, going, later, name, new_run, owner, request, start, success, suspended,
+    NOON, a_and_b, claim_one, claimed_run, deploy, done, later, name, new_run, owner, request, start, success,
+    suspended,
 };
 use crate::Store;
 use crate::records::{NewRun, NewSignal, RunCommit, SignalReceipt};
@@ -40,19 +41,20 @@ async fn wait(store: &Arc<dyn Store>, owner: &Owner, run: &Run, wait: Wait) -> V
     done(store, suspended(owner, run, wait)).await.ready
 }
 
-pub(super) async fn a_signal_wakes_whether_it_comes_before_or_after(store: Arc<dyn Store>) {
+pub(super) async fn a_signal_wakes_a_run_before_or_after_it_waits(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     assert_eq!(wait(&store, &owner, &run, for_signal("go")).await, []);
     assert!(!is_ready(&store).await);
     assert_eq!(send(&store, signal(run.id, "other")).await, []);
     assert_eq!(send(&store, signal(run.id, "go")).await, [name("a")]);
     let run = claim_one(&store, &owner, "a").await.run;
-    assert_eq!(run.waiting_for, Some(for_signal("go")), "whoever claims it learns what it waited for");
+    assert_eq!(run.waiting_for, Some(for_signal("go")), "the claim returns what the run waited for");
     let kept = store.run(run.id).await.expect("a read").expect("the run");
     assert_eq!(kept.waiting_for, None, "it waits no longer");
-    // Taken in the commit that waits for the next one: that is another.
+    // The commit that waits for the next signal takes the first one, so the first does not end the
+    // wait.
     let taken = store.inbox(run.id, "go", None).await.expect("a read").expect("a signal");
     let mut commit = suspended(&owner, &run, for_signal("go"));
     commit.taken = vec![taken.place];
@@ -60,14 +62,14 @@ pub(super) async fn a_signal_wakes_whether_it_comes_before_or_after(store: Arc<d
     assert_eq!(store.claim(&owner, &name("a"), 9, NOON).await, Ok(vec![]));
     send(&store, signal(run.id, "go")).await;
     let run = claim_one(&store, &owner, "a").await.run;
-    // One that lies there already: the commit itself lists it.
+    // A signal that is already in the inbox: the commit itself lists the run.
     assert_eq!(wait(&store, &owner, &run, for_signal("other")).await, [name("a")]);
     claim_one(&store, &owner, "a").await;
 }
 
 pub(super) async fn the_end_of_a_child_wakes_its_parent_alone(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let (parent, other) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
+    let (parent, other) = (claimed_run(&store, &owner, "a").await, claimed_run(&store, &owner, "a").await);
     let children = start(&store, &owner, &parent, 2).await;
     wait(&store, &owner, &parent, for_runs(&children[..1], false)).await;
     wait(&store, &owner, &other, for_signal("go")).await;
@@ -82,13 +84,13 @@ pub(super) async fn the_end_of_a_child_wakes_its_parent_alone(store: Arc<dyn Sto
     assert_eq!((outcome.state, outcome.output), (RunState::Succeeded, Some(Bytes::from_static(b"null"))));
     let woken = store.claim(&owner, &name("a"), 9, NOON).await.expect("a claim");
     assert_eq!(woken.iter().map(|one| one.run.id).collect::<Vec<_>>(), [parent.id]);
-    // Who ended before the wait was committed wakes all the same.
+    // A child that ended before the wait was committed wakes its parent too.
     assert_eq!(wait(&store, &owner, &woken[0].run, for_runs(&children[..1], false)).await, [name("a")]);
 }
 
-pub(super) async fn waiting_for_all_ends_with_the_last(store: Arc<dyn Store>) {
+pub(super) async fn a_wait_for_all_ends_with_the_last(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let parent = going(&store, &owner, "a").await;
+    let parent = claimed_run(&store, &owner, "a").await;
     let children = start(&store, &owner, &parent, 3).await;
     wait(&store, &owner, &parent, for_runs(&children, true)).await;
     for left in [2, 1, 0] {
@@ -100,10 +102,10 @@ pub(super) async fn waiting_for_all_ends_with_the_last(store: Arc<dyn Store>) {
     assert_eq!(wait(&store, &owner, &parent, for_runs(&children, true)).await, [name("a")], "all have ended before");
 }
 
-pub(super) async fn a_wait_ends_at_its_time_unless_something_comes_before(store: Arc<dyn Store>) {
+pub(super) async fn a_wait_ends_at_its_deadline_or_earlier(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let run = going(&store, &owner, "a").await;
+    let run = claimed_run(&store, &owner, "a").await;
     let until = Wait { until: Some(later(500)), ..for_signal("go") };
     let caused = done(&store, suspended(&owner, &run, until.clone())).await;
     assert_eq!((caused.ready, caused.delayed), (vec![], Some(later(500))));
@@ -118,11 +120,11 @@ pub(super) async fn a_wait_ends_at_its_time_unless_something_comes_before(store:
     assert_eq!(store.claim(&owner, &name("a"), 1, later(500)).await, Ok(vec![]), "it is claimed once");
 }
 
-pub(super) async fn who_has_begun_goes_before_who_has_not(store: Arc<dyn Store>) {
+pub(super) async fn started_runs_are_claimed_before_new_ones(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let (old, young) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
-    let back = going(&store, &owner, "a").await;
+    let (old, young) = (claimed_run(&store, &owner, "a").await, claimed_run(&store, &owner, "a").await);
+    let back = claimed_run(&store, &owner, "a").await;
     let new = request(&store, NewRun { priority: 5, ..new_run("a") }).await;
     for run in [&young, &old] {
         wait(&store, &owner, run, for_signal("go")).await;
@@ -137,11 +139,11 @@ pub(super) async fn who_has_begun_goes_before_who_has_not(store: Arc<dyn Store>)
     assert_eq!(order, [old.id, young.id, back.id, new.id]);
 }
 
-pub(super) async fn a_wait_for_nothing_is_over(store: Arc<dyn Store>) {
+pub(super) async fn a_wait_for_nothing_ends_at_once(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
     for nothing in [Wait::default(), Wait { all: true, ..Wait::default() }, Wait::until(NOON)] {
-        let run = going(&store, &owner, "a").await;
+        let run = claimed_run(&store, &owner, "a").await;
         assert_eq!(wait(&store, &owner, &run, nothing).await, [name("a")]);
         claim_one(&store, &owner, "a").await;
     }

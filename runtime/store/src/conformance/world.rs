@@ -1,4 +1,4 @@
-//! A small world for claims: one component, deployments of it, and short ways to ask for things.
+//! Fixtures for claims: one component, deployments of it, and short helper functions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +38,7 @@ pub(super) async fn owner(store: &Arc<dyn Store>) -> Owner {
     Owner { node, epoch }
 }
 
-/// Deployments `a` and `b`, and somebody who runs them.
+/// Deploys `a` and `b`, and returns an owner that runs them.
 pub(super) async fn a_and_b(store: &Arc<dyn Store>) -> Owner {
     deploy(store, "a").await;
     deploy(store, "b").await;
@@ -128,32 +128,32 @@ pub(super) async fn claim_one(store: &Arc<dyn Store>, owner: &Owner, of: &str) -
     claimed.pop().expect("a run is ready")
 }
 
-/// A run that executes, with nothing done yet.
-pub(super) async fn going(store: &Arc<dyn Store>, owner: &Owner, of: &str) -> Run {
+/// Requests and claims a run that has done nothing yet.
+pub(super) async fn claimed_run(store: &Arc<dyn Store>, owner: &Owner, of: &str) -> Run {
     request(store, new_run(of)).await;
     claim_one(store, owner, of).await.run
 }
 
-/// The commit that ends a running run well.
+/// Returns the commit that ends a running run successfully.
 pub(super) fn success(owner: &Owner, run: &Run) -> RunCommit {
     let state = run.state.next(RunEvent::Succeeded).expect("a running run can succeed");
     let run = Run { state, ended_at: Some(NOON), ..run.clone() };
     RunCommit { output: Some(Bytes::from_static(b"null")), ..RunCommit::of(owner.clone(), run, NOON) }
 }
 
-/// The commit that makes a running run wait.
+/// Returns the commit that suspends a running run.
 pub(super) fn suspended(owner: &Owner, run: &Run, wait: Wait) -> RunCommit {
     let state = run.state.next(RunEvent::Suspended).expect("a running run can wait");
     RunCommit::of(owner.clone(), Run { state, waiting_for: Some(wait), ..run.clone() }, NOON)
 }
 
-/// A run that `parent` starts.
+/// Returns a run that `parent` starts.
 pub(super) fn child(parent: &Run, of: &str) -> NewRun {
     let trigger = Trigger { kind: TriggerKind::Parent, parent: Some(parent.id), ..Trigger::default() };
     NewRun { trigger, ..new_run(of) }
 }
 
-/// Starts children of deployment `b` from a running run, which goes on.
+/// Starts children of deployment `b` from a running run, which stays running.
 pub(super) async fn start(store: &Arc<dyn Store>, owner: &Owner, parent: &Run, number: usize) -> Vec<Run> {
     let mut commit = RunCommit::of(owner.clone(), parent.clone(), NOON);
     commit.starts = (0..number).map(|_| child(parent, "b")).collect();
@@ -162,7 +162,7 @@ pub(super) async fn start(store: &Arc<dyn Store>, owner: &Owner, parent: &Run, n
     children
 }
 
-/// The commit of a run that ran first.
+/// Returns the commit of a run that ran before its request was stored.
 pub(super) fn fresh(owner: &Owner, new: &NewRun) -> RunCommit {
     let run = Run {
         state: RunState::Running { node: owner.node.clone(), epoch: owner.epoch },

@@ -15,7 +15,7 @@
 //! ```text
 //! lock        names the process that has the folder open
 //! store       the manifest: makes the folder a store
-//! checkpoint  the log's header: the group that is durable in the index, and where the log continues
+//! checkpoint  the log's header: the last group durable in the index, and where the log continues
 //! log/        segments, and spare segments
 //! tail        the last durable group, written without a sync
 //! index/      sled's files; index-1/, index-2/ … after a rewrite

@@ -1,5 +1,5 @@
-//! What is read before it is durable: each reader's own commit checks it, so nothing that was answered hangs on something that
-//! was lost, whatever fails meanwhile.
+//! Values that are read before they are durable: each reader's own commit checks them, so no
+//! acknowledged commit depends on a lost one, whatever fails.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,11 +11,11 @@ use tokio::sync::oneshot;
 use super::disk::Faults;
 use super::support::{EVENTS, RUNS, all, copy, open, small, unhurried};
 
-/// What a run read before its commit.
+/// The value that a run read before its commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     n: u64,
-    /// The position of the commit that wrote it.
+    /// The position of the commit that wrote the value.
     version: u64,
 }
 
@@ -40,7 +40,7 @@ fn read(kv: &Kv) -> Seen {
     seen(kv.newest(RUNS, "n").unwrap().as_deref())
 }
 
-/// Tells when it is dropped.
+/// A guard that notifies when it is dropped.
 struct Flag(Option<oneshot::Sender<()>>);
 
 impl Drop for Flag {
@@ -51,7 +51,8 @@ impl Drop for Flag {
     }
 }
 
-/// Adds one to what was read, if that still holds, and leaves a row for it; the second part ends when the turn is handed on.
+/// Adds one to the value that was read, if it is still current, and writes a row for it. The second
+/// future resolves when the turn is handed on.
 fn add(
     kv: &Kv,
     read: Seen,
@@ -71,7 +72,7 @@ fn add(
     (submitted, handed_on)
 }
 
-/// The counter and its rows, which belong together.
+/// Returns the counter after checking that it matches its rows.
 fn counted(kv: &Kv) -> u64 {
     let n = seen(kv.get(RUNS, "n").unwrap().as_deref()).n;
     let rows: Vec<Vec<u8>> = all(kv, EVENTS).unwrap().into_keys().collect();
@@ -80,7 +81,7 @@ fn counted(kv: &Kv) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_chain_of_readers_goes_on_before_anything_is_durable_and_is_answered_in_order() {
+async fn a_chain_of_readers_proceeds_before_anything_is_durable_and_is_answered_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(small(dir.path()));
     let mut answers = Vec::new();
@@ -104,7 +105,7 @@ async fn a_chain_of_readers_goes_on_before_anything_is_durable_and_is_answered_i
 }
 
 #[tokio::test]
-async fn what_is_not_durable_is_seen_by_nobody_else() {
+async fn uncommitted_values_are_visible_only_to_newest() {
     let dir = tempfile::tempdir().unwrap();
     let durable = tempfile::tempdir().unwrap();
     let disk = Faults::new(dir.path(), durable.path());
@@ -127,11 +128,11 @@ async fn what_is_not_durable_is_seen_by_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_group_that_failed_takes_with_it_who_read_it_and_its_positions_are_not_given_again() {
+async fn a_failed_group_fails_its_readers_and_its_positions_are_not_reused() {
     let dir = tempfile::tempdir().unwrap();
     let durable = tempfile::tempdir().unwrap();
     let disk = Faults::new(dir.path(), durable.path());
-    // A segment that is soon full, so that a new one is needed and cannot be made.
+    // A small segment, so that a new one is soon needed and cannot be created.
     let config = KvConfig { first_segment_bytes: 8 << 10, ..unhurried(dir.path()) };
     let (kv, _) = open(KvConfig { disk: Arc::new(disk.clone()), ..config });
     disk.fail_growth(true);
@@ -144,11 +145,11 @@ async fn a_group_that_failed_takes_with_it_who_read_it_and_its_positions_are_not
             Err(SubmitError::Store(KvError::DiskFull { .. } | KvError::Io { .. })) => break,
             Err(other) => panic!("{other:?}"),
         }
-        assert!(stale.len() < 500, "it never refused");
+        assert!(stale.len() < 500, "the store never refused");
     }
     let durable = counted(&kv);
     assert_eq!(read(&kv).n, durable, "what failed is no longer shown");
-    // The version that was read and came to nothing: nobody gets it again.
+    // The version that was read and lost is never reused.
     let lost = Seen { n: durable + 1, version: kv.commits().borrow().position + 1 };
     disk.fail_growth(false);
     let (added, _) = add(&kv, read(&kv));
@@ -164,15 +165,16 @@ async fn a_group_that_failed_takes_with_it_who_read_it_and_its_positions_are_not
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     None,
-    /// So many syncs of the log fail: one goes to a fresh segment, more make the store read-only.
+    /// The number of log syncs that fail: one goes to a fresh segment, more make the store
+    /// read-only.
     Syncs(u64),
-    /// No segment can be made for a while.
+    /// No segment can be created for a while.
     Growth,
-    /// The power goes at this sync.
+    /// The power is cut at this sync.
     Power(u64),
-    /// The process is killed: what is in the files then is what is left.
+    /// The process is killed; the files keep their current content.
     Kill,
-    /// The index is opened again.
+    /// The index is reopened.
     Checkpoint,
 }
 
@@ -187,8 +189,8 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// Writers that add one in turn, each as soon as the one before was handed on, until they have added `each` or the store fails.
-/// Answers with the highest number that was answered.
+/// Runs writers that add one in turn, each as soon as the previous one hands its turn on, until
+/// they have added `each` or the store fails. Returns the highest acknowledged number.
 async fn storm(kv: &Kv, writers: u64, each: u64) -> u64 {
     let answered = Arc::new(AtomicU64::new(0));
     let failed = Arc::new(AtomicBool::new(false));
@@ -201,7 +203,7 @@ async fn storm(kv: &Kv, writers: u64, each: u64) -> u64 {
         tasks.spawn(async move {
             let mut done = 0;
             while done < each && !failed.load(Ordering::Relaxed) {
-                // Some do not wait for their turn.
+                // Some writers do not wait for their turn.
                 let guard = if writer % 3 < 2 { Some(turn.lock().await) } else { None };
                 let (added, handed_on) = add(&kv, read(&kv));
                 let added = tokio::spawn(added);

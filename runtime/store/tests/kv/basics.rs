@@ -1,4 +1,4 @@
-//! What holds while nothing goes wrong.
+//! The store's guarantees without faults.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tidemill_store::kv::{KeyRange, Kv, KvError, KvHealth, SubmitError, Table, Tx
 use super::support::{EVENTS, RUNS, all, get, open, put, small, unhurried};
 
 #[tokio::test]
-async fn what_was_answered_is_there_after_a_clean_stop_and_nothing_is_replayed() {
+async fn acknowledged_commits_survive_a_clean_shutdown_without_replay() {
     let dir = tempfile::tempdir().unwrap();
     let (kv, report) = open(small(dir.path()));
     assert!(report.created);
@@ -84,7 +84,7 @@ async fn an_operation_sees_its_own_writes_and_those_before_it_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn additions_of_many_writers_all_count_and_share_syncs() {
+async fn concurrent_additions_all_count_and_share_syncs() {
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(small(dir.path()));
     let mut positions = HashSet::new();
@@ -141,7 +141,7 @@ async fn a_reader_of_several_keys_never_sees_half_a_group() {
     for round in 0..300 {
         kv.submit(move |tx: &mut Tx<'_>| {
             for key in 0..20 {
-                // Every third round deletes a key that the next puts again.
+                // Every third round deletes a key that the next round puts again.
                 if round % 3 == 2 && key == 7 {
                     tx.delete(RUNS, "7")?
                 } else {
@@ -160,7 +160,7 @@ async fn a_reader_of_several_keys_never_sees_half_a_group() {
 }
 
 #[tokio::test]
-async fn a_view_shows_its_group_whatever_comes_after() {
+async fn a_snapshot_shows_its_group_despite_later_commits() {
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(small(dir.path()));
     put(&kv, RUNS, "a", "1").await;
@@ -186,7 +186,7 @@ async fn a_view_shows_its_group_whatever_comes_after() {
 }
 
 #[tokio::test]
-async fn values_of_megabytes_and_many_segments_survive_an_opening() {
+async fn large_values_and_many_segments_survive_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(small(dir.path()));
     for round in 0..3_u8 {
@@ -208,7 +208,7 @@ async fn values_of_megabytes_and_many_segments_survive_an_opening() {
 }
 
 #[tokio::test]
-async fn segments_are_recycled_so_that_the_log_does_not_grow_for_ever() {
+async fn segments_are_recycled_and_the_log_stays_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(unhurried(dir.path()));
     let size = || -> u64 {
@@ -228,7 +228,7 @@ async fn segments_are_recycled_so_that_the_log_does_not_grow_for_ever() {
 }
 
 #[tokio::test]
-async fn a_second_opening_is_told_who_holds_the_folder() {
+async fn a_second_opening_learns_the_holder_of_the_folder() {
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(small(dir.path()));
     let Err(KvError::Locked { holder, .. }) = Kv::open(small(dir.path())) else { panic!("opened twice") };
@@ -238,7 +238,7 @@ async fn a_second_opening_is_told_who_holds_the_folder() {
 }
 
 #[tokio::test]
-async fn a_table_may_be_added_and_one_that_is_missing_is_refused() {
+async fn a_table_may_be_added_and_a_missing_one_is_refused() {
     const MORE: &[Table] = &[RUNS, EVENTS, Table::resident(3, "more")];
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(small(dir.path()));
@@ -265,7 +265,7 @@ async fn an_open_store_is_healthy_and_a_scrub_counts_its_records() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whoever_reads_one_key_after_another_finds_all_that_the_first_came_with() {
+async fn a_later_read_sees_the_whole_group_of_an_earlier_read() {
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(small(dir.path()));
     let stop = Arc::new(AtomicBool::new(false));
@@ -275,7 +275,7 @@ async fn whoever_reads_one_key_after_another_finds_all_that_the_first_came_with(
             let number = |value: Option<String>| value.map_or(0, |text| text.parse::<u32>().unwrap());
             let mut seen = 0;
             while !stop.load(Ordering::Relaxed) {
-                // In the order in which they are put into the index.
+                // The keys are read in the order in which they are written to the index.
                 let first = number(get(&kv, RUNS, "0"));
                 let second = number(get(&kv, EVENTS, "99"));
                 assert!(second >= first, "the first of group {first} came before its last, which is still {second}");

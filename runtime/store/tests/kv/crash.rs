@@ -1,4 +1,4 @@
-//! What a crash leaves is taken up again: nothing that was answered is lost, nothing that was not is believed.
+//! Recovery after a crash: no acknowledged commit is lost, and no other commit appears.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -14,9 +14,9 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn a_kill_at_any_moment_loses_nothing_that_was_answered() {
+async fn a_kill_at_any_moment_loses_no_acknowledged_commit() {
     let dir = tempfile::tempdir().unwrap();
-    // Checkpoints are asked for, so that none runs while the folder is copied.
+    // Checkpoints are made on request, so that none runs while the folder is copied.
     let (kv, _) = open(unhurried(dir.path()));
     for round in 0..12 {
         for key in 0..25 {
@@ -39,14 +39,15 @@ async fn a_kill_at_any_moment_loses_nothing_that_was_answered() {
 }
 
 #[tokio::test]
-async fn a_torn_end_that_nobody_was_told_of_is_mended() {
+async fn a_torn_unacknowledged_end_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(unhurried(dir.path()));
     put(&kv, RUNS, "a", "1").await;
     let mut before = tempfile::tempdir().unwrap();
     copy(dir.path(), before.path());
     put(&kv, RUNS, "a", "2").await;
-    // The record of the second group reached the disk in part: the tail mark of the first, half of the second.
+    // The second group's record reached the disk in part: the first group's tail mark, half of the
+    // second record.
     let newest = segments(dir.path()).pop().unwrap();
     let bytes = std::fs::read(&newest).unwrap();
     let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
@@ -66,7 +67,7 @@ async fn a_torn_end_that_nobody_was_told_of_is_mended() {
 }
 
 #[tokio::test]
-async fn openings_without_a_commit_between_leave_the_log_whole() {
+async fn openings_without_a_commit_leave_the_log_intact() {
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(unhurried(dir.path()));
     put(&kv, RUNS, "a", "1").await;
@@ -79,7 +80,7 @@ async fn openings_without_a_commit_between_leave_the_log_whole() {
         if round % 2 == 1 {
             put(&again, RUNS, &format!("{round}"), "x").await;
         }
-        // It stays open: the next copy is of a store that was killed.
+        // Keep the store open: the next copy is of a store that was killed.
         std::mem::forget(again);
         copies.push(copied);
     }

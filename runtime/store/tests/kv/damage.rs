@@ -1,5 +1,5 @@
-//! Files cut short, changed or gone: the store opens with every acknowledged record, refuses, or fails the read.
-//! Never less in silence, and never a panic that takes the process down.
+//! Truncated, changed or missing files: the store opens with every acknowledged record, refuses to
+//! open, or fails the read. It never returns less without an error, and never panics.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -12,7 +12,7 @@ use super::support::{EVENTS, RUNS, copy, open, small, unhurried};
 
 type Records = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
 
-/// A generator with a fixed seed, so that every run tests the same places.
+/// A random generator with a fixed seed, so that every test run uses the same places.
 struct Dice(u64);
 
 impl Dice {
@@ -22,7 +22,8 @@ impl Dice {
     }
 }
 
-/// A store with small records, records of many pages and blobs, replaced and deleted ones; some of it only in the log.
+/// Creates a store with small records, records of many pages and blobs, and replaced and deleted
+/// ones; some only in the log.
 async fn filled(dir: &Path, clean: bool) -> Records {
     let (kv, _) = open(unhurried(dir));
     let mut expected = Records::new();
@@ -79,7 +80,7 @@ enum Seen {
     ReadFailed,
 }
 
-/// Opens and reads all; panics where less than what is expected is answered without an error.
+/// Opens the store and reads every record; panics if a record is missing without an error.
 fn look(dir: &Path, expected: &Records, what: &str) -> Seen {
     look_with(small(dir), expected, what)
 }
@@ -132,7 +133,7 @@ fn spoil(files: &[PathBuf], root: &Path, dice: &mut Dice) -> String {
         return format!("{name} left empty");
     }
     let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
-    // Half of the places are where something is written: segments are mostly zeros.
+    // Half of the places are within the written part, because segments are mostly zeros.
     let used = fs::read(path).unwrap().iter().rposition(|byte| *byte != 0).map_or(length, |last| last as u64 + 1);
     let bound = if dice.below(2) == 0 { used } else { length };
     let at = dice.below(usize::try_from(bound).unwrap()) as u64;
@@ -159,19 +160,19 @@ async fn matrix(clean: bool, places: usize, seed: u64) -> BTreeMap<String, usize
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flipped_bit_after_a_kill_is_never_passed_over() {
+async fn a_flipped_bit_after_a_kill_is_always_detected() {
     let seen = matrix(false, 250, 1).await;
     assert!(seen.contains_key("Refused") && seen.contains_key("Whole"), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flipped_bit_after_a_clean_stop_is_never_passed_over() {
+async fn a_flipped_bit_after_a_clean_shutdown_is_always_detected() {
     let seen = matrix(true, 150, 2).await;
     assert!(seen.contains_key("Refused") && seen.contains_key("Whole"), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_cut_short_or_gone_are_never_passed_over() {
+async fn truncated_or_missing_files_are_always_detected() {
     for clean in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let expected = filled(dir.path(), clean).await;
@@ -205,7 +206,7 @@ async fn files_cut_short_or_gone_are_never_passed_over() {
     }
 }
 
-/// Spoils the index behind the back of a stopped store, so that sled itself sees nothing wrong.
+/// Changes the index of a closed store, so that sled itself detects nothing.
 async fn meddled(dir: &Path, meddle: impl FnOnce(&sled::Tree)) {
     filled(dir, true).await;
     fs::remove_file(dir.join("stopped")).unwrap();
@@ -225,7 +226,7 @@ fn one_less(tree: &sled::Tree) {
 }
 
 #[tokio::test]
-async fn after_an_unclean_stop_a_record_lost_or_strayed_is_found_before_the_store_opens() {
+async fn a_lost_or_stray_record_is_found_before_the_store_opens_after_an_unclean_shutdown() {
     for meddle in [one_more, one_less] {
         let dir = tempfile::tempdir().unwrap();
         meddled(dir.path(), meddle).await;
@@ -238,7 +239,7 @@ async fn after_an_unclean_stop_a_record_lost_or_strayed_is_found_before_the_stor
 }
 
 #[tokio::test]
-async fn in_a_large_store_a_scrub_finds_it_and_makes_the_store_read_only_while_sound_records_are_read() {
+async fn a_scrub_of_a_large_store_finds_damage_and_sound_records_stay_readable() {
     for meddle in [one_more, one_less] {
         let dir = tempfile::tempdir().unwrap();
         meddled(dir.path(), meddle).await;

@@ -1,4 +1,4 @@
-//! A file system that fails when it is told to, and remembers what a power cut would leave of it.
+//! A file system that fails on request, and keeps a copy of what a power cut would leave.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,25 +12,25 @@ use tidemill_store::kv::{Disk, DiskFile, SystemDisk};
 
 use super::support;
 
-/// What is told to a [`FaultDisk`] and what it counts.
+/// The faults that a [`FaultDisk`] injects, and its counts.
 #[derive(Default)]
 struct State {
     /// Free space to report instead of the real one.
     free: Option<u64>,
     /// No file grows.
     stuck: bool,
-    /// How many syncs in the log's folder fail from now on.
+    /// Number of syncs in the log's folder that still fail.
     failing: u64,
-    /// The power goes at this sync, counted down; zero is never.
+    /// Number of syncs until the power cut; zero for none.
     cut_at: u64,
     cut: bool,
     /// Names that a power cut would undo.
     pending: Vec<(PathBuf, Option<PathBuf>)>,
-    /// The present path of each open file.
+    /// The current path of each open file.
     open: HashMap<PathBuf, Vec<Arc<Mutex<PathBuf>>>>,
 }
 
-/// See the file's head.
+/// A disk that fails on request and records what a power cut would leave.
 pub struct FaultDisk {
     root: PathBuf,
     durable: PathBuf,
@@ -40,7 +40,7 @@ pub struct FaultDisk {
     released: Condvar,
 }
 
-/// While it lives, no sync of a file ends.
+/// While this exists, no sync of a file completes.
 pub struct HeldSyncs(Arc<FaultDisk>);
 
 impl Drop for HeldSyncs {
@@ -56,12 +56,12 @@ struct FaultFile {
     path: Arc<Mutex<PathBuf>>,
 }
 
-/// The disk as [`Disk`] wants it: files need it by reference count.
+/// The disk as a [`Disk`]; its files hold it by reference count.
 #[derive(Clone)]
 pub struct Faults(pub Arc<FaultDisk>);
 
 impl Faults {
-    /// Fails nothing; `durable` receives what a power cut would leave.
+    /// Returns a disk without faults; `durable` receives what a power cut would leave.
     pub fn new(root: &Path, durable: &Path) -> Self {
         let (root, durable) = (root.to_owned(), durable.to_owned());
         Self(Arc::new(FaultDisk {
@@ -74,7 +74,7 @@ impl Faults {
         }))
     }
 
-    /// With nothing free, no file grows.
+    /// Sets the reported free space. If it is zero, no file grows.
     pub fn set_free(&self, free: Option<u64>) {
         self.0.state.lock().unwrap().free = free;
     }
@@ -87,7 +87,7 @@ impl Faults {
         self.0.state.lock().unwrap().failing = count;
     }
 
-    /// Syncs of files wait until the answer is dropped.
+    /// Makes file syncs wait until the returned guard is dropped.
     pub fn hold_syncs(&self) -> HeldSyncs {
         *self.0.held.lock().unwrap() = true;
         HeldSyncs(Arc::clone(&self.0))
@@ -121,7 +121,7 @@ impl FaultDisk {
         if self.state.lock().unwrap().cut { Err(io::Error::other("the power is gone")) } else { Ok(()) }
     }
 
-    /// Counts a sync; tells whether it is to fail and whether the power goes with it.
+    /// Counts a sync. Fails if it is to fail, and returns whether the power is cut.
     fn count(&self, path: &Path) -> io::Result<bool> {
         self.alive()?;
         self.syncs.fetch_add(1, Ordering::Relaxed);
@@ -143,7 +143,7 @@ impl FaultDisk {
         let now = fs::read(path).unwrap();
         let mut kept = fs::read(&target).unwrap_or_default();
         if torn {
-            // Every other sector of what was written since the last sync has reached the disk.
+            // Every other sector written since the last sync has reached the disk.
             kept.resize(now.len(), 0);
             for (sector, content) in now.chunks(512).enumerate() {
                 if sector % 2 == 0 {
@@ -157,7 +157,7 @@ impl FaultDisk {
     }
 }
 
-/// The folders of indexes: two while one takes the other's place.
+/// Returns the folders of indexes: two during a rewrite.
 fn indexes(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("index"))).collect()
@@ -256,7 +256,7 @@ impl DiskFile for FaultFile {
             return Err(io::Error::other("the power is gone"));
         }
         if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("checkpoint")) {
-            // The index does its own syncs before a checkpoint is written; nobody commits meanwhile in these tests.
+            // The index is synced before a checkpoint is written; no test commits at the same time.
             for index in indexes(&self.disk.durable) {
                 fs::remove_dir_all(index).unwrap();
             }

@@ -1,4 +1,4 @@
-//! A process that has used up its open files: the store goes on with those that it keeps in reserve.
+//! A process that has used up its open files: the store continues with its reserve.
 
 use std::fs::File;
 use std::process::Command;
@@ -10,7 +10,7 @@ use super::support::{RUNS, get, open, put, unhurried};
 
 const DIR: &str = "TIDEMILL_TEST_EXHAUSTED_STORE";
 
-/// Uses up every file that this process may have open, for as long as the answer is held.
+/// Opens every file that this process may have open, until the result is dropped.
 fn use_up_files() -> Vec<File> {
     let before = getrlimit(Resource::Nofile);
     let open = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
@@ -18,7 +18,8 @@ fn use_up_files() -> Vec<File> {
     std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
 }
 
-/// Not a test by itself: the limit is that of a process.
+/// The body of a separate process, because the limit applies to a process; it does nothing in a
+/// normal test run.
 #[test]
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
@@ -31,7 +32,7 @@ fn child() {
 
         let held = use_up_files();
         put(&kv, RUNS, "during", "2").await;
-        // The index keeps so long a value in a file of its own, and a checkpoint opens every file.
+        // The index keeps such a long value in its own file, and a checkpoint opens every file.
         let long = "x".repeat(2 << 20);
         put(&kv, RUNS, "long", &long).await;
         kv.checkpoint().unwrap();
@@ -49,7 +50,7 @@ fn child() {
 }
 
 #[test]
-fn a_process_without_open_files_commits_reads_and_makes_checkpoints() {
+fn a_process_without_free_file_descriptors_commits_reads_and_makes_checkpoints() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap());
     let output = child.args(["--exact", "exhausted::child", "--nocapture"]).env(DIR, dir.path()).output().unwrap();

@@ -1,4 +1,5 @@
-//! The disk refuses: it is full, a sync fails, the power goes. The host degrades, tells, and goes on.
+//! Disk faults: a full disk, a failed sync, a power cut. The store degrades, reports the fault and
+//! resumes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,7 +30,7 @@ fn faulty(dir: &Path) -> (Faults, tempfile::TempDir) {
 }
 
 #[tokio::test]
-async fn on_a_full_disk_nothing_begins_and_all_goes_on_when_there_is_room() {
+async fn a_full_disk_refuses_writes_until_there_is_space() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, _durable) = faulty(dir.path());
     let (kv, _) = open(with(&disk, unhurried(dir.path())));
@@ -54,7 +55,7 @@ async fn on_a_full_disk_nothing_begins_and_all_goes_on_when_there_is_room() {
 }
 
 #[tokio::test]
-async fn on_a_disk_without_any_room_a_store_opens_and_is_read_and_goes_on_when_there_is_some() {
+async fn a_store_on_a_full_disk_opens_for_reads_and_writes_again_when_there_is_space() {
     for clean in [true, false] {
         let dir = tempfile::tempdir().unwrap();
         let (kv, _) = open(unhurried(dir.path()));
@@ -88,7 +89,7 @@ async fn on_a_disk_without_any_room_a_store_opens_and_is_read_and_goes_on_when_t
         }
         assert!(matches!(kv.health(), KvHealth::DiskFull { .. }));
         assert_eq!((all(&kv, RUNS).unwrap(), names()), (before.clone(), files));
-        // Stopped and started without room in between: the same again.
+        // A restart without free space gives the same result.
         let _ = kv.close().await;
         let (kv, _) = open(with(&disk, unhurried(dir.path())));
         assert_eq!(all(&kv, RUNS).unwrap(), before);
@@ -104,17 +105,17 @@ async fn on_a_disk_without_any_room_a_store_opens_and_is_read_and_goes_on_when_t
 }
 
 #[tokio::test]
-async fn a_segment_that_there_is_no_room_for_leaves_nothing_behind() {
+async fn a_segment_without_space_leaves_no_file() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, _durable) = faulty(dir.path());
-    // The reserve is met and yet no file can grow, as where a quota ends.
+    // The reserve is free but no file can grow, as if a quota is exhausted.
     let (kv, _) = open(with(&disk, KvConfig { first_segment_bytes: 8 << 10, ..unhurried(dir.path()) }));
     let names = || std::fs::read_dir(dir.path().join("log")).unwrap().count();
     disk.fail_growth(true);
     let mut written = 0;
     while try_put(&kv, &format!("{written}"), &"v".repeat(500)).await.is_ok() {
         written += 1;
-        assert!(written < 200, "it never refused");
+        assert!(written < 200, "the store never refused");
     }
     let files = names();
     for _ in 0..3 {
@@ -130,7 +131,7 @@ async fn a_segment_that_there_is_no_room_for_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_store_is_not_made_where_there_is_no_room() {
+async fn a_store_is_not_created_on_a_full_disk() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, _durable) = faulty(dir.path());
     disk.set_free(Some(0));
@@ -143,7 +144,7 @@ async fn a_store_is_not_made_where_there_is_no_room() {
 }
 
 #[tokio::test]
-async fn room_is_kept_for_what_is_not_yet_in_a_checkpoint() {
+async fn space_is_reserved_for_commits_not_yet_in_a_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, _durable) = faulty(dir.path());
     let (kv, _) = open(with(&disk, unhurried(dir.path())));
@@ -151,7 +152,7 @@ async fn room_is_kept_for_what_is_not_yet_in_a_checkpoint() {
     let mut written = 0;
     while try_put(&kv, "key", &"v".repeat(2000)).await.is_ok() {
         written += 1;
-        assert!(written < 100, "it never refused");
+        assert!(written < 100, "the store never refused");
     }
     assert!(written >= 4);
     kv.checkpoint().unwrap();
@@ -160,7 +161,7 @@ async fn room_is_kept_for_what_is_not_yet_in_a_checkpoint() {
 }
 
 #[tokio::test]
-async fn after_a_failed_sync_the_group_is_made_durable_in_a_fresh_segment() {
+async fn a_group_is_made_durable_in_a_fresh_segment_after_a_failed_sync() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, durable) = faulty(dir.path());
     let (kv, _) = open(with(&disk, unhurried(dir.path())));
@@ -171,7 +172,7 @@ async fn after_a_failed_sync_the_group_is_made_durable_in_a_fresh_segment() {
         assert!(matches!(kv.health(), KvHealth::Healthy));
     }
     try_put(&kv, "after", "3").await.unwrap();
-    // What a power cut would leave, in which the failed syncs wrote nothing, has all of it.
+    // A power cut, after which the failed syncs wrote nothing, would leave all of it.
     for left in [durable.path(), dir.path()] {
         let copied = tempfile::tempdir().unwrap();
         copy(left, copied.path());
@@ -184,7 +185,7 @@ async fn after_a_failed_sync_the_group_is_made_durable_in_a_fresh_segment() {
 }
 
 #[tokio::test]
-async fn when_no_segment_can_be_made_durable_the_store_is_read_only_and_says_so() {
+async fn the_store_is_read_only_if_no_segment_can_be_made_durable() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, _durable) = faulty(dir.path());
     let (kv, _) = open(with(&disk, unhurried(dir.path())));
@@ -198,7 +199,7 @@ async fn when_no_segment_can_be_made_durable_the_store_is_read_only_and_says_so(
     assert!(matches!(kv.health(), KvHealth::ReadOnly { code: "host/store-read-only", .. }));
     assert_eq!(get(&kv, RUNS, "before").as_deref(), Some("1"));
     let _ = kv.close().await;
-    // It may have taken hold or not, but wholly.
+    // The commit may be present or absent, but never in part.
     let (kv, report) = open(small(dir.path()));
     assert!(!report.clean);
     assert_eq!(get(&kv, RUNS, "lost"), get(&kv, EVENTS, "lost"));
@@ -207,7 +208,7 @@ async fn when_no_segment_can_be_made_durable_the_store_is_read_only_and_says_so(
 }
 
 #[tokio::test]
-async fn wherever_the_power_goes_all_that_was_answered_is_there_and_nothing_by_half() {
+async fn a_power_cut_at_any_sync_loses_no_acknowledged_commit_and_tears_none() {
     for at in 1.. {
         let dir = tempfile::tempdir().unwrap();
         let (disk, durable) = faulty(dir.path());
@@ -223,7 +224,7 @@ async fn wherever_the_power_goes_all_that_was_answered_is_there_and_nothing_by_h
                 break;
             }
             answered.insert(key, value);
-            // Every other checkpoint is that of an index written anew.
+            // Some checkpoints are made by a rewrite of the index.
             let checkpoint = || if number % 12 == 5 { kv.rewrite_index() } else { kv.checkpoint() };
             if number % 6 == 5 && checkpoint().is_err() {
                 break;
@@ -254,7 +255,7 @@ async fn wherever_the_power_goes_all_that_was_answered_is_there_and_nothing_by_h
 }
 
 #[tokio::test]
-async fn an_index_that_cannot_write_any_more_makes_the_store_read_only_and_hangs_nobody() {
+async fn an_index_that_cannot_write_makes_the_store_read_only_without_hanging_callers() {
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(KvConfig { index_open_timeout: Duration::from_millis(500), ..small(dir.path()) });
     try_put(&kv, "before", "1").await.unwrap();
@@ -262,16 +263,16 @@ async fn an_index_that_cannot_write_any_more_makes_the_store_read_only_and_hangs
     std::fs::remove_dir_all(&blobs).unwrap();
     std::fs::write(&blobs, "not a folder").unwrap();
     let large = "x".repeat(300_000);
-    // The log has it, and an answer waits for no index.
+    // The log has the group, and an answer does not wait for the index.
     try_put(&kv, "large", &large).await.unwrap();
     let failed = try_put(&kv, "more", "2").await;
     assert!(matches!(failed, Err(SubmitError::Store(_))), "{failed:?}");
     assert!(matches!(kv.health(), KvHealth::ReadOnly { .. }));
     assert!(kv.close().await.is_err());
     std::fs::remove_file(&blobs).unwrap();
-    // An attempt to open the index that took too long may still be under way, and make it.
+    // An attempt to open the index that timed out may still be running, and may create the folder.
     std::fs::create_dir_all(&blobs).unwrap();
-    // sled's lock may be held by what could not be given up; another process is not kept out by it.
+    // Handles that could not be dropped may hold sled's lock; it does not keep out another process.
     let copied = tempfile::tempdir().unwrap();
     copy(dir.path(), copied.path());
     let (kv, _) = open(small(copied.path()));

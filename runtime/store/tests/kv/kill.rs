@@ -1,4 +1,4 @@
-//! A real process, really killed.
+//! Tests that kill a real process.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -9,9 +9,9 @@ use super::support::{EVENTS, RUNS, get, open, small};
 
 const DIR: &str = "TIDEMILL_TEST_KILLED_STORE";
 
-/// Not a test by itself: what the killed process does.
+/// The body of the process that the test kills; it does nothing in a normal test run.
 #[test]
-#[expect(clippy::print_stdout, reason = "how it tells what was answered")]
+#[expect(clippy::print_stdout, reason = "reports the acknowledged commits")]
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -36,7 +36,7 @@ fn child() {
 }
 
 #[tokio::test]
-async fn a_killed_process_loses_nothing_that_was_answered_however_often_it_is_killed() {
+async fn repeated_kills_lose_no_acknowledged_commit() {
     let dir = tempfile::tempdir().unwrap();
     let mut before = 0;
     for kill in 1..=8_u64 {

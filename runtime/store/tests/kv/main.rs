@@ -1,4 +1,4 @@
-//! The embedded store's lower half, from outside: what it promises through `Kv`, crashes and damage included.
+//! The embedded store's lower half, tested through `Kv`, with crashes and damage.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod ahead;

@@ -1,4 +1,4 @@
-//! Random sequences against a model: an ordered map a table.
+//! Random sequences of operations, compared with a model of one ordered map per table.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Operations that are queued together; those marked so refuse after they wrote.
+    /// Operations that are queued together; those with the flag write and then refuse.
     Group(Vec<(Vec<Write>, bool)>),
     Checkpoint,
     Reopen,
@@ -104,7 +104,7 @@ async fn group(kv: &Kv, model: &mut [Records; 2], operations: &[(Vec<Write>, boo
             Err(other) => panic!("{other}"),
         }
     }
-    // They ran in the order of their positions.
+    // The operations ran in the order of their positions.
     done.sort_by_key(|(position, ..)| *position);
     for (_, seen, writes) in done {
         for Write { table, key, value } in writes {
@@ -146,7 +146,7 @@ async fn run(steps: Vec<Step>) {
             Step::Scan { table: at, from, to, reverse, limit } => {
                 let found = plain(kv.scan(table(at), &span(from, to), reverse, limit).unwrap());
                 assert_eq!(found, scan(&model[at], from, to, reverse, limit));
-                // A view of earlier still shows what it showed.
+                // An earlier snapshot still shows the same records.
                 let (view, then): (tidemill_store::kv::Snapshot, [Records; 2]) =
                     held.take().unwrap_or_else(|| (kv.view(), model.clone()));
                 let found = plain(view.scan(table(at), &span(from, to), reverse, limit).unwrap());
@@ -157,7 +157,7 @@ async fn run(steps: Vec<Step>) {
             Step::Rewrite => {
                 let live: usize = model.iter().flatten().map(|(key, value)| key.len() + value.len() + 8).sum();
                 kv.rewrite_index().unwrap();
-                // Unknown after a kill, until a scrub has counted.
+                // The size is unknown after a kill until a scrub has counted the records.
                 assert!(kv.space().live_bytes.is_none_or(|known| known == live as u64), "{:?} of {live}", kv.space());
             }
             Step::Scrub => {
@@ -187,7 +187,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn lists_are_right_over_many_pages_that_were_split_and_merged() {
+async fn scans_are_correct_across_split_and_merged_pages() {
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(super::support::small(dir.path()));
     let mut model = BTreeMap::new();

@@ -1,4 +1,5 @@
-//! The index is written anew: the room of what is gone is given back, and a crash at any moment opens the old one or the new.
+//! Rewrites of the index: the space of deleted records is reclaimed, and after a crash at any
+//! moment the old index or the new one opens.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -36,11 +37,12 @@ fn folders(dir: &Path) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn room_is_given_back_while_commits_and_readers_go_on() {
+async fn space_is_reclaimed_while_commits_and_readers_continue() {
     let dir = tempfile::tempdir().unwrap();
     let config = KvConfig { rewrite_from_bytes: u64::MAX, ..small(dir.path()) };
     let (kv, _) = open(config.clone());
-    // An index has about 9 MB besides its records, so that a smaller one is never within three times their size.
+    // An index has about 9 MB besides its records, so a smaller one always exceeds three times
+    // their size.
     fill_and_empty(&kv, 80_000, 2_000).await;
     kv.checkpoint().unwrap();
     let (before, view) = (kv.space(), kv.view());
@@ -68,7 +70,8 @@ async fn room_is_given_back_while_commits_and_readers_go_on() {
     let written = writer.await.unwrap();
     assert!(written > 0);
     assert_eq!(folders(dir.path()), ["index-3"]);
-    // What the writer has replaced since the last copy takes room again, the more the slower the machine is.
+    // Values that the writer replaces after the last copy take space again: the slower the machine,
+    // the more.
     let rewriting = kv.clone();
     tokio::task::spawn_blocking(move || rewriting.rewrite_index()).await.unwrap().unwrap();
     assert_eq!(folders(dir.path()), ["index-4"]);
@@ -91,13 +94,13 @@ async fn room_is_given_back_while_commits_and_readers_go_on() {
 }
 
 #[tokio::test]
-async fn an_index_that_is_too_large_is_written_anew_by_itself() {
+async fn an_index_that_is_too_large_is_rewritten_automatically() {
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(KvConfig { rewrite_from_bytes: 1 << 20, ..small(dir.path()) });
     fill_and_empty(&kv, 10_000, 500).await;
     let rows = all(&kv, RUNS).unwrap();
     let mut number = 0;
-    // Each commit is followed by a checkpoint, and that by a look at the index.
+    // Each commit is followed by a checkpoint, which checks the index's size.
     while folders(dir.path()) == ["index"] {
         put(&kv, EVENTS, "n", &format!("{number}")).await;
         number += 1;
@@ -110,7 +113,7 @@ async fn an_index_that_is_too_large_is_written_anew_by_itself() {
 }
 
 #[tokio::test]
-async fn there_is_no_rewriting_without_room_for_both() {
+async fn a_rewrite_needs_space_for_both_indexes() {
     let dir = tempfile::tempdir().unwrap();
     let durable = tempfile::tempdir().unwrap();
     let disk = super::disk::Faults::new(dir.path(), durable.path());
@@ -130,9 +133,9 @@ async fn there_is_no_rewriting_without_room_for_both() {
 
 const DIR: &str = "TIDEMILL_TEST_REWRITTEN_STORE";
 
-/// Not a test by itself: what the killed process does.
+/// The body of the process that the test kills; it does nothing in a normal test run.
 #[test]
-#[expect(clippy::print_stdout, reason = "how it tells what was answered")]
+#[expect(clippy::print_stdout, reason = "reports the acknowledged commits")]
 fn rewriting_child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
@@ -162,31 +165,32 @@ fn rewriting_child() {
 }
 
 #[tokio::test]
-async fn a_process_that_dies_while_the_index_is_written_anew_opens_the_old_or_the_new() {
+async fn a_crash_during_a_rewrite_opens_the_old_or_the_new_index() {
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(small(dir.path()));
     fill_and_empty(&kv, 2_000, 500).await;
     let start = kv.commits().borrow().position;
     kv.close().await.unwrap();
     let mut newest = start;
-    for (number, gate) in ["begun", "copied", "synced", "switched", "removed"].iter().cycle().take(10).enumerate() {
+    for (number, failpoint) in ["begun", "copied", "synced", "switched", "removed"].iter().cycle().take(10).enumerate()
+    {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "rewrite::rewriting_child", "--nocapture"])
             .env(DIR, dir.path())
-            .env("TIDEMILL_CRASH_AT", format!("rewrite/{gate}:{}", 1 + number % 3))
+            .env("TIDEMILL_CRASH_AT", format!("rewrite/{failpoint}:{}", 1 + number % 3))
             .stderr(Stdio::null())
             .output()
             .unwrap();
-        assert!(!child.status.success(), "it did not die at {gate}");
+        assert!(!child.status.success(), "it did not die at {failpoint}");
         let said = String::from_utf8_lossy(&child.stdout);
         let answered = said.lines().filter_map(|line| line.split("answered ").nth(1)?.parse().ok()).max();
         let answered = answered.unwrap_or(newest);
 
         let (kv, report) = open(small(dir.path()));
-        assert!(report.scrubbed && folders(dir.path()).len() == 1, "died at {gate}: {:?}", folders(dir.path()));
-        assert!(report.commit.position >= answered, "died at {gate}: {report:?} of {answered}");
+        assert!(report.scrubbed && folders(dir.path()).len() == 1, "died at {failpoint}: {:?}", folders(dir.path()));
+        assert!(report.commit.position >= answered, "died at {failpoint}: {report:?} of {answered}");
         newest = get(&kv, RUNS, "newest").map_or(start, |newest| newest.parse().unwrap());
-        assert!(newest >= answered, "died at {gate}: {newest} of {answered}");
+        assert!(newest >= answered, "died at {failpoint}: {newest} of {answered}");
         assert_eq!(all(&kv, EVENTS).unwrap().len() as u64, newest - start);
         assert_eq!((0..2_000_u64).filter(|n| n % 20 == 0 && *n >= 300).count(), {
             let rows = all(&kv, RUNS).unwrap();

@@ -1,4 +1,4 @@
-//! Small stores to test with, and ways to look at and copy them.
+//! Small stores for tests, and helpers to read and copy them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ pub const RUNS: Table = Table::new(1, "runs");
 pub const EVENTS: Table = Table::resident(2, "events");
 pub const TABLES: &[Table] = &[RUNS, EVENTS];
 
-/// A store whose segments and bounds are small, so that a test reaches all of them.
+/// Returns a configuration with small segments and bounds, so that a test reaches all of them.
 pub fn small(dir: &Path) -> KvConfig {
     KvConfig {
         index_cache_bytes: 4 << 20,
@@ -24,7 +24,7 @@ pub fn small(dir: &Path) -> KvConfig {
     }
 }
 
-/// Like [`small`], with no checkpoint but those asked for.
+/// As [`small`], but checkpoints are made only on request.
 pub fn unhurried(dir: &Path) -> KvConfig {
     KvConfig { checkpoint_every: Duration::from_secs(3600), checkpoint_bytes: u64::MAX, ..small(dir) }
 }
@@ -52,10 +52,11 @@ pub fn all(kv: &Kv, table: Table) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, KvError>
     Ok(rows.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
 }
 
-/// Copies a data folder as a kill would leave it: the file system's cache survives a kill, so what reads see is what is left.
+/// Copies a data folder as a kill would leave it: the page cache survives a kill, so the copy
+/// contains what reads see.
 ///
-/// A kill sees one moment, a copy takes some: where a file was given another name meanwhile (a spare of the log, made ready in
-/// the background), it is begun anew.
+/// A kill happens at one moment, but a copy takes time. If a file is renamed during the copy (the
+/// background thread makes a spare of the log), the copy starts again.
 pub fn copy(from: &Path, to: &Path) {
     while let Err(error) = try_copy(from, to) {
         assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");

@@ -1,5 +1,6 @@
-//! Claims about who begins when: priority, rate, the queue's bound, debouncing, the time of a key, and where a run stands. `model`
-//! holds random sequences against what rates and debounces promise.
+//! Claims about which run starts next: priority, rate, queue bound, debouncing, lifetime of an
+//! idempotency key, and a run's place in the queue. `model` compares random sequences with the
+//! guarantees of rates and debouncing.
 
 pub(super) mod model;
 
@@ -13,7 +14,7 @@ use tidemill_core::{RunId, Timestamp};
 
 use super::lanes::key;
 use super::world::{
-    NOON, a_and_b, child, claim_one, deploy, done, fresh, going, later, name, new_run, owner, request, success,
+    NOON, a_and_b, child, claim_one, claimed_run, deploy, done, fresh, later, name, new_run, owner, request, success,
     suspended,
 };
 use crate::records::{
@@ -32,14 +33,14 @@ async fn admitted(
     (admitted.claimed.iter().map(|claimed| claimed.run.id).collect(), admitted.next)
 }
 
-pub(super) async fn the_lowest_priority_begins_too(store: Arc<dyn Store>) {
+pub(super) async fn the_lowest_priority_starts_too(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let low = request(&store, NewRun { priority: 1, ..new_run("a") }).await;
     for _ in 0..200 {
         request(&store, NewRun { priority: 9, ..new_run("a") }).await;
     }
     let mut before = 0;
-    // One at a time and several at once count alike.
+    // Admitting one run at a time and several at once counts equally.
     for limit in [1, 7].into_iter().cycle() {
         let (taken, _) = admitted(&store, &owner, limit, None, NOON).await;
         assert!(!taken.is_empty(), "the lowest priority was forgotten");
@@ -54,7 +55,7 @@ pub(super) async fn the_lowest_priority_begins_too(store: Arc<dyn Store>) {
     assert_eq!(before, 9 * 16, "eight steps below, and one more to go first");
 }
 
-pub(super) async fn no_more_begin_than_the_rate_allows(store: Arc<dyn Store>) {
+pub(super) async fn no_more_runs_start_than_the_rate_allows(store: Arc<dyn Store>) {
     let dead = a_and_b(&store).await;
     let rate = Some(Rate { runs: 5, per_millis: 1_000 });
     let mut asked = Vec::new();
@@ -71,7 +72,7 @@ pub(super) async fn no_more_begin_than_the_rate_allows(store: Arc<dyn Store>) {
         match next {
             Some(next) => {
                 assert!(next > now && next <= now.plus_millis(1_000));
-                // It is the very next moment at which one may begin, over a restart too.
+                // The answer is the exact next time at which a run may start, even after a restart.
                 owner = super::world::owner(&store).await;
                 let (early, _) = admitted(&store, &owner, 3, rate, Timestamp::from_millis(next.as_millis() - 1)).await;
                 assert_eq!(early, []);
@@ -83,7 +84,7 @@ pub(super) async fn no_more_begin_than_the_rate_allows(store: Arc<dyn Store>) {
     assert_eq!(begun.iter().map(|(_, id)| *id).collect::<Vec<_>>(), asked, "all began, in order");
 }
 
-pub(super) async fn what_has_begun_before_counts_under_no_rate(store: Arc<dyn Store>) {
+pub(super) async fn a_resumed_run_does_not_count_for_the_rate(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let rate = Some(Rate { runs: 1, per_millis: 60_000 });
     let (first, second) = (request(&store, new_run("a")).await, request(&store, new_run("a")).await);
@@ -107,7 +108,7 @@ pub(super) async fn a_queue_is_bounded_and_counted(store: Arc<dyn Store>) {
     let third = request(&store, keyed.clone()).await;
     assert_eq!(store.waiting(&name("a")).await, Ok(3), "delayed ones and those before a lane count");
     assert_eq!(store.request_run(bounded()).await, Err(StoreError::QueueFull { queued: 3 }));
-    // Who asks again with his key is answered all the same.
+    // A repeated request with the same key is answered even if the queue is full.
     let again = NewRun { id: bounded().id, ..keyed };
     assert_eq!(store.request_run(again).await, Ok(RunRequestResult::Existing(third.clone())));
     let run = claim_one(&store, &owner, "a").await.run;
@@ -119,7 +120,7 @@ pub(super) async fn a_queue_is_bounded_and_counted(store: Arc<dyn Store>) {
     assert_eq!(store.waiting(&name("a")).await, Ok(0));
 }
 
-pub(super) async fn a_key_is_kept_as_long_as_its_terms_say(store: Arc<dyn Store>) {
+pub(super) async fn a_key_is_kept_for_its_configured_lifetime(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let keyed = |now| NewRun {
         key: Some("k".into()),
@@ -135,7 +136,8 @@ pub(super) async fn a_key_is_kept_as_long_as_its_terms_say(store: Arc<dyn Store>
     assert_ne!(request(&store, keyed(later(5_000))).await.id, first.id);
 }
 
-/// Retention may remove the record of a run before its key is over: the same request must not do the work again.
+/// Retention may remove a run's record before its key expires. The same request must not repeat the
+/// work.
 pub(super) async fn a_key_outlives_the_record_of_its_run(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let keyed = |now| NewRun {
@@ -175,7 +177,7 @@ async fn joined(store: &Arc<dyn Store>, new: NewRun) -> Run {
     }
 }
 
-pub(super) async fn requests_in_a_row_become_one_run(store: Arc<dyn Store>) {
+pub(super) async fn debounced_requests_become_one_run(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let first = request(&store, debounced("x", b"1", NOON)).await;
     let other = request(&store, debounced("y", b"7", NOON)).await;
@@ -189,11 +191,11 @@ pub(super) async fn requests_in_a_row_become_one_run(store: Arc<dyn Store>) {
     let claimed = store.claim(&owner, &name("a"), 10, later(1_900)).await.expect("a claim");
     assert_eq!(claimed.len(), 1);
     assert_eq!((claimed[0].run.id, &claimed[0].input), (first.id, &Bytes::from_static(b"2")));
-    // It has begun: the next makes another.
+    // The run has started, so the next request creates another.
     assert_ne!(request(&store, debounced("x", b"3", later(1_901))).await.id, first.id);
 }
 
-pub(super) async fn a_joined_request_takes_no_place(store: Arc<dyn Store>) {
+pub(super) async fn a_joined_request_takes_no_place_in_the_queue(store: Arc<dyn Store>) {
     let _ = a_and_b(&store).await;
     let bounded = |of: &str| {
         let mut new = debounced(of, b"1", NOON);
@@ -206,14 +208,14 @@ pub(super) async fn a_joined_request_takes_no_place(store: Arc<dyn Store>) {
     assert_eq!(store.waiting(&name("a")).await, Ok(1));
 }
 
-pub(super) async fn nobody_waits_longer_than_the_longest_wait(store: Arc<dyn Store>) {
+pub(super) async fn a_debounced_run_waits_at_most_the_maximum_wait(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let first = request(&store, debounced("x", b"0", NOON)).await;
     for at in [800, 1_600, 2_400] {
         assert_eq!(joined(&store, debounced("x", b"n", later(at))).await.id, first.id);
     }
     assert_eq!(admitted(&store, &owner, 10, None, later(2_499)).await.0, []);
-    // Its time has come: whoever comes now is another's, though nobody has taken it up.
+    // The run is due, so the next request creates another, even though no node has claimed it yet.
     let next = request(&store, debounced("x", b"n", later(2_500))).await;
     assert_ne!(next.id, first.id);
     assert_eq!(admitted(&store, &owner, 10, None, later(2_500)).await.0, [first.id]);
@@ -231,7 +233,7 @@ pub(super) async fn a_debounced_request_finds_its_run_by_its_key(store: Arc<dyn 
     assert_eq!(other, Err(StoreError::KeyMismatch { run: first.id }));
     let run = store.claim(&owner, &name("a"), 1, later(2_000)).await.expect("a claim").remove(0).run;
     done(&store, success(&owner, &run)).await;
-    // Both are kept for a day after the run's end, and forgotten then.
+    // Both are kept for a day after the run's end.
     let day = 24 * 60 * 60 * 1000;
     for (at, known) in [(day - 1, true), (day, false)] {
         store.trim(1_000, later(at)).await.expect("a trim");
@@ -243,7 +245,7 @@ pub(super) async fn a_debounced_request_finds_its_run_by_its_key(store: Arc<dyn 
     }
 }
 
-pub(super) async fn a_child_is_not_put_behind_its_ancestor(store: Arc<dyn Store>) {
+pub(super) async fn a_child_never_waits_for_its_ancestor(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let k = key("k", 1);
     request(&store, NewRun { lanes: vec![k.clone()], ..new_run("a") }).await;
@@ -259,18 +261,18 @@ pub(super) async fn a_child_is_not_put_behind_its_ancestor(store: Arc<dyn Store>
     assert_eq!(behind(of("a", "k")).await, Some(("key/k".to_owned(), top.id)));
     assert_eq!(behind(of("a", "other")).await, None);
     assert_eq!(behind(of("b", "k")).await, None, "a lane is its deployment's own");
-    assert_eq!(behind((name("a"), vec![key("k", 2)])).await, None, "there is room beside its ancestor");
-    // Whoever looked before the lane was full is told at the commit.
+    assert_eq!(behind((name("a"), vec![key("k", 2)])).await, None, "there is room besides its ancestor");
+    // A caller that checked before the lane was full gets the conflict at its commit.
     let mut commit = RunCommit::of(owner.clone(), middle.clone(), NOON);
     commit.starts = vec![NewRun { lanes: vec![k], ..child(&middle, "a") }];
     let answer = store.commit_stretch(commit).await.expect("an answer");
     assert!(matches!(answer, RunCommitResult::Conflict { .. }), "{answer:?}");
 }
 
-pub(super) async fn it_is_known_where_a_run_stands(store: Arc<dyn Store>) {
+pub(super) async fn the_queue_position_of_a_run_is_known(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let stands = async |id| store.standing(id, 2).await.expect("a look").expect("a run");
+    let standing_of = async |id| store.standing(id, 2).await.expect("a look").expect("a run");
     assert_eq!(store.standing(RunId::new(NOON, 99), 2).await, Ok(None));
     let k = key("k", 1);
     let inside = request(&store, NewRun { lanes: vec![k.clone()], ..new_run("a") }).await;
@@ -279,21 +281,21 @@ pub(super) async fn it_is_known_where_a_run_stands(store: Arc<dyn Store>) {
     let late = request(&store, NewRun { not_before: later(500), ..new_run("a") }).await;
     let others = [request(&store, new_run("a")).await, request(&store, new_run("a")).await];
     let last = request(&store, new_run("a")).await;
-    assert_eq!(stands(inside.id).await.listed, QueueKind::Ready(0));
-    assert_eq!(stands(first.id).await.listed, QueueKind::Lane(0, 0));
-    let standing = stands(second.id).await;
+    assert_eq!(standing_of(inside.id).await.listed, QueueKind::Ready(0));
+    assert_eq!(standing_of(first.id).await.listed, QueueKind::Lane(0, 0));
+    let standing = standing_of(second.id).await;
     assert_eq!((standing.listed, standing.queued), (QueueKind::Lane(0, 1), 7));
     let (lane, is_in, view) = &standing.lanes[0];
     assert_eq!((lane, is_in, &view.in_it, &view.next), (&k, &false, &vec![inside.id], &vec![first.id, second.id]));
-    assert_eq!(stands(late.id).await.listed, QueueKind::Delayed(later(500)));
-    assert_eq!(stands(others[0].id).await.listed, QueueKind::Ready(1));
-    assert_eq!(stands(last.id).await.listed, QueueKind::Ready(2), "counted up to two");
+    assert_eq!(standing_of(late.id).await.listed, QueueKind::Delayed(later(500)));
+    assert_eq!(standing_of(others[0].id).await.listed, QueueKind::Ready(1));
+    assert_eq!(standing_of(last.id).await.listed, QueueKind::Ready(2), "counted up to two");
     let rate = Some(Rate { runs: 1, per_millis: 1_000 });
     admitted(&store, &owner, 1, rate, NOON).await;
-    let standing = stands(inside.id).await;
+    let standing = standing_of(inside.id).await;
     assert_eq!((standing.listed, standing.starts), (QueueKind::Nowhere, (1, Some(NOON))));
     assert!(standing.lanes[0].1);
-    let waits = going(&store, &owner, "a").await;
+    let waits = claimed_run(&store, &owner, "a").await;
     done(&store, suspended(&owner, &waits, Wait::until(later(900)))).await;
-    assert_eq!(stands(waits.id).await.listed, QueueKind::Delayed(later(900)));
+    assert_eq!(standing_of(waits.id).await.listed, QueueKind::Delayed(later(900)));
 }

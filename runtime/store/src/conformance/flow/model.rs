@@ -1,7 +1,9 @@
-//! Random sequences about rates and debouncing, over restarts, held against what they promise.
+//! Random sequences of requests with rates and debouncing, across restarts, compared with what
+//! rates and debouncing guarantee.
 //!
-//! Of a rate: in no span of its period do more begin than it says, and whoever could begin does. Of a debounce: a request joins where
-//! the model says that a run waits for it, the run has the newest input, and nobody waits longer than the longest wait.
+//! Rate: within any period no more runs start than the rate allows, and every run that may start
+//! does. Debounce: a request joins a run if the model says that one is waiting, the run has the
+//! newest input, and no run waits longer than the maximum wait.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +25,7 @@ const MAX_WAIT: u64 = 700;
 
 #[derive(Debug, Clone)]
 enum Act {
-    /// A request, debounced under one of two keys or not at all.
+    /// A request, debounced under one of two keys or not debounced.
     Request(Option<bool>),
     Admit(usize),
     Time(u64),
@@ -39,8 +41,8 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// A debounced run that has not begun.
-struct Gathers {
+/// A debounced run that has not started.
+struct DebouncedRun {
     id: RunId,
     due: Timestamp,
     latest: Timestamp,
@@ -59,7 +61,7 @@ async fn play(store: Arc<dyn Store>, (rate, acts): (Rate, Vec<Act>)) -> Result<(
     let mut now = NOON;
     let mut begun: Vec<Timestamp> = Vec::new();
     let mut waiting: BTreeMap<RunId, Timestamp> = BTreeMap::new();
-    let mut gathers: BTreeMap<bool, Gathers> = BTreeMap::new();
+    let mut gathers: BTreeMap<bool, DebouncedRun> = BTreeMap::new();
     for (number, act) in acts.into_iter().enumerate() {
         match act {
             Act::Request(None) => {
@@ -83,7 +85,7 @@ async fn play(store: Arc<dyn Store>, (rate, acts): (Rate, Vec<Act>)) -> Result<(
                     }
                     (None, RunRequestResult::Created(_)) => {
                         waiting.insert(id, due);
-                        gathers.insert(of, Gathers { id, due, latest: now.plus_millis(MAX_WAIT), input });
+                        gathers.insert(of, DebouncedRun { id, due, latest: now.plus_millis(MAX_WAIT), input });
                     }
                     (open, asked) => {
                         return Err(TestCaseError::fail(format!("{:?}: {asked:?}", open.map(|open| open.id))));

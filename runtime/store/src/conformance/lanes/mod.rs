@@ -1,4 +1,5 @@
-//! Claims about lanes: who enters, who waits, and who leaves. `model` holds random sequences against a model.
+//! Claims about lanes: which runs enter, wait and leave. `model` compares random sequences with a
+//! model.
 
 pub(super) mod model;
 
@@ -9,7 +10,7 @@ use tidemill_core::lane::Lane;
 use tidemill_core::run::{Run, RunEvent, RunState};
 
 use super::world::{
-    NOON, a_and_b, child, claim_one, done, failure, fresh, going, later, name, new_run, request, success,
+    NOON, a_and_b, child, claim_one, claimed_run, done, failure, fresh, later, name, new_run, request, success,
 };
 use crate::records::{NewRun, RetryChange, RunCommit};
 use crate::{Store, StoreError};
@@ -33,7 +34,7 @@ fn parked(owner: &tidemill_core::ids::Owner, run: &Run) -> RunCommit {
     RunCommit::of(owner.clone(), Run { state, ..run.clone() }, NOON)
 }
 
-pub(super) async fn one_enters_when_another_leaves(store: Arc<dyn Store>) {
+pub(super) async fn a_waiting_run_enters_when_another_leaves(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let (k, s) = (key("k", 1), key("s", 1));
     let first = request(&store, in_lanes(vec![s.clone(), k.clone()])).await;
@@ -48,7 +49,7 @@ pub(super) async fn one_enters_when_another_leaves(store: Arc<dyn Store>) {
     let caused = done(&store, success(&owner, &run)).await;
     assert_eq!(caused.ready, [name("a")]);
     assert_eq!(lane(&store, &k).await, (vec![second.id], vec![third.id]));
-    // One that ends while it waits leaves too.
+    // A run that ends while it waits leaves too.
     store.request_cancel(third.id, false, NOON).await.expect("a queued run ends");
     let run = claim_one(&store, &owner, "a").await.run;
     done(&store, success(&owner, &run)).await;
@@ -56,7 +57,7 @@ pub(super) async fn one_enters_when_another_leaves(store: Arc<dyn Store>) {
     assert_eq!(lane(&store, &s).await, (vec![], vec![]));
 }
 
-pub(super) async fn what_is_set_aside_keeps_what_it_has_to_its_end(store: Arc<dyn Store>) {
+pub(super) async fn a_parked_run_keeps_its_lanes_until_it_ends(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let k = key("k", 1);
     let first = request(&store, in_lanes(vec![k.clone()])).await;
@@ -68,7 +69,7 @@ pub(super) async fn what_is_set_aside_keeps_what_it_has_to_its_end(store: Arc<dy
     store.retry_run(first.id, retry).await.expect("a parked run is tried again");
     let run = claim_one(&store, &owner, "a").await.run;
     assert_eq!(run.id, first.id);
-    // One that has failed has ended: tried again, it is the last to ask.
+    // A failed run has ended: if it is retried, it is the last in the queue.
     let state = run.state.next(RunEvent::Failed(failure())).expect("a running run can fail");
     done(&store, RunCommit::of(owner.clone(), Run { state, ..run }, NOON)).await;
     let third = request(&store, in_lanes(vec![k.clone()])).await;
@@ -76,7 +77,7 @@ pub(super) async fn what_is_set_aside_keeps_what_it_has_to_its_end(store: Arc<dy
     assert_eq!(lane(&store, &k).await, (vec![second.id], vec![third.id, first.id]));
 }
 
-pub(super) async fn a_delayed_run_asks_when_it_is_due(store: Arc<dyn Store>) {
+pub(super) async fn a_delayed_run_asks_for_its_lanes_when_it_is_due(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let k = key("k", 1);
     let late = request(&store, NewRun { not_before: later(500), ..in_lanes(vec![k.clone()]) }).await;
@@ -86,7 +87,7 @@ pub(super) async fn a_delayed_run_asks_when_it_is_due(store: Arc<dyn Store>) {
     assert_eq!(store.waiting_deployments(later(500)).await, Ok(vec![name("a")]));
     assert_eq!(store.claim(&owner, &name("a"), 10, later(500)).await, Ok(vec![]));
     assert_eq!(lane(&store, &k).await, (vec![soon.id], vec![late.id]));
-    // A back-off keeps the lane.
+    // A run in back-off keeps its lane.
     let state = RunState::Running { node: owner.node.clone(), epoch: owner.epoch };
     let state = state.next(RunEvent::Requeued { not_before: later(900) }).expect("it is queued again");
     done(&store, RunCommit::of(owner.clone(), Run { state, ..soon.clone() }, later(500))).await;
@@ -95,7 +96,7 @@ pub(super) async fn a_delayed_run_asks_when_it_is_due(store: Arc<dyn Store>) {
     assert_eq!(claimed.iter().map(|claimed| claimed.run.id).collect::<Vec<_>>(), [soon.id]);
 }
 
-pub(super) async fn the_last_to_ask_says_how_many_there_is_room_for(store: Arc<dyn Store>) {
+pub(super) async fn the_last_request_sets_the_capacity(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     for _ in 0..4 {
         request(&store, in_lanes(vec![key("k", 1)])).await;
@@ -108,15 +109,15 @@ pub(super) async fn the_last_to_ask_says_how_many_there_is_room_for(store: Arc<d
     for claimed in &claimed[..2] {
         done(&store, success(&owner, &claimed.run)).await;
     }
-    // Nobody is driven out, and nobody enters before there is room.
+    // No run is removed from the lane, and none enters before there is room.
     let (inside, waiting) = lane(&store, &key("k", 1)).await;
     assert_eq!((inside.len(), waiting.len()), (1, 3));
 }
 
-pub(super) async fn a_tree_that_is_cancelled_leaves_its_lanes(store: Arc<dyn Store>) {
+pub(super) async fn a_cancelled_tree_leaves_its_lanes(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let k = key("k", 1);
-    let parent = going(&store, &owner, "a").await;
+    let parent = claimed_run(&store, &owner, "a").await;
     let mut commit = RunCommit::of(owner.clone(), parent.clone(), NOON);
     commit.starts = (0..3).map(|_| NewRun { lanes: vec![k.clone()], ..child(&parent, "a") }).collect();
     let children: Vec<_> = commit.starts.iter().map(|new| new.id).collect();
@@ -126,21 +127,21 @@ pub(super) async fn a_tree_that_is_cancelled_leaves_its_lanes(store: Arc<dyn Sto
     let running = claim_one(&store, &owner, "a").await.run;
     assert_eq!(running.id, children[0]);
     store.request_cancel(parent.id, true, NOON).await.expect("the tree ends");
-    // The one that runs is its owner's to end.
+    // The running run is ended by its owner.
     assert_eq!(lane(&store, &k).await, (vec![running.id], vec![other.id]));
     let state = running.state.next(RunEvent::Cancelled).expect("a running run is cancelled");
     done(&store, RunCommit::of(owner.clone(), Run { state, ..running }, NOON)).await;
     assert_eq!(claim_one(&store, &owner, "a").await.run.id, other.id);
 }
 
-pub(super) async fn who_ran_first_has_none(store: Arc<dyn Store>) {
+pub(super) async fn a_run_that_ran_before_its_request_has_no_lanes(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let refused = store.commit_stretch(fresh(&owner, &in_lanes(vec![key("k", 1)]))).await;
     assert!(matches!(refused, Err(StoreError::IllegalTransition(_))), "{refused:?}");
     assert_eq!(lane(&store, &key("k", 1)).await, (vec![], vec![]));
 }
 
-pub(super) async fn a_lane_has_a_name_and_room(store: Arc<dyn Store>) {
+pub(super) async fn a_lane_has_a_valid_name_and_a_capacity(store: Arc<dyn Store>) {
     let _ = a_and_b(&store).await;
     let bad = [vec![key("a\0b", 1)], vec![key(&"x".repeat(200), 1)], vec![key("k", 0)], vec![key("k", 1), key("k", 1)]];
     for lanes in bad.into_iter().chain([(0..5).map(|n| key(&n.to_string(), 1)).collect()]) {

@@ -1,7 +1,9 @@
-//! Random sequences about runs in lanes, on the store and on a model that keeps each lane as two lists.
+//! Random sequences of runs in lanes, on the store and on a model that keeps each lane as two
+//! lists.
 //!
-//! What must hold after each act: nobody is in a lane beyond its capacity, those who wait enter in the order in which they asked,
-//! and who can be claimed is exactly who is in all his lanes. In the end everybody gets through: none is forgotten.
+//! After each step no lane exceeds its capacity, waiting runs enter in the order in which they
+//! asked, and the claimable runs are exactly those that are in all their lanes. In the end every
+//! run finishes: none is forgotten.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,9 +24,9 @@ use crate::Store;
 use crate::records::{NewRun, RecoveryFilter, RetryChange, RunCommit};
 
 const KEYS: [(&str, u32); 2] = [("one", 1), ("two", 2)];
-/// A second lane of a run.
+/// The second lanes that a run may have, with their capacities.
 const OTHERS: [(&str, u32); 2] = [("x", 1), ("y", 3)];
-/// How far a delay or a back-off reaches, in milliseconds, and an act of time.
+/// Length of a delay or a back-off, and of a step of time, in milliseconds.
 const DELAY: u64 = 100;
 
 #[derive(Debug, Clone)]
@@ -70,7 +72,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Where a queued or suspended run stands.
+/// The list that has a queued or suspended run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listed {
     Nowhere,
@@ -80,7 +82,7 @@ enum Listed {
 }
 
 #[derive(Debug, Clone)]
-struct One {
+struct ModelRun {
     record: Run,
     state: &'static str,
     listed: Listed,
@@ -89,11 +91,11 @@ struct One {
     asked: bool,
     terminate: bool,
     told: bool,
-    /// In which of its lanes it is.
+    /// For each of the run's lanes, whether the run is in it.
     inside: Vec<bool>,
 }
 
-/// A lane: who is in it, and who waits in order.
+/// A lane: the runs in it, and the waiting runs in order.
 #[derive(Debug, Default)]
 struct Queue {
     inside: Vec<RunId>,
@@ -101,7 +103,7 @@ struct Queue {
 }
 
 struct Model {
-    runs: BTreeMap<RunId, One>,
+    runs: BTreeMap<RunId, ModelRun>,
     lanes: BTreeMap<String, Queue>,
     now: Timestamp,
     me: Owner,
@@ -110,7 +112,7 @@ struct Model {
 const ENDED: [&str; 3] = ["succeeded", "failed", "cancelled"];
 
 impl Model {
-    fn one(&mut self, id: RunId) -> &mut One {
+    fn one(&mut self, id: RunId) -> &mut ModelRun {
         self.runs.get_mut(&id).expect("a run of the model")
     }
 
@@ -118,7 +120,7 @@ impl Model {
         self.runs[&id].record.lanes.clone()
     }
 
-    /// It is to be admitted from `due` on.
+    /// Queues a run that may be admitted from `due`.
     fn queue(&mut self, id: RunId, due: Timestamp) {
         self.one(id).state = "queued";
         if due > self.now {
@@ -145,7 +147,7 @@ impl Model {
         self.one(id).listed = Listed::Ready;
     }
 
-    /// It is in another state: it leaves what it has no more business in, and others enter.
+    /// Changes a run's state. An ended run leaves its lanes, and others enter.
     fn moved(&mut self, id: RunId, state: &'static str) {
         let one = self.one(id);
         one.state = state;
@@ -177,7 +179,7 @@ impl Model {
         Some(next)
     }
 
-    /// What is delayed and due asks for its lanes, in order of time.
+    /// Lets due delayed runs ask for their lanes, in order of time.
     fn promote(&mut self) {
         let due = self.runs.iter().filter_map(|(id, one)| match one.listed {
             Listed::Delayed(due) if due <= self.now => Some((due, *id)),
@@ -217,10 +219,10 @@ async fn play(store: Arc<dyn Store>, acts: Vec<Act>) -> Result<(), TestCaseError
         step(&store, &mut model, act).await?;
         check(&store, &model).await?;
     }
-    // Everybody gets through.
+    // Every run finishes.
     for _ in 0..2 * model.runs.len() + 2 {
         model.now = model.now.plus_millis(2 * DELAY);
-        // What waits for nothing that ever comes would keep its lanes.
+        // A run that waits for something that never comes would keep its lanes.
         while let Some(id) = model.pick(0, &["suspended"]) {
             step_cancel(&store, &mut model, id, true).await?;
         }
@@ -249,7 +251,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, act: Act) -> Result<(),
             store.request_run(new.clone()).await.map_err(failed)?;
             let record = new.to_run();
             let inside = vec![false; record.lanes.len()];
-            let one = One {
+            let one = ModelRun {
                 record,
                 state: "queued",
                 listed: Listed::Nowhere,
@@ -307,7 +309,7 @@ async fn step_cancel(
     match one.state {
         "running" => {}
         "queued" | "suspended" if !one.terminate && (one.head || one.state == "suspended") => {
-            // It is told when it is next taken up; its lanes it waits for all the same.
+            // The run is notified at its next claim, and still waits for its lanes.
             if one.listed != Listed::Waits && !one.told {
                 model.ask(id);
             }
@@ -356,7 +358,7 @@ async fn moves(store: &Arc<dyn Store>, model: &mut Model, id: RunId, to: To, hea
     one.head = head;
     let mut run = one.record.clone();
     run.state = run.state.next(event.clone()).map_err(failed)?;
-    // It has been told of what it was asked.
+    // The run was notified of its cancellation.
     if one.asked
         && let Some(cancel) = &mut run.cancel
     {
@@ -373,7 +375,8 @@ async fn moves(store: &Arc<dyn Store>, model: &mut Model, id: RunId, to: To, hea
     commit.head = head.then(|| Bytes::from_static(b"head"));
     store.commit_stretch(commit).await.map_err(failed)?;
     match to {
-        // Who was asked while he ran, and does not know it, is told as soon as he waits.
+        // A run that was cancelled while it ran, and was not notified, is notified as soon as it
+        // waits.
         To::Suspended => {
             model.moved(id, state);
             if asked && !told {
@@ -381,7 +384,8 @@ async fn moves(store: &Arc<dyn Store>, model: &mut Model, id: RunId, to: To, hea
             }
         }
         To::Queued { delayed } => {
-            // Who is to be told is not kept waiting; who has been told waits as any other.
+            // A run that has to be notified is not delayed; one that was notified waits like any
+            // other.
             let due = if delayed && (!asked || told) { now.plus_millis(DELAY) } else { now };
             model.moved(id, state);
             model.queue(id, due);

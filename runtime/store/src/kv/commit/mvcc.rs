@@ -62,7 +62,7 @@ impl KeyChange {
     }
 }
 
-/// One group's changes, by the index of the table.
+/// One group's changes, by table slot.
 pub(in crate::kv) type BatchChanges = Vec<BTreeMap<sled::IVec, KeyChange>>;
 
 /// One group's changes.
@@ -73,7 +73,7 @@ pub(in crate::kv) struct BatchLayer {
     bytes: usize,
 }
 
-/// Writes: the index of the table, the key, and the sealed value or `None` if the key was deleted.
+/// Writes: the table slot, the key, and the sealed value or `None` if the key was deleted.
 pub(in crate::kv) type Writes = Vec<(usize, sled::IVec, Option<sled::IVec>)>;
 
 /// Changes that are executed and not durable.
@@ -81,8 +81,7 @@ pub(in crate::kv) type Writes = Vec<(usize, sled::IVec, Option<sled::IVec>)>;
 struct UnsyncedChanges {
     /// The group that is being written to the log.
     handed: Option<Arc<BatchChanges>>,
-    /// Visible writes of the group that is being executed, by key, each with the index of its
-    /// table.
+    /// Visible writes of the group that is being executed: by key, each with its table slot.
     open: HashMap<sled::IVec, Vec<(usize, Option<sled::IVec>)>>,
 }
 
@@ -90,7 +89,7 @@ struct UnsyncedChanges {
 #[derive(Debug, Clone)]
 pub(in crate::kv) struct DurableState {
     pub end: LogEnd,
-    /// By the index of the table.
+    /// By table slot.
     pub sums: Arc<[TableSum]>,
     /// Growth of all records together since the store was opened, in bytes.
     pub grown_bytes: i64,
@@ -340,7 +339,7 @@ impl Drop for SnapshotGuard {
 }
 
 impl BatchLayer {
-    /// Returns the group's changes, by the index of the table.
+    /// Returns the group's changes, by table slot.
     pub fn changes(&self) -> &BatchChanges {
         &self.changes
     }

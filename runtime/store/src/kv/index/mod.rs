@@ -8,8 +8,7 @@
 //!
 //! Invariants:
 //!
-//! - An [`IndexFault`] never fails a commit: the log is the truth, and the index can be rebuilt
-//!   from it.
+//! - A fault while a durable group is written to the index fails no commit: the log has the group.
 //! - A reader keeps the handles that it began with. An index is dropped only when no reader has its
 //!   handles.
 //! - The index's own mark is written with every flush. It is never before the header's checkpoint
@@ -75,7 +74,7 @@ enum IndexState {
 pub(super) struct Trees {
     db: sled::Db,
     trees: Vec<sled::Tree>,
-    /// By the index of the table: the records of the resident tables.
+    /// By table slot: the records of the resident tables.
     resident: Vec<Option<ResidentTable>>,
     marks: sled::Tree,
 }

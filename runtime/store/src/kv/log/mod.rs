@@ -123,8 +123,8 @@ impl CommitLog {
         let length = bytes.len() as u64;
         self.end =
             LogEnd { generation, position, segment: segment.number, offset: self.end.offset + length, chain: checksum };
-        // Not synced: it tells a damaged last record from a torn one after a kill, not after a
-        // power cut.
+        // Not synced: it distinguishes a damaged last record from a torn one after a kill, not
+        // after a power cut.
         if let Err(error) = self.tail.write(generation) {
             tracing::warn!(%error, "could not write the log's tail mark");
         }

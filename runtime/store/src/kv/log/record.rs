@@ -235,7 +235,7 @@ mod tests {
         }
 
         #[test]
-        fn a_changed_byte_is_noticed_wherever_it_is(at in any::<prop::sample::Index>(), flip in 1..=255_u8) {
+        fn every_changed_byte_is_detected(at in any::<prop::sample::Index>(), flip in 1..=255_u8) {
             let bytes = sample(&[(1, b"key".to_vec(), Some(b"twenty-one characters".to_vec()))]);
             let (header, _) = read(&bytes, 0, 77, 3).unwrap();
             let mut changed = bytes.clone();

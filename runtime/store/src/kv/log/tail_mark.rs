@@ -1,6 +1,6 @@
 //! The tail mark: the newest durable generation, written after each commit without a sync. After a
-//! kill it tells a last record that was acknowledged and then damaged from a torn one. After a
-//! power cut it may be old or torn itself, and then it proves nothing.
+//! kill it distinguishes a last record that was acknowledged and then damaged from a torn one.
+//! After a power cut it may be old or torn itself, and then it proves nothing.
 
 use std::io;
 use std::path::Path;
