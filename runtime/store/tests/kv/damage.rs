@@ -233,7 +233,7 @@ async fn a_lost_or_stray_record_is_found_before_the_store_opens_after_an_unclean
         for _ in 0..2 {
             let Err(error @ KvError::Damaged { .. }) = Kv::open(small(dir.path())) else { panic!("it opened") };
             assert_eq!(error.code(), "host/store-damaged");
-            assert!(error.to_string().contains("the last backup's copy"), "{error}");
+            assert!(error.to_string().contains("restore the last backup"), "{error}");
         }
     }
 }

@@ -8,8 +8,8 @@
 //! thread while the next operations execute on top of it.
 //!
 //! Example: run A reads 4 and writes 5, and A's group is being synced. Run B reads 5, which is not
-//! durable, and writes 6. B executes on top of A's group and comes after it in the log. If A's sync
-//! fails, B fails too, and the next reader sees 4.
+//! durable, and writes 6. B executes on top of A's group and comes after it in the log. If A's group
+//! cannot be made durable, B fails too, and the next reader sees 4.
 //!
 //! Invariants:
 //!
