@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exhaustion_is_known_in_each_form_of_its_text() {
+    fn exhaustion_is_recognised_in_each_form_of_its_text() {
         for number in [12, 23, 24] {
             let error = io::Error::from_raw_os_error(number);
             assert!(is_exhaustion(&error.to_string()) && is_exhaustion(&format!("{error:?}")), "{error:?}");

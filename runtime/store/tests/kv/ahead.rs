@@ -280,7 +280,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_that_was_answered_hangs_on_something_that_was_lost(faults in prop::collection::vec(fault(), 1..5)) {
+    fn no_acknowledged_commit_depends_on_a_lost_one(faults in prop::collection::vec(fault(), 1..5)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
         runtime.block_on(run(faults));
     }

@@ -180,7 +180,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_store_does_what_ordered_maps_do(steps in prop::collection::vec(step(), 1..60)) {
+    fn the_store_behaves_like_ordered_maps(steps in prop::collection::vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
         runtime.block_on(run(steps));
     }

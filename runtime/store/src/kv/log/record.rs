@@ -244,7 +244,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_can_be_decoded_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0..220_usize) {
+        fn decoding_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0..220_usize) {
             let _ = decode(&bytes);
             let _ = read(&bytes, at, 1, 1);
             let _ = any_after(&bytes, at, 1, 1, 0);
