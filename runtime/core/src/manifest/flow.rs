@@ -34,7 +34,7 @@ fn pointer(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Point
     let at = field.pointer.clone();
     let pointer = field.text(1_024, problems)?.parse::<Pointer>();
     if let Err(bad) = &pointer {
-        let fix = "Write where the value stands in the input, such as \"/customer\" or \"/order/id\".";
+        let fix = "Write a JSON pointer to the value in the input, such as \"/customer\" or \"/order/id\".";
         problems.push(InputProblem::field(at, bad.to_string(), fix));
     }
     pointer.ok()

@@ -116,7 +116,7 @@ impl InputCheck {
         let mut found = Vec::new();
         self.rule.hold(&input, &mut String::new(), PROBLEMS, &mut found);
         let told = found.into_iter().map(|(pointer, why)| {
-            let fix = "Send what the component's schema asks for: `GET /v1/components/{digest}` shows it.";
+            let fix = "Send JSON that matches the component's schema: `GET /v1/components/{digest}` shows it.";
             InputProblem::field(pointer, cut(why), fix).with_code(Code::InputInvalid)
         });
         told.collect()
