@@ -87,6 +87,7 @@ impl ToSchema for TimeJson {
 
 /// A pause: when it began, and why.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Paused)]
 pub struct PauseJson {
     /// When the pause began.
     pub since: TimeJson,

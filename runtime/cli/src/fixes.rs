@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_fix_for_one_request_is_kept() {
         assert_eq!(for_command("host/deployment-in-use", "Wait for run 7."), "Wait for run 7.");
-        assert_eq!(for_command("host/run-not-found", Code::RunNotFound.fix()), "See `tidemill runs`.");
+        assert_eq!(for_command("host/run-not-found", Code::RunNotFound.fix()), "List runs with `tidemill runs`.");
         assert_eq!(for_command("no-luck", "Try (`GET /x`) again (`tidemill retry`)."), "Try again (`tidemill retry`).");
         assert_eq!(for_command("x", "Send what fits: `GET /v1/x` shows it."), "Send what fits.");
         assert_eq!(for_command("x", "Write it: `tidemill x`."), "Write it: `tidemill x`.");

@@ -166,7 +166,8 @@ async fn open(settings: &Settings) -> Result<EmbeddedStore, CliError> {
         .await
         .map_err(|cause| CliError::machine("the store cannot be opened", &cause))?;
     let (store, report) = opened.map_err(|cause| refused(settings, &cause))?;
-    tracing::info!(?report, "the store is open");
+    let tidemill_store::kv::OpenReport { created, clean, replayed, scrubbed, commit } = report;
+    tracing::info!(created, clean, replayed, scrubbed, position = commit.position, "the store is open");
     Ok(store)
 }
 
