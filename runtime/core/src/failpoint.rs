@@ -43,17 +43,17 @@ mod guarded {
 
     #[cold]
     fn watched(name: &'static str) {
-        static ASKED: OnceLock<CrashRequest> = OnceLock::new();
-        let asked = ASKED.get_or_init(|| {
-            let asked = CrashRequest::of(
+        static REQUEST: OnceLock<CrashRequest> = OnceLock::new();
+        let request = REQUEST.get_or_init(|| {
+            let request = CrashRequest::of(
                 std::env::var("TIDEMILL_CRASH_AT").ok().as_deref(),
                 std::env::var_os("TIDEMILL_CRASH_TRACE")
                     .and_then(|path| File::options().append(true).create(true).open(path).ok()),
             );
-            WATCH.store(if asked.for_nothing() { OPEN } else { WATCHED }, Ordering::Relaxed);
-            asked
+            WATCH.store(if request.is_empty() { OPEN } else { WATCHED }, Ordering::Relaxed);
+            request
         });
-        if asked.ends(name) {
+        if request.ends(name) {
             // No destructor runs and nothing is flushed.
             std::process::abort();
         }
@@ -75,7 +75,7 @@ mod guarded {
             Self { at, trace, ..Self::default() }
         }
 
-        fn for_nothing(&self) -> bool {
+        fn is_empty(&self) -> bool {
             self.at.is_none() && self.trace.is_none()
         }
 
@@ -97,10 +97,10 @@ mod tests {
 
     #[test]
     fn a_failpoint_ends_the_process_once_at_its_count_and_no_other_failpoint_does() {
-        let asked = CrashRequest::of(Some("store/append:3"), None);
-        let ends: Vec<bool> = (0..5).map(|_| asked.ends("store/append")).collect();
+        let request = CrashRequest::of(Some("store/append:3"), None);
+        let ends: Vec<bool> = (0..5).map(|_| request.ends("store/append")).collect();
         assert_eq!(ends, [false, false, true, false, false]);
-        assert!(!asked.ends("store/synced"));
+        assert!(!request.ends("store/synced"));
     }
 
     #[test]
@@ -112,10 +112,10 @@ mod tests {
 
     #[test]
     fn the_trace_has_a_line_for_each_passed_failpoint() {
-        let file = std::env::temp_dir().join(format!("tidemill-gate-{}", std::process::id()));
+        let file = std::env::temp_dir().join(format!("tidemill-failpoint-{}", std::process::id()));
         let trace = std::fs::File::options().append(true).create(true).open(&file).unwrap();
-        let asked = CrashRequest::of(None, Some(trace));
-        assert!(!asked.ends("a") && !asked.ends("b"));
+        let request = CrashRequest::of(None, Some(trace));
+        assert!(!request.ends("a") && !request.ends("b"));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "a\nb\n");
         std::fs::remove_file(&file).unwrap();
     }
