@@ -143,7 +143,7 @@ fn a_module_is_deployed_run_inspected_and_removed() {
         let text = format!("{id} (backfill, hello/yearly) is done: 5 of 5 firings found, 5 made a run\n");
         assert_eq!((shown.code, shown.stdout.as_str()), (0, text.as_str()), "{shown:?}");
     }
-    assert!(host.call(&["operations"]).stderr.contains("no operation runs"));
+    assert!(host.call(&["operations"]).stderr.contains("no operation is running"));
     let follows = host.call(&["schedules", "resync", "hello", "yearly"]);
     assert!(follows.code == 1 && follows.stderr.contains("host/run-state"), "{follows:?}");
     let resynced = host.call(&["schedules", "resync", "--all"]);

@@ -21,7 +21,7 @@ use super::world::{NOON, child, deploy, failure, later, name, new_run, owner};
 use crate::Store;
 use crate::records::{NewRun, NewSignal, PageRequest, RecoveryFilter, RetryChange, RunCommit, RunCommitResult};
 
-/// ModelRun step of a sequence. Numbers choose among the existing runs.
+/// FamilyRun step of a sequence. Numbers choose among the existing runs.
 #[derive(Debug, Clone)]
 enum Act {
     Request,
@@ -33,7 +33,7 @@ enum Act {
     /// A running run commits, and continues, waits or ends.
     Commit {
         run: u8,
-        leaves: CommitEffects,
+        leaves: FamilyEffects,
         then: Then,
     },
     Cancel {
@@ -49,7 +49,7 @@ enum Act {
 
 /// The effects of a commit besides the run.
 #[derive(Debug, Clone)]
-struct CommitEffects {
+struct FamilyEffects {
     starts: Option<bool>,
     takes: Option<u8>,
     sends: Option<(u8, u8)>,
@@ -77,7 +77,7 @@ fn act() -> impl Strategy<Value = Act> {
         prop::option::weighted(0.4, (number(), prop::collection::vec(number(), 0..3))),
         (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
     );
-    let leaves = leaves.prop_map(|((starts, takes), sends, cancels, observes, journal, (head, told))| CommitEffects {
+    let leaves = leaves.prop_map(|((starts, takes), sends, cancels, observes, journal, (head, told))| FamilyEffects {
         starts,
         takes,
         sends,
@@ -107,7 +107,7 @@ fn act() -> impl Strategy<Value = Act> {
 
 /// A run in the model.
 #[derive(Debug, Clone, Default)]
-struct ModelRun {
+struct FamilyRun {
     state: &'static str,
     begun: bool,
     woken: bool,
@@ -123,7 +123,7 @@ struct ModelRun {
 }
 
 #[derive(Default)]
-struct Model(BTreeMap<RunId, ModelRun>);
+struct Model(BTreeMap<RunId, FamilyRun>);
 
 const ENDED: [&str; 3] = ["succeeded", "failed", "cancelled"];
 
@@ -144,7 +144,7 @@ impl Model {
         self.children(parent).into_iter().filter(|id| !self.0[id].detached && !self.has_ended(*id)).count()
     }
 
-    fn holds(&self, one: &ModelRun) -> bool {
+    fn holds(&self, one: &FamilyRun) -> bool {
         let Wait { any_of, all, until } = &one.wait;
         let came = |thing: &WaitCondition| match thing {
             WaitCondition::Signal(name) => one.inbox.iter().any(|(_, signal)| called(*signal) == *name),
@@ -158,7 +158,7 @@ impl Model {
 
     /// Marks the runs that can resume now.
     fn wake(&mut self) {
-        let woken = |id: &RunId, one: &ModelRun| {
+        let woken = |id: &RunId, one: &FamilyRun| {
             let told_next = self.open_children(*id) == 0 && one.asked.is_some_and(|asked| !asked.told);
             one.state == "suspended" && (told_next || self.holds(one))
         };
@@ -168,13 +168,13 @@ impl Model {
         }
     }
 
-    fn one(&mut self, id: RunId) -> &mut ModelRun {
+    fn one(&mut self, id: RunId) -> &mut FamilyRun {
         self.0.get_mut(&id).expect("a run of the model")
     }
 
     /// Returns the claimable runs in the order of their claims.
     fn claimable(&self) -> Vec<RunId> {
-        let ready = |one: &ModelRun| one.state == "queued" || (one.state == "suspended" && one.woken);
+        let ready = |one: &FamilyRun| one.state == "queued" || (one.state == "suspended" && one.woken);
         let mut ready: Vec<_> =
             self.0.iter().filter(|(_, one)| ready(one)).map(|(id, one)| (!one.begun, *id)).collect();
         ready.sort_unstable();
@@ -266,8 +266,8 @@ async fn play(store: Arc<dyn Store>, acts: Vec<Act>) -> Result<(), TestCaseError
     Ok(())
 }
 
-fn queued(parent: Option<RunId>, detached: bool) -> ModelRun {
-    ModelRun { state: "queued", parent, detached, ..ModelRun::default() }
+fn queued(parent: Option<RunId>, detached: bool) -> FamilyRun {
+    FamilyRun { state: "queued", parent, detached, ..FamilyRun::default() }
 }
 
 async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Act) -> Result<(), TestCaseError> {
@@ -326,7 +326,7 @@ async fn commit(
     model: &mut Model,
     me: &Owner,
     id: RunId,
-    leaves: CommitEffects,
+    leaves: FamilyEffects,
     then: Then,
 ) -> Result<(), TestCaseError> {
     let run = store.run(id).await.map_err(failed)?.expect("a run of the model");
