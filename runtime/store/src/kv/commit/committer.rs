@@ -19,6 +19,8 @@
 //! - If a group fails, the group that was executed on top of it fails with the same error, and the
 //!   visible values of both are discarded. Their positions are never reused: a later operation that
 //!   checks a version read from them refuses.
+//! - The callers of a failed group are answered after that, so an operation that a caller submits
+//!   once it knows of the failure does not share it.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -243,21 +245,29 @@ impl Committer {
 
     /// Writes a group on the committer's thread.
     fn write(&mut self, open: OpenBatch) {
-        let (shown, executed) = (open.group.shows(), open.executed());
-        let position = executed.position;
+        let (shown, mut executed) = (open.group.shows(), open.executed());
         if shown {
             self.shared.versions.hand_over(Arc::clone(&executed.changes));
         }
         let written = match &mut self.writer {
-            Some(writer) => writer.write(executed),
-            None => {
-                executed.fail(&writer_is_lost());
-                Err(writer_is_lost())
-            }
+            Some(writer) => writer.write(&mut executed),
+            None => Err(writer_is_lost()),
         };
         // Positions that callers may have seen are never reused.
         if written.is_ok() || shown {
-            self.position = position;
+            self.position = executed.position;
+        }
+        if let Err(error) = written {
+            self.fail(&error, [executed]);
+        }
+    }
+
+    /// Answers the callers of failed groups. Discards the values before: a caller that knows of
+    /// the failure must not read them.
+    fn fail(&self, error: &KvError, groups: impl IntoIterator<Item = ExecutedBatch>) {
+        self.shared.versions.discard_shown();
+        for group in groups {
+            group.fail(error);
         }
     }
 
@@ -268,22 +278,22 @@ impl Committer {
         loop {
             let Some(returning) = self.hand_over(&mut open) else { return self.write(open) };
             let returned = self.execute_until(returning, &mut open);
-            let written = match returned {
-                Some(WriterReturn { writer, written }) => {
+            let (written, before) = match returned {
+                Some(WriterReturn { writer, group, written }) => {
                     self.writer = Some(writer);
-                    written.and_then(|()| self.ready())
+                    (written.and_then(|()| self.ready()), Some(group))
                 }
                 None => {
                     let error = writer_is_lost();
                     self.shared.stop(error.clone());
-                    Err(error)
+                    (Err(error), None)
                 }
             };
             if let Err(error) = written {
                 let executed = open.executed();
                 self.position = self.position.max(executed.position);
-                self.shared.versions.discard_shown();
-                return executed.fail(&error);
+                // A group that was written has no callers left to answer.
+                return self.fail(&error, before.into_iter().chain([executed]));
             }
             if !open.group.shows() || !self.closing.is_empty() {
                 return self.write(open);

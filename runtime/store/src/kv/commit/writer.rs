@@ -76,24 +76,12 @@ impl Writer {
     /// Makes a group durable, answers its callers and writes it to the index.
     ///
     /// # Errors
-    /// The reason why the group is not durable; every caller was answered with it.
-    pub fn write(&mut self, group: ExecutedBatch) -> Result<(), KvError> {
-        let stored = if group.wrote {
-            self.make_durable(Arc::clone(&group.changes), group.position).map(Some)
-        } else {
-            Ok(None)
-        };
-        let layer = match stored {
-            Ok(layer) => layer,
-            Err(error) => {
-                // Discard the values before answering: a caller that knows of the failure must not
-                // read them.
-                self.shared.versions.discard_shown();
-                group.fail(&error);
-                return Err(error);
-            }
-        };
-        for answer in group.answers {
+    /// The reason why the group is not durable. Its callers are not answered: the committer does
+    /// that once it executes nothing on top of the group any more.
+    pub fn write(&mut self, group: &mut ExecutedBatch) -> Result<(), KvError> {
+        let changes = Arc::clone(&group.changes);
+        let layer = group.wrote.then(|| self.make_durable(changes, group.position)).transpose()?;
+        for answer in group.answers.drain(..) {
             answer.give(Ok(()));
         }
         if let Some(layer) = layer {
@@ -255,9 +243,10 @@ struct WriterTask {
     back: oneshot::Sender<WriterReturn>,
 }
 
-/// The writer after its task, with the result of the write.
+/// The writer after its task, with the group and the result of the write.
 pub(in crate::kv) struct WriterReturn {
     pub writer: Box<Writer>,
+    pub group: ExecutedBatch,
     pub written: Result<(), KvError>,
 }
 
@@ -267,10 +256,10 @@ impl WriterThread {
         let shared = Arc::clone(shared);
         thread::Builder::new().name("tidemill-writer".to_owned()).spawn(move || {
             shared.guard("the log writer", || {
-                while let Ok(WriterTask { mut writer, group, back }) = taken.recv() {
-                    let written = writer.write(group);
+                while let Ok(WriterTask { mut writer, mut group, back }) = taken.recv() {
+                    let written = writer.write(&mut group);
                     // The committer receives it, unless it has panicked.
-                    let _ = back.send(WriterReturn { writer, written });
+                    let _ = back.send(WriterReturn { writer, group, written });
                 }
             });
         })?;
