@@ -15,9 +15,9 @@
 //!   and never after the end of the log; otherwise files were lost or mixed up, and the store is
 //!   damaged.
 
-pub(in crate::kv) mod resident;
 pub(in crate::kv) mod rewrite;
 pub(in crate::kv) mod spare_files;
+pub(in crate::kv) mod table;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -36,7 +36,7 @@ use super::config::Table;
 use super::error::{KvError, is_exhaustion};
 use super::key_range::KeyRange;
 use crate::kv::commit::mvcc::KeyChange;
-use crate::kv::index::resident::ResidentTable;
+use crate::kv::index::table::TableIndex;
 
 /// Text of sled's error if another handle has locked the file.
 const LOCKED: &str = "could not acquire lock";
@@ -73,9 +73,8 @@ enum IndexState {
 /// sled's handles.
 pub(super) struct Trees {
     db: sled::Db,
-    trees: Vec<sled::Tree>,
-    /// By table slot: the records of the resident tables.
-    resident: Vec<Option<ResidentTable>>,
+    /// By table slot.
+    tables: Vec<TableIndex>,
     marks: sled::Tree,
 }
 
@@ -163,18 +162,14 @@ impl Trees {
             call(|| db.open_tree(name)).map_err(KvError::from)
         };
         let marks = open(MARKS);
-        let trees: Result<Vec<_>, _> = tables.iter().map(|table| open(table.name)).collect();
-        let (marks, trees) = match (marks, trees) {
-            (Ok(marks), Ok(trees)) => (marks, trees),
-            (Err(error), _) | (_, Err(error)) => return Err((error, db)),
+        let load = |table: &Table| {
+            let tree = open(table.name)?;
+            Ok(call(|| TableIndex::load(tree, table.is_resident))?)
         };
-        let load = |(table, tree): (&Table, &sled::Tree)| {
-            let load = || ResidentTable::load(tree);
-            table.is_resident.then(|| call(load).map_err(KvError::from)).transpose()
-        };
-        match tables.iter().zip(&trees).map(load).collect() {
-            Ok(resident) => Ok(Self { db, trees, resident, marks }),
-            Err(error) => Err((error, db)),
+        let tables: Result<Vec<_>, KvError> = tables.iter().map(load).collect();
+        match (marks, tables) {
+            (Ok(marks), Ok(tables)) => Ok(Self { db, tables, marks }),
+            (Err(error), _) | (_, Err(error)) => Err((error, db)),
         }
     }
 
@@ -331,10 +326,7 @@ impl IndexReader<'_> {
 
     /// Returns the sealed value of a key, unverified.
     pub fn sealed(&self, slot: usize, key: &[u8]) -> Result<Option<sled::IVec>, IndexFault> {
-        match &self.trees.resident[slot] {
-            Some(table) => Ok(table.get(key)),
-            None => call(|| self.trees.trees[slot].get(key)),
-        }
+        call(|| self.trees.tables[slot].get(key))
     }
 
     /// Returns the value of a key, verified.
@@ -355,13 +347,7 @@ impl IndexReader<'_> {
         if limit == 0 || span.is_empty() {
             return Ok(Vec::new());
         }
-        if let Some(table) = &self.trees.resident[slot] {
-            return Ok(table.scan(span, reverse, limit));
-        }
-        call(|| {
-            let range = self.trees.trees[slot].range::<&[u8], _>(span.bounds());
-            if reverse { range.rev().take(limit).collect() } else { range.take(limit).collect() }
-        })
+        call(|| self.trees.tables[slot].scan(span, reverse, limit))
     }
 
     /// As [`IndexReader::scan`], but verified.
@@ -381,12 +367,7 @@ impl IndexReader<'_> {
 
     /// Puts a sealed value, or removes a key.
     pub fn write(&self, slot: usize, key: &[u8], sealed: Option<sled::IVec>) -> Result<(), IndexFault> {
-        if let Some(table) = &self.trees.resident[slot] {
-            table.write(key, sealed);
-            return Ok(());
-        }
-        let tree = &self.trees.trees[slot];
-        call(|| put(tree, key, sealed))
+        call(|| self.trees.tables[slot].put(key, sealed))
     }
 
     /// Writes a group's changes of one table.
@@ -394,16 +375,11 @@ impl IndexReader<'_> {
         if changes.is_empty() {
             return Ok(());
         }
-        if let Some(table) = &self.trees.resident[slot] {
-            failpoint::hit("store/insert");
-            changes.iter().for_each(|(key, change)| table.write(key, change.after.clone()));
-            return Ok(());
-        }
-        let tree = &self.trees.trees[slot];
+        let table = &self.trees.tables[slot];
         call(|| {
             changes.iter().try_for_each(|(key, change)| {
                 failpoint::hit("store/insert");
-                put(tree, key, change.after.clone())
+                table.put(key, change.after.clone())
             })
         })
     }
@@ -421,21 +397,10 @@ impl IndexReader<'_> {
     /// files. sled does not sync them: [`sync_files`] does.
     pub fn flush(&self, generation: u64) -> Result<(), IndexFault> {
         call(|| {
-            for (tree, resident) in self.trees.trees.iter().zip(&self.trees.resident) {
-                if let Some(resident) = resident {
-                    resident.write_back(tree)?;
-                }
-            }
+            self.trees.tables.iter().try_for_each(TableIndex::write_back)?;
             self.trees.marks.insert(MARK, checksum::seal(MARK_TABLE, MARK, &generation.to_le_bytes()))?;
             self.trees.db.flush().map(drop)
         })
-    }
-}
-
-fn put(tree: &sled::Tree, key: &[u8], sealed: Option<sled::IVec>) -> sled::Result<()> {
-    match sealed {
-        Some(sealed) => tree.insert(key, sealed).map(drop),
-        None => tree.remove(key).map(drop),
     }
 }
 
