@@ -37,7 +37,7 @@ use crate::run::completion::CompletionWatchers;
 use crate::run::execution::collection::SuspendedCollections;
 use crate::run::registry::RunRegistry;
 use crate::run::resident::ResidentRuns;
-use crate::schedule::blocked::Blocked;
+use crate::schedule::blocked::BlockedSchedules;
 use crate::schedule::clock_setback::Setback;
 
 /// Number of deployments in one page of the store's list, at the start.
@@ -55,7 +55,7 @@ pub(crate) struct HostState {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) owner: Owner,
     pub(crate) deployments: DeploymentRegistry,
-    pub(crate) blocked: Blocked,
+    pub(crate) blocked: BlockedSchedules,
     pub(crate) node: Arc<NodeLimiter>,
     pub(crate) registry: RunRegistry,
     pub(crate) resident: ResidentRuns,
@@ -148,7 +148,7 @@ impl ControlPlane {
             owner: Owner { node: config.node.clone(), epoch },
             node: NodeLimiter::new(config.concurrency),
             deployments: DeploymentRegistry::new(config.policy.clone()),
-            blocked: Blocked::default(),
+            blocked: BlockedSchedules::default(),
             config,
             store,
             guests,

@@ -31,7 +31,7 @@ pub use crate::run::retry::{RetryRequest, RetryResult};
 pub use crate::run::signal::{SIGNAL_NAME_BYTES, SignalResult, SignalTarget};
 pub use crate::run::stack::RunStack;
 pub use crate::schedule::backfill::{BACKFILL_MAX, BackfillRequest};
-pub use crate::schedule::blocked::Block;
+pub use crate::schedule::blocked::ScheduleBlock;
 pub use crate::schedule::bulk::ScheduleFilter;
 pub use crate::schedule::clock_setback::ClockSetBack;
 pub use crate::schedule::manage::{PASSED_MAX, PREVIEW_MAX};

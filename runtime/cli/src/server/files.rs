@@ -14,7 +14,7 @@ const CONNECTIONS_MAX: usize = 4096;
 /// Minimum number of connections: with fewer, clients and the status page would lock each other
 /// out.
 const CONNECTIONS_MIN: usize = 16;
-/// The number that stands for an unlimited number of files: the kernel's default bound for one
+/// Number of files that is assumed if the limit is infinite: the kernel's default bound for one
 /// process.
 const FILES_MAX: u64 = 1 << 20;
 /// Below this limit of open files, the host accepts fewer connections than it could.

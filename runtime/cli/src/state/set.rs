@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "VERSION", conflicts_with = "new")]
     if_version: Option<u64>,
 
-    /// Set the value only if there is none
+    /// Set the value only if the key has none
     #[arg(long)]
     new: bool,
 }

@@ -274,7 +274,7 @@ impl Default for Metrics {
         registry.register("parked", "Runs that wait for a person", Family::clone(&parked));
         registry.register_with_unit(
             "parked_oldest_timestamp",
-            "Time since which the oldest parked run is parked, since 1970; 0 if there is none",
+            "Unix time at which the oldest parked run was parked; 0 if no run is parked",
             Unit::Seconds,
             Family::clone(&parked_oldest),
         );

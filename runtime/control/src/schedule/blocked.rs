@@ -19,25 +19,25 @@ const NAMED: usize = 5;
 
 /// Why a schedule is blocked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block {
+pub struct ScheduleBlock {
     /// Whether the policy blocks it, as opposed to its time zone.
     pub by_policy: bool,
     /// Why, in words.
     pub detail: String,
 }
 
-type AllBlocked = BTreeMap<DeploymentName, BTreeMap<ScheduleName, Block>>;
+type BlockMap = BTreeMap<DeploymentName, BTreeMap<ScheduleName, ScheduleBlock>>;
 
 /// The blocked schedules as of the last check.
 #[derive(Debug, Default)]
-pub(crate) struct Blocked(ArcSwap<AllBlocked>);
+pub(crate) struct BlockedSchedules(ArcSwap<BlockMap>);
 
-impl Blocked {
-    pub(crate) fn all(&self) -> Arc<AllBlocked> {
+impl BlockedSchedules {
+    pub(crate) fn all(&self) -> Arc<BlockMap> {
         self.0.load_full()
     }
 
-    pub(crate) fn get(&self, deployment: &DeploymentName, name: &ScheduleName) -> Option<Block> {
+    pub(crate) fn get(&self, deployment: &DeploymentName, name: &ScheduleName) -> Option<ScheduleBlock> {
         self.0.load().get(deployment)?.get(name).cloned()
     }
 
@@ -50,7 +50,7 @@ impl Blocked {
     /// changes.
     pub(crate) fn forget(&self, deployment: &DeploymentName) {
         if self.0.load().contains_key(deployment) {
-            let mut all = AllBlocked::clone(&self.0.load());
+            let mut all = BlockMap::clone(&self.0.load());
             all.remove(deployment);
             self.0.store(Arc::new(all));
         }
@@ -58,7 +58,7 @@ impl Blocked {
 }
 
 /// Counts the blocked schedules.
-pub(crate) fn count(all: &AllBlocked) -> usize {
+pub(crate) fn count(all: &BlockMap) -> usize {
     all.values().map(BTreeMap::len).sum()
 }
 
@@ -81,7 +81,7 @@ impl ControlPlane {
 
     /// Returns why a schedule is blocked; `None` if it is not.
     #[must_use]
-    pub fn block_of(&self, deployment: &DeploymentName, name: &ScheduleName) -> Option<Block> {
+    pub fn block_of(&self, deployment: &DeploymentName, name: &ScheduleName) -> Option<ScheduleBlock> {
         self.0.blocked.get(deployment, name)
     }
 
@@ -153,36 +153,39 @@ impl HostState {
     }
 }
 
-fn get<'a>(all: &'a AllBlocked, deployment: &DeploymentName, name: &ScheduleName) -> Option<&'a Block> {
+fn get<'a>(all: &'a BlockMap, deployment: &DeploymentName, name: &ScheduleName) -> Option<&'a ScheduleBlock> {
     all.get(deployment)?.get(name)
 }
 
-fn each(all: &AllBlocked) -> impl Iterator<Item = (&DeploymentName, &ScheduleName, &Block)> {
+fn each(all: &BlockMap) -> impl Iterator<Item = (&DeploymentName, &ScheduleName, &ScheduleBlock)> {
     all.iter().flat_map(|(deployment, schedules)| schedules.iter().map(move |(name, block)| (deployment, name, block)))
 }
 
-fn blocked(deployments: &DeploymentMap, policy: &Policy, now: Timestamp) -> AllBlocked {
+fn blocked(deployments: &DeploymentMap, policy: &Policy, now: Timestamp) -> BlockMap {
     let by_policy = *policy != Policy::default();
     let of = |live: &ActiveDeployment| blocked_of(live, by_policy.then_some(policy), now);
     let all = deployments.iter().map(|(name, live)| (name.clone(), of(live)));
     all.filter(|(_, schedules)| !schedules.is_empty()).collect()
 }
 
-fn blocked_of(live: &ActiveDeployment, policy: Option<&Policy>, now: Timestamp) -> BTreeMap<ScheduleName, Block> {
+fn blocked_of(
+    live: &ActiveDeployment,
+    policy: Option<&Policy>,
+    now: Timestamp,
+) -> BTreeMap<ScheduleName, ScheduleBlock> {
     let unknown: BTreeSet<&String> = live.plan.unknown_zones().collect();
     if policy.is_none() && unknown.is_empty() {
         return BTreeMap::new();
     }
     let schedules: Vec<_> = live.plan.schedule_names().filter_map(|name| live.plan.schedule(name)).collect();
     let denied = policy.map(|policy| policy.denied_schedules(&live.deployment.name, &schedules, now));
-    let denied = denied
-        .into_iter()
-        .flatten()
-        .filter_map(|(index, detail)| Some((schedules.get(index)?.name().clone(), Block { by_policy: true, detail })));
+    let denied = denied.into_iter().flatten().filter_map(|(index, detail)| {
+        Some((schedules.get(index)?.name().clone(), ScheduleBlock { by_policy: true, detail }))
+    });
     let in_unknown = schedules.iter().filter(|schedule| !schedule.spec().time_zone.is_known()).map(|schedule| {
         let zone = schedule.spec().time_zone.name();
         let detail = format!("the zone data does not have `{zone}`: update it, or deploy with another time zone");
-        (schedule.name().clone(), Block { by_policy: false, detail })
+        (schedule.name().clone(), ScheduleBlock { by_policy: false, detail })
     });
     denied.chain(in_unknown).collect()
 }

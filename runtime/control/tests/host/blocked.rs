@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use serde_json::json;
-use tidemill_control::{Block, ControlError, HostConfig, RunRequest, StageName, install_zones};
+use tidemill_control::{ControlError, HostConfig, RunRequest, ScheduleBlock, StageName, install_zones};
 use tidemill_core::policy::PolicyInForce;
 use tidemill_core::schedule::ScheduleEnd;
 use tidemill_core::{Code, Policy, ScheduleName};
@@ -22,7 +22,7 @@ fn named(text: &str) -> ScheduleName {
     text.parse().unwrap()
 }
 
-fn block_of(world: &TestHost, schedule: &str) -> Option<Block> {
+fn block_of(world: &TestHost, schedule: &str) -> Option<ScheduleBlock> {
     world.host.block_of(&name("a"), &named(schedule))
 }
 

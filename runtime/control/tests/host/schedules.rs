@@ -202,7 +202,7 @@ async fn a_preview_ends_at_the_limit() {
         (ahead.firings.len(), ahead.ends)
     };
     assert_eq!(deployed(5).await, (4, Some(ScheduleEnd::Limit)));
-    assert_eq!(deployed(6).await, (6, Some(ScheduleEnd::Limit)), "another limit is counted anew");
+    assert_eq!(deployed(6).await, (6, Some(ScheduleEnd::Limit)), "a new limit starts a new count");
     assert_eq!(deployed(30).await, (20, None));
 }
 

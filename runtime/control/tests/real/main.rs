@@ -238,7 +238,7 @@ async fn each(world: &World, epoch: &HostEpoch) {
     let tried = world.store.state(&name("b"), &key("tried")).await.unwrap().value.unwrap();
     assert_eq!(tried.as_ref(), b"1");
 
-    // A run that fails for a while is retried from what is kept.
+    // A run that fails twice resumes from its saved progress each time.
     let again = epoch
         .call(json!([add(&key("kept")), sleep(10), { "do": "fail-until", "attempt": 3 }, add(&key("kept"))]))
         .await;
@@ -246,8 +246,8 @@ async fn each(world: &World, epoch: &HostEpoch) {
     assert_eq!(world.number(&key("kept")).await, 2);
 
     // It continues as new under the same id.
-    let anew = json!({ "do": "continue-as-new", "input": { "acts": [sleep(10), add(&key("anew"))] } });
-    let new = epoch.call(json!([add(&key("anew")), anew])).await;
+    let next = json!({ "do": "continue-as-new", "input": { "acts": [sleep(10), add(&key("anew"))] } });
+    let new = epoch.call(json!([add(&key("anew")), next])).await;
     assert_eq!((new.run.state, new.run.generation), (RunState::Succeeded, 2));
     assert_eq!(world.number(&key("anew")).await, 2);
 

@@ -81,13 +81,13 @@ pub(super) async fn an_ended_run_receives_no_signal(store: Arc<dyn Store>) {
     let (run, sender) = (claimed_run(&store, &owner, "a").await, claimed_run(&store, &owner, "a").await);
     done(&store, success(&owner, &run)).await;
     assert_eq!(store.signal(signal(run.id, "x", "1", None), NOON).await, Ok(SignalReceipt::Ended));
-    let nobody = RunId::new(NOON, u128::MAX);
-    let missing = store.signal(signal(nobody, "x", "1", None), NOON).await;
+    let unknown = RunId::new(NOON, u128::MAX);
+    let missing = store.signal(signal(unknown, "x", "1", None), NOON).await;
     assert!(matches!(missing, Err(StoreError::NotFound { .. })), "{missing:?}");
     let mut commit = success(&owner, &sender);
-    commit.signals = vec![signal(run.id, "x", "1", Some("1")), signal(nobody, "y", "1", Some("2"))];
+    commit.signals = vec![signal(run.id, "x", "1", Some("1")), signal(unknown, "y", "1", Some("2"))];
     let undelivered = done(&store, commit).await.undelivered;
-    let expected = [(run.id, "x"), (nobody, "y")].map(|(to, name)| UndeliveredSignal { to, name: name.into() });
+    let expected = [(run.id, "x"), (unknown, "y")].map(|(to, name)| UndeliveredSignal { to, name: name.into() });
     assert_eq!(undelivered, expected);
     assert_eq!(first(&store, run.id, "x", None).await, None);
 }
@@ -184,6 +184,6 @@ pub(super) async fn waiting_signals_are_listed_and_can_be_dropped(store: Arc<dyn
     assert_eq!((store.drop_signal(run.id, 0).await, store.drop_signal(run.id, 0).await), (Ok(true), Ok(false)));
     assert_eq!(listed().await, [of(1, "y", "2"), of(2, "x", "3")]);
     assert_eq!(first(&store, run.id, "x", None).await.map(|(place, _)| place), Some(2));
-    let nobody = RunId::new(NOON, u128::MAX);
-    assert!(matches!(store.drop_signal(nobody, 0).await, Err(StoreError::NotFound { .. })));
+    let unknown = RunId::new(NOON, u128::MAX);
+    assert!(matches!(store.drop_signal(unknown, 0).await, Err(StoreError::NotFound { .. })));
 }
