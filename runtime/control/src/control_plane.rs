@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::ids::Owner;
+use tidemill_core::retry::Backoff;
 use tidemill_core::run::Export;
 use tidemill_core::{Clock, Code, DeploymentName, Timestamp};
 use tidemill_store::contract::StoreHealth;
@@ -44,6 +45,9 @@ use crate::schedule::clock_setback::Setback;
 const PAGE: usize = 500;
 /// Minimum interval between logged store failures, in milliseconds.
 const REPORT_INTERVAL_MILLIS: u64 = 1_000;
+/// Pause after failures of the store in a row.
+pub(crate) const STORE_BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(200), factor: 2, max: Duration::from_secs(5) };
 /// Time allowed at shutdown for interrupted runs to commit.
 const HAND_BACK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -496,7 +500,7 @@ impl HostState {
     /// Backs off after a store failure. Returns early on shutdown.
     pub(crate) async fn pause_after_failure(self: &Arc<Self>, failures: u32) {
         tokio::select! {
-            () = tokio::time::sleep(crate::run::execution::back_off(failures)) => {}
+            () = tokio::time::sleep(STORE_BACKOFF.pause(failures)) => {}
             () = self.stopping() => {}
         }
     }

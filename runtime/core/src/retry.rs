@@ -3,6 +3,8 @@
 //! Pure arithmetic: the delay before an attempt is a function of the policy, the attempt and one
 //! random number.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// Maximum delay of a policy, in milliseconds: 7 days.
@@ -136,6 +138,27 @@ impl RetryPolicy {
     }
 }
 
+/// The pause of the host between two tries of its own work, such as a write to a failing disk. It
+/// has no maximum number of tries and no jitter; a run's attempts follow a [`RetryPolicy`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// Pause after the first failure.
+    pub initial: Duration,
+    /// Factor between two pauses.
+    pub factor: u32,
+    /// Maximum pause.
+    pub max: Duration,
+}
+
+impl Backoff {
+    /// Returns the pause after `failures` failures in a row.
+    #[must_use]
+    pub fn pause(&self, failures: u32) -> Duration {
+        let growth = self.factor.saturating_pow(failures.saturating_sub(1));
+        self.initial.saturating_mul(growth).min(self.max)
+    }
+}
+
 /// What happens to a run without attempts left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -226,6 +249,13 @@ mod tests {
         let delays: Vec<_> = (1..=11).map(|n| RetryPolicy::default().delay_before(n, 0)).collect();
         assert_eq!(delays, [0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000]);
         assert_eq!(RetryPolicy::default().delay_before(2, u64::MAX), 1_200);
+    }
+
+    #[test]
+    fn pauses_grow_from_the_initial_one_to_the_maximum() {
+        let backoff = Backoff { initial: Duration::from_millis(200), factor: 2, max: Duration::from_secs(5) };
+        let pauses = [0, 1, 2, 5, 6, 7, u32::MAX].map(|failures| backoff.pause(failures).as_millis());
+        assert_eq!(pauses, [200, 200, 400, 3_200, 5_000, 5_000, 5_000]);
     }
 
     #[test]

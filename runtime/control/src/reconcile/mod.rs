@@ -21,10 +21,9 @@ use std::time::Duration;
 use tidemill_core::Timestamp;
 use tokio::task::JoinHandle;
 
-use crate::control_plane::HostState;
+use crate::control_plane::{HostState, STORE_BACKOFF};
 use crate::error::ControlError;
 use crate::reconcile::timer::Timer;
-use crate::run::execution::back_off;
 
 /// Maximum time between two readings of the clock.
 const CLOCK_READ_INTERVAL: Duration = Duration::from_secs(1);
@@ -92,7 +91,7 @@ pub(crate) fn spawn<L: Reconciler>(host: Arc<HostState>, reconciler: L) -> JoinH
                     }
                     // Ignore wake-ups while backing off.
                     tokio::select! {
-                        () = tokio::time::sleep(back_off(failures)) => continue,
+                        () = tokio::time::sleep(STORE_BACKOFF.pause(failures)) => continue,
                         () = &mut ended => return,
                     }
                 }

@@ -1,7 +1,6 @@
 //! The end of an attempt: one commit with all its changes, or a retry of its last transaction.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{Run, RunEvent, RunState};
@@ -190,9 +189,4 @@ impl Execution {
         let fuel = self.run.fuel.get().saturating_sub(self.fuel_before.get());
         self.live.metrics.ended(how, fuel, self.started.elapsed());
     }
-}
-
-/// Returns how long to back off from a failing store after `failures` failures in a row.
-pub(crate) fn back_off(failures: u32) -> Duration {
-    Duration::from_millis(100u64.saturating_mul(1 << failures.min(6))).min(Duration::from_secs(5))
 }

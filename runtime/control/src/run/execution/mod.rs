@@ -16,7 +16,6 @@ mod transaction;
 mod verdict;
 
 pub(crate) use crate::run::execution::activate::dry_job;
-pub(crate) use crate::run::execution::commit::back_off;
 
 use std::sync::Arc;
 use std::time::Duration;
