@@ -12,8 +12,9 @@ use tidemill_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore, oneshot};
 
+use crate::activation::Activation;
 use crate::activation::execute::execute;
-use crate::activation::{Activation, ActivationResult, Cause, DryRun, Effects, Outcome};
+use crate::activation::result::{ActivationResult, DryRun, Outcome};
 use crate::component::compile::{ChildError, CodeCache, Compiler, InspectionReport, header};
 use crate::component::module::Module;
 use crate::component::validate;
@@ -23,10 +24,12 @@ use crate::error::{ComponentInfo, ComponentProblem, ComponentRejection, EngineEr
 use crate::guest::HostServices;
 use crate::guest::cpu::{Meter, MeteredFuture, YieldReason};
 use crate::guest::stack::SourceFrame;
+use crate::guest::trap::Cause;
 use crate::host::{self, Contract};
 use crate::sandbox::{self, Purpose};
 use crate::threads::pool::ThreadPools;
 use crate::threads::ticker::Ticker;
+use crate::transaction::effects::Effects;
 
 /// Runs components. There is one for each host; it is cheap to share.
 pub struct Engine {

@@ -9,9 +9,10 @@ use tidemill_core::run::{Export, Seed};
 use tidemill_core::{ComponentDigest, EventId, Revision, RunId, Timestamp};
 use tidemill_store::records::{ExternalId, LedgerEntry, LedgerLeg, ScanPage, ScanRequest, Version, VersionedValue};
 
-use crate::activation::{Metric, MetricKind, SentEvent, SentSignal, StartRun};
+use crate::guest::metrics::{Metric, MetricKind};
 use crate::replay::state::{CancelNotice, JournalMark, OpenTransaction, ReplaySnapshot, RollbackMarks};
 use crate::transaction::Transaction;
+use crate::transaction::effects::{SentEvent, SentSignal, StartRun};
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000 + millis)

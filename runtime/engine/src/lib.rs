@@ -32,13 +32,15 @@ pub use crate::component::compile::compile_component_main;
 pub use crate::component::compile::fuzzing;
 pub use crate::component::module::Module;
 pub use crate::guest::cancel::{CancelToken, Urgency};
-pub use crate::guest::metrics::MetricSamples;
+pub use crate::guest::metrics::{Metric, MetricKind, MetricSamples};
 pub use crate::guest::stack::{SourceFrame, StackFrame, stack_of};
+pub use crate::guest::trap::Cause;
 pub use crate::threads::sched::ask_for_short as ask_for_short_slices;
-pub use activation::{
-    Activation, ActivationResult, Cause, Checkpoint, CommitOutcome, CommitReason, DryRun, Effects, Metric, MetricKind,
-    NextAttempt, Outcome, PendingCommit, RunChannel, RunContext, SentEvent, SentSignal, StartRun, StartTarget,
-};
+pub use crate::transaction::effects::{Effects, SentEvent, SentSignal, StartRun};
+pub use activation::Activation;
+pub use activation::channel::{CommitOutcome, CommitReason, PendingCommit, RunChannel, StartTarget};
+pub use activation::result::{ActivationResult, Checkpoint, DryRun, NextAttempt, Outcome};
+pub use activation::run_context::RunContext;
 pub use config::{CompilerCommand, EngineConfig, MEMORY_MAX};
 pub use egress::{BadOrigin, BadRoots, EgressPolicy, OriginPattern, Roots, Scheme};
 pub use engine::{Engine, EngineStats};

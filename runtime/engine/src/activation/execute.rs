@@ -4,23 +4,20 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use bytes::Bytes;
-use tidemill_core::limits::OUTPUT_BYTES;
-use tidemill_core::run::Export;
-use tidemill_core::wire::json;
-use tidemill_core::{Clock, Code, Failure, Fuel};
+use tidemill_core::{Clock, Code, Fuel};
 use tokio::runtime::Handle;
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 
+use crate::activation::Activation;
 use crate::activation::exports;
-use crate::activation::{Activation, ActivationResult, Cause, Checkpoint, NextAttempt, Outcome};
-use crate::component::module::Module;
+use crate::activation::result::{ActivationResult, Checkpoint, NextAttempt, Outcome};
 use crate::guest;
 use crate::guest::cancel::Urgency;
 use crate::guest::cpu::Meter;
-use crate::guest::fuel;
+use crate::guest::fuel::charge;
 use crate::guest::run_log::RunLog;
 use crate::guest::trap;
+use crate::guest::trap::Cause;
 use crate::guest::trap::GuestStop;
 use crate::guest::{GuestState, HostServices};
 use crate::replay::state::{ExitReason, NameCounters, ReplaySnapshot, ReplayState};
@@ -69,14 +66,14 @@ pub(crate) async fn execute(
         Ok(()) => {
             tokio::select! {
                 biased;
-                ran = call(&mut store, &module, export, &input) => ran,
+                ran = exports::call(&mut store, &module, export, &input) => ran,
                 () = cancel.reached(Urgency::Now) => Err(guest::cancelled().by_epoch().into()),
                 () = over(lifetime) => Err(out_of_lifetime(limits.lifetime_millis).by_epoch().into()),
             }
         }
         Err(error) => Err(error),
     };
-    let ran = ran.and_then(|returned| fuel::settle(&mut store).map(|()| returned));
+    let ran = ran.and_then(|returned| charge::settle(&mut store).map(|()| returned));
     let ran = ran.and_then(|returned| store.data_mut().finish_replay(&returned).map(|()| returned));
     log.finish();
     let left = store.get_fuel().unwrap_or_default();
@@ -163,7 +160,7 @@ fn prepare(store: &mut Store<GuestState>, unread: Option<postcard::Error>, meter
     store.set_fuel(budget)?;
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |mut store: StoreContextMut<'_, GuestState>| {
-        fuel::check_balance(&store)?;
+        charge::check_balance(&store)?;
         let guest = store.data_mut();
         guest.tick(meter.past())?;
         if guest.ticks == QUICK_TICKS {
@@ -202,48 +199,4 @@ fn out_of_lifetime(millis: Option<u64>) -> GuestStop {
         (millis / 500).max(1)
     );
     GuestStop::new(Code::LimitLifetime, message)
-}
-
-/// The result of an export, before it is checked.
-pub(crate) struct ExportResult {
-    /// JSON text, or the guest's failure.
-    pub result: Result<String, Failure>,
-    /// Whether the guest wrote the text or a part of it. Text of the host needs no check.
-    pub by_guest: bool,
-}
-
-impl ExportResult {
-    fn check(self, guest: &GuestState) -> wasmtime::Result<Outcome> {
-        let output = match self.result {
-            Ok(output) => output,
-            Err(failure) => return Ok(Outcome::Failed { failure: guest.accept(failure), cause: Cause::Guest }),
-        };
-        let limit = guest.run.limits.output.min(OUTPUT_BYTES as u64);
-        if output.len() as u64 > limit {
-            let message = format!("the output has {} bytes; the maximum is {limit}", output.len());
-            return Err(GuestStop::new(Code::LimitOutput, message).into());
-        }
-        if self.by_guest
-            && let Err(error) = json::check(output.as_bytes(), OUTPUT_BYTES)
-        {
-            return Err(
-                GuestStop::new(Code::OutputInvalid, format!("the output is not one JSON value: {error}")).into()
-            );
-        }
-        Ok(Outcome::Output(Bytes::from(output)))
-    }
-}
-
-async fn call(
-    store: &mut Store<GuestState>,
-    module: &Module,
-    export: Export,
-    input: &Bytes,
-) -> wasmtime::Result<ExportResult> {
-    match export {
-        Export::Workflow => exports::workflow(store, module, input).await,
-        Export::RevenueStream => exports::revenue_stream(store, module, input).await,
-        Export::Webhook => exports::webhook(store, module, input).await,
-        Export::Health => exports::health(store, module).await,
-    }
 }

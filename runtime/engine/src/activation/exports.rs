@@ -6,23 +6,70 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tidemill_core::limits::INPUT_BYTES;
+use tidemill_core::limits::{INPUT_BYTES, OUTPUT_BYTES};
+use tidemill_core::run::Export;
+use tidemill_core::wire::json;
 use tidemill_core::{Code, Failure};
 use wasmtime::Store;
 
-use crate::activation::execute::ExportResult;
+use crate::activation::result::Outcome;
 use crate::component::bindings::wit::types::Field;
 use crate::component::bindings::{health, revenue_stream, webhook};
 use crate::component::module::Module;
 use crate::guest::GuestState;
-use crate::guest::trap::GuestStop;
+use crate::guest::trap::{Cause, GuestStop};
 
-/// Calls `workflow.run`.
-pub(crate) async fn workflow(
+/// The result of an export, before it is checked.
+pub(crate) struct ExportResult {
+    /// JSON text, or the guest's failure.
+    pub result: Result<String, Failure>,
+    /// Whether the guest wrote the text or a part of it. Text of the host needs no check.
+    pub by_guest: bool,
+}
+
+impl ExportResult {
+    /// Checks the size and form of the output.
+    ///
+    /// # Errors
+    /// If the output exceeds its limit or is not JSON.
+    pub fn check(self, guest: &GuestState) -> wasmtime::Result<Outcome> {
+        let output = match self.result {
+            Ok(output) => output,
+            Err(failure) => return Ok(Outcome::Failed { failure: guest.accept(failure), cause: Cause::Guest }),
+        };
+        let limit = guest.run.limits.output.min(OUTPUT_BYTES as u64);
+        if output.len() as u64 > limit {
+            let message = format!("the output has {} bytes; the maximum is {limit}", output.len());
+            return Err(GuestStop::new(Code::LimitOutput, message).into());
+        }
+        if self.by_guest
+            && let Err(error) = json::check(output.as_bytes(), OUTPUT_BYTES)
+        {
+            return Err(
+                GuestStop::new(Code::OutputInvalid, format!("the output is not one JSON value: {error}")).into()
+            );
+        }
+        Ok(Outcome::Output(Bytes::from(output)))
+    }
+}
+
+/// Calls an export.
+pub(crate) async fn call(
     store: &mut Store<GuestState>,
     module: &Module,
+    export: Export,
     input: &Bytes,
 ) -> wasmtime::Result<ExportResult> {
+    match export {
+        Export::Workflow => workflow(store, module, input).await,
+        Export::RevenueStream => revenue_stream(store, module, input).await,
+        Export::Webhook => webhook(store, module, input).await,
+        Export::Health => health(store, module).await,
+    }
+}
+
+/// Calls `workflow.run`.
+async fn workflow(store: &mut Store<GuestState>, module: &Module, input: &Bytes) -> wasmtime::Result<ExportResult> {
     let pre = module.workflow.as_ref().ok_or_else(|| missing(module, "workflow"))?;
     let input = text(input)?.to_owned();
     let world = pre.instantiate_async(&mut *store).await?;
@@ -31,7 +78,7 @@ pub(crate) async fn workflow(
 }
 
 /// Calls `revenue-stream.collect`.
-pub(crate) async fn revenue_stream(
+async fn revenue_stream(
     store: &mut Store<GuestState>,
     module: &Module,
     input: &Bytes,
@@ -71,11 +118,7 @@ struct Header {
 }
 
 /// Calls `webhook.receive`.
-pub(crate) async fn webhook(
-    store: &mut Store<GuestState>,
-    module: &Module,
-    input: &Bytes,
-) -> wasmtime::Result<ExportResult> {
+async fn webhook(store: &mut Store<GuestState>, module: &Module, input: &Bytes) -> wasmtime::Result<ExportResult> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields, rename_all = "kebab-case")]
     struct Delivery {
@@ -131,7 +174,7 @@ pub(crate) async fn webhook(
 }
 
 /// Calls `health.check`.
-pub(crate) async fn health(store: &mut Store<GuestState>, module: &Module) -> wasmtime::Result<ExportResult> {
+async fn health(store: &mut Store<GuestState>, module: &Module) -> wasmtime::Result<ExportResult> {
     use health::exports::tidemill::guest::health::Status;
     #[derive(Serialize)]
     struct Health {

@@ -9,8 +9,8 @@ use tidemill_core::{Code, Failure};
 
 use super::client::failure_of;
 use super::echoes::EchoFilter;
-use super::egress_client::RequestContext;
-use super::outgoing::HttpResponse;
+use super::outgoing::{HttpResponse, latin1};
+use super::request_context::RequestContext;
 use super::target::Target;
 use super::usage::BodyBudget;
 
@@ -147,14 +147,6 @@ impl std::io::Write for DecodedBody<'_> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
-    }
-}
-
-/// Converts a header value; bytes that are not UTF-8 are read as Latin-1.
-pub(super) fn latin1(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(_) => bytes.iter().copied().map(char::from).collect(),
     }
 }
 

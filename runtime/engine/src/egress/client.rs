@@ -1,12 +1,18 @@
-//! The underlying HTTP client: its configuration, and the meaning of its errors.
+//! The underlying HTTP client: its configuration, its resolution of names, and the meaning of its
+//! errors.
+//!
+//! Names are resolved here and nowhere else. Only allowed addresses reach the connection: the
+//! checked address is the connected address, even if the name changes later.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Certificate, Client, redirect};
 use tidemill_core::{Code, Failure};
 
+use super::address::is_public;
 use super::authorize::refused;
-use super::resolve::{AddressRefused, Resolver};
 use super::roots::Roots;
 use super::target::Target;
 
@@ -15,6 +21,37 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Maximum number of idle connections to a host, and how long they are kept.
 const IDLE_PER_HOST: usize = 16;
 const IDLE: Duration = Duration::from_secs(60);
+
+/// Resolves names; without permission for private addresses it returns only public ones.
+#[derive(Debug, Clone, Copy)]
+struct Resolver {
+    /// Whether addresses that are not public are returned.
+    private: bool,
+}
+
+/// The name has addresses, but none of them may be reached.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("`{name}` leads to {address}, which is not on the public internet")]
+struct RefusedAddress {
+    name: String,
+    address: std::net::IpAddr,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let private = self.private;
+        Box::pin(async move {
+            let all: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let kept: Vec<SocketAddr> = all.iter().copied().filter(|a| private || is_public(a.ip())).collect();
+            match (kept.is_empty(), all.first()) {
+                (true, Some(refused)) => {
+                    Err(RefusedAddress { name: name.as_str().to_owned(), address: refused.ip() }.into())
+                }
+                _ => Ok(Box::new(kept.into_iter()) as Addrs),
+            }
+        })
+    }
+}
 
 /// Returns a client, or the reason if TLS cannot be set up, such as on a machine without root
 /// certificates.
@@ -44,7 +81,7 @@ pub(super) fn failure_of(error: reqwest::Error, target: &Target) -> Failure {
     let mut words = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(inner) = cause {
-        if let Some(address) = inner.downcast_ref::<AddressRefused>() {
+        if let Some(address) = inner.downcast_ref::<RefusedAddress>() {
             return refused(&origin, &address.to_string());
         }
         words = inner.to_string();

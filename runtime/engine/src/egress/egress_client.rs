@@ -4,13 +4,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::{Client, Method};
-use tidemill_core::breaker::CallPurpose;
 use tidemill_core::clock::Stopwatch;
-use tidemill_core::{Clock, Code, Failure, Limits};
+use tidemill_core::{Clock, Code, Failure};
 use tokio::sync::Semaphore;
 
 use super::answer::{RawResponse, ResponseRules};
-use super::authorize::Authorization;
 use super::breakers::{BreakerPermit, Breakers};
 use super::client::{client, failure_of};
 use super::echoes::EchoFilter;
@@ -18,11 +16,10 @@ use super::hop::{Hop, location};
 use super::limits::{HostLimits, NamedLimits};
 use super::outgoing::{HttpResponse, OutgoingRequest};
 use super::placeholders::RequestSecrets;
+use super::request_context::RequestContext;
 use super::roots::Roots;
 use super::target::Target;
 use super::tries::TryCount;
-use super::usage::{BodyBudget, HttpUsage};
-use crate::guest::cancel::{CancelToken, Urgency};
 
 /// Maximum number of concurrent requests of one deployment.
 const PER_DEPLOYMENT: usize = 32;
@@ -45,26 +42,6 @@ pub(crate) struct Egress {
     /// Limits concurrent searches of large bodies to half of the processors, so that API callers do
     /// not wait for them.
     searches: Semaphore,
-}
-
-/// The context of one request.
-#[derive(Clone)]
-pub(crate) struct RequestContext {
-    /// The rules for its target and secrets.
-    pub reach: Authorization,
-    /// The purpose of the call.
-    pub purpose: CallPurpose,
-    /// The run's limits.
-    pub limits: Limits,
-    /// HTTP usage of the run.
-    pub usage: Arc<HttpUsage>,
-    /// Size budget of the call's bodies.
-    pub budget: Arc<BodyBudget>,
-    /// Seed of the jitter between tries.
-    pub salt: u64,
-    /// The run's cancellation token; `None` if the guest is already notified. A try in progress
-    /// continues to its response, but no other begins.
-    pub cancel: Option<CancelToken>,
 }
 
 /// A request that is ready to be sent.
@@ -247,21 +224,6 @@ impl Egress {
             asked = asked.body(hop.body.clone());
         }
         asked.send().await.map_err(|error| failure_of(error, &hop.target))
-    }
-}
-
-impl RequestContext {
-    /// Whether a cancellation is requested and the guest not yet notified: no further request is
-    /// sent.
-    fn is_ending(&self) -> bool {
-        self.cancel.as_ref().is_some_and(|cancel| cancel.urgency() >= Urgency::Requested)
-    }
-
-    async fn ending(&self) {
-        match &self.cancel {
-            Some(cancel) => cancel.reached(Urgency::Requested).await,
-            None => std::future::pending().await,
-        }
     }
 }
 

@@ -6,8 +6,7 @@ use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use tidemill_core::limits::HTTP_BODY_BYTES;
 use tidemill_core::{Code, Failure};
 
-use super::answer::latin1;
-use super::outgoing::{HEADERS_BYTES, IDEMPOTENCY_KEY, OutgoingRequest};
+use super::outgoing::{HEADERS_BYTES, IDEMPOTENCY_KEY, OutgoingRequest, latin1};
 use super::placeholders::{FillError, PlaceholderContext, RequestSecrets};
 use super::target::{Target, URL_BYTES};
 

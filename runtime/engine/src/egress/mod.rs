@@ -5,7 +5,7 @@
 //! is sent, retried by its policy, and redirected with all of these checks at each hop
 //! ([`egress_client`]). Secrets that its response repeats are hidden ([`echoes`]). An origin that
 //! fails a deployment repeatedly is not called for a while ([`breakers`]). Names are resolved,
-//! filtered and connected to in one place ([`resolve`]).
+//! filtered and connected to in one place ([`client`]).
 
 mod address;
 mod answer;
@@ -21,7 +21,7 @@ mod origin;
 mod outgoing;
 mod placeholders;
 mod policy;
-mod resolve;
+mod request_context;
 mod roots;
 mod target;
 mod tries;
@@ -32,6 +32,7 @@ pub use policy::EgressPolicy;
 pub use roots::{BadRoots, Roots};
 
 pub(crate) use authorize::Authorization;
-pub(crate) use egress_client::{Egress, RequestContext};
+pub(crate) use egress_client::Egress;
 pub(crate) use outgoing::{HttpResponse, HttpRetry, OutgoingRequest, RequestDraft};
+pub(crate) use request_context::RequestContext;
 pub(crate) use usage::{BodyBudget, HttpUsage};

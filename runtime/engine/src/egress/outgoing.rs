@@ -83,6 +83,14 @@ impl HttpResponse {
     }
 }
 
+/// Converts a header value; bytes that are not UTF-8 are read as Latin-1.
+pub(super) fn latin1(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    }
+}
+
 /// A request before validation.
 pub(crate) struct RequestDraft {
     pub method: String,

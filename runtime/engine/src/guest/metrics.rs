@@ -7,12 +7,34 @@ use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 
-use crate::activation::{Metric, MetricKind};
-
 /// Maximum number of series in one transaction; samples of others are dropped and counted.
 const SERIES: usize = 200;
 /// Maximum number of histogram values in one transaction, over all series.
 const OBSERVED: usize = 10_000;
+
+/// A sample of a guest's own metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// How the value is combined.
+    pub kind: MetricKind,
+    /// 1 to 64 lower-case letters, digits and underscores, the first a letter.
+    pub name: String,
+    /// A finite number; not negative for a counter.
+    pub value: f64,
+    /// At most 8 names, formed as `name` is, with values of at most 128 bytes.
+    pub labels: Vec<(String, String)>,
+}
+
+/// The kinds of sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum MetricKind {
+    /// Adds to a counter.
+    Count,
+    /// Sets a gauge.
+    Gauge,
+    /// Adds a value to a histogram.
+    Observe,
+}
 
 type Series = (MetricKind, String, Vec<(String, String)>);
 

@@ -11,6 +11,7 @@ pub(crate) mod run_log;
 pub(crate) mod stack;
 pub(crate) mod trap;
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,22 +19,21 @@ use tidemill_core::manifest::Grants;
 use tidemill_core::money::Currencies;
 use tidemill_core::policy::PolicyInForce;
 use tidemill_core::run::Export;
-use tidemill_core::{Code, Failure};
+use tidemill_core::{Code, Failure, Topic};
 use tidemill_store::{Store, StoreError};
 use tokio::runtime::Handle;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
+use wasmtime_wasi::p2::bindings::clocks::monotonic_clock::Instant;
 
-use crate::activation::{RunChannel, RunContext};
+use crate::activation::channel::RunChannel;
+use crate::activation::run_context::RunContext;
 use crate::egress::{Egress, EgressPolicy, HttpUsage};
 use crate::guest::cancel::{CancelToken, Urgency};
-use crate::guest::fuel::Fuel;
+use crate::guest::fuel::account::Fuel;
 use crate::guest::memory::MemoryLimiter;
 use crate::guest::run_log::RunLog;
 use crate::guest::trap::GuestStop;
-use crate::host::abi::ReturnedCodes;
-use crate::host::events::KnownTopics;
-use crate::host::wasi::TimerTable;
 use crate::replay::state::{ExitReason, ReplayState};
 use crate::secrets::SecretSource;
 use crate::transaction::{ReadConflict, Transaction, TransactionLimit};
@@ -68,6 +68,22 @@ pub(crate) struct HostServices {
     pub memory_max: u64,
     /// Maximum number of unsaved journal entries.
     pub save_entries: u32,
+}
+
+/// Timers by their pollable's index in the resource table, with their expiry on the monotonic
+/// clock. Indexes are reused, so dropping a pollable removes its timer.
+pub(crate) type TimerTable = HashMap<u32, Instant>;
+
+/// Host codes that calls have returned to one guest: the guest may fail with these.
+pub(crate) type ReturnedCodes = BTreeSet<Code>;
+
+/// The topics of a transaction that existed at the last commit.
+#[derive(Debug, Default)]
+pub(crate) struct KnownTopics {
+    /// The number of commits at the time of the look-up.
+    pub at: u32,
+    /// Whether each topic existed.
+    pub there: BTreeMap<Topic, bool>,
 }
 
 /// The data of one guest.

@@ -10,7 +10,8 @@ use tidemill_core::limits::{LOG_FIELD_BYTES, LOG_FIELDS, LOG_LINE_BYTES};
 use tidemill_core::{Clock, Code, Timestamp};
 use tidemill_store::records::{LogLevel, LogLine};
 
-use crate::activation::{RunChannel, RunContext};
+use crate::activation::channel::RunChannel;
+use crate::activation::run_context::RunContext;
 use crate::guest::panic::StderrTail;
 
 /// Bytes counted for each line in addition to its text, so that empty lines are not free.

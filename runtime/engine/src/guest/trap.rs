@@ -6,12 +6,28 @@ use std::fmt;
 use tidemill_core::{Code, Failure, Limits};
 use wasmtime::{Trap, WasmBacktrace};
 
-use crate::activation::Cause;
 use crate::guest::stack;
 use crate::guest::stack::first_line;
 
 /// Minimum depth of a trace that counts as a deep recursion: the maximum that wasmtime collects.
 const FRAMES: usize = 20;
+
+/// The source of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// The export returned it.
+    Guest,
+    /// The guest trapped, called exit, or returned an invalid value.
+    Trap,
+    /// The run reached one of its limits.
+    Limit,
+    /// The host could not execute the run.
+    Host,
+    /// The guest's calls differ from the journal. A retry does not help, and the run is parked.
+    Mismatch,
+    /// The run was cancelled, or the host shuts down.
+    Cancelled,
+}
 
 /// Stops the guest with this failure. Host functions return it as their error.
 #[derive(Debug, Clone)]

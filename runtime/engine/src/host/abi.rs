@@ -1,7 +1,7 @@
 //! Registers host functions and charges each call: 500 units of fuel, one for each 16 bytes that
 //! cross the boundary in either direction, and ten for each element of a list.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use tidemill_core::limits::{HOST_CALL_ELEMENT_BYTES, HOST_CALL_FUEL};
@@ -12,8 +12,8 @@ use wasmtime::component::types::{self, ComponentFunc};
 use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower};
 
 use crate::component::bindings::wit;
-use crate::guest::GuestState;
-use crate::guest::fuel::{charge, charge_result};
+use crate::guest::fuel::charge::{charge, charge_result};
+use crate::guest::{GuestState, ReturnedCodes};
 
 /// The answer of a host function that can fail.
 pub(crate) type HostResult<T> = Result<T, wit::types::Failure>;
@@ -136,9 +136,6 @@ impl<'a> Interface<'a> {
         })
     }
 }
-
-/// Host codes that calls have returned to one guest: the guest may fail with these.
-pub(crate) type ReturnedCodes = BTreeSet<Code>;
 
 /// A value that crosses the boundary between guest and host.
 pub(crate) trait PayloadSize {

@@ -11,9 +11,9 @@ use tidemill_core::{Code, EventId, Failure, Topic};
 
 use super::abi::{Contract, HostResult, Interface, answer};
 use super::durable::bounded_json;
-use crate::activation::SentEvent;
-use crate::guest::{GuestState, read};
+use crate::guest::{GuestState, KnownTopics, read};
 use crate::replay::state::hash;
+use crate::transaction::effects::SentEvent;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     Interface::new(contract, "events")?
@@ -55,13 +55,6 @@ async fn publish(guest: &mut GuestState, topic: String, payload: String) -> wasm
     };
     guest.record(Kind::Publish, request, &published, Some(topic.as_str().as_bytes()))?;
     answer(published)
-}
-
-/// The topics of a transaction that existed at the last commit.
-#[derive(Debug, Default)]
-pub(crate) struct KnownTopics {
-    at: u32,
-    there: BTreeMap<Topic, bool>,
 }
 
 /// Checks that the deployment may publish to the topic, and that there is room for it.

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::abi::{Contract, HostFuture, HostResult, Interface, answer};
-use crate::activation::NextAttempt;
+use crate::activation::result::NextAttempt;
 use crate::blob::Blob;
 use crate::component::bindings::wit::http::{Request, Response};
 use crate::component::bindings::wit::types::Field;

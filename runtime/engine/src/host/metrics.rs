@@ -4,9 +4,9 @@
 use tidemill_core::Code;
 
 use super::abi::{Contract, Interface};
-use crate::activation::{Metric, MetricKind};
 use crate::component::bindings::wit::types::Field;
 use crate::guest::GuestState;
+use crate::guest::metrics::{Metric, MetricKind};
 use crate::guest::trap::GuestStop;
 
 /// Maximum size of the name of a metric or label, in bytes.

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use tidemill_core::run::Export;
 use tidemill_core::{Code, Failure};
 
-use crate::activation::execute::ExportResult;
-use crate::activation::{Cause, Checkpoint, NextAttempt, Outcome};
+use crate::activation::exports::ExportResult;
+use crate::activation::result::{Checkpoint, NextAttempt, Outcome};
 use crate::guest::GuestState;
+use crate::guest::trap::Cause;
 use crate::guest::trap::GuestStop;
 use crate::replay::state::{ExitReason, JournalMark, OpenTransaction, ReplaySnapshot, RollbackMarks};
 use crate::transaction::Transaction;

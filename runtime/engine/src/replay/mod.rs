@@ -44,11 +44,12 @@ use tidemill_core::journal::{CallReplay, Hash, Kind, Mismatch, NewEntry};
 use tidemill_core::run::{Export, Wait};
 use tidemill_core::{Code, Failure, Fuel};
 
-use crate::activation::{CommitOutcome, CommitReason, Effects, PendingCommit, RunChannel};
+use crate::activation::channel::{CommitOutcome, CommitReason, PendingCommit, RunChannel};
 use crate::guest::GuestState;
 use crate::guest::trap::GuestStop;
 use crate::replay::state::{CancelNotice, ExitReason, OpenTransaction, ReplaySnapshot, RollbackMarks};
 use crate::transaction::Transaction;
+use crate::transaction::effects::Effects;
 
 /// Request hash of the entry that records a cancellation notice.
 const TOLD: Hash = [0; 16];

@@ -16,7 +16,7 @@ use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::Seed;
 use tidemill_core::{Failure, Timestamp};
 
-use crate::activation::NextAttempt;
+use crate::activation::result::NextAttempt;
 use crate::guest::random::RunRandom;
 use crate::transaction::Transaction;
 

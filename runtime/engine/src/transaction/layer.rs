@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 use tidemill_core::RunId;
 use tidemill_store::records::{LedgerEntry, NewPosting, ReadCheck, ScanRequest, StateWrite, Version};
 
-use super::ReadConflict;
-use crate::activation::{Effects, SentEvent, SentSignal, StartRun};
 use crate::blob::Blob;
 use crate::guest::metrics::MetricSamples;
+use crate::transaction::effects::{Effects, SentEvent, SentSignal, StartRun};
+
+/// Another run has changed something that this transaction read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReadConflict;
 
 /// Everything read since the last commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

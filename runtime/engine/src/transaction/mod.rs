@@ -32,7 +32,10 @@
 //!   the transaction is void at once.
 //! - A commit applies all layers outside open steps, or none.
 
+pub(crate) mod effects;
 mod layer;
+
+pub(crate) use self::layer::ReadConflict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -44,9 +47,10 @@ use tidemill_core::{RunId, Topic};
 use tidemill_store::records::{ExternalId, LedgerEntry, ScanPage, ScanRequest, Version, VersionedValue};
 
 use self::layer::{EffectLayer, ReadSet, ScanRead, note, size};
-use crate::activation::{Effects, Metric, SentEvent, SentSignal, StartRun};
 use crate::blob::Blob;
+use crate::guest::metrics::Metric;
 use crate::guest::metrics::MetricSamples;
+use crate::transaction::effects::{Effects, SentEvent, SentSignal, StartRun};
 
 /// The reads and effects since the last commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,10 +80,6 @@ pub(crate) enum TransactionLimit {
     #[error("a run may write at most {STRETCH_WRITE_BYTES} bytes of state between two commits")]
     Bytes,
 }
-
-/// Another run has changed something that this transaction read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ReadConflict;
 
 /// Names with the versions seen.
 pub(crate) type SeenPages = Vec<(String, Version)>;

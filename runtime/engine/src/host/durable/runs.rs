@@ -15,11 +15,12 @@ use tidemill_core::{Code, DeploymentName, Failure, Revision, RunId};
 use tidemill_store::records::{LogLevel, SIGNAL_BYTES};
 
 use super::{SIGNAL_NAME_BYTES, bad, bounded_json, not_in_step, nothing_new};
-use crate::activation::{SentSignal, StartRun, StartTarget};
+use crate::activation::channel::StartTarget;
 use crate::component::bindings::wit::durable::{StartOptions, Target};
 use crate::guest::{GuestState, read};
 use crate::host::abi::{HostResult, answer};
 use crate::replay::state::hash;
+use crate::transaction::effects::{SentSignal, StartRun};
 
 /// Maximum size of an idempotency key, in bytes.
 const KEY_BYTES: usize = 255;

@@ -11,7 +11,7 @@ use tidemill_core::{Code, Failure, Timestamp};
 use tidemill_store::records::{FailedPart, FailureRecord};
 
 use super::{bad, bounded_json};
-use crate::activation::CommitReason;
+use crate::activation::channel::CommitReason;
 use crate::component::bindings::wit::durable::{Begun, Step, Verdict};
 use crate::component::bindings::wit::types;
 use crate::guest::cancel::Urgency;

@@ -1,8 +1,6 @@
 //! `wasi:clocks`: both clocks are the run's own, so that a guest cannot measure anything that
 //! replay does not repeat. A timer is only the time at which it expires.
 
-use std::collections::HashMap;
-
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::p2::bindings::clocks::monotonic_clock::{self, Duration, Instant};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::{self, Datetime};
@@ -13,10 +11,6 @@ use crate::host::clock::now;
 
 /// One millisecond, the resolution of the clocks, in nanoseconds.
 pub(super) const MILLI: u64 = 1_000_000;
-
-/// Timers by their pollable's index in the resource table, with their expiry on the monotonic
-/// clock. Indexes are reused, so dropping a pollable removes its timer.
-pub(crate) type TimerTable = HashMap<u32, Instant>;
 
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     wall_clock::add_to_linker::<GuestState, HasClocks>(linker, clocks)?;
@@ -48,7 +42,8 @@ fn clocks(guest: &mut GuestState) -> ClocksView<'_> {
     ClocksView(guest)
 }
 
-/// Placeholder of a timer in the resource table. Only [`TimerTable`] knows whether it has expired.
+/// Placeholder of a timer in the resource table. Only [`GuestState::timers`] knows whether it has
+/// expired.
 struct Timer;
 
 #[async_trait::async_trait]

@@ -10,8 +10,6 @@ mod paid;
 mod poll;
 mod random;
 
-pub(crate) use clocks::TimerTable;
-
 use std::sync::Arc;
 
 use wasmtime::component::Linker;

@@ -10,7 +10,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::guest::fuel::WasiDebt;
+use crate::guest::fuel::account::WasiDebt;
 use crate::guest::run_log::{RunLog, Stream};
 
 /// Maximum size of one write, in bytes: each byte can be a line, and a guest yields only between

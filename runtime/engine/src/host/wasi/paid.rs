@@ -12,7 +12,7 @@ use wasmtime_wasi_io::bindings::wasi::io::poll::{Host as _, HostPollable as _};
 use super::clocks::{ClocksView, monotonic, wall};
 use super::poll::PollView;
 use crate::guest::GuestState;
-use crate::guest::fuel::{charge, charge_result};
+use crate::guest::fuel::charge::{charge, charge_result};
 
 /// The version in wasmtime-wasi; any 0.2 import resolves to it.
 const WALL: &str = "wasi:clocks/wall-clock@0.2.12";

@@ -1,0 +1,173 @@
+//! What a run requests from the control plane while it executes: commits, saves, and the receipt of
+//! log lines, progress and status.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tidemill_core::journal::JournalChange;
+use tidemill_core::manifest::Grants;
+use tidemill_core::run::{Export, Progress, Wait};
+use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Revision, RunId, Timestamp};
+use tidemill_store::records::{FailureRecord, LogLine};
+
+use crate::transaction::effects::Effects;
+
+/// Receives what a run does while it executes. Methods that are not async return at once and never
+/// fail.
+#[async_trait]
+pub trait RunChannel: Send + Sync + 'static {
+    /// Commits a transaction in the middle of a run: all of its effects become durable. The first
+    /// commit of a run makes the run visible. At [`CommitReason::BackOff`] nothing takes effect:
+    /// the transaction is saved, and the run waits.
+    ///
+    /// # Errors
+    /// If the commit is impossible. The run ends with this failure, and the request that was about
+    /// to leave is not sent.
+    async fn commit(&self, pending: PendingCommit) -> Result<CommitOutcome, Failure>;
+
+    /// Saves what an open transaction has recorded, without effect, so that a crash loses little.
+    /// Returns whether it is saved: if not, the next save or commit contains it again. Log lines
+    /// may be saved with it or separately: `RunContext::next_log_seq` tells which were.
+    async fn save(&self, pending: PendingCommit) -> bool;
+
+    /// Returns what a run of another deployment with that input would be if `parent` started it
+    /// now.
+    ///
+    /// # Errors
+    /// If the deployment does not exist, or does not accept such a run.
+    async fn target(
+        &self,
+        parent: RunId,
+        deployment: &DeploymentName,
+        export: Option<Export>,
+        input: &[u8],
+    ) -> Result<StartTarget, Failure>;
+
+    /// Checks that a run of that revision of a deployment accepts a signal.
+    ///
+    /// # Errors
+    /// The reason for which the signal is refused.
+    async fn check_signal(
+        &self,
+        _deployment: &DeploymentName,
+        _revision: Revision,
+        _name: &str,
+        _payload: &[u8],
+    ) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Returns the deployment's current grants; `None` means `RunContext::grants`. Read at each
+    /// call that needs a grant, so that a revoked grant also applies to runs in memory.
+    fn grants(&self) -> Option<Arc<Grants>> {
+        None
+    }
+
+    /// Called before a live read of a state key from the store. Waits at most one second for the
+    /// run's turn if others change the key at the same time. Returns whether the run may read the
+    /// newest value, which may never become durable: only if everything that the run does is
+    /// committed with a check of its reads.
+    async fn before_read(&self, key: &str) -> bool {
+        let _ = key;
+        false
+    }
+
+    /// Receives a line of the run's log; `seq` increases by one with each. Replay repeats none.
+    fn log(&self, line: LogLine);
+
+    /// Receives the failure of a step's attempt. Replay repeats none.
+    fn failed(&self, _failure: FailureRecord) {}
+
+    /// Receives the run's progress.
+    fn progress(&self, progress: Progress);
+
+    /// Receives the run's status: the text of a JSON value of at most 64 KiB.
+    fn status(&self, json: String);
+}
+
+/// The content of a transaction at a commit point, or when it is saved.
+#[derive(Debug)]
+pub struct PendingCommit {
+    /// Effects to commit; empty if there are none.
+    pub effects: Effects,
+    /// The change of the journal since the last commit or save.
+    pub journal: Option<JournalChange>,
+    /// The new replay snapshot; `None` removes it.
+    pub head: Option<Bytes>,
+    /// Fuel used by this activation so far, without replay.
+    pub fuel: Fuel,
+    /// Peak size of all memories and tables so far, in bytes.
+    pub peak_memory: u64,
+    /// Number of journal entries.
+    pub journal_entries: u64,
+    /// Whether the guest is notified of a cancellation.
+    pub told: bool,
+    /// The reason of the commit or save.
+    pub point: CommitReason,
+}
+
+impl PendingCommit {
+    /// Returns an empty transaction.
+    #[must_use]
+    pub fn nothing(point: CommitReason) -> Self {
+        Self {
+            effects: Effects::default(),
+            journal: None,
+            head: None,
+            fuel: Fuel::default(),
+            peak_memory: 0,
+            journal_entries: 0,
+            told: false,
+            point,
+        }
+    }
+}
+
+/// Why a transaction is committed or saved in the middle of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitReason {
+    /// It is only saved; never passed to [`RunChannel::commit`].
+    Save,
+    /// A request that is neither GET nor HEAD is about to leave, or the reads of a step are to be
+    /// committed.
+    Leaving,
+    /// The run waits. It is suspended, and resumes when the condition holds, the deadline passes or
+    /// it is cancelled.
+    Wait(Wait),
+    /// A failed step waits for its next attempt. Nothing takes effect.
+    BackOff {
+        /// Earliest time of the next attempt.
+        until: Timestamp,
+    },
+}
+
+/// The result of a commit in the middle of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// Committed; the run continues. After a wait, the engine checks whether its condition holds.
+    Continue,
+    /// A read has changed, and nothing took effect: the activation ends with
+    /// `ActivationResult::redo`.
+    Retry,
+    /// Committed, and the run leaves memory: the activation ends as `Outcome::Suspended`.
+    Suspend,
+}
+
+/// Properties of a run that is about to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartTarget {
+    /// The deployment's current revision.
+    pub revision: Revision,
+    /// The component of that revision.
+    pub component: ComponentDigest,
+    /// The export that is called.
+    pub export: Export,
+    /// The deployment's own priority, from 1 to 9.
+    pub priority: u8,
+    /// Number of further runs that the deployment's queue accepts.
+    pub queue_room: u64,
+    /// Number of further attached runs that the parent may start. `None` if the parent is at the
+    /// maximum depth, and may start none.
+    pub child_room: Option<u64>,
+}

@@ -1,0 +1,93 @@
+//! The effects of a transaction, as they are committed.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tidemill_core::run::{Export, Seed};
+use tidemill_core::{ComponentDigest, DeploymentName, EventId, Revision, RunId, Timestamp, Topic};
+use tidemill_store::records::{NewPosting, ReadCheck, StateWrite};
+
+use crate::guest::metrics::MetricSamples;
+
+/// The reads and effects of a transaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// What the commit must find unchanged.
+    pub reads: Vec<ReadCheck>,
+    /// Writes to the deployment's state, at most one for each key.
+    pub writes: Vec<StateWrite>,
+    /// Postings to the ledger, in order.
+    pub postings: Vec<NewPosting>,
+    /// Runs to start, in order.
+    pub starts: Vec<StartRun>,
+    /// Signals to send, in order.
+    pub signals: Vec<SentSignal>,
+    /// Events to publish, in order.
+    pub events: Vec<SentEvent>,
+    /// Positions of the signals taken from the run's own inbox.
+    pub taken: Vec<u64>,
+    /// Runs to cancel.
+    pub cancels: Vec<RunId>,
+    /// Children whose failure or cancellation the run has observed: a retry of the run leaves them
+    /// alone.
+    pub observed: Vec<RunId>,
+    /// Samples of the guest's own metrics, counted after the commit.
+    pub samples: MetricSamples,
+}
+
+/// A run that another run starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartRun {
+    /// The run's id, derived from the parent's.
+    pub id: RunId,
+    /// The deployment to run.
+    pub deployment: DeploymentName,
+    /// The revision of the deployment.
+    pub revision: Revision,
+    /// The component to execute.
+    pub component: ComponentDigest,
+    /// The export to call.
+    pub export: Export,
+    /// The JSON text of the input.
+    #[serde(with = "crate::blob::field")]
+    pub input: Bytes,
+    /// The idempotency key: the parent's choice, or derived from the parent and its call.
+    pub key: String,
+    /// Names and values to find the run by.
+    pub labels: Vec<(String, String)>,
+    /// From 1 (last) to 9 (first).
+    pub priority: u8,
+    /// When the run was requested.
+    pub at: Timestamp,
+    /// Earliest time of its admission.
+    pub not_before: Timestamp,
+    /// Whether the run continues when its parent ends.
+    pub detached: bool,
+    /// Seed derived from the parent's.
+    pub seed: Seed,
+}
+
+/// A signal that a run sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentSignal {
+    /// The receiving run.
+    pub to: RunId,
+    /// The signal's name.
+    pub name: String,
+    /// The JSON text of the payload.
+    #[serde(with = "crate::blob::field")]
+    pub payload: Bytes,
+    /// The sender and its call: the same in every replay, so that the signal arrives once.
+    pub key: String,
+}
+
+/// An event that a run publishes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentEvent {
+    /// The event's id, derived from the run and its call.
+    pub id: EventId,
+    /// The topic.
+    pub topic: Topic,
+    /// The JSON text of the payload.
+    #[serde(with = "crate::blob::field")]
+    pub payload: Bytes,
+}
