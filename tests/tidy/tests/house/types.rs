@@ -4,11 +4,11 @@ use syn::Item;
 
 use crate::allowed::{Offenders, check};
 
-/// Nouns that end like participles.
+/// Nouns that end like participles. A finding is what a fuzzer finds.
 const NOUNS: &[&str] = &[
     "Feed", "Seed", "Speed", "Need", "Bed", "Embed", "Shed", "Thread", "String", "Ring", "Posting", "Setting",
     "Timing", "Binding", "Mapping", "Listing", "Warning", "Heading", "Encoding", "Thing", "Spring", "Meaning",
-    "Rating", "Building", "Briefing", "Firing",
+    "Rating", "Building", "Briefing", "Firing", "Finding",
 ];
 /// Participles that do not end in `ed` or `ing`.
 const PARTICIPLES: &[&str] = &[
