@@ -69,7 +69,7 @@ pub async fn queue(table: &mut Table) {
     host.stop();
     let store = open(dir.path());
     let owner =
-        Owner { node: "load".parse().unwrap(), epoch: store.begin_life(&"load".parse().unwrap()).await.unwrap() };
+        Owner { node: "load".parse().unwrap(), epoch: store.begin_epoch(&"load".parse().unwrap()).await.unwrap() };
     let flood: DeploymentName = "flood".parse().unwrap();
     let begun = Instant::now();
     let mut there = 0;

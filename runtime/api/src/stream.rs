@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde::Serialize;
 use tidemill_core::Code;
-use tidemill_store::contract::CommitMark;
+use tidemill_store::kv::CommitPosition;
 use tokio::sync::watch;
 
 use crate::problem::{ApiResult, Problem};
@@ -113,7 +113,7 @@ pub enum WakeCause {
 }
 
 /// Waits for the next commit, a timeout or the end of the server.
-pub async fn wake(committed: &mut watch::Receiver<CommitMark>, closing: &mut watch::Receiver<bool>) -> WakeCause {
+pub async fn wake(committed: &mut watch::Receiver<CommitPosition>, closing: &mut watch::Receiver<bool>) -> WakeCause {
     let woke = tokio::select! {
         () = closed(closing) => WakeCause::Closing,
         changed = committed.changed() => if changed.is_ok() { WakeCause::Changed } else { WakeCause::Closing },

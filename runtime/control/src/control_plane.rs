@@ -141,7 +141,7 @@ impl ControlPlane {
         guests: Arc<dyn GuestExecutor>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ControlError> {
-        let epoch = store.begin_life(&config.node).await?;
+        let epoch = store.begin_epoch(&config.node).await?;
         let last_scrub = store.last_scrub().await?;
         let scrubs = ScrubStatus::new(last_scrub, clock.now(), config.scrub_every);
         let metrics = Metrics::default();

@@ -23,9 +23,9 @@ pub const STATE_KEY_BYTES: usize = 512;
 /// Maximum size of a page of `state.scan`, keys and values, in bytes.
 pub const STATE_PAGE_BYTES: usize = MIB as usize;
 /// Maximum size of the state writes of one transaction, keys and values, in bytes.
-pub const STRETCH_WRITE_BYTES: usize = 16 * MIB as usize;
+pub const TRANSACTION_WRITE_BYTES: usize = 16 * MIB as usize;
 /// Maximum number of keys that one transaction reads or writes.
-pub const STRETCH_KEYS: usize = 10_000;
+pub const TRANSACTION_KEYS: usize = 10_000;
 /// Maximum size of one commit of a run, in bytes, without values of 8 KiB and more, which are
 /// separate files.
 pub const COMMIT_BYTES: u64 = 32 * MIB;

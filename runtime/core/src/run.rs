@@ -360,7 +360,7 @@ pub struct CancelRequest {
     /// Whether to terminate at once, without a grace period in which the run can compensate.
     pub terminate: bool,
     /// Whether the run was notified, which happens once.
-    pub told: bool,
+    pub notified: bool,
 }
 
 /// Thirty-two random bytes, made with the run and never shown: they predict the guest's random

@@ -24,7 +24,7 @@ use tidemill_core::{
 use tokio::sync::watch;
 
 use crate::error::StoreError;
-pub use crate::kv::{CommitPosition as CommitMark, IndexSpace, VisibilityGuard};
+pub use crate::kv::{CommitPosition, IndexSpace, VisibilityGuard};
 use crate::records::{
     AccountTotal, AdmissionResult, BackfillPart, ChildOutcome, ClaimedRun, CommitEffects, Component, DeliveryCommit,
     Deployment, DueSchedule, Event, EventPolicy, ExpiredEvents, ExternalId, FailedPart, FeedEntry, FeedEvent,
@@ -113,7 +113,7 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
     // --- the node ---
 
     /// Starts a new epoch of `node`. The epoch is greater than every earlier one.
-    async fn begin_life(&self, node: &NodeId) -> Result<Epoch>;
+    async fn begin_epoch(&self, node: &NodeId) -> Result<Epoch>;
     /// Returns the current health of the store.
     fn health(&self) -> StoreHealth;
     /// Returns the disk space of the store's index; `None` if the store has no files of its own.
@@ -121,7 +121,7 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
         None
     }
     /// Returns a channel with the position of the newest readable commit. Each commit updates it.
-    fn committed(&self) -> watch::Receiver<CommitMark>;
+    fn committed(&self) -> watch::Receiver<CommitPosition>;
     /// Returns how many times the store has waited for the disk to confirm writes.
     fn sync_count(&self) -> u64;
     /// Reads and verifies all stored data at low cost, in parallel to commits. Stops if the caller
@@ -246,11 +246,11 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
     async fn waiting(&self, deployment: &DeploymentName) -> Result<u64>;
     /// Returns the queue position of a run; `None` if the run does not exist. Runs ahead of it are
     /// counted up to `max`.
-    async fn standing(&self, id: RunId, max: usize) -> Result<Option<QueuePosition>>;
+    async fn queue_position(&self, id: RunId, max: usize) -> Result<Option<QueuePosition>>;
     /// Returns a lane that would deadlock a new run of `deployment` with these lanes, started by
     /// `parent` now, and the run that holds it: the new run would wait for the lane while `parent`
     /// or one of its ancestors is in it.
-    async fn behind_ancestor(
+    async fn lane_deadlock(
         &self,
         parent: RunId,
         deployment: &DeploymentName,
@@ -269,16 +269,16 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
     /// [`StoreError::StaleEpoch`] if the run belongs to another epoch, [`StoreError::KeyMismatch`]
     /// if the key of a fresh run belongs to a run with another input, [`StoreError::InboxFull`] if
     /// an inbox cannot take a signal.
-    async fn commit_stretch(&self, commit: RunCommit) -> Result<RunCommitResult>;
-    /// Commits a transaction like [`Store::commit_stretch`], and drops `turn` as soon as
+    async fn commit_run(&self, commit: RunCommit) -> Result<RunCommitResult>;
+    /// Commits a transaction like [`Store::commit_run`], and drops `turn` as soon as
     /// [`Store::newest_state`] shows the writes of the transaction, or as soon as it is certain
     /// that the transaction has no effect. That can be before the commit is durable. The method
     /// still returns after the commit is durable.
     ///
     /// # Errors
-    /// The same as [`Store::commit_stretch`].
-    async fn commit_stretch_in_turn(&self, commit: RunCommit, turn: VisibilityGuard) -> Result<RunCommitResult> {
-        let committed = self.commit_stretch(commit).await;
+    /// The same as [`Store::commit_run`].
+    async fn commit_run_guarded(&self, commit: RunCommit, turn: VisibilityGuard) -> Result<RunCommitResult> {
+        let committed = self.commit_run(commit).await;
         drop(turn);
         committed
     }
@@ -487,7 +487,7 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
     async fn subscription(&self, deployment: &DeploymentName, name: &SubscriptionName) -> Result<Option<Subscription>>;
     /// Returns the position of a subscription in a topic; `None` if either does not exist or the
     /// subscription's pattern does not match the topic.
-    async fn behind(
+    async fn subscription_lag(
         &self,
         deployment: &DeploymentName,
         name: &SubscriptionName,

@@ -30,7 +30,7 @@ async fn a_scrub_that_finds_damage_makes_the_store_read_only() {
     let dir = tempfile::tempdir().unwrap();
     let node = "node".parse().unwrap();
     let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
-    store.begin_life(&node).await.unwrap();
+    store.begin_epoch(&node).await.unwrap();
     store.scrub(Timestamp::from_millis(1)).await.unwrap();
     store.close().await.unwrap();
     // Change the files of a closed store, so that sled itself detects nothing.
@@ -45,7 +45,7 @@ async fn a_scrub_that_finds_damage_makes_the_store_read_only() {
     let found = store.scrub(Timestamp::from_millis(2)).await;
     assert!(matches!(found, Err(StoreError::Damaged { .. })), "{found:?}");
     assert!(matches!(store.health(), StoreHealth::ReadOnly(_)));
-    let refused = store.begin_life(&node).await;
+    let refused = store.begin_epoch(&node).await;
     assert!(matches!(refused, Err(StoreError::Damaged { .. })), "{refused:?}");
     assert_eq!(store.last_scrub().await.unwrap().map(|scrub| scrub.at), Some(Timestamp::from_millis(1)));
     assert!(store.close().await.is_err());
@@ -57,7 +57,7 @@ async fn the_time_of_a_scrub_after_an_unclean_shutdown_is_persistent() {
     let node = "node".parse().unwrap();
     for scrub_at_open_bytes in [u64::MAX, 0] {
         let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
-        store.begin_life(&node).await.unwrap();
+        store.begin_epoch(&node).await.unwrap();
         store.close().await.unwrap();
         std::fs::remove_file(dir.path().join("stopped")).unwrap();
 

@@ -122,7 +122,7 @@ async fn equal_values_share_a_file_that_is_removed_with_its_last_name() {
 /// Claims a run, and returns it with its owner.
 async fn claimed_run(store: &EmbeddedStore) -> (Owner, Run) {
     let node: NodeId = "node".parse().unwrap();
-    let epoch = store.begin_life(&node).await.unwrap();
+    let epoch = store.begin_epoch(&node).await.unwrap();
     let owner = Owner { node, epoch };
     store.request_run(new(1, &Bytes::new())).await.unwrap();
     let admitted = store.admit(&owner, &"a".parse().unwrap(), 1, None, NOON).await.unwrap();
@@ -176,7 +176,7 @@ async fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let store = open(dir.as_ref());
     let owner =
-        Owner { node: "node".parse().unwrap(), epoch: store.begin_life(&"node".parse().unwrap()).await.unwrap() };
+        Owner { node: "node".parse().unwrap(), epoch: store.begin_epoch(&"node".parse().unwrap()).await.unwrap() };
     let taken = store.take_over(&owner, RecoveryFilter::All, 1, NOON).await.unwrap();
     for of in 0..40 {
         // The same bytes are written again, so that a file is written while it is being removed.

@@ -30,7 +30,7 @@ fn digest() -> ComponentDigest {
 async fn open(dir: &std::path::Path, quotas: Quotas) -> (EmbeddedStore, Owner) {
     let store = EmbeddedStore::open(EmbeddedStore::config(dir)).unwrap().0.with_quotas(quotas);
     let node = "node".parse().unwrap();
-    let owner = Owner { epoch: store.begin_life(&node).await.unwrap(), node };
+    let owner = Owner { epoch: store.begin_epoch(&node).await.unwrap(), node };
     let module = ModuleVersion {
         module: "module".parse().unwrap(),
         version: "1.0.0".into(),
@@ -93,7 +93,7 @@ async fn run(store: &EmbeddedStore, owner: &Owner, number: u64) -> Result<(), Co
     commit.events = vec![NewEvent { id: tidemill_core::EventId::new(NOON, number.into()), topic, payload: "1".into() }];
     commit.logs =
         vec![LogLine { seq: 0, at: NOON, attempt: 1, level: LogLevel::Info, message: "hello".into(), fields: vec![] }];
-    store.commit_stretch(commit).await.map(|_| ()).map_err(|error| error.code())
+    store.commit_run(commit).await.map(|_| ()).map_err(|error| error.code())
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use serde::Serialize;
 use tidemill_store::StoreError;
-use tidemill_store::contract::CommitMark;
+use tidemill_store::kv::CommitPosition;
 use tokio::sync::watch;
 
 use super::json::FeedEventJson;
@@ -46,7 +46,7 @@ struct FeedReader {
     ready: VecDeque<Bytes>,
     /// True if more events may be available already: the last page was full, or none was read yet.
     more: bool,
-    committed: watch::Receiver<CommitMark>,
+    committed: watch::Receiver<CommitPosition>,
     closing: watch::Receiver<bool>,
 }
 

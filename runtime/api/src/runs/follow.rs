@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tidemill_core::RunId;
 use tidemill_store::StoreError;
-use tidemill_store::contract::CommitMark;
+use tidemill_store::kv::CommitPosition;
 use tokio::sync::watch;
 
 use super::json::LogLineJson;
@@ -25,7 +25,7 @@ pub struct LogFollower {
     /// True if more lines may be available already, or no page was read yet.
     more: bool,
     ended: bool,
-    committed: watch::Receiver<CommitMark>,
+    committed: watch::Receiver<CommitPosition>,
     closing: watch::Receiver<bool>,
 }
 

@@ -319,7 +319,7 @@ impl<'a> WaitJson<'a> {
 
 impl CancelJson {
     fn of(asked: CancelRequest) -> Self {
-        Self { asked_at: asked.at.into(), terminate: asked.terminate, told: asked.told }
+        Self { asked_at: asked.at.into(), terminate: asked.terminate, told: asked.notified }
     }
 }
 

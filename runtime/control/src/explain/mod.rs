@@ -138,12 +138,12 @@ impl ControlPlane {
     /// # Errors
     /// `host/run-not-found`; errors of the store.
     pub async fn explain(&self, id: RunId) -> Result<Explanation, ControlError> {
-        let Some(standing) = self.0.store.standing(id, COUNTED).await? else {
+        let Some(position) = self.0.store.queue_position(id, COUNTED).await? else {
             return Err(ControlError::no_run(id));
         };
-        let stages = stages::of(&self.0, &standing);
+        let stages = stages::of(&self.0, &position);
         let waits = stages.iter().find(|stage| stage.verdict == StageVerdict::Waits);
-        let run = standing.run;
+        let run = position.run;
         let (summary, next) = match &run.state {
             RunState::Queued { .. } => words::queued(&run, waits),
             RunState::Suspended if !stages.is_empty() => words::woken(waits),

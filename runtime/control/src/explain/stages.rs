@@ -11,41 +11,41 @@ use crate::control_plane::HostState;
 use crate::deployment::active::ActiveDeployment;
 
 /// Returns the stages that the run has yet to pass; empty if there are none.
-pub(super) fn of(host: &HostState, standing: &QueuePosition) -> Vec<Stage> {
-    let waits_to_go_on = match (&standing.run.state, standing.listed) {
+pub(super) fn of(host: &HostState, position: &QueuePosition) -> Vec<Stage> {
+    let waits_to_go_on = match (&position.run.state, position.listed) {
         (RunState::Queued { .. }, _) | (RunState::Suspended, QueueKind::Ready(_)) => true,
         (RunState::Suspended, QueueKind::Delayed(due)) => due <= host.clock.now(),
         _ => false,
     };
-    let live = host.deployments.get(&standing.run.deployment);
+    let live = host.deployments.get(&position.run.deployment);
     match live {
-        Some(live) if waits_to_go_on => StageName::ALL.map(|name| stage(host, &live, standing, name)).into(),
+        Some(live) if waits_to_go_on => StageName::ALL.map(|name| stage(host, &live, position, name)).into(),
         _ => Vec::new(),
     }
 }
 
-fn stage(host: &HostState, live: &ActiveDeployment, standing: &QueuePosition, name: StageName) -> Stage {
+fn stage(host: &HostState, live: &ActiveDeployment, position: &QueuePosition, name: StageName) -> Stage {
     match name {
-        StageName::IdempotencyKey => match &standing.run.key {
+        StageName::IdempotencyKey => match &position.run.key {
             Some(key) => Stage::new(name, StageVerdict::Passes, format!("no run before it had the key `{key}`")),
             None => Stage::new(name, StageVerdict::None, "it was requested without a key"),
         },
-        StageName::Debounce => debounce(host, live, standing),
+        StageName::Debounce => debounce(host, live, position),
         StageName::Queue => {
             let most = live.queue_max(host.config.queue_max);
             let detail = format!(
                 "{}, of at most {}",
-                runs(standing.queued, "of its deployment is queued", "of its deployment are queued"),
+                runs(position.queued, "of its deployment is queued", "of its deployment are queued"),
                 count(most)
             );
-            Stage { used: Some(standing.queued), limit: Some(most), ..Stage::new(name, StageVerdict::Passes, detail) }
+            Stage { used: Some(position.queued), limit: Some(most), ..Stage::new(name, StageVerdict::Passes, detail) }
         }
         StageName::Paused => paused(live),
-        StageName::Time => due(host, standing),
-        StageName::Schedule => turn(standing),
-        StageName::Key => lane(standing),
-        StageName::Priority => priority(standing),
-        StageName::Rate => rate(host, live, standing),
+        StageName::Time => due(host, position),
+        StageName::Schedule => turn(position),
+        StageName::Key => lane(position),
+        StageName::Priority => priority(position),
+        StageName::Rate => rate(host, live, position),
         StageName::Concurrency => {
             let (used, most) = (live.limiter.running(), live.limiter.most());
             slots(name, used.into(), most.into(), "of its deployment")
@@ -77,9 +77,9 @@ fn slots(name: StageName, used: u64, most: u64, whose: &str) -> Stage {
     Stage { used: Some(used), limit: Some(most), ..Stage::new(name, verdict, detail) }
 }
 
-fn debounce(host: &HostState, live: &ActiveDeployment, standing: &QueuePosition) -> Stage {
+fn debounce(host: &HostState, live: &ActiveDeployment, position: &QueuePosition) -> Stage {
     let name = StageName::Debounce;
-    match (standing.gathers, standing.listed) {
+    match (position.gathers, position.listed) {
         (true, QueueKind::Delayed(due)) if due > host.clock.now() => Stage {
             until: Some(due),
             ..Stage::new(
@@ -112,43 +112,43 @@ fn paused(live: &ActiveDeployment) -> Stage {
     Stage::new(name, StageVerdict::Passes, "the deployment admits runs")
 }
 
-fn due(host: &HostState, standing: &QueuePosition) -> Stage {
+fn due(host: &HostState, position: &QueuePosition) -> Stage {
     let name = StageName::Time;
-    let waits = match (&standing.run.state, standing.listed) {
+    let waits = match (&position.run.state, position.listed) {
         (RunState::Queued { not_before }, QueueKind::Turn(_)) => Some(*not_before),
         (_, QueueKind::Delayed(due)) => Some(due),
         _ => None,
     };
     match waits.filter(|due| *due > host.clock.now()) {
         Some(due) => {
-            let why = if standing.run.attempt > 1 { "its next attempt starts" } else { "it may start" };
+            let why = if position.run.attempt > 1 { "its next attempt starts" } else { "it may start" };
             Stage { until: Some(due), ..Stage::new(name, StageVerdict::Waits, format!("{why} at {}", time(due))) }
         }
         None => Stage::new(name, StageVerdict::Passes, "it is due"),
     }
 }
 
-fn turn(standing: &QueuePosition) -> Stage {
+fn turn(position: &QueuePosition) -> Stage {
     let name = StageName::Schedule;
-    if standing.run.trigger.kind != TriggerKind::Schedule {
+    if position.run.trigger.kind != TriggerKind::Schedule {
         return Stage::new(name, StageVerdict::None, "it was not started by a schedule");
     }
-    let QueueKind::Turn(before) = standing.listed else {
+    let QueueKind::Turn(before) = position.listed else {
         return Stage::new(name, StageVerdict::Passes, "it waits for no other run of its schedule");
     };
-    let others: Vec<_> = standing.turn_after.iter().take(3).map(ToString::to_string).collect();
-    let more = if standing.turn_after.len() > 3 { ", and others" } else { "" };
+    let others: Vec<_> = position.turn_after.iter().take(3).map(ToString::to_string).collect();
+    let more = if position.turn_after.len() > 3 { ", and others" } else { "" };
     let detail = format!(
         "runs of its schedule have not ended: {}{more}; it is number {} of the waiting ones",
         others.join(", "),
         ordinal(before)
     );
-    Stage { runs: standing.turn_after.clone(), ..Stage::new(name, StageVerdict::Waits, detail) }
+    Stage { runs: position.turn_after.clone(), ..Stage::new(name, StageVerdict::Waits, detail) }
 }
 
-fn lane(standing: &QueuePosition) -> Stage {
+fn lane(position: &QueuePosition) -> Stage {
     let name = StageName::Key;
-    let found = standing.lanes.iter().enumerate().find(|(_, (lane, _, _))| lane.name.starts_with("key/"));
+    let found = position.lanes.iter().enumerate().find(|(_, (lane, _, _))| lane.name.starts_with("key/"));
     let Some((place, (lane, is_in, view))) = found else {
         return Stage::new(name, StageVerdict::None, "it has no key");
     };
@@ -160,7 +160,7 @@ fn lane(standing: &QueuePosition) -> Stage {
         runs: in_it.clone(),
         ..Stage::new(name, StageVerdict::Passes, format!("it is in the lane {called}"))
     };
-    match standing.listed {
+    match position.listed {
         _ if *is_in => counted,
         QueueKind::Lane(at, before) if at == place => {
             let holders: Vec<_> = in_it.iter().take(3).map(ToString::to_string).collect();
@@ -183,31 +183,31 @@ fn ordinal(before: usize) -> String {
     format!("{} {more}", count(before as u64 + 1)).trim_end().to_owned()
 }
 
-fn priority(standing: &QueuePosition) -> Stage {
+fn priority(position: &QueuePosition) -> Stage {
     let name = StageName::Priority;
-    let QueueKind::Ready(before) = standing.listed else {
+    let QueueKind::Ready(before) = position.listed else {
         return Stage::new(
             name,
             StageVerdict::Passes,
-            format!("priority {}, once it reaches this stage", standing.run.priority),
+            format!("priority {}, once it reaches this stage", position.run.priority),
         );
     };
-    let begun = if standing.run.started_at.is_some() { "; resumed runs come first" } else { "" };
+    let begun = if position.run.started_at.is_some() { "; resumed runs come first" } else { "" };
     let detail =
-        format!("number {} by priority and age, with priority {}{begun}", ordinal(before), standing.run.priority);
+        format!("number {} by priority and age, with priority {}{begun}", ordinal(before), position.run.priority);
     let verdict = if before == 0 { StageVerdict::Passes } else { StageVerdict::Waits };
     Stage { used: Some(before as u64), ..Stage::new(name, verdict, detail) }
 }
 
-fn rate(host: &HostState, live: &ActiveDeployment, standing: &QueuePosition) -> Stage {
+fn rate(host: &HostState, live: &ActiveDeployment, position: &QueuePosition) -> Stage {
     let name = StageName::Rate;
     let Some(rate) = live.plan.flow.rate else {
         return Stage::new(name, StageVerdict::None, "its deployment has no rate");
     };
-    if standing.run.started_at.is_some() {
+    if position.run.started_at.is_some() {
         return Stage::new(name, StageVerdict::Passes, "it has started before and does not count towards the rate");
     }
-    let (counted, oldest) = standing.starts;
+    let (counted, oldest) = position.starts;
     let per = span(rate.per_millis);
     // Expired starts are removed from the store only when the next run starts.
     let free: Option<Timestamp> = oldest.map(|oldest| oldest.plus_millis(rate.per_millis));

@@ -195,7 +195,7 @@ fn running(run: &Run, node: &str) -> StageText {
 
 fn cancellation(run: &Run) -> String {
     run.cancel.map_or_else(String::new, |cancel| {
-        let notified = if cancel.told { "is notified" } else { "is notified once its child runs have ended" };
+        let notified = if cancel.notified { "is notified" } else { "is notified once its child runs have ended" };
         format!("; its cancellation was requested at {}, and it {notified}", time(cancel.at))
     })
 }

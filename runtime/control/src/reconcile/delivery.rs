@@ -232,7 +232,7 @@ impl DeliveryReconciler {
         let Subscriber { live, subscription } = subscriber;
         let store = &self.host.store;
         let deployment = &live.deployment.name;
-        let Some(progress) = store.behind(deployment, &subscription.name, topic).await? else {
+        let Some(progress) = store.subscription_lag(deployment, &subscription.name, topic).await? else {
             return Ok(DeliveryResult::All);
         };
         self.host.deliveries.record_lag(subscriber, topic, progress.waiting);

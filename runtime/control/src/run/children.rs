@@ -49,7 +49,7 @@ pub(crate) async fn target(
     let lanes = live.lanes(input);
     if !lanes.is_empty()
         && let Some((lane, ancestor)) =
-            host.store.behind_ancestor(parent, deployment, &lanes).await.map_err(|error| refused(error.into()))?
+            host.store.lane_deadlock(parent, deployment, &lanes).await.map_err(|error| refused(error.into()))?
     {
         let message = format!("the run would wait for `{lane}` of `{deployment}`, which run {ancestor} above it holds");
         return Err(Code::WouldDeadlock.failure(message));

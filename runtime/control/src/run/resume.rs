@@ -120,7 +120,7 @@ pub(crate) async fn park(host: &HostState, mut run: Run, failure: Failure) {
         let head = host.store.journal(id).await?.head;
         let failures = vec![record.bounded()];
         let commit = RunCommit { head, failures, ..RunCommit::of(host.owner.clone(), run.clone(), now) };
-        host.store.commit_stretch(commit).await
+        host.store.commit_run(commit).await
     };
     match committed.await {
         Ok(_) => host.completions.settle(&run, None),

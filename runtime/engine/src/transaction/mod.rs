@@ -42,7 +42,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tidemill_core::limits::{STATE_PAGE_BYTES, STRETCH_KEYS, STRETCH_WRITE_BYTES};
+use tidemill_core::limits::{STATE_PAGE_BYTES, TRANSACTION_KEYS, TRANSACTION_WRITE_BYTES};
 use tidemill_core::{RunId, Topic};
 use tidemill_store::records::{ExternalId, LedgerEntry, ScanPage, ScanRequest, Version, VersionedValue};
 
@@ -75,9 +75,11 @@ pub(crate) struct Transaction {
 /// A transaction exceeded one of its bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TransactionLimit {
-    #[error("a run may read, write, post, start, send and publish at most {STRETCH_KEYS} items between two commits")]
+    #[error(
+        "a run may read, write, post, start, send and publish at most {TRANSACTION_KEYS} items between two commits"
+    )]
     Keys,
-    #[error("a run may write at most {STRETCH_WRITE_BYTES} bytes of state between two commits")]
+    #[error("a run may write at most {TRANSACTION_WRITE_BYTES} bytes of state between two commits")]
     Bytes,
 }
 
@@ -116,7 +118,7 @@ impl Transaction {
     /// Checks that one more key or effect fits into the transaction.
     pub fn has_room(&self) -> Result<(), TransactionLimit> {
         let reads = self.reads.keys.len() + self.reads.scanned_keys;
-        if reads + self.layers().map(EffectLayer::things).sum::<usize>() < STRETCH_KEYS {
+        if reads + self.layers().map(EffectLayer::things).sum::<usize>() < TRANSACTION_KEYS {
             Ok(())
         } else {
             Err(TransactionLimit::Keys)
@@ -128,7 +130,7 @@ impl Transaction {
         let value = value.map(Blob);
         let old = self.top().written.get(&key).map_or(0, |value| size(&key, value));
         let more = size(&key, &value);
-        if self.layers().map(|layer| layer.written_bytes).sum::<usize>() - old + more > STRETCH_WRITE_BYTES {
+        if self.layers().map(|layer| layer.written_bytes).sum::<usize>() - old + more > TRANSACTION_WRITE_BYTES {
             return Err(TransactionLimit::Bytes);
         }
         if old == 0 {

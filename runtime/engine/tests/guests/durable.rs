@@ -467,7 +467,7 @@ async fn other_write(
     now: tidemill_core::Timestamp,
 ) {
     let node: tidemill_core::NodeId = "other".parse().unwrap();
-    let owner = tidemill_core::ids::Owner { epoch: store.begin_life(&node).await.unwrap(), node };
+    let owner = tidemill_core::ids::Owner { epoch: store.begin_epoch(&node).await.unwrap(), node };
     let new = NewRun {
         id: RunId::new(START, 1 << 70),
         deployment: deployment.clone(),
@@ -491,7 +491,7 @@ async fn other_write(
     run.state = run.state.next(RunEvent::Succeeded).unwrap();
     let writes = vec![StateWrite { key: "k".to_owned(), value: Some("10".into()) }];
     let commit = RunCommit { writes, ..RunCommit::of(owner, run, now) };
-    store.commit_stretch(commit).await.unwrap();
+    store.commit_run(commit).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

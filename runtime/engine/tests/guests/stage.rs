@@ -113,7 +113,7 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
     let world = job.world;
     let context = &job.context;
     let node: NodeId = "here".parse().unwrap();
-    let owner = Owner { epoch: world.store.begin_life(&node).await.unwrap(), node };
+    let owner = Owner { epoch: world.store.begin_epoch(&node).await.unwrap(), node };
     world.clock.set(START);
     world.deploy(&context.deployment, context.component).await;
     world.deploy(&"child".parse().unwrap(), context.component).await;
@@ -252,7 +252,7 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
                 let change = journal.change();
                 let commit = RunCommit { output, ..stage.of(run, left, change) };
                 assert!(
-                    matches!(stage.store.commit_stretch(commit).await.unwrap(), RunCommitResult::Done(_)),
+                    matches!(stage.store.commit_run(commit).await.unwrap(), RunCommitResult::Done(_)),
                     "at {now:?}"
                 );
                 let seen = stage.seen(&context_name(job), end, fuel.get(), told).await;
@@ -314,7 +314,7 @@ impl Stage {
 
     /// Commits between activations.
     async fn end(&self, commit: RunCommit, again: &mut Option<(Journal, Option<Bytes>)>) {
-        assert!(matches!(self.store.commit_stretch(commit).await.unwrap(), RunCommitResult::Done(_)));
+        assert!(matches!(self.store.commit_run(commit).await.unwrap(), RunCommitResult::Done(_)));
         *again = None;
     }
 
@@ -367,7 +367,7 @@ impl Stage {
         run.ended_at = Some(now);
         let output = end.ok().map(|output| Bytes::from_static(output.as_bytes()));
         let commit = RunCommit { output, ..RunCommit::of(self.owner.clone(), run, now) };
-        self.store.commit_stretch(commit).await.unwrap();
+        self.store.commit_run(commit).await.unwrap();
     }
 
     async fn seen(
@@ -456,7 +456,7 @@ impl Stage {
         }
         let left = Checkpoint { effects, head, ..Checkpoint::default() };
         let commit = self.of(run, left, journal);
-        match self.store.commit_stretch(commit).await.unwrap() {
+        match self.store.commit_run(commit).await.unwrap() {
             RunCommitResult::Done(_) => {}
             RunCommitResult::Conflict { .. } => return CommitOutcome::Retry,
             other => panic!("{other:?}"),

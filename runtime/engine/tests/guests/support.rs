@@ -132,7 +132,7 @@ impl World {
     pub async fn commit(&self, job: &Job<'_>, ended: ActivationResult) {
         let Outcome::Output(output) = ended.outcome else { panic!("{:?}", ended.outcome) };
         let node: NodeId = "here".parse().unwrap();
-        let owner = Owner { epoch: self.store.begin_life(&node).await.unwrap(), node };
+        let owner = Owner { epoch: self.store.begin_epoch(&node).await.unwrap(), node };
         let context = &job.context;
         self.deploy(&context.deployment, context.component).await;
         let run = Run {
@@ -172,7 +172,7 @@ impl World {
             output: Some(output),
             ..RunCommit::of(owner, run, START)
         };
-        assert!(matches!(self.store.commit_stretch(commit).await.unwrap(), RunCommitResult::Done(_)));
+        assert!(matches!(self.store.commit_run(commit).await.unwrap(), RunCommitResult::Done(_)));
     }
 
     pub async fn deploy(&self, name: &DeploymentName, digest: ComponentDigest) {

@@ -34,7 +34,7 @@ enum Act {
     Commit {
         run: u8,
         leaves: FamilyEffects,
-        then: Then,
+        then: TransactionEnd,
     },
     Cancel {
         run: u8,
@@ -57,11 +57,11 @@ struct FamilyEffects {
     observes: bool,
     journal: Option<(u8, Vec<u8>)>,
     head: bool,
-    told: bool,
+    notified: bool,
 }
 
 #[derive(Debug, Clone)]
-enum Then {
+enum TransactionEnd {
     Continues,
     Waits { signals: Vec<u8>, children: Vec<u8>, all: bool, timed: bool },
     Ends(u8),
@@ -77,22 +77,15 @@ fn act() -> impl Strategy<Value = Act> {
         prop::option::weighted(0.4, (number(), prop::collection::vec(number(), 0..3))),
         (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
     );
-    let leaves = leaves.prop_map(|((starts, takes), sends, cancels, observes, journal, (head, told))| FamilyEffects {
-        starts,
-        takes,
-        sends,
-        cancels,
-        observes,
-        journal,
-        head,
-        told,
+    let leaves = leaves.prop_map(|((starts, takes), sends, cancels, observes, journal, (head, notified))| {
+        FamilyEffects { starts, takes, sends, cancels, observes, journal, head, notified }
     });
     let waits =
         (prop::collection::vec(0_u8..2, 0..3), prop::collection::vec(number(), 0..3), any::<bool>(), any::<bool>());
     let then = prop_oneof![
-        2 => Just(Then::Continues),
-        3 => waits.prop_map(|(signals, children, all, timed)| Then::Waits { signals, children, all, timed }),
-        3 => number().prop_map(Then::Ends),
+        2 => Just(TransactionEnd::Continues),
+        3 => waits.prop_map(|(signals, children, all, timed)| TransactionEnd::Waits { signals, children, all, timed }),
+        3 => number().prop_map(TransactionEnd::Ends),
     ];
     prop_oneof![
         2 => Just(Act::Request),
@@ -159,7 +152,7 @@ impl Model {
     /// Marks the runs that can resume now.
     fn wake(&mut self) {
         let woken = |id: &RunId, one: &FamilyRun| {
-            let told_next = self.open_children(*id) == 0 && one.asked.is_some_and(|asked| !asked.told);
+            let told_next = self.open_children(*id) == 0 && one.asked.is_some_and(|asked| !asked.notified);
             one.state == "suspended" && (told_next || self.holds(one))
         };
         let woken: Vec<_> = self.0.iter().filter(|(id, one)| woken(id, one)).map(|(id, _)| *id).collect();
@@ -191,7 +184,7 @@ impl Model {
         let asked = CancelRequest {
             at: before.map_or(NOON, |asked| asked.at),
             terminate: terminate || before.is_some_and(|asked| asked.terminate),
-            told: before.is_some_and(|asked| asked.told),
+            notified: before.is_some_and(|asked| asked.notified),
         };
         one.asked = Some(asked);
         let at_once = match one.state {
@@ -327,16 +320,16 @@ async fn commit(
     me: &Owner,
     id: RunId,
     leaves: FamilyEffects,
-    then: Then,
+    then: TransactionEnd,
 ) -> Result<(), TestCaseError> {
     let run = store.run(id).await.map_err(failed)?.expect("a run of the model");
     let mut commit = RunCommit::of(me.clone(), run.clone(), NOON);
     // The owner's copy contains a cancellation only if the owner was notified of it.
     commit.run.cancel = None;
-    if leaves.told
+    if leaves.notified
         && let Some(asked) = run.cancel
     {
-        commit.run.cancel = Some(CancelRequest { told: true, ..asked });
+        commit.run.cancel = Some(CancelRequest { notified: true, ..asked });
         model.one(id).asked = commit.run.cancel;
     }
     if let Some(name) = leaves.takes
@@ -369,8 +362,8 @@ async fn commit(
         commit.starts = vec![new];
     }
     let event = match then {
-        Then::Continues => None,
-        Then::Waits { signals, children, all, timed } => {
+        TransactionEnd::Continues => None,
+        TransactionEnd::Waits { signals, children, all, timed } => {
             let signals = signals.iter().map(|signal| WaitCondition::Signal(called(*signal)));
             let family = model.children(id);
             let pick = |number: &u8| WaitCondition::Run(family[usize::from(*number) % family.len()]);
@@ -381,7 +374,7 @@ async fn commit(
             (one.state, one.wait) = ("suspended", wait);
             Some(RunEvent::Suspended)
         }
-        Then::Ends(how) => {
+        TransactionEnd::Ends(how) => {
             let (state, event) = match how % 5 {
                 0 => ("succeeded", RunEvent::Succeeded),
                 1 => ("failed", RunEvent::Failed(failure())),
@@ -420,7 +413,7 @@ async fn commit(
     if model.has_ended(id) {
         model.cancel_children(id, model.0[&id].asked.is_some_and(|asked| asked.terminate));
     }
-    let answer = store.commit_stretch(commit).await.map_err(failed)?;
+    let answer = store.commit_run(commit).await.map_err(failed)?;
     prop_assert!(matches!(answer, RunCommitResult::Done(_)), "{:?}", answer);
     Ok(())
 }

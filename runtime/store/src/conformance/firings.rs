@@ -45,12 +45,12 @@ pub(super) async fn only_irregular_firings_are_listed(store: Arc<dyn Store>) {
     let stored = stored_schedule(&store, "a").await;
     assert_eq!((stored.fired, stored.late, stored.missed, stored.listed), (3, 2, 4, 2));
     assert_eq!(found[0].run, stored.last_run);
-    let told = store.feed(0, 100).await.expect("the feed");
-    let told = told.iter().filter_map(|entry| match &entry.event {
+    let feed = store.feed(0, 100).await.expect("the feed");
+    let feed = feed.iter().filter_map(|entry| match &entry.event {
         FeedEvent::Schedule { change, firings, .. } => Some((change.as_str(), *firings)),
         _ => None,
     });
-    assert_eq!(told.collect::<Vec<_>>(), [("missed", 4), ("late", 2)]);
+    assert_eq!(feed.collect::<Vec<_>>(), [("missed", 4), ("late", 2)]);
 }
 
 pub(super) async fn firings_cut_off_by_a_new_spec_are_missed(store: Arc<dyn Store>) {
@@ -152,9 +152,9 @@ pub(super) async fn consecutive_failures_pause_a_schedule(store: Arc<dyn Store>)
     let note = paused.paused.expect("it is paused").note;
     assert!(note.contains("2 runs in a row") && note.contains(&last.id.to_string()), "{note}");
     assert_eq!(store.next_due().await, Ok(None));
-    let told = store.feed(0, 1_000).await.expect("the feed");
-    assert!(told.iter().any(|entry| matches!(&entry.event,
-        FeedEvent::Schedule { change, note: Some(told), .. } if change == "paused" && *told == note)));
+    let feed = store.feed(0, 1_000).await.expect("the feed");
+    assert!(feed.iter().any(|entry| matches!(&entry.event,
+        FeedEvent::Schedule { change, note: Some(why), .. } if change == "paused" && *why == note)));
     let resumed = store.resume_schedule(&name("a"), &schedule("often"), resume_at(later(90)), NOON).await;
     assert_eq!(resumed.expect("a schedule").failures, 0);
     fails(RunState::Failed).await;

@@ -48,7 +48,7 @@ pub(super) async fn a_change_replaces_exactly_what_it_names(store: Arc<dyn Store
         let head = head.map(|head| Bytes::from_static(head.as_bytes()));
         assert_eq!(stored(&store, &run).await, (chunks(expected), head));
     }
-    let gap = store.commit_stretch(commit(change(1, &["x"]), None)).await;
+    let gap = store.commit_run(commit(change(1, &["x"]), None)).await;
     assert!(matches!(gap, Err(StoreError::IllegalTransition(_))), "{gap:?}");
     assert_eq!(stored(&store, &other).await, (vec![], None));
 }

@@ -39,7 +39,7 @@ pub(super) async fn an_external_id_posts_once(store: Arc<dyn Store>) {
         let run = claimed_run(&store, &owner, of).await;
         let mut commit = success(&owner, &run);
         commit.postings = vec![posting(&run, "e", 5)];
-        let answer = store.commit_stretch(commit).await.expect("no error");
+        let answer = store.commit_run(commit).await.expect("no error");
         assert_eq!(matches!(answer, RunCommitResult::Done(_)), expect_done, "{of}: {answer:?}");
     }
     let known = store.external_id(&name("a"), "e").await.expect("a read");

@@ -24,9 +24,9 @@ mod schedules;
 mod sequences;
 mod signals;
 mod states;
-mod stretches;
 mod subscriptions;
 mod topics;
+mod transactions;
 mod trees;
 mod usage;
 mod values;
@@ -63,8 +63,8 @@ claims! {
         a_delayed_run_waits_for_its_time, runs_of_a_dead_epoch_are_taken_over_once,
         a_takeover_can_exclude_suspects, a_list_finds_each_run_once, an_ended_run_accepts_nothing,
         log_lines_are_read_in_order_from_any_position, a_page_of_log_lines_is_bounded_in_bytes;
-    stretches: two_transactions_that_read_the_same_version_do_not_both_commit,
-        a_value_read_after_the_turn_is_handed_on_is_valid_for_the_next_commit,
+    transactions: two_transactions_that_read_the_same_version_do_not_both_commit,
+        a_value_that_is_visible_early_is_valid_for_the_next_commit,
         a_scan_conflicts_with_a_write_to_its_range, a_refused_transaction_leaves_nothing,
         a_stale_epoch_is_refused, a_fresh_run_loses_its_key_to_the_first,
         a_watermark_never_moves_back;

@@ -141,7 +141,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
             let mut commit = success(me, &executing.run);
             commit.run = Run { state, ..executing.run.clone() };
             commit.output = None;
-            let answer = store.commit_stretch(commit).await.map_err(failed)?;
+            let answer = store.commit_run(commit).await.map_err(failed)?;
             prop_assert!(matches!(answer, RunCommitResult::Done(_)), "{:?}", answer);
             model.queued.push(executing.run.id);
         }
@@ -153,7 +153,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
         Act::Restart => {
             let dead = std::mem::replace(me, owner(store).await);
             for left in &model.executing {
-                let late = store.commit_stretch(success(&dead, &left.run)).await;
+                let late = store.commit_run(success(&dead, &left.run)).await;
                 // Until the takeover the dead epoch still owns the run, and the store cannot tell.
                 // Its commit would be valid.
                 let stale = StoreError::StaleEpoch { run: left.run.id };
@@ -183,7 +183,7 @@ async fn end(
     let stale = executing.read.iter().any(|(of, seen)| model.writes.get(of).copied().unwrap_or_default() != *seen);
     // The sequence posts under one external id, so only the first posting succeeds.
     let doubled = post.is_some() && model.earned_once();
-    let answer = store.commit_stretch(commit).await.map_err(failed)?;
+    let answer = store.commit_run(commit).await.map_err(failed)?;
     prop_assert_eq!(matches!(answer, RunCommitResult::Conflict { .. }), stale || doubled, "{:?}", answer);
     if !matches!(answer, RunCommitResult::Done(_)) {
         model.executing.push(ExecutingRun { reads: vec![], read: vec![], ..executing });

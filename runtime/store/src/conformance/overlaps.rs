@@ -71,10 +71,10 @@ pub(super) async fn one_firing_waits_and_the_next_is_dropped(store: Arc<dyn Stor
     let dropped = next(&store, Overlap::QueueOne).await;
     assert_eq!((dropped.fired, dropped.dropped), (vec![], 1));
     let turn = waiting(&store).await[0];
-    let standing = async || store.standing(turn, 9).await.expect("a look").expect("a run");
-    assert_eq!((standing().await.listed, standing().await.turn_after), (QueueKind::Turn(0), vec![run.id]));
+    let position = async || store.queue_position(turn, 9).await.expect("a look").expect("a run");
+    assert_eq!((position().await.listed, position().await.turn_after), (QueueKind::Turn(0), vec![run.id]));
     assert!(done(&store, success(&owner, &run)).await.ready == [name("a")], "its turn has come");
-    assert_eq!((standing().await.listed, standing().await.turn_after), (QueueKind::Ready(0), vec![]));
+    assert_eq!((position().await.listed, position().await.turn_after), (QueueKind::Ready(0), vec![]));
     assert_eq!((started(&store).await, waiting(&store).await), (vec![turn], vec![]));
     assert_eq!(claim_one(&store, &owner, "a").await.run.id, turn);
     // The queue has room again.

@@ -121,7 +121,7 @@ pub(super) async fn runs_of_a_dead_epoch_are_taken_over_once(store: Arc<dyn Stor
     assert_eq!((taken[0].run.id, taken[0].run.takeovers), (run.id, 1));
     assert_ne!(run.id, mine.id);
     assert_eq!(store.take_over(&alive, RecoveryFilter::All, 10, NOON).await, Ok(vec![]));
-    let late = store.commit_stretch(success(&dead, &run)).await;
+    let late = store.commit_run(success(&dead, &run)).await;
     assert_eq!(late, Err(StoreError::StaleEpoch { run: run.id }), "the dead one's commit comes too late");
     done(&store, success(&alive, &taken[0].run)).await;
 }
@@ -185,7 +185,7 @@ pub(super) async fn an_ended_run_accepts_nothing(store: Arc<dyn Store>) {
     for refused in [store.request_cancel(run.id, true, NOON).await, store.retry_run(run.id, retry).await] {
         assert!(matches!(refused, Err(StoreError::IllegalTransition(_))));
     }
-    let late = store.commit_stretch(success(&owner, &run)).await;
+    let late = store.commit_run(success(&owner, &run)).await;
     assert_eq!(late, Err(StoreError::StaleEpoch { run: run.id }));
 }
 

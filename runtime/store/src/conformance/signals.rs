@@ -122,7 +122,7 @@ pub(super) async fn an_inbox_has_bounds(store: Arc<dyn Store>) {
     let sender = claimed_run(&store, &owner, "a").await;
     let mut commit = success(&owner, &sender);
     commit.signals = vec![signal(large.id, "x", &payload, Some("1"))];
-    assert!(full(store.commit_stretch(commit).await.map(|_| SignalReceipt::Ended)));
+    assert!(full(store.commit_run(commit).await.map(|_| SignalReceipt::Ended)));
     assert_eq!(store.run(sender.id).await, Ok(Some(sender)));
 }
 
@@ -135,7 +135,7 @@ pub(super) async fn a_refused_transaction_sends_and_takes_no_signal(store: Arc<d
     commit.signals = vec![signal(run.id, "x", "1", Some("1"))];
     commit.taken = vec![0];
     commit.reads = vec![ReadCheck::State { key: "n".into(), version: Version(999) }];
-    let refused = store.commit_stretch(commit).await.expect("no error");
+    let refused = store.commit_run(commit).await.expect("no error");
     assert!(matches!(refused, RunCommitResult::Conflict { read: 0, .. }), "{refused:?}");
     assert_eq!(first(&store, run.id, "x", None).await, None);
     assert!(first(&store, sender.id, "x", None).await.is_some());

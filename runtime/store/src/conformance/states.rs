@@ -31,7 +31,7 @@ pub(super) async fn an_edit_is_committed_and_on_the_feed(store: Arc<dyn Store>) 
     let deleted = store.edit_state(edit("n", None)).await;
     assert_eq!(deleted, Ok(StateEditResult { version: Version::ABSENT, existed: true }));
     let feed = store.feed(0, 100).await.expect("a feed");
-    let told: Vec<_> = feed
+    let changes: Vec<_> = feed
         .iter()
         .filter_map(|entry| match &entry.event {
             FeedEvent::State { deployment, key, change, bytes, before, after } => {
@@ -42,7 +42,7 @@ pub(super) async fn an_edit_is_committed_and_on_the_feed(store: Arc<dyn Store>) 
         })
         .collect();
     let (first, second) = (set.version.0, replaced.version.0);
-    assert_eq!(told, [("set", 1, 0, first), ("set", 300_000, first, second), ("deleted", 0, second, 0)]);
+    assert_eq!(changes, [("set", 1, 0, first), ("set", 300_000, first, second), ("deleted", 0, second, 0)]);
 }
 
 pub(super) async fn an_edit_of_an_absent_deployment_is_refused(store: Arc<dyn Store>) {
@@ -73,7 +73,7 @@ pub(super) async fn a_run_that_read_an_edited_value_conflicts(store: Arc<dyn Sto
         commit.reads = vec![ReadCheck::State { key: "n".into(), version }];
         commit.writes = vec![StateWrite { key: "n".into(), value: Some(Bytes::from_static(b"2")) }];
         store.edit_state(edit("n", value)).await.expect("an edit");
-        let refused = store.commit_stretch(commit.clone()).await.expect("an answer");
+        let refused = store.commit_run(commit.clone()).await.expect("an answer");
         assert!(matches!(&refused, RunCommitResult::Conflict { read: 0, .. }), "{refused:?}");
         commit.reads = vec![];
         done(&store, commit).await;

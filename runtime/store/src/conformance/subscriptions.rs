@@ -38,14 +38,14 @@ async fn subscribe(store: &Arc<dyn Store>, number: u32, subscriptions: Vec<Subsc
     store.put_deployment(put).await.expect("a deployment").revision
 }
 
-async fn behind(store: &Arc<dyn Store>, of: &str) -> Option<SubscriptionLag> {
-    store.behind(&name("a"), &named("s"), &topic(of)).await.expect("a read")
+async fn lag(store: &Arc<dyn Store>, of: &str) -> Option<SubscriptionLag> {
+    store.subscription_lag(&name("a"), &named("s"), &topic(of)).await.expect("a read")
 }
 
 async fn waiting(store: &Arc<dyn Store>, of: &str) -> Vec<Event> {
-    let Some(behind) = behind(store, of).await else { return Vec::new() };
-    let events = store.events(&topic(of), behind.position, 100).await.expect("a read");
-    assert_eq!(events.len() as u64, behind.waiting);
+    let Some(lag) = lag(store, of).await else { return Vec::new() };
+    let events = store.events(&topic(of), lag.position, 100).await.expect("a read");
+    assert_eq!(events.len() as u64, lag.waiting);
     events
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn a_subscription_receives_each_event_once_and_in_order(store: 
         DeliveryCommit { from: rest[1].position + 1, to: rest[1].position + 2, ..delivery(revision, &rest, |_| true) };
     assert_eq!(store.deliver(beyond).await, Ok(false), "there is none");
     assert_eq!(given(&store).await, ["0", "2", "3", "4"]);
-    assert_eq!(behind(&store, "other").await, None);
+    assert_eq!(lag(&store, "other").await, None);
     let found = subscription(&store).await;
     assert_eq!((found.delivered, found.filtered, found.lost, found.skipped), (4, 1, 0, 0));
     assert_eq!(found.last, Some(later(4)));
@@ -133,7 +133,7 @@ pub(super) async fn a_subscription_starts_now_or_at_the_earliest_event(store: Ar
         ["3"],
         "a topic that came after it is its own from the first event"
     );
-    let all = store.behind(&name("a"), &named("t"), &topic("x")).await.expect("a read").expect("a place");
+    let all = store.subscription_lag(&name("a"), &named("t"), &topic("x")).await.expect("a read").expect("a place");
     assert_eq!(all.waiting, 3);
 }
 
@@ -148,7 +148,7 @@ pub(super) async fn a_new_revision_keeps_the_position_and_a_removed_subscription
     assert_eq!(payloads(&waiting(&store, "x").await), ["2", "3"]);
     assert_eq!(subscription(&store).await.revision, next);
     subscribe(&store, 3, vec![]).await;
-    assert_eq!((behind(&store, "x").await, store.subscription(&name("a"), &named("s")).await), (None, Ok(None)));
+    assert_eq!((lag(&store, "x").await, store.subscription(&name("a"), &named("s")).await), (None, Ok(None)));
     subscribe(&store, 4, vec![change("x", SubscriptionStart::Earliest)]).await;
     assert_eq!(payloads(&waiting(&store, "x").await), ["0", "1", "2", "3"]);
     store.end_waiting(&name("a"), None, NOON).await.expect("an end");
@@ -167,7 +167,7 @@ pub(super) async fn another_pattern_keeps_the_positions_of_common_topics(store: 
     assert_eq!(store.deliver(delivery(revision, &events[..1], |_| true)).await, Ok(true));
     subscribe(&store, 2, vec![change("*.a", SubscriptionStart::Now)]).await;
     assert_eq!(waiting(&store, "x.a").await.len(), 1, "it keeps its position in a topic that it had");
-    assert_eq!(behind(&store, "x.b").await, None);
+    assert_eq!(lag(&store, "x.b").await, None);
     assert!(waiting(&store, "y.a").await.is_empty(), "it starts at the end of a new topic");
     subscribe(&store, 3, vec![change("**", SubscriptionStart::Now)]).await;
     assert_eq!((waiting(&store, "x.a").await.len(), waiting(&store, "x.b").await.len()), (1, 0));
@@ -206,7 +206,7 @@ pub(super) async fn a_paused_subscription_receives_nothing_and_keeps_its_positio
     assert_eq!(subscription(&store).await.paused, pause);
     let events = waiting(&store, "x").await;
     assert_eq!(
-        (payloads(&events), behind(&store, "x").await.map(|behind| behind.paused)),
+        (payloads(&events), lag(&store, "x").await.map(|lag| lag.paused)),
         (vec!["0", "1", "2", "3"], Some(true))
     );
     let all = delivery(revision, &events, |_| true);
@@ -220,22 +220,19 @@ pub(super) async fn a_paused_subscription_receives_nothing_and_keeps_its_positio
     assert_eq!((resumed.paused, resumed.lost), (None, 1));
     let rest = waiting(&store, "x").await;
     assert_eq!(store.deliver(delivery(revision, &rest, |_| true)).await, Ok(true));
-    assert_eq!(
-        (subscription(&store).await.delivered, behind(&store, "x").await.map(|behind| behind.paused)),
-        (3, Some(false))
-    );
-    let told: Vec<_> = told(&store).await.into_iter().map(|(change, _)| change).collect();
-    assert_eq!(told, ["paused", "lost", "resumed"]);
+    assert_eq!((subscription(&store).await.delivered, lag(&store, "x").await.map(|lag| lag.paused)), (3, Some(false)));
+    let changes: Vec<_> = changes(&store).await.into_iter().map(|(change, _)| change).collect();
+    assert_eq!(changes, ["paused", "lost", "resumed"]);
     assert!(store.pause_subscription(&name("a"), &named("u"), None, NOON).await.is_err());
 }
 
-async fn told(store: &Arc<dyn Store>) -> Vec<(String, u64)> {
+async fn changes(store: &Arc<dyn Store>) -> Vec<(String, u64)> {
     let feed = store.feed(0, 1_000).await.expect("the feed");
-    let told = feed.into_iter().filter_map(|entry| match entry.event {
+    let changes = feed.into_iter().filter_map(|entry| match entry.event {
         FeedEvent::Subscription { change, events, .. } => Some((change, events)),
         _ => None,
     });
-    told.collect()
+    changes.collect()
 }
 
 pub(super) async fn an_event_removed_before_delivery_is_reported_as_lost(store: Arc<dyn Store>) {
@@ -254,10 +251,10 @@ pub(super) async fn an_event_removed_before_delivery_is_reported_as_lost(store: 
     // The same holds if the topic itself is removed; later events are delivered.
     let policy = EventPolicy { published_before: Some(later(100)), keep: None };
     store.expire_events(policy, 100, NOON).await.expect("retention");
-    assert_eq!((subscription(&store).await.lost, behind(&store, "x").await), (5, None));
+    assert_eq!((subscription(&store).await.lost, lag(&store, "x").await), (5, None));
     publish(&store, "x", "6", later(200)).await;
     assert_eq!(payloads(&waiting(&store, "x").await), ["6"]);
-    assert_eq!(told(&store).await, [("lost".to_owned(), 3), ("lost".to_owned(), 2)]);
+    assert_eq!(changes(&store).await, [("lost".to_owned(), 3), ("lost".to_owned(), 2)]);
 }
 
 pub(super) async fn skipping_leaves_nothing_waiting(store: Arc<dyn Store>) {
@@ -272,7 +269,7 @@ pub(super) async fn skipping_leaves_nothing_waiting(store: Arc<dyn Store>) {
     assert_eq!(payloads(&waiting(&store, "y").await), ["4"]);
     let found = subscription(&store).await;
     assert_eq!((found.skipped, store.lag(&found).await), (3, Ok(1)));
-    assert_eq!(told(&store).await, [("skipped".to_owned(), 3)]);
+    assert_eq!(changes(&store).await, [("skipped".to_owned(), 3)]);
     assert!(store.skip(&name("a"), &named("t"), NOON).await.is_err());
 }
 

@@ -65,7 +65,7 @@ pub(super) async fn events_are_ordered_and_committed_with_their_transaction(stor
     let mut refused = success(&owner, &run);
     refused.events = vec![event("x", "6"), event("z", "7")];
     refused.reads = vec![ReadCheck::State { key: "n".into(), version: Version(999) }];
-    let refused = store.commit_stretch(refused).await.expect("no error");
+    let refused = store.commit_run(refused).await.expect("no error");
     assert!(matches!(refused, RunCommitResult::Conflict { .. }), "{refused:?}");
     assert_eq!((all(&store, "x").await.len(), store.topic(&topic("z")).await), (4, Ok(None)));
 }

@@ -54,14 +54,14 @@ pub(super) async fn a_start_is_committed_once_with_its_transaction(store: Arc<dy
         page.cursor = Some(next);
     }
     assert_eq!(known, [first.id, second.id]);
-    let stranger = store.commit_stretch(commit(vec![new_run("b")])).await;
+    let stranger = store.commit_run(commit(vec![new_run("b")])).await;
     assert!(matches!(stranger, Err(StoreError::IllegalTransition(_))), "{stranger:?}");
     // A deployment that existed when the transaction read it and no longer exists is a conflict.
-    let nowhere = store.commit_stretch(commit(vec![child(&parent, "c")])).await.expect("no error");
+    let nowhere = store.commit_run(commit(vec![child(&parent, "c")])).await.expect("no error");
     assert!(matches!(nowhere, RunCommitResult::Conflict { read: 0, .. }), "{nowhere:?}");
     request(&store, NewRun { key: Some("k".into()), ..new_run("b") }).await;
     let keyed = NewRun { key: Some("k".into()), ..child(&parent, "b") };
-    let taken = store.commit_stretch(commit(vec![keyed])).await.expect("no error");
+    let taken = store.commit_run(commit(vec![keyed])).await.expect("no error");
     assert!(matches!(taken, RunCommitResult::Conflict { .. }), "{taken:?}");
     assert_eq!(store.children(parent.id, PageRequest::first(9)).await.expect("a list").items.len(), 2);
 }
@@ -78,7 +78,7 @@ pub(super) async fn children_end_with_their_parent_unless_detached(store: Arc<dy
     assert_eq!(caused.cancelling, [running.id]);
     assert_eq!(caused.settled.iter().map(|run| run.id).collect::<Vec<_>>(), [queued.id]);
     assert_eq!(run(&store, queued.id).await.state, RunState::Cancelled);
-    assert!(run(&store, running.id).await.cancel.is_some_and(|asked| !asked.terminate && !asked.told));
+    assert!(run(&store, running.id).await.cancel.is_some_and(|asked| !asked.terminate && !asked.notified));
     assert_eq!(run(&store, free.id).await.cancel, None);
     assert_eq!(claim_one(&store, &owner, "b").await.run.id, free.id);
 }
@@ -99,18 +99,18 @@ pub(super) async fn the_leaves_are_notified_first(store: Arc<dyn Store>) {
     )
     .await;
     let (asked, caused) = store.request_cancel(root.id, false, later(1)).await.expect("a cancellation");
-    let marked = Some(CancelRequest { at: later(1), terminate: false, told: false });
+    let marked = Some(CancelRequest { at: later(1), terminate: false, notified: false });
     assert_eq!((asked.cancel, caused.ready, caused.cancelling), (marked, vec![], vec![leaf.id]));
     assert_eq!(run(&store, leaf.id).await.cancel, marked);
     assert_eq!(run(&store, middle.id).await.cancel, marked);
     // The owner's commit does not remove the cancel request.
-    let told = CancelRequest { at: later(1), terminate: false, told: true };
+    let notified = CancelRequest { at: later(1), terminate: false, notified: true };
     let mut commit = RunCommit::of(owner.clone(), leaf.clone(), NOON);
     done(&store, commit.clone()).await;
     assert_eq!(run(&store, leaf.id).await.cancel, marked);
-    commit.run.cancel = Some(told);
+    commit.run.cancel = Some(notified);
     done(&store, commit).await;
-    assert_eq!(run(&store, leaf.id).await.cancel, Some(told));
+    assert_eq!(run(&store, leaf.id).await.cancel, Some(notified));
     let caused = done(&store, ends(&owner, &leaf, RunEvent::Cancelled)).await;
     assert_eq!((caused.ready, caused.cancelling), (vec![name("b")], vec![]), "now the middle run is notified");
     let middle = claim_one(&store, &owner, "b").await.run;
@@ -245,8 +245,8 @@ pub(super) async fn a_retry_resumes_at_the_leaf_that_failed(store: Arc<dyn Store
     let caused = done(&store, success(&owner, &claimed)).await;
     // The leaf has a journal: it is notified, not ended, and the middle run waits for it.
     assert_eq!((caused.settled, caused.ready), (vec![], vec![name("b")]));
-    let told = store.claim(&owner, &name("b"), 9, later(9)).await.expect("a claim");
-    assert!(told.iter().all(|one| one.run.cancel.is_some()));
+    let notified = store.claim(&owner, &name("b"), 9, later(9)).await.expect("a claim");
+    assert!(notified.iter().all(|one| one.run.cancel.is_some()));
 }
 
 pub(super) async fn a_retry_may_restart_or_use_another_component(store: Arc<dyn Store>) {

@@ -82,7 +82,7 @@ pub(super) async fn a_deployment_creates_its_share_of_topics_and_others_theirs(s
         async move {
             let mut commit = success(&owner, &claimed_run(&store, &owner, of).await);
             commit.events = (from..from + count).map(|n| event(&format!("{of}.{n}"), "1")).collect();
-            store.commit_stretch(commit).await
+            store.commit_run(commit).await
         }
     };
     begin("a", 0, share - 1).await.expect("within the share");
@@ -125,7 +125,7 @@ pub(super) async fn runs_nest_no_deeper_than_the_maximum(store: Arc<dyn Store>) 
     assert_eq!(store.child_room(run.id).await, Ok(None));
     let mut commit = RunCommit::of(owner.clone(), run.clone(), NOON);
     commit.starts = vec![child(&run, "b")];
-    let refused = store.commit_stretch(commit).await;
+    let refused = store.commit_run(commit).await;
     assert_eq!(refused.map_err(|error| error.code()).map(|_| ()), Err(Code::LimitChildren));
 }
 
@@ -135,7 +135,7 @@ pub(super) async fn the_open_children_of_a_run_are_bounded(store: Arc<dyn Store>
     let start = |count: u32, detached: bool| {
         let mut commit = RunCommit::of(owner.clone(), run.clone(), NOON);
         commit.starts = (0..count).map(|_| NewRun { detached, ..child(&run, "b") }).collect();
-        store.commit_stretch(commit)
+        store.commit_run(commit)
     };
     start(OPEN_CHILDREN - 1, false).await.expect("within the bound");
     assert_eq!(store.child_room(run.id).await, Ok(Some(1)));
@@ -155,7 +155,7 @@ pub(super) async fn a_queue_counts_children(store: Arc<dyn Store>) {
         let terms = AdmissionTerms { queue_max: 3, ..AdmissionTerms::default() };
         let mut commit = RunCommit::of(owner.clone(), run.clone(), NOON);
         commit.starts = (0..count).map(|_| NewRun { terms: terms.clone(), ..child(&run, "b") }).collect();
-        store.commit_stretch(commit)
+        store.commit_run(commit)
     };
     assert_eq!(start(4).await.map(|_| ()), Err(StoreError::QueueFull { queued: 3 }));
     assert_eq!(store.waiting(&name("b")).await, Ok(0), "nothing of it took hold");

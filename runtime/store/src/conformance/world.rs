@@ -34,7 +34,7 @@ pub(super) fn digest() -> ComponentDigest {
 
 pub(super) async fn owner(store: &Arc<dyn Store>) -> Owner {
     let node = "here".parse().expect("a name");
-    let epoch = store.begin_life(&node).await.expect("a life");
+    let epoch = store.begin_epoch(&node).await.expect("a life");
     Owner { node, epoch }
 }
 
@@ -175,7 +175,7 @@ pub(super) fn fresh(owner: &Owner, new: &NewRun) -> RunCommit {
 }
 
 pub(super) async fn done(store: &Arc<dyn Store>, commit: RunCommit) -> CommitEffects {
-    match store.commit_stretch(commit).await.expect("a commit") {
+    match store.commit_run(commit).await.expect("a commit") {
         RunCommitResult::Done(caused) => caused,
         refused => panic!("{refused:?}"),
     }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::throttle::paced;
 use super::write_tx::WriteTx;
-use crate::contract::{CommitMark, Result, Store, StoreHealth};
+use crate::contract::{CommitPosition, Result, Store, StoreHealth};
 use crate::embedded::runs::{claim, commit, failures, inbox, index, journal, lanes, parked, position, tree};
 use crate::embedded::schedules::{firing_log, queue};
 use crate::embedded::topics::{replay, subscriptions};
@@ -41,7 +41,7 @@ use crate::records::{
 
 #[async_trait]
 impl Store for EmbeddedStore {
-    async fn begin_life(&self, node: &NodeId) -> Result<Epoch> {
+    async fn begin_epoch(&self, node: &NodeId) -> Result<Epoch> {
         epoch::begin_next(self, node).await
     }
 
@@ -57,7 +57,7 @@ impl Store for EmbeddedStore {
         Some(self.kv.space())
     }
 
-    fn committed(&self) -> watch::Receiver<CommitMark> {
+    fn committed(&self) -> watch::Receiver<CommitPosition> {
         self.kv.commits()
     }
 
@@ -183,17 +183,17 @@ impl Store for EmbeddedStore {
         index::queued(&self.kv, deployment)
     }
 
-    async fn standing(&self, id: RunId, max: usize) -> Result<Option<QueuePosition>> {
+    async fn queue_position(&self, id: RunId, max: usize) -> Result<Option<QueuePosition>> {
         position::of(&self.kv.view(), id, max)
     }
 
-    async fn behind_ancestor(
+    async fn lane_deadlock(
         &self,
         parent: RunId,
         deployment: &DeploymentName,
         lanes: &[Lane],
     ) -> Result<Option<(String, RunId)>> {
-        lanes::behind_ancestor(&self.kv.view(), parent, deployment, lanes)
+        lanes::lane_deadlock(&self.kv.view(), parent, deployment, lanes)
     }
 
     async fn waiting_deployments(&self, now: Timestamp) -> Result<Vec<DeploymentName>> {
@@ -212,11 +212,11 @@ impl Store for EmbeddedStore {
         lanes::view(&self.kv.view(), deployment, lane, max)
     }
 
-    async fn commit_stretch(&self, commit: RunCommit) -> Result<RunCommitResult> {
+    async fn commit_run(&self, commit: RunCommit) -> Result<RunCommitResult> {
         self.commit_with(blobs::long(commit::values(&commit)), move |c| commit::commit(c, &commit)).await
     }
 
-    async fn commit_stretch_in_turn(&self, commit: RunCommit, turn: VisibilityGuard) -> Result<RunCommitResult> {
+    async fn commit_run_guarded(&self, commit: RunCommit, turn: VisibilityGuard) -> Result<RunCommitResult> {
         let long = blobs::long(commit::values(&commit));
         self.commit_with(long, move |c| commit::commit_in_turn(c, &commit, turn)).await
     }
@@ -462,13 +462,13 @@ impl Store for EmbeddedStore {
         self.commit(move |c| subscriptions::pause(c, &deployment, &name, pause, now)).await
     }
 
-    async fn behind(
+    async fn subscription_lag(
         &self,
         deployment: &DeploymentName,
         name: &SubscriptionName,
         topic: &Topic,
     ) -> Result<Option<SubscriptionLag>> {
-        subscriptions::behind(&self.kv.view(), deployment, name, topic)
+        subscriptions::lag_in(&self.kv.view(), deployment, name, topic)
     }
 
     async fn lag(&self, subscription: &Subscription) -> Result<u64> {

@@ -113,8 +113,8 @@ impl<'a, 'tx> WriteTx<'a, 'tx> {
     }
 
     /// Makes the writes of the operation visible before it is durable, and drops `turn` then.
-    pub(super) fn hand_on(&mut self, turn: VisibilityGuard) {
-        self.tx.get_mut().hand_on(turn);
+    pub(super) fn publish_early(&mut self, turn: VisibilityGuard) {
+        self.tx.get_mut().publish_early(turn);
     }
 
     /// Records that a deployment has a new run to claim.

@@ -101,7 +101,7 @@ pub(super) fn recycle(shared: &KvState, first: u64) {
     for path in entries.map(|entry| entry.path()) {
         let number = path.file_name().and_then(|name| segment::number_of(&name.to_string_lossy()));
         if number.is_some_and(|number| number < first)
-            && let Err(error) = shared.shelf.give_back(&path)
+            && let Err(error) = shared.spare_segments.give_back(&path)
         {
             tracing::warn!(%error, path = %path.display(), "could not recycle a log segment");
         }

@@ -78,7 +78,8 @@ impl Kv {
     }
 
     /// Returns the value of a key as the next operation will most likely read it. It includes what
-    /// an operation that called [`Tx::hand_on`] wrote, which is not durable yet and may never be.
+    /// an operation that called [`Tx::publish_early`] wrote, which is not durable yet and may never
+    /// be.
     ///
     /// Use it only if the caller's own operation checks that the value still holds. That operation
     /// comes later in the same log, so it is not durable without the value that was read here.

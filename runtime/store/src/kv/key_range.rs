@@ -38,7 +38,7 @@ impl KeyRange {
     /// Returns the part of this range after `key`, in the direction of reading. A list continues
     /// there from its cursor.
     #[must_use]
-    pub fn behind(mut self, key: impl AsRef<[u8]>, reverse: bool) -> Self {
+    pub fn after(mut self, key: impl AsRef<[u8]>, reverse: bool) -> Self {
         let bound = Bound::Excluded(key.as_ref().to_vec());
         if reverse {
             self.to = bound
@@ -105,11 +105,11 @@ mod tests {
     fn a_cursor_excludes_the_part_already_read() {
         let span = KeyRange::between("b", "f");
         assert_eq!(
-            span.clone().behind("c", false),
+            span.clone().after("c", false),
             KeyRange::new(Bound::Excluded(b"c".to_vec()), Bound::Excluded(b"f".to_vec()))
         );
-        assert!(span.clone().behind("f", false).is_empty());
-        assert!(span.behind("b", true).is_empty());
+        assert!(span.clone().after("f", false).is_empty());
+        assert!(span.after("b", true).is_empty());
         assert!(!KeyRange::all().is_empty());
     }
 }

@@ -118,29 +118,36 @@ fn open_checked(config: KvConfig) -> Result<OpenedStore, KvError> {
     if let Err(error) = index::remove_others(&data, point.index) {
         tracing::warn!(%error, "could not remove an unused index");
     }
-    let standing = DurableState { end: replay.end(), sums: sums(config.tables, replay.sums()), grown_bytes: 0 };
+    let durable = DurableState { end: replay.end(), sums: sums(config.tables, replay.sums()), grown_bytes: 0 };
     // The bytes of replayed groups were not counted.
-    let live_bytes = point.live_bytes.filter(|_| standing.end.generation == point.generation);
+    let live_bytes = point.live_bytes.filter(|_| durable.end.generation == point.generation);
     let log_dir = data.join(log::DIR);
     let failed = |error: io::Error| KvError::io("the log", &error);
-    let shelf = SpareSegments::open(Arc::clone(&disk), &log_dir, config.segment_bytes).map_err(failed)?;
+    let spare_segments = SpareSegments::open(Arc::clone(&disk), &log_dir, config.segment_bytes).map_err(failed)?;
     for number in replay.older() {
-        shelf.give_back(&log_dir.join(super::log::segment::name(*number))).map_err(failed)?;
+        spare_segments.give_back(&log_dir.join(super::log::segment::name(*number))).map_err(failed)?;
     }
     let syncs = Arc::new(AtomicU64::new(0));
     let first = config.first_segment_bytes;
-    let shelves = Arc::clone(&shelf);
-    let log = CommitLog::begin(&data, seed, first, replay.newest(), standing.end, shelves, Arc::clone(&syncs))
-        .map_err(failed)?;
+    let log = CommitLog::begin(
+        &data,
+        seed,
+        first,
+        replay.newest(),
+        durable.end,
+        Arc::clone(&spare_segments),
+        Arc::clone(&syncs),
+    )
+    .map_err(failed)?;
 
-    let replayed = standing.end.generation - point.generation;
-    let commit = CommitPosition { group: standing.end.generation, position: standing.end.position };
+    let replayed = durable.end.generation - point.generation;
+    let commit = CommitPosition { group: durable.end.generation, position: durable.end.position };
     let checkpointed = LastCheckpoint { anchor, point, synced: HashSet::new() };
     let scrub_now = !clean && index::size(&folder) <= config.scrub_at_open_bytes;
     let queue = config.queue;
-    let versions = Versions::new(standing);
+    let versions = Versions::new(durable);
     let replayed_bytes = replay.bytes();
-    let shared = KvState::new(config, seed, index, versions, checkpointed, shelf, syncs, replayed_bytes, lock);
+    let shared = KvState::new(config, seed, index, versions, checkpointed, spare_segments, syncs, replayed_bytes, lock);
     let shared = Arc::new(shared);
     shared.space.set_base(live_bytes.and_then(|bytes| i64::try_from(bytes).ok()));
     if scrub_now {

@@ -77,7 +77,7 @@ pub(super) fn run(shared: &Arc<KvState>, haste: ScanPriority) -> Result<ScrubRes
                 thread::sleep((3 * watch.elapsed()).min(LONGEST_REST));
             }
             match last {
-                Some(last) => rest = rest.behind(&last, false),
+                Some(last) => rest = rest.after(&last, false),
                 None => break,
             }
         }

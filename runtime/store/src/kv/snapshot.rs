@@ -127,7 +127,7 @@ pub(super) fn rows(
             }
         }
         match last {
-            Some(last) => rest = rest.behind(&last, reverse),
+            Some(last) => rest = rest.after(&last, reverse),
             None => break,
         }
     }

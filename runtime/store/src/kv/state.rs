@@ -49,7 +49,7 @@ pub(super) struct KvState {
     pub commits: watch::Sender<CommitPosition>,
     pub syncs: Arc<AtomicU64>,
     pub checkpointed: Mutex<LastCheckpoint>,
-    pub shelf: Arc<SpareSegments>,
+    pub spare_segments: Arc<SpareSegments>,
     pub pace: CheckpointPace,
     pub space: SpaceTracker,
     /// Held while a group is written to the index, and while another index replaces it.
@@ -75,7 +75,7 @@ impl KvState {
         index: Index,
         versions: Versions,
         checkpointed: LastCheckpoint,
-        shelf: Arc<SpareSegments>,
+        spare_segments: Arc<SpareSegments>,
         syncs: Arc<AtomicU64>,
         replayed: u64,
         lock: Lock,
@@ -89,7 +89,7 @@ impl KvState {
             commits: watch::Sender::new(commit),
             syncs,
             checkpointed: Mutex::new(checkpointed),
-            shelf,
+            spare_segments,
             pace: CheckpointPace::new(replayed),
             space: SpaceTracker::default(),
             inserting: Mutex::new(()),
@@ -189,7 +189,7 @@ impl KvState {
     /// Checks that the disk has enough free space for a group and for what sled may write because
     /// of it.
     pub fn room(&self) -> Result<(), KvError> {
-        let needed = self.config.reserve_bytes + 4 * self.pace.behind();
+        let needed = self.config.reserve_bytes + 4 * self.pace.backlog();
         let result = match self.config.disk.free_space(&self.config.dir) {
             Ok(free) if free > needed => Ok(()),
             Ok(free) => Err(KvError::DiskFull { free, needed }),
@@ -246,7 +246,7 @@ impl CheckpointPace {
     }
 
     /// Bytes of the log that are not in a checkpoint yet.
-    pub fn behind(&self) -> u64 {
+    pub fn backlog(&self) -> u64 {
         self.appended.load(Ordering::Relaxed).saturating_sub(self.checkpointed.load(Ordering::Relaxed))
     }
 
@@ -254,7 +254,7 @@ impl CheckpointPace {
     /// once.
     pub fn grew(&self, bytes: u64, bound: u64) {
         self.appended.fetch_add(bytes, Ordering::Relaxed);
-        let full = self.behind() >= bound;
+        let full = self.backlog() >= bound;
         let mut state = self.lock();
         if !state.dirty || (full && !state.full) {
             state.dirty = true;

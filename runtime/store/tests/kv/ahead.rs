@@ -13,7 +13,7 @@ use super::support::{EVENTS, RUNS, all, copy, open, small, unhurried};
 
 /// The value that a run read before its commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Seen {
+struct ValueRead {
     n: u64,
     /// The position of the commit that wrote the value.
     version: u64,
@@ -31,12 +31,12 @@ impl From<KvError> for Refusal {
     }
 }
 
-fn seen(value: Option<&[u8]>) -> Seen {
+fn seen(value: Option<&[u8]>) -> ValueRead {
     let number = |at: usize| value.map_or(0, |value| u64::from_le_bytes(*value[at..].first_chunk().unwrap()));
-    Seen { n: number(0), version: number(8) }
+    ValueRead { n: number(0), version: number(8) }
 }
 
-fn read(kv: &Kv) -> Seen {
+fn read(kv: &Kv) -> ValueRead {
     seen(kv.newest(RUNS, "n").unwrap().as_deref())
 }
 
@@ -55,7 +55,7 @@ impl Drop for Flag {
 /// future resolves when the turn is handed on.
 fn add(
     kv: &Kv,
-    read: Seen,
+    read: ValueRead,
 ) -> (impl Future<Output = Result<u64, SubmitError<Refusal>>> + Send + use<>, oneshot::Receiver<()>) {
     let (flag, handed_on) = oneshot::channel();
     let flag = Flag(Some(flag));
@@ -66,7 +66,7 @@ fn add(
         let n = read.n + 1;
         tx.put(RUNS, "n", [n.to_le_bytes(), tx.position().to_le_bytes()].concat())?;
         tx.put(EVENTS, n.to_be_bytes(), "x".repeat(200))?;
-        tx.hand_on(Box::new(flag));
+        tx.publish_early(Box::new(flag));
         Ok(n)
     });
     (submitted, handed_on)
@@ -150,7 +150,7 @@ async fn a_failed_group_fails_its_readers_and_its_positions_are_not_reused() {
     let durable = counted(&kv);
     assert_eq!(read(&kv).n, durable, "what failed is no longer shown");
     // The version that was read and lost is never reused.
-    let lost = Seen { n: durable + 1, version: kv.commits().borrow().position + 1 };
+    let lost = ValueRead { n: durable + 1, version: kv.commits().borrow().position + 1 };
     disk.fail_growth(false);
     let (added, _) = add(&kv, read(&kv));
     assert_eq!(added.await.unwrap(), lost.n);

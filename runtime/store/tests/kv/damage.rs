@@ -74,27 +74,27 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[derive(Debug, PartialEq)]
-enum Seen {
+enum DamageEffect {
     Whole,
     Refused,
     ReadFailed,
 }
 
 /// Opens the store and reads every record; panics if a record is missing without an error.
-fn look(dir: &Path, expected: &Records, what: &str) -> Seen {
+fn look(dir: &Path, expected: &Records, what: &str) -> DamageEffect {
     look_with(small(dir), expected, what)
 }
 
-fn look_with(config: KvConfig, expected: &Records, what: &str) -> Seen {
+fn look_with(config: KvConfig, expected: &Records, what: &str) -> DamageEffect {
     let kv = match Kv::open(config) {
         Ok((kv, _)) => kv,
         Err(KvError::Damaged { what }) => {
             assert!(!what.is_empty());
-            return Seen::Refused;
+            return DamageEffect::Refused;
         }
         Err(other) => panic!("{what}: {other}"),
     };
-    let mut seen = Seen::Whole;
+    let mut seen = DamageEffect::Whole;
     for ((table, key), value) in expected {
         let table = if *table == RUNS.id { RUNS } else { EVENTS };
         match kv.get(table, key) {
@@ -102,7 +102,7 @@ fn look_with(config: KvConfig, expected: &Records, what: &str) -> Seen {
                 let found = found.map(Vec::from);
                 assert!(found.as_ref() == Some(value), "{what}: {} is wrong or gone", key.escape_ascii());
             }
-            Err(KvError::Damaged { .. }) => seen = Seen::ReadFailed,
+            Err(KvError::Damaged { .. }) => seen = DamageEffect::ReadFailed,
             Err(other) => panic!("{what}: {other}"),
         }
     }
@@ -117,7 +117,7 @@ fn look_with(config: KvConfig, expected: &Records, what: &str) -> Seen {
                     .collect();
                 assert!(found == expected, "{what}: a scan of {} is not what was acknowledged", table.name);
             }
-            Err(KvError::Damaged { .. }) => seen = Seen::ReadFailed,
+            Err(KvError::Damaged { .. }) => seen = DamageEffect::ReadFailed,
             Err(other) => panic!("{what}: {other}"),
         }
     }
@@ -188,7 +188,7 @@ async fn truncated_or_missing_files_are_always_detected() {
             let copied = tempfile::tempdir().unwrap();
             copy(dir.path(), copied.path());
             spoil(copied.path());
-            if look(copied.path(), &expected, &what) == Seen::Refused {
+            if look(copied.path(), &expected, &what) == DamageEffect::Refused {
                 refused += 1;
             }
         };

@@ -230,7 +230,7 @@ async fn scans_are_correct_across_split_and_merged_pages() {
             loop {
                 let page = plain(kv.scan(RUNS, &rest, reverse, 37).unwrap());
                 let Some((last, _)) = page.last() else { break };
-                rest = rest.behind(last, reverse);
+                rest = rest.after(last, reverse);
                 found.extend(page);
             }
             assert!(found.iter().map(|(k, v)| (k, v)).eq(expected), "round {round}, reverse {reverse}");

@@ -96,7 +96,7 @@ impl Execution {
                 }
                 () = &mut timer => {
                     let now = Instant::now();
-                    if is_due(&mut deadlines.visible, now) && let Err(finish) = self.make_visible().await { break finish; }
+                    if is_due(&mut deadlines.visible, now) && let Err(finish) = self.publish_early().await { break finish; }
                     if is_due(&mut deadlines.save, now) { let _ = self.save().await; }
                     if is_due(&mut deadlines.lifetime, now) {
                         self.overran = true;
@@ -206,7 +206,7 @@ impl Execution {
     }
 
     /// Stores a new run as running, which makes it visible.
-    async fn make_visible(&mut self) -> Result<(), ExecutionEnd> {
+    async fn publish_early(&mut self) -> Result<(), ExecutionEnd> {
         if !self.fresh {
             return Ok(());
         }

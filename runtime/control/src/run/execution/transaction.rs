@@ -74,8 +74,8 @@ impl Execution {
 
     /// Records that the guest knows of its cancellation. The store has the time of the request.
     pub(crate) fn note_cancel_notice(&mut self, now: Timestamp) {
-        let cancel = CancelRequest { at: now, terminate: false, told: true };
-        self.run.cancel.get_or_insert(cancel).told = true;
+        let cancel = CancelRequest { at: now, terminate: false, notified: true };
+        self.run.cancel.get_or_insert(cancel).notified = true;
     }
 
     /// Adds a change to the part of the journal that must be written.
@@ -287,7 +287,7 @@ impl Execution {
             Err(error) if last && is_permanent_refusal(&error) => {
                 let rest = Box::pin(self.without_effects(rest, error)).await?;
                 let run = rest.run.clone();
-                Ok((self.host.store.commit_stretch(rest).await?, run))
+                Ok((self.host.store.commit_run(rest).await?, run))
             }
             Err(error) => Err(error),
         }
@@ -370,9 +370,9 @@ impl HostState {
         turns: Vec<KeyTurn>,
     ) -> impl Future<Output = Result<RunCommitResult, StoreError>> + Send {
         if turns.is_empty() {
-            self.store.commit_stretch(commit)
+            self.store.commit_run(commit)
         } else {
-            self.store.commit_stretch_in_turn(commit, Box::new(turns))
+            self.store.commit_run_guarded(commit, Box::new(turns))
         }
     }
 }

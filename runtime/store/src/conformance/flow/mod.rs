@@ -158,7 +158,7 @@ pub(super) async fn a_key_outlives_the_record_of_its_run(store: Arc<dyn Store>) 
     assert_eq!(store.key_outlives(&name("a"), "k", later(4_999)).await, Ok(Some(first.id)));
     let another = NewRun { input: Bytes::from_static(b"7"), ..keyed(later(4_999)) };
     assert!(matches!(store.request_run(another).await, Err(StoreError::KeyMismatch { .. })));
-    assert_eq!(store.commit_stretch(fresh(&owner, &keyed(later(4_999)))).await, Err(refused));
+    assert_eq!(store.commit_run(fresh(&owner, &keyed(later(4_999)))).await, Err(refused));
     assert_eq!(store.key_outlives(&name("a"), "k", later(5_000)).await, Ok(None));
     assert_ne!(request(&store, keyed(later(5_000))).await.id, first.id);
     assert_eq!(store.key_outlives(&name("a"), "k", later(5_000)).await, Ok(None), "its run is there");
@@ -256,7 +256,7 @@ pub(super) async fn a_child_never_waits_for_its_ancestor(store: Arc<dyn Store>) 
     let middle = claim_one(&store, &owner, "b").await.run;
     let of = |deployment: &str, lane: &str| (name(deployment), vec![key(lane, 1)]);
     let behind = async |(deployment, lanes): (_, Vec<_>)| {
-        store.behind_ancestor(middle.id, &deployment, &lanes).await.expect("a look")
+        store.lane_deadlock(middle.id, &deployment, &lanes).await.expect("a look")
     };
     assert_eq!(behind(of("a", "k")).await, Some(("key/k".to_owned(), top.id)));
     assert_eq!(behind(of("a", "other")).await, None);
@@ -265,15 +265,15 @@ pub(super) async fn a_child_never_waits_for_its_ancestor(store: Arc<dyn Store>) 
     // A caller that checked before the lane was full gets the conflict at its commit.
     let mut commit = RunCommit::of(owner.clone(), middle.clone(), NOON);
     commit.starts = vec![NewRun { lanes: vec![k], ..child(&middle, "a") }];
-    let answer = store.commit_stretch(commit).await.expect("an answer");
+    let answer = store.commit_run(commit).await.expect("an answer");
     assert!(matches!(answer, RunCommitResult::Conflict { .. }), "{answer:?}");
 }
 
 pub(super) async fn the_queue_position_of_a_run_is_known(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
-    let standing_of = async |id| store.standing(id, 2).await.expect("a look").expect("a run");
-    assert_eq!(store.standing(RunId::new(NOON, 99), 2).await, Ok(None));
+    let position_of = async |id| store.queue_position(id, 2).await.expect("a look").expect("a run");
+    assert_eq!(store.queue_position(RunId::new(NOON, 99), 2).await, Ok(None));
     let k = key("k", 1);
     let inside = request(&store, NewRun { lanes: vec![k.clone()], ..new_run("a") }).await;
     let first = request(&store, NewRun { lanes: vec![k.clone()], ..new_run("a") }).await;
@@ -281,21 +281,21 @@ pub(super) async fn the_queue_position_of_a_run_is_known(store: Arc<dyn Store>) 
     let late = request(&store, NewRun { not_before: later(500), ..new_run("a") }).await;
     let others = [request(&store, new_run("a")).await, request(&store, new_run("a")).await];
     let last = request(&store, new_run("a")).await;
-    assert_eq!(standing_of(inside.id).await.listed, QueueKind::Ready(0));
-    assert_eq!(standing_of(first.id).await.listed, QueueKind::Lane(0, 0));
-    let standing = standing_of(second.id).await;
-    assert_eq!((standing.listed, standing.queued), (QueueKind::Lane(0, 1), 7));
-    let (lane, is_in, view) = &standing.lanes[0];
+    assert_eq!(position_of(inside.id).await.listed, QueueKind::Ready(0));
+    assert_eq!(position_of(first.id).await.listed, QueueKind::Lane(0, 0));
+    let position = position_of(second.id).await;
+    assert_eq!((position.listed, position.queued), (QueueKind::Lane(0, 1), 7));
+    let (lane, is_in, view) = &position.lanes[0];
     assert_eq!((lane, is_in, &view.in_it, &view.next), (&k, &false, &vec![inside.id], &vec![first.id, second.id]));
-    assert_eq!(standing_of(late.id).await.listed, QueueKind::Delayed(later(500)));
-    assert_eq!(standing_of(others[0].id).await.listed, QueueKind::Ready(1));
-    assert_eq!(standing_of(last.id).await.listed, QueueKind::Ready(2), "counted up to two");
+    assert_eq!(position_of(late.id).await.listed, QueueKind::Delayed(later(500)));
+    assert_eq!(position_of(others[0].id).await.listed, QueueKind::Ready(1));
+    assert_eq!(position_of(last.id).await.listed, QueueKind::Ready(2), "counted up to two");
     let rate = Some(Rate { runs: 1, per_millis: 1_000 });
     admitted(&store, &owner, 1, rate, NOON).await;
-    let standing = standing_of(inside.id).await;
-    assert_eq!((standing.listed, standing.starts), (QueueKind::Nowhere, (1, Some(NOON))));
-    assert!(standing.lanes[0].1);
+    let position = position_of(inside.id).await;
+    assert_eq!((position.listed, position.starts), (QueueKind::Nowhere, (1, Some(NOON))));
+    assert!(position.lanes[0].1);
     let waits = claimed_run(&store, &owner, "a").await;
     done(&store, suspended(&owner, &waits, Wait::until(later(900)))).await;
-    assert_eq!(standing_of(waits.id).await.listed, QueueKind::Delayed(later(900)));
+    assert_eq!(position_of(waits.id).await.listed, QueueKind::Delayed(later(900)));
 }

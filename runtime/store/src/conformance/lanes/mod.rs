@@ -136,7 +136,7 @@ pub(super) async fn a_cancelled_tree_leaves_its_lanes(store: Arc<dyn Store>) {
 
 pub(super) async fn a_run_that_ran_before_its_request_has_no_lanes(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let refused = store.commit_stretch(fresh(&owner, &in_lanes(vec![key("k", 1)]))).await;
+    let refused = store.commit_run(fresh(&owner, &in_lanes(vec![key("k", 1)]))).await;
     assert!(matches!(refused, Err(StoreError::IllegalTransition(_))), "{refused:?}");
     assert_eq!(lane(&store, &key("k", 1)).await, (vec![], vec![]));
 }

@@ -74,7 +74,7 @@ fn act() -> impl Strategy<Value = Act> {
 
 /// The list that has a queued or suspended run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Listed {
+enum ListKind {
     Nowhere,
     Delayed(Timestamp),
     Waits,
@@ -85,12 +85,12 @@ enum Listed {
 struct ModelRun {
     record: Run,
     state: &'static str,
-    listed: Listed,
+    listed: ListKind,
     begun: bool,
     head: bool,
     asked: bool,
     terminate: bool,
-    told: bool,
+    notified: bool,
     /// For each of the run's lanes, whether the run is in it.
     inside: Vec<bool>,
 }
@@ -124,7 +124,7 @@ impl Model {
     fn queue(&mut self, id: RunId, due: Timestamp) {
         self.one(id).state = "queued";
         if due > self.now {
-            self.one(id).listed = Listed::Delayed(due);
+            self.one(id).listed = ListKind::Delayed(due);
         } else {
             self.ask(id);
         }
@@ -138,20 +138,20 @@ impl Model {
             let queue = self.lanes.entry(lane.name).or_default();
             if !queue.waiting.is_empty() || queue.inside.len() >= lane.capacity as usize {
                 queue.waiting.push(id);
-                self.one(id).listed = Listed::Waits;
+                self.one(id).listed = ListKind::Waits;
                 return;
             }
             queue.inside.push(id);
             self.one(id).inside[at] = true;
         }
-        self.one(id).listed = Listed::Ready;
+        self.one(id).listed = ListKind::Ready;
     }
 
     /// Changes a run's state. An ended run leaves its lanes, and others enter.
     fn moved(&mut self, id: RunId, state: &'static str) {
         let one = self.one(id);
         one.state = state;
-        one.listed = Listed::Nowhere;
+        one.listed = ListKind::Nowhere;
         for (at, lane) in self.lanes_of(id).into_iter().enumerate() {
             if !ENDED.contains(&state) {
                 continue;
@@ -182,7 +182,7 @@ impl Model {
     /// Lets due delayed runs ask for their lanes, in order of time.
     fn promote(&mut self) {
         let due = self.runs.iter().filter_map(|(id, one)| match one.listed {
-            Listed::Delayed(due) if due <= self.now => Some((due, *id)),
+            ListKind::Delayed(due) if due <= self.now => Some((due, *id)),
             _ => None,
         });
         let mut due: Vec<_> = due.collect();
@@ -193,7 +193,7 @@ impl Model {
     }
 
     fn claimable(&self) -> Vec<RunId> {
-        let ready = self.runs.iter().filter(|(_, one)| one.listed == Listed::Ready);
+        let ready = self.runs.iter().filter(|(_, one)| one.listed == ListKind::Ready);
         let mut ready: Vec<_> = ready.map(|(id, one)| (!one.begun, *id)).collect();
         ready.sort_unstable();
         ready.into_iter().map(|(_, id)| id).collect()
@@ -254,12 +254,12 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, act: Act) -> Result<(),
             let one = ModelRun {
                 record,
                 state: "queued",
-                listed: Listed::Nowhere,
+                listed: ListKind::Nowhere,
                 begun: false,
                 head: false,
                 asked: false,
                 terminate: false,
-                told: false,
+                notified: false,
                 inside,
             };
             model.runs.insert(new.id, one);
@@ -310,7 +310,7 @@ async fn step_cancel(
         "running" => {}
         "queued" | "suspended" if !one.terminate && (one.head || one.state == "suspended") => {
             // The run is notified at its next claim, and still waits for its lanes.
-            if one.listed != Listed::Waits && !one.told {
+            if one.listed != ListKind::Waits && !one.notified {
                 model.ask(id);
             }
         }
@@ -326,7 +326,7 @@ async fn claim(store: &Arc<dyn Store>, model: &mut Model, limit: usize) -> Resul
     prop_assert_eq!(claimed.iter().map(|claimed| claimed.run.id).collect::<Vec<_>>(), expected);
     for claimed in claimed {
         let one = model.one(claimed.run.id);
-        (one.state, one.listed, one.begun) = ("running", Listed::Nowhere, true);
+        (one.state, one.listed, one.begun) = ("running", ListKind::Nowhere, true);
         one.record = claimed.run;
     }
     Ok(())
@@ -336,7 +336,7 @@ async fn retry(store: &Arc<dyn Store>, model: &mut Model, id: RunId) -> Result<(
     let retry = RetryChange { component: None, from_start: false, now: model.now };
     store.retry_run(id, retry).await.map_err(failed)?;
     let one = model.one(id);
-    (one.asked, one.terminate, one.told) = (false, false, false);
+    (one.asked, one.terminate, one.notified) = (false, false, false);
     model.queue(id, model.now);
     Ok(())
 }
@@ -362,31 +362,31 @@ async fn moves(store: &Arc<dyn Store>, model: &mut Model, id: RunId, to: To, hea
     if one.asked
         && let Some(cancel) = &mut run.cancel
     {
-        cancel.told = true;
+        cancel.notified = true;
     }
-    one.told |= one.record.cancel.is_some();
+    one.notified |= one.record.cancel.is_some();
     if matches!(to, To::Suspended) {
         let never = WaitCondition::Signal("never".into());
         run.waiting_for = Some(Wait { any_of: vec![never], all: false, until: None });
     }
-    let (asked, told) = (one.asked, one.told);
+    let (asked, notified) = (one.asked, one.notified);
     one.record = run.clone();
     let mut commit = RunCommit::of(model.me.clone(), run, now);
     commit.head = head.then(|| Bytes::from_static(b"head"));
-    store.commit_stretch(commit).await.map_err(failed)?;
+    store.commit_run(commit).await.map_err(failed)?;
     match to {
         // A run that was cancelled while it ran, and was not notified, is notified as soon as it
         // waits.
         To::Suspended => {
             model.moved(id, state);
-            if asked && !told {
+            if asked && !notified {
                 model.ask(id);
             }
         }
         To::Queued { delayed } => {
             // A run that has to be notified is not delayed; one that was notified waits like any
             // other.
-            let due = if delayed && (!asked || told) { now.plus_millis(DELAY) } else { now };
+            let due = if delayed && (!asked || notified) { now.plus_millis(DELAY) } else { now };
             model.moved(id, state);
             model.queue(id, due);
         }

@@ -93,7 +93,7 @@ fn whole(state: RunState) -> Run {
             until: Some(at(6)),
         }),
         journal_entries: 42,
-        cancel: Some(CancelRequest { at: at(7), terminate: true, told: true }),
+        cancel: Some(CancelRequest { at: at(7), terminate: true, notified: true }),
         detached: true,
         lanes: vec![Lane { name: "key/1".to_owned(), capacity: 2 }],
     }

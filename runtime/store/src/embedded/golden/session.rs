@@ -51,7 +51,7 @@ impl Session {
         let dir = tempfile::tempdir().unwrap();
         let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
         let node = "node-1".parse().unwrap();
-        let epoch = store.begin_life(&node).await.unwrap();
+        let epoch = store.begin_epoch(&node).await.unwrap();
         Self { store, owner: Owner { node, epoch }, _dir: dir }
     }
 
@@ -112,7 +112,7 @@ impl Session {
     }
 
     async fn commit(&self, commit: RunCommit) {
-        let committed = self.store.commit_stretch(commit).await.unwrap();
+        let committed = self.store.commit_run(commit).await.unwrap();
         assert!(matches!(committed, RunCommitResult::Done(_)), "{committed:?}");
     }
 
@@ -260,14 +260,14 @@ async fn steer(session: &Session) {
     assert!(store.fire(firing, at(125_000)).await.unwrap().is_some());
     let subscription = store.subscription(&"shop".parse().unwrap(), &"orders".parse().unwrap()).await.unwrap().unwrap();
     let topic = "orders.new".parse().unwrap();
-    let behind = store.behind(&subscription.deployment, &subscription.name, &topic).await.unwrap().unwrap();
+    let lag = store.subscription_lag(&subscription.deployment, &subscription.name, &topic).await.unwrap().unwrap();
     let delivery = crate::records::DeliveryCommit {
         deployment: subscription.deployment.clone(),
         subscription: subscription.name.clone(),
         revision: Revision::new(2),
         topic,
-        from: behind.position,
-        to: behind.position + 2,
+        from: lag.position,
+        to: lag.position + 2,
         runs: vec![NewRun { trigger: Trigger { kind: TriggerKind::Event, ..Trigger::default() }, ..new(50) }],
         last: at(1),
     };

@@ -63,7 +63,7 @@ pub(crate) fn commit_in_turn(
 ) -> Result<RunCommitResult> {
     let committed = commit(c, transaction)?;
     if matches!(committed, RunCommitResult::Done(_)) {
-        c.hand_on(turn);
+        c.publish_early(turn);
     }
     Ok(committed)
 }
@@ -159,7 +159,7 @@ fn merge_cancel(before: Option<CancelRequest>, after: Option<CancelRequest>) -> 
         (Some(before), Some(after)) => Some(CancelRequest {
             at: before.at,
             terminate: before.terminate || after.terminate,
-            told: before.told || after.told,
+            notified: before.notified || after.notified,
         }),
         (before, after) => before.or(after),
     }
@@ -241,7 +241,7 @@ fn find_start_conflict(store: &impl ReadTx, new: &NewRun) -> Result<Option<Strin
         return Ok(Some(format!("deployment `{}`", new.deployment)));
     }
     if let Some(parent) = new.trigger.parent
-        && let Some((lane, _)) = lanes::behind_ancestor(store, parent, &new.deployment, &new.lanes)?
+        && let Some((lane, _)) = lanes::lane_deadlock(store, parent, &new.deployment, &new.lanes)?
     {
         return Ok(Some(format!("lane `{lane}`")));
     }

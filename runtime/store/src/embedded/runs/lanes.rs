@@ -183,7 +183,7 @@ fn row_waits(deployment: &DeploymentName, name: &str, (commit, within): Ticket, 
 
 /// Returns a lane that a new run of `deployment` with these lanes would have to wait for while
 /// `parent` or one of its ancestors is in it, and that ancestor.
-pub(crate) fn behind_ancestor(
+pub(crate) fn lane_deadlock(
     store: &impl ReadTx,
     parent: RunId,
     deployment: &DeploymentName,

@@ -64,7 +64,7 @@ impl RunRecord {
     /// Returns whether its guest must be notified of a cancellation now: it was requested, the
     /// guest is not notified, and no attached child is left unended.
     pub(crate) fn must_be_notified(&self) -> bool {
-        self.marks.open_children == 0 && self.run.cancel.as_ref().is_some_and(|asked| !asked.told)
+        self.marks.open_children == 0 && self.run.cancel.as_ref().is_some_and(|asked| !asked.notified)
     }
 
     /// Returns whether the run has done nothing that its guest could want to undo.

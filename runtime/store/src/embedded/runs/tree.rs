@@ -152,7 +152,7 @@ pub(crate) fn cancel(commit: &mut WriteTx<'_, '_>, id: RunId, terminate: bool, n
     let asks = CancelRequest {
         at: asked.map_or(now, |asked| asked.at),
         terminate: terminate || asked.is_some_and(|asked| asked.terminate),
-        told: asked.is_some_and(|asked| asked.told),
+        notified: asked.is_some_and(|asked| asked.notified),
     };
     let at_once = match &before.run.state {
         RunState::Running { .. } => false,

@@ -57,9 +57,9 @@ pub(crate) fn parts(
     let until = until.unwrap_or(Timestamp::MAX);
     let mut parts = Vec::new();
     for (topic, head) in topics::matching(store, &subscription.topic)? {
-        let Some(behind) = subscriptions::behind(store, deployment, name, &topic)? else { continue };
+        let Some(lag) = subscriptions::lag_in(store, deployment, name, &topic)? else { continue };
         let from = topics::at_time(store, &topic, &head, since)?;
-        let to = topics::at_time(store, &topic, &head, until)?.min(behind.position);
+        let to = topics::at_time(store, &topic, &head, until)?.min(lag.position);
         if from < to {
             parts.push(SubscriptionReplay { topic, from, to });
         }

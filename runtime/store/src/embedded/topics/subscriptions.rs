@@ -165,7 +165,7 @@ fn position(store: &impl ReadTx, subscription: &Subscription, topic: &Topic, hea
 
 /// Returns the position of a subscription in a topic that it matches; `None` if either does not
 /// exist.
-pub(crate) fn behind(
+pub(crate) fn lag_in(
     store: &impl ReadTx,
     deployment: &DeploymentName,
     name: &SubscriptionName,

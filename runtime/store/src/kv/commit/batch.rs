@@ -44,11 +44,11 @@ pub(in crate::kv) struct Batch {
     position: u64,
     wrote: bool,
     damage: Option<KvError>,
-    /// Whether an operation called [`Tx::hand_on`]. From then on, all writes are visible before
-    /// they are durable.
+    /// Whether an operation called [`Tx::publish_early`]. From then on, all writes are visible
+    /// before they are durable.
     shows: bool,
     to_show: Writes,
-    turns: Vec<VisibilityGuard>,
+    guards: Vec<VisibilityGuard>,
 }
 
 impl Batch {
@@ -67,7 +67,7 @@ impl Batch {
             damage: None,
             shows: false,
             to_show: Vec::new(),
-            turns: Vec::new(),
+            guards: Vec::new(),
         }
     }
 
@@ -78,21 +78,21 @@ impl Batch {
         operation: impl FnOnce(&mut Tx<'_>) -> R,
         keep: impl FnOnce(&R) -> bool,
     ) -> R {
-        let mut running = OperationScope { group: self, index, turn: None };
+        let mut running = OperationScope { group: self, index, guard: None };
         let result = operation(&mut Tx { group: &mut running });
         if keep(&result) {
-            let turn = running.turn.take();
-            running.group.settle(turn);
+            let guard = running.guard.take();
+            running.group.settle(guard);
         }
         result
     }
 
-    fn settle(&mut self, turn: Option<VisibilityGuard>) {
+    fn settle(&mut self, guard: Option<VisibilityGuard>) {
         if self.undo.is_empty() {
             return;
         }
-        if let Some(turn) = turn {
-            self.turns.push(turn);
+        if let Some(guard) = guard {
+            self.guards.push(guard);
             if !std::mem::replace(&mut self.shows, true) {
                 let written = self.changes.iter().enumerate().flat_map(|(slot, changes)| {
                     let written = changes.iter().filter(|(_, change)| change.written);
@@ -143,14 +143,14 @@ impl Batch {
         self.below = Some(below);
     }
 
-    /// Whether an operation of the group called [`Tx::hand_on`].
+    /// Whether an operation of the group called [`Tx::publish_early`].
     pub fn shows(&self) -> bool {
         self.shows
     }
 
     /// Takes the writes to show since the last call, and the guards to drop once they are visible.
     pub fn take_shown(&mut self) -> (Writes, Vec<VisibilityGuard>) {
-        (std::mem::take(&mut self.to_show), std::mem::take(&mut self.turns))
+        (std::mem::take(&mut self.to_show), std::mem::take(&mut self.guards))
     }
 
     /// Takes the damage that an operation found, if any.
@@ -265,7 +265,7 @@ impl Batch {
                 found.extend(rows.take(wanted))
             }
             match last {
-                Some(last) => rest = rest.behind(&*last, reverse),
+                Some(last) => rest = rest.after(&*last, reverse),
                 None => break,
             }
         }
@@ -283,7 +283,7 @@ fn unsealed(sealed: sled::IVec) -> Value {
 struct OperationScope<'g, 'i> {
     group: &'g mut Batch,
     index: &'g IndexReader<'i>,
-    turn: Option<VisibilityGuard>,
+    guard: Option<VisibilityGuard>,
 }
 
 impl Drop for OperationScope<'_, '_> {
@@ -304,7 +304,7 @@ trait BatchAccess {
         limit: usize,
     ) -> Result<Vec<(Key, Value)>, KvError>;
     fn position(&self) -> u64;
-    fn publish_early(&mut self, turn: VisibilityGuard);
+    fn publish_early(&mut self, guard: VisibilityGuard);
 }
 
 impl BatchAccess for OperationScope<'_, '_> {
@@ -337,8 +337,8 @@ impl BatchAccess for OperationScope<'_, '_> {
         self.group.position + 1
     }
 
-    fn publish_early(&mut self, turn: VisibilityGuard) {
-        self.turn = Some(turn);
+    fn publish_early(&mut self, guard: VisibilityGuard) {
+        self.guard = Some(guard);
     }
 }
 
@@ -346,7 +346,7 @@ impl BatchAccess for OperationScope<'_, '_> {
 /// its group.
 ///
 /// Its writes are not visible outside the group before they are durable, unless it calls
-/// [`Tx::hand_on`]. If the operation refuses, none of its writes stay.
+/// [`Tx::publish_early`]. If the operation refuses, none of its writes stay.
 pub struct Tx<'g> {
     group: &'g mut dyn BatchAccess,
 }
@@ -413,10 +413,10 @@ impl Tx<'_> {
     }
 
     /// Makes the operation's writes visible to [`Kv::newest`](crate::kv::Kv::newest) before they
-    /// are durable, and then drops `turn`. If the operation refuses or writes nothing, `turn` is
+    /// are durable, and then drops `guard`. If the operation refuses or writes nothing, `guard` is
     /// dropped and nothing becomes visible.
-    pub fn hand_on(&mut self, turn: VisibilityGuard) {
-        self.group.publish_early(turn);
+    pub fn publish_early(&mut self, guard: VisibilityGuard) {
+        self.group.publish_early(guard);
     }
 }
 

@@ -3,13 +3,13 @@
 //! it does, the answered callers prepare their next operations. No timer adds latency.
 //!
 //! **Values that are visible before they are durable.** Runs that change the same key would each
-//! wait for a sync. So an operation may call [`Tx::hand_on`]: its writes are visible at once to
-//! callers of [`Kv::newest`](crate::kv::Kv::newest), and its group is written on the writer's
+//! wait for a sync. So an operation may call [`Tx::publish_early`]: its writes are visible at once
+//! to callers of [`Kv::newest`](crate::kv::Kv::newest), and its group is written on the writer's
 //! thread while the next operations execute on top of it.
 //!
 //! Example: run A reads 4 and writes 5, and A's group is being synced. Run B reads 5, which is not
-//! durable, and writes 6. B executes on top of A's group and comes after it in the log. If A's group
-//! cannot be made durable, B fails too, and the next reader sees 4.
+//! durable, and writes 6. B executes on top of A's group and comes after it in the log. If A's
+//! group cannot be made durable, B fails too, and the next reader sees 4.
 //!
 //! Invariants:
 //!
@@ -225,9 +225,9 @@ impl Committer {
                 Some(Job::Run(operation)) => {
                     open.answers.push(operation.run(&mut open.group, reading));
                     if open.group.shows() {
-                        let (writes, turns) = open.group.take_shown();
+                        let (writes, guards) = open.group.take_shown();
                         self.shared.versions.show(writes);
-                        drop(turns);
+                        drop(guards);
                     }
                 }
                 Some(Job::Heal) => {}
@@ -272,7 +272,7 @@ impl Committer {
     }
 
     /// Writes groups on the writer's thread, each while the next one executes on top of it, until a
-    /// group has no operation that called [`Tx::hand_on`].
+    /// group has no operation that called [`Tx::publish_early`].
     fn overlap(&mut self, first: OpenBatch) {
         let mut open = first;
         loop {
@@ -374,7 +374,7 @@ impl Committer {
         self.shared.closing.store(true, Ordering::Release);
         self.shared.pace.stop();
         let result = self.finish();
-        self.shared.shelf.close();
+        self.shared.spare_segments.close();
         self.shared.unlock();
         for done in self.closing {
             let _ = done.send(result.clone());

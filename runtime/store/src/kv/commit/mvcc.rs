@@ -114,11 +114,11 @@ pub(in crate::kv) struct Versions(Mutex<VersionsState>);
 
 impl Versions {
     /// Returns the versions of a store that has just opened: log and index have the same groups.
-    pub fn new(standing: DurableState) -> Self {
-        let oldest = standing.end.generation;
+    pub fn new(durable: DurableState) -> Self {
+        let oldest = durable.end.generation;
         Self(Mutex::new(VersionsState {
-            durable: standing.clone(),
-            indexed: standing,
+            durable: durable.clone(),
+            indexed: durable,
             layers: VecDeque::new(),
             bytes: 0,
             ahead_of_log: UnsyncedChanges::default(),
@@ -142,15 +142,15 @@ impl Versions {
     }
 
     /// Makes a durable group readable, before it is written to the index.
-    pub fn publish(&self, standing: DurableState, changes: Arc<BatchChanges>) -> Arc<BatchLayer> {
+    pub fn publish(&self, durable: DurableState, changes: Arc<BatchChanges>) -> Arc<BatchLayer> {
         let bytes = changes
             .iter()
             .flatten()
             .map(|(key, change)| key.len() + change.before.as_ref().map_or(0, |value| value.len()) + 64)
             .sum();
-        let layer = Arc::new(BatchLayer { generation: standing.end.generation, changes, bytes });
+        let layer = Arc::new(BatchLayer { generation: durable.end.generation, changes, bytes });
         let mut state = self.state();
-        state.durable = standing;
+        state.durable = durable;
         state.ahead_of_log.handed = None;
         state.bytes += bytes;
         state.layers.push_back(Arc::clone(&layer));
@@ -354,7 +354,7 @@ impl BatchLayer {
 mod tests {
     use super::*;
 
-    fn standing(generation: u64) -> DurableState {
+    fn durable(generation: u64) -> DurableState {
         let end = LogEnd { generation, position: generation, segment: 1, offset: 0, chain: 0 };
         DurableState { end, sums: Arc::new([]), grown_bytes: 0 }
     }
@@ -373,9 +373,9 @@ mod tests {
 
     #[test]
     fn a_durable_group_is_readable_before_the_index_has_it() {
-        let versions = Arc::new(Versions::new(standing(1)));
+        let versions = Arc::new(Versions::new(durable(1)));
         let before = versions.read();
-        versions.publish(standing(2), change("k", Some("old"), Some("new")));
+        versions.publish(durable(2), change("k", Some("old"), Some("new")));
         let after = versions.read();
 
         assert_eq!(versions.unindexed(0, b"k").map(text), Some(Some("new".to_owned())));
@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn uncommitted_values_are_visible_only_to_newest_and_only_until_discarded() {
-        let versions = Arc::new(Versions::new(standing(1)));
+        let versions = Arc::new(Versions::new(durable(1)));
         let newest = |key: &[u8]| versions.newest(0, key).map(text);
         let write = |key: &str, value: Option<&str>| vec![(0, key.into(), value.map(sled::IVec::from))];
         versions.show(write("k", Some("1")));
@@ -404,7 +404,7 @@ mod tests {
         assert_eq!(newest(b"k"), Some(Some("2".to_owned())));
         versions.show(write("k", None));
         assert_eq!(newest(b"k"), Some(None), "the open group comes after the one that is written");
-        versions.publish(standing(2), change("k", None, Some("2")));
+        versions.publish(durable(2), change("k", None, Some("2")));
         assert_eq!(newest(b"k"), Some(None));
         assert_eq!(versions.unindexed(0, b"k").map(text), Some(Some("2".to_owned())));
         versions.discard_shown();
@@ -413,12 +413,12 @@ mod tests {
 
     #[test]
     fn a_range_is_read_as_of_the_held_group() {
-        let versions = Arc::new(Versions::new(standing(1)));
-        versions.publish(standing(2), change("made", None, Some("2")));
+        let versions = Arc::new(Versions::new(durable(1)));
+        versions.publish(durable(2), change("made", None, Some("2")));
         let held = versions.read();
         versions.indexed_all();
-        versions.publish(standing(3), change("made", Some("2"), None));
-        versions.publish(standing(4), change("later", None, Some("4")));
+        versions.publish(durable(3), change("made", Some("2"), None));
+        versions.publish(durable(4), change("later", None, Some("4")));
         let corrections = held.corrections(0, &KeyRange::all()).unwrap();
         let corrections: Vec<_> =
             corrections.into_iter().map(|(key, value)| (text(Some(key)).unwrap(), text(value))).collect();
@@ -427,9 +427,9 @@ mod tests {
 
     #[test]
     fn a_layer_is_kept_without_readers_until_the_index_has_it() {
-        let versions = Arc::new(Versions::new(standing(1)));
+        let versions = Arc::new(Versions::new(durable(1)));
         for generation in 2..5 {
-            versions.publish(standing(generation), change("k", None, Some("v")));
+            versions.publish(durable(generation), change("k", None, Some("v")));
             drop(versions.read());
             assert!(versions.unindexed(0, b"k").is_some());
             versions.indexed_all();

@@ -114,8 +114,8 @@ impl Writer {
         }
         let end = self.append(position)?;
         let grown = changes.iter().flatten().map(|(key, change)| change.grown_bytes(key)).sum::<i64>();
-        let standing = DurableState { end, sums: sums.into(), grown_bytes: before.grown_bytes + grown };
-        let layer = self.shared.versions.publish(standing, changes);
+        let durable = DurableState { end, sums: sums.into(), grown_bytes: before.grown_bytes + grown };
+        let layer = self.shared.versions.publish(durable, changes);
         self.shared.commits.send_replace(CommitPosition { group: end.generation, position });
         Ok(layer)
     }

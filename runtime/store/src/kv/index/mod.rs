@@ -125,7 +125,7 @@ impl Trees {
         create: bool,
     ) -> Result<Self, KvError> {
         let dir = dir.to_owned();
-        let (tell, told) = mpsc::channel();
+        let (report, answer) = mpsc::channel();
         thread::Builder::new()
             .name("tidemill-index".to_owned())
             .spawn(move || {
@@ -140,12 +140,13 @@ impl Trees {
                         error
                     })
                 });
-                if let Err(mpsc::SendError(Ok(late))) = tell.send(result) {
+                if let Err(mpsc::SendError(Ok(late))) = report.send(result) {
                     let _ = catch_panic::catch(|| drop(late));
                 }
             })
             .map_err(|error| KvError::io("starting a thread to open the index", &error))?;
-        told.recv_timeout(timeout)
+        answer
+            .recv_timeout(timeout)
             .unwrap_or_else(|_| Err(KvError::damaged(format!("the index did not open within {} s", timeout.as_secs()))))
     }
 
@@ -176,7 +177,7 @@ impl Trees {
     /// Drops sled's handles on a thread that may panic. Returns whether that took no longer than
     /// `patience`.
     pub fn give_up(self: Arc<Self>, patience: Duration) -> bool {
-        let (tell, told) = mpsc::channel();
+        let (report, answer) = mpsc::channel();
         let spawned = thread::Builder::new().name("tidemill-index".to_owned()).spawn(move || {
             let mut trees = self;
             // A reader holds the handles for one read.
@@ -190,9 +191,9 @@ impl Trees {
                 }
             };
             let _ = catch_panic::catch(|| drop(alone));
-            let _ = tell.send(());
+            let _ = report.send(());
         });
-        spawned.is_ok() && told.recv_timeout(patience).is_ok()
+        spawned.is_ok() && answer.recv_timeout(patience).is_ok()
     }
 }
 

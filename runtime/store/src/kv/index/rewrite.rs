@@ -93,9 +93,9 @@ impl SpaceTracker {
     }
 
     /// Returns the bytes of all records after a group.
-    pub fn live_bytes(&self, standing: &DurableState) -> Option<u64> {
+    pub fn live_bytes(&self, durable: &DurableState) -> Option<u64> {
         let base = self.state().base?;
-        Some(u64::try_from(base.saturating_add(standing.grown_bytes)).unwrap_or_default())
+        Some(u64::try_from(base.saturating_add(durable.grown_bytes)).unwrap_or_default())
     }
 
     /// Takes the thread that rewrites or counts, so that the caller can wait for it.
@@ -157,7 +157,7 @@ pub(in crate::kv) fn run(shared: &Arc<KvState>, haste: ScanPriority) -> Result<(
     let _alone = shared.space.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
     let data = &shared.config.dir;
     let used = index::size(&shared.index.folder());
-    let (free, needed) = (free(shared)?, shared.config.reserve_bytes + used + 4 * shared.pace.behind());
+    let (free, needed) = (free(shared)?, shared.config.reserve_bytes + used + 4 * shared.pace.backlog());
     let number = shared.lock_checkpointed().point.index + 1;
     let folder = index::folder(data, number);
     if free < needed {
@@ -254,7 +254,7 @@ fn copy(shared: &KvState, trees: &Arc<Trees>, haste: ScanPriority) -> Result<Sna
                 thread::sleep((2 * watch.elapsed()).min(LONGEST_REST));
             }
             match last {
-                Some(last) => rest = rest.behind(&last, false),
+                Some(last) => rest = rest.after(&last, false),
                 None => break,
             }
         }

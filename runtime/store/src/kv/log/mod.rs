@@ -55,7 +55,7 @@ pub(super) struct CommitLog {
     /// The highest segment number.
     newest: u64,
     end: LogEnd,
-    shelf: Arc<SpareSegments>,
+    spares: Arc<SpareSegments>,
     tail: TailMark,
     syncs: Arc<AtomicU64>,
 }
@@ -69,13 +69,13 @@ impl CommitLog {
         first_bytes: u64,
         newest: u64,
         end: LogEnd,
-        shelf: Arc<SpareSegments>,
+        spares: Arc<SpareSegments>,
         syncs: Arc<AtomicU64>,
     ) -> io::Result<Self> {
         let dir = data.join(DIR);
-        let disk = Arc::clone(shelf.disk());
+        let disk = Arc::clone(spares.disk());
         let tail = TailMark::open(&*disk, data, seed)?;
-        let mut log = Self { disk, dir, seed, first_bytes, segment: None, newest, end, shelf, tail, syncs };
+        let mut log = Self { disk, dir, seed, first_bytes, segment: None, newest, end, spares, tail, syncs };
         match log.rotate(0) {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                 tracing::warn!(%error, "the disk is full; writes are refused until a log segment fits");
@@ -105,7 +105,7 @@ impl CommitLog {
             self.write(record, position).map_err(AppendError::Lost)?;
         }
         if self.segment.as_ref().is_some_and(|segment| self.end.offset > segment.capacity / 4) {
-            self.shelf.want();
+            self.spares.want();
         }
         Ok(self.end)
     }
@@ -133,7 +133,7 @@ impl CommitLog {
 
     fn rotate(&mut self, length: u64) -> io::Result<()> {
         let number = self.newest + 1;
-        let segment = next_segment(&*self.disk, &self.dir, &self.shelf, self.seed, number, self.first_bytes, length)?;
+        let segment = next_segment(&*self.disk, &self.dir, &self.spares, self.seed, number, self.first_bytes, length)?;
         self.segment = Some(segment);
         self.newest = number;
         self.end.segment = number;
@@ -145,16 +145,16 @@ impl CommitLog {
 fn next_segment(
     disk: &dyn Disk,
     dir: &Path,
-    shelf: &Arc<SpareSegments>,
+    spares: &Arc<SpareSegments>,
     seed: u64,
     number: u64,
     small: u64,
     record: u64,
 ) -> io::Result<Segment> {
     let needed = FIRST_RECORD + record;
-    let path = match shelf.take(needed) {
+    let path = match spares.take(needed) {
         Some(path) => path,
-        None => shelf.make(needed.max(small).next_multiple_of(4096))?,
+        None => spares.make(needed.max(small).next_multiple_of(4096))?,
     };
     Segment::begin(disk, dir, &path, number, seed)
 }

@@ -110,16 +110,16 @@ impl SpareSegments {
 
     fn start(self: &Arc<Self>) -> Option<(mpsc::Sender<()>, JoinHandle<()>)> {
         let (ask, asked) = mpsc::channel::<()>();
-        let shelf = Arc::downgrade(self);
+        let spares = Arc::downgrade(self);
         let thread = std::thread::Builder::new()
             .name("tidemill-fill".to_owned())
             .spawn(move || {
                 while asked.recv().is_ok() {
-                    let Some(shelf) = shelf.upgrade() else { return };
-                    if let Err(error) = shelf.fill_one() {
+                    let Some(spares) = spares.upgrade() else { return };
+                    if let Err(error) = spares.fill_one() {
                         tracing::warn!(%error, "could not fill a spare log segment; a small one is created when needed");
                     }
-                    shelf.asked.store(false, Ordering::Release);
+                    spares.asked.store(false, Ordering::Release);
                 }
             })
             .map_err(|error| tracing::warn!(%error, "could not start the thread that fills log segments"))

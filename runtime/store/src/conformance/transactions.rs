@@ -36,7 +36,7 @@ pub(super) async fn two_transactions_that_read_the_same_version_do_not_both_comm
     }
     let second = commits.pop().expect("two");
     done(&store, commits.remove(0)).await;
-    let refused = store.commit_stretch(second.clone()).await.expect("no error");
+    let refused = store.commit_run(second.clone()).await.expect("no error");
     assert!(matches!(refused, RunCommitResult::Conflict { .. }), "{refused:?}");
     assert_eq!(read(&store, &name("a"), "n").await.0, Some(Bytes::from_static(b"1")));
     // Repeated with the current version, it commits.
@@ -45,7 +45,7 @@ pub(super) async fn two_transactions_that_read_the_same_version_do_not_both_comm
     assert_eq!(read(&store, &name("a"), "n").await.0, Some(Bytes::from_static(b"2")));
 }
 
-pub(super) async fn a_value_read_after_the_turn_is_handed_on_is_valid_for_the_next_commit(store: Arc<dyn Store>) {
+pub(super) async fn a_value_that_is_visible_early_is_valid_for_the_next_commit(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
     let newest = async || store.newest_state(&name("a"), "n").await.expect("a read");
@@ -59,7 +59,7 @@ pub(super) async fn a_value_read_after_the_turn_is_handed_on_is_valid_for_the_ne
         commit.writes = vec![write("n", &[n + 1])];
         let (turn, handed_on) = tokio::sync::oneshot::channel::<()>();
         let store = Arc::clone(&store);
-        answers.push(tokio::spawn(async move { store.commit_stretch_in_turn(commit, Box::new(turn)).await }));
+        answers.push(tokio::spawn(async move { store.commit_run_guarded(commit, Box::new(turn)).await }));
         assert!(handed_on.await.is_err(), "the turn is dropped");
     }
     for answer in answers {
@@ -74,7 +74,7 @@ pub(super) async fn a_value_read_after_the_turn_is_handed_on_is_valid_for_the_ne
     let elsewhere = RunCommit { owner: other, ..success(&owner, &run) };
     for (commit, key) in [(conflict, Some("n")), (elsewhere, None)] {
         let (turn, handed_on) = tokio::sync::oneshot::channel::<()>();
-        let answer = store.commit_stretch_in_turn(commit, Box::new(turn)).await;
+        let answer = store.commit_run_guarded(commit, Box::new(turn)).await;
         assert!(handed_on.await.is_err());
         match (answer, key) {
             (Ok(RunCommitResult::Conflict { read: 0, key: found, .. }), Some(_)) => assert_eq!(found.as_deref(), key),
@@ -108,7 +108,7 @@ pub(super) async fn a_scan_conflicts_with_a_write_to_its_range(store: Arc<dyn St
         done(&store, commit).await;
         let mut commit = success(&owner, &scanner);
         commit.reads = vec![check.clone()];
-        let answer = store.commit_stretch(commit).await.expect("no error");
+        let answer = store.commit_run(commit).await.expect("no error");
         assert_eq!(matches!(answer, RunCommitResult::Conflict { .. }), conflict, "after a write to {between}");
     }
 }
@@ -123,7 +123,7 @@ pub(super) async fn a_refused_transaction_leaves_nothing(store: Arc<dyn Store>) 
     commit.reads = vec![ReadCheck::State { key: "n".into(), version: Version(999) }];
     commit.writes = vec![write("n", b"1")];
     commit.postings = vec![super::ledger::posting(&run, "e", 5)];
-    assert!(matches!(store.commit_stretch(commit).await, Ok(RunCommitResult::Conflict { .. })));
+    assert!(matches!(store.commit_run(commit).await, Ok(RunCommitResult::Conflict { .. })));
     assert_eq!(store.run(run.id).await, before);
     assert_eq!(store.output(run.id).await, Ok(None));
     assert_eq!(store.state(&name("a"), "n").await.expect("a read").version, Version::ABSENT);
@@ -139,7 +139,7 @@ pub(super) async fn a_stale_epoch_is_refused(store: Arc<dyn Store>) {
     store.take_over(&alive, RecoveryFilter::All, 1, NOON).await.expect("a takeover");
     let mut commit = success(&dead, &run);
     commit.writes = vec![write("n", b"1")];
-    assert_eq!(store.commit_stretch(commit).await, Err(StoreError::StaleEpoch { run: run.id }));
+    assert_eq!(store.commit_run(commit).await, Err(StoreError::StaleEpoch { run: run.id }));
     assert_eq!(
         store.save_progress(&dead, &run, vec![]).await,
         Err(StoreError::StaleEpoch { run: run.id }),
@@ -158,14 +158,14 @@ pub(super) async fn a_fresh_run_loses_its_key_to_the_first(store: Arc<dyn Store>
     done(&store, commit).await;
     let mut commit = fresh(&owner, &second);
     commit.writes = vec![write("n", b"second")];
-    match store.commit_stretch(commit.clone()).await.expect("no error") {
+    match store.commit_run(commit.clone()).await.expect("no error") {
         RunCommitResult::KeyTaken(winner) => assert_eq!(winner.id, first.id),
         other => panic!("{other:?}"),
     }
     assert_eq!(store.run(second.id).await, Ok(None));
     assert_eq!(read(&store, &name("a"), "n").await.0, Some(Bytes::from_static(b"first")));
     commit.begins = CommitStart::Fresh { input: Bytes::from_static(b"[1]") };
-    assert_eq!(store.commit_stretch(commit).await, Err(StoreError::KeyMismatch { run: first.id }));
+    assert_eq!(store.commit_run(commit).await, Err(StoreError::KeyMismatch { run: first.id }));
     assert_eq!(store.input(first.id).await, Ok(Some(first.input)));
     assert_eq!(store.output(first.id).await, Ok(Some(Bytes::from_static(b"null"))));
 }
