@@ -1,4 +1,4 @@
-//! Validates what every request from outside can carry: an idempotency key and JSON.
+//! Validates what requests from outside can carry: an idempotency key, JSON, and a note.
 
 use tidemill_core::Code;
 use tidemill_core::wire::json;
@@ -7,6 +7,8 @@ use crate::error::ControlError;
 
 /// Maximum length of an idempotency key, in bytes.
 pub const KEY_BYTES: usize = 255;
+/// Maximum length of a pause's note, in bytes.
+pub const NOTE_BYTES: usize = 1024;
 
 /// Rejects an invalid idempotency key.
 ///
@@ -32,4 +34,15 @@ pub(crate) fn check_json(what: &str, text: &[u8], max_bytes: usize, too_long: Co
         ));
     }
     json::check(text, max_bytes).map_err(|error| ControlError::refused(Code::BadJson, format!("{what}: {error}")))
+}
+
+/// Returns the note of a pause if it is not too long.
+///
+/// # Errors
+/// `host/bad-field`.
+pub(crate) fn checked_note(note: String) -> Result<String, ControlError> {
+    if note.len() > NOTE_BYTES {
+        return Err(ControlError::refused(Code::BadField, format!("a note has at most {NOTE_BYTES} bytes")));
+    }
+    Ok(note)
 }

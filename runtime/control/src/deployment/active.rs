@@ -25,7 +25,7 @@ use tidemill_core::topics::Subscription;
 use tidemill_core::zones::Zone;
 use tidemill_core::{DeploymentName, Limits, Policy, Revision, RunId, ScheduleName, Timestamp};
 use tidemill_store::Store;
-use tidemill_store::records::{AdmissionTerms, DebounceTerms, Deployment, NewRun};
+use tidemill_store::records::{AdmissionTerms, DebounceTerms, Deployment, NewRun, ParkedFilter};
 
 use crate::deployment::contended_keys::ContendedKeys;
 use crate::deployment::limiter::DeploymentLimiter;
@@ -279,8 +279,34 @@ impl DeploymentRegistry {
         self.all.load().get(name).cloned()
     }
 
+    /// Returns the deployment `name`.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`.
+    pub(crate) fn require(&self, name: &DeploymentName) -> Result<Arc<ActiveDeployment>, ControlError> {
+        self.get(name).ok_or_else(|| ControlError::no_deployment(name))
+    }
+
     pub(crate) fn all(&self) -> DeploymentMap {
         self.all.load_full()
+    }
+
+    /// Recounts the waiting and parked runs. Cancelled and debounced runs leave the queue without
+    /// changing the counter in memory.
+    ///
+    /// # Errors
+    /// Errors of the store.
+    pub(crate) async fn recount(&self, store: &dyn Store, metrics: &Metrics) -> Result<(), ControlError> {
+        for live in self.all().values() {
+            let queued = store.waiting(&live.deployment.name).await?;
+            live.limiter.set_queued(i64::try_from(queued).unwrap_or(i64::MAX));
+        }
+        let parked = match store.run_counts().parked {
+            0 => Vec::new(),
+            _ => store.parked_groups(ParkedFilter::default()).await?,
+        };
+        metrics.set_parked(&parked);
+        Ok(())
     }
 
     /// Puts many deployments at once, as at the start.

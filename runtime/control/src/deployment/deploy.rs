@@ -1,6 +1,6 @@
 //! Creates revisions of deployments, and pauses, resumes and deletes deployments.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
@@ -15,12 +15,13 @@ use tidemill_store::records::{
     Component, Deployment, PageRequest, Pause, PutDeployment, RunFilter, ScheduleChange, SubscriptionChange,
 };
 
-use crate::control_plane::{ControlPlane, HostState, run_to_completion};
 use crate::deployment::active::{ActiveDeployment, ResolvedRevision, manifest_of};
 use crate::deployment::exports;
 use crate::error::ControlError;
-use crate::reconcile::scheduler::times;
-use crate::schedule::manage::{PASSED_MAX, times_between};
+use crate::run_to_completion::run_to_completion;
+use crate::schedule::firing::{PASSED_MAX, times, times_between};
+use crate::state::ControlPlane;
+use crate::validate::checked_note;
 
 /// Number of previewed firings per schedule.
 const PREVIEW: usize = 20;
@@ -28,8 +29,6 @@ const PREVIEW: usize = 20;
 const PAGE: usize = 500;
 /// Maximum number of concurrent cancel requests. They share disk syncs.
 const CANCEL_AT_ONCE: usize = 64;
-/// Maximum length of a pause's note, in bytes.
-pub const NOTE_BYTES: usize = 1024;
 /// Time allowed for the runs of a deleted deployment to end. After half of it they are terminated.
 const CANCEL_WITHIN: Duration = Duration::from_secs(60);
 
@@ -75,7 +74,7 @@ impl ControlPlane {
         expected: Option<Option<Revision>>,
         dry_run: bool,
     ) -> Result<DeployResult, ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         let host = self.clone();
         run_to_completion(async move { host.deploy_now(manifest, expected, dry_run).await }).await
     }
@@ -116,7 +115,7 @@ impl ControlPlane {
         if !denied.is_empty() {
             return Err(ControlError::Problems { code: Code::PolicyDenied, problems: denied });
         }
-        self.0.check_not_deleting(&name)?;
+        self.0.changes.check_not_deleting(&name)?;
         let now = self.0.clock.now();
         let before = self.0.deployments.get(&name);
         let present = before.as_ref().map(|live| live.deployment.revision);
@@ -151,13 +150,14 @@ impl ControlPlane {
         // Everything that can fail comes before the commit.
         let revision = Revision::new(present.map_or(1, |revision| revision.get() + 1));
         let mut plan = ResolvedRevision::new(revision, manifest, component.exports, component.schemas.as_deref());
-        let deployment = self.0.store.put_deployment(put).await.inspect_err(|error| self.0.store_failed(error))?;
+        let deployment =
+            self.0.store.put_deployment(put).await.inspect_err(|error| self.0.store_failures.record(error))?;
         plan.revision = deployment.revision;
         let live = self.0.deployments.put(&self.0.metrics, deployment.clone(), Arc::new(plan));
-        self.0.blocked.forget(&name);
-        self.0.rescheduled.notify_one();
+        self.0.schedules.blocked.forget(&name);
+        self.0.schedules.rescheduled.notify_one();
         self.0.deliveries.note_changed(&name);
-        self.0.node.backlog.enqueue_deployment(&live.limiter);
+        self.0.admission.node.backlog.enqueue_deployment(&live.limiter);
         if present != Some(deployment.revision) {
             let (revision, component) = (deployment.revision.get(), deployment.component);
             tracing::info!(deployment = %name, revision, %component, created, "deployed");
@@ -193,8 +193,8 @@ impl ControlPlane {
         let (host, name) = (Arc::clone(&self.0), name.clone());
         run_to_completion(async move {
             let _turn = host.changes.lock().await;
-            host.check_not_deleting(&name)?;
-            let live = host.live(&name)?;
+            host.changes.check_not_deleting(&name)?;
+            let live = host.deployments.require(&name)?;
             let note = pause.as_ref().map(|pause| pause.note.clone());
             let deployment = host.store.pause_deployment(&name, pause, now).await?;
             match note {
@@ -202,9 +202,9 @@ impl ControlPlane {
                 None => tracing::info!(deployment = %name, "resumed deployment"),
             }
             let live = host.deployments.put(&host.metrics, deployment.clone(), Arc::clone(&live.plan));
-            host.rescheduled.notify_one();
+            host.schedules.rescheduled.notify_one();
             host.deliveries.note_changed(&name);
-            host.node.backlog.enqueue_deployment(&live.limiter);
+            host.admission.node.backlog.enqueue_deployment(&live.limiter);
             Ok(deployment)
         })
         .await
@@ -225,8 +225,8 @@ impl ControlPlane {
     async fn delete_now(&self, name: &DeploymentName, cancel_runs: bool) -> Result<(), ControlError> {
         let (live, _mark) = {
             let _turn = self.0.changes.lock().await;
-            let live = self.0.live(name)?;
-            let mark = DeletionGuard::begin(Arc::clone(&self.0), name)?;
+            let live = self.0.deployments.require(name)?;
+            let mark = self.0.changes.begin_deletion(name)?;
             // From here on no run is admitted, whether queued or invoked.
             live.limiter.set(false, 0);
             (live, mark)
@@ -243,16 +243,16 @@ impl ControlPlane {
         match &deleted {
             Ok(()) => {
                 self.0.deployments.remove(name);
-                self.0.blocked.forget(name);
-                self.0.node.backlog.remove(name);
+                self.0.schedules.blocked.forget(name);
+                self.0.admission.node.backlog.remove(name);
                 self.0.deliveries.forget(name);
                 self.0.metrics.forget(name.as_str());
-                self.0.rescheduled.notify_one();
+                self.0.schedules.rescheduled.notify_one();
                 tracing::info!(deployment = %name, cancel_runs, "deleted deployment with its state");
             }
             Err(_) => {
                 let live = self.0.deployments.put(&self.0.metrics, live.deployment.clone(), Arc::clone(&live.plan));
-                self.0.node.backlog.enqueue_deployment(&live.limiter);
+                self.0.admission.node.backlog.enqueue_deployment(&live.limiter);
             }
         }
         deleted
@@ -293,9 +293,9 @@ impl ControlPlane {
             while let Some(cancelled) = cancelled.next().await {
                 match cancelled {
                     Ok((run, caused)) => {
-                        self.0.apply_effects(caused);
+                        self.0.effects.apply(caused);
                         if run.state.has_ended() {
-                            self.0.on_settled_elsewhere(&run);
+                            self.0.runs.on_settled_elsewhere(&run);
                         }
                     }
                     // The run has ended already.
@@ -315,7 +315,7 @@ impl ControlPlane {
         let mut after = None;
         loop {
             let (last, caused) = self.0.store.end_waiting(&live.deployment.name, after, self.0.clock.now()).await?;
-            self.0.apply_effects(caused);
+            self.0.effects.apply(caused);
             match last {
                 Some(last) => after = Some(last),
                 None => return Ok(()),
@@ -389,48 +389,6 @@ impl ControlPlane {
         component
             .ok_or_else(|| ControlError::refused(Code::ComponentNotFound, format!("there is no component {digest}")))
     }
-}
-
-/// Marks a deployment as being deleted until it is dropped.
-struct DeletionGuard {
-    host: Arc<HostState>,
-    name: DeploymentName,
-}
-
-impl DeletionGuard {
-    fn begin(host: Arc<HostState>, name: &DeploymentName) -> Result<Self, ControlError> {
-        host.check_not_deleting(name)?;
-        host.deleting.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
-        Ok(Self { host, name: name.clone() })
-    }
-}
-
-impl Drop for DeletionGuard {
-    fn drop(&mut self) {
-        self.host.deleting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
-    }
-}
-
-impl HostState {
-    /// Refuses to change a deployment that is being deleted. The caller holds the lock of changes.
-    fn check_not_deleting(&self, name: &DeploymentName) -> Result<(), ControlError> {
-        if self.deleting.lock().unwrap_or_else(PoisonError::into_inner).contains(name) {
-            let detail = format!("deployment `{name}` is being deleted");
-            return Err(ControlError::refused_with(
-                Code::DeploymentInUse,
-                detail,
-                "Send the request again once it is deleted.",
-            ));
-        }
-        Ok(())
-    }
-}
-
-pub(crate) fn checked_note(note: String) -> Result<String, ControlError> {
-    if note.len() > NOTE_BYTES {
-        return Err(ControlError::refused(Code::BadField, format!("a note has at most {NOTE_BYTES} bytes")));
-    }
-    Ok(note)
 }
 
 /// Refuses a memory limit above the host's maximum.

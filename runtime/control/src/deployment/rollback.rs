@@ -3,10 +3,11 @@
 
 use tidemill_core::{Code, DeploymentName, Revision};
 
-use crate::control_plane::{ControlPlane, run_to_completion};
 use crate::deployment::active::manifest_of;
 use crate::deployment::deploy::DeployResult;
 use crate::error::ControlError;
+use crate::run_to_completion::run_to_completion;
+use crate::state::ControlPlane;
 
 impl ControlPlane {
     /// Creates a revision with the manifest and the component of revision `to`, or of the revision
@@ -25,7 +26,7 @@ impl ControlPlane {
         expected: Option<Option<Revision>>,
         dry_run: bool,
     ) -> Result<DeployResult, ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         let (host, name) = (self.clone(), name.clone());
         run_to_completion(async move { host.rollback_now(name, to, expected, dry_run).await }).await
     }
@@ -37,7 +38,7 @@ impl ControlPlane {
         expected: Option<Option<Revision>>,
         dry_run: bool,
     ) -> Result<DeployResult, ControlError> {
-        let present = self.0.live(&name)?.deployment.revision;
+        let present = self.0.deployments.require(&name)?.deployment.revision;
         let no_revision = |detail: String| ControlError::refused(Code::RevisionNotFound, detail);
         let (to, expected) = match to {
             Some(to) => (to, expected),

@@ -1,16 +1,16 @@
 //! Uploads: a component is compiled and validated, its bytes are stored, and then a version names
 //! it.
 
-use std::path::{Path, PathBuf};
-
 use tempfile::TempPath;
 use tidemill_core::manifest::ModuleVersion as Version;
-use tidemill_core::{Code, ComponentDigest, ModuleName};
+use tidemill_core::{ComponentDigest, ModuleName};
 use tidemill_store::StoreError;
 use tidemill_store::records::{Component, ModuleVersion, PutVersion};
 
-use crate::control_plane::{ControlPlane, HostState, run_to_completion};
+use crate::deployment::component_files::{path_of, persist, remove_component};
 use crate::error::ControlError;
+use crate::run_to_completion::run_to_completion;
+use crate::state::ControlPlane;
 
 /// The result of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl ControlPlane {
         digest: ComponentDigest,
         size: u64,
     ) -> Result<UploadResult, ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         let versions = self.0.store.versions(&module).await?;
         let same = versions.iter().find(|known| known.version == version.as_str());
         if let Some(known) = same.filter(|known| known.digest != digest) {
@@ -46,7 +46,7 @@ impl ControlPlane {
             return Err(taken.into());
         }
         let known = self.0.store.component(&digest).await?;
-        let place = self.0.config.components_dir.join(format!("{}.wasm", digest.hex()));
+        let place = path_of(&self.0.config.components_dir, digest);
         if let (Some(component), Some(_)) = (&known, same)
             && tokio::fs::try_exists(&place).await.unwrap_or(false)
             // Bytes that were damaged since are replaced by these.
@@ -85,70 +85,9 @@ impl ControlPlane {
         run_to_completion(async move {
             let _turn = host.changes.lock().await;
             host.store.delete_component(&digest).await?;
-            Self(std::sync::Arc::clone(&host)).forget_component(digest).await;
+            remove_component(&*host.guests, &host.config.components_dir, digest).await;
             Ok(())
         })
         .await
     }
-
-    /// Removes the code and the bytes of a component that the store no longer names. The caller
-    /// holds the lock of changes.
-    pub(crate) async fn forget_component(&self, digest: ComponentDigest) {
-        self.0.guests.evict(digest);
-        let place = self.0.config.components_dir.join(format!("{}.wasm", digest.hex()));
-        // A leftover file is harmless, and the same upload replaces it.
-        if let Err(error) = tokio::fs::remove_file(&place).await {
-            tracing::warn!(%digest, %error, "could not remove the bytes of a component");
-        }
-    }
-}
-
-impl HostState {
-    /// Removes the bytes of components that the store does not name, which an interrupted upload
-    /// left. Called before uploads are accepted.
-    pub(crate) async fn remove_unnamed_components(&self) -> Result<(), ControlError> {
-        let unread = |error: std::io::Error| {
-            ControlError::refused(Code::StoreUnavailable, format!("the folder of the components: {error}"))
-        };
-        let mut folder = match tokio::fs::read_dir(&self.config.components_dir).await {
-            Ok(folder) => folder,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(unread(error)),
-        };
-        while let Some(entry) = folder.next_entry().await.map_err(unread)? {
-            let name = entry.file_name();
-            let hex = name.to_str().and_then(|name| name.strip_suffix(".wasm"));
-            let Some(digest) = hex.and_then(|hex| format!("sha256:{hex}").parse::<ComponentDigest>().ok()) else {
-                continue;
-            };
-            if self.store.component(&digest).await?.is_some() {
-                continue;
-            }
-            match tokio::fs::remove_file(entry.path()).await {
-                Ok(()) => tracing::info!(%digest, "removed the bytes of an interrupted upload"),
-                Err(error) => tracing::warn!(%digest, %error, "could not remove the bytes of an interrupted upload"),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Moves the file to its final path and syncs both it and the folder, so that no version ever names
-/// bytes that a power failure lost.
-async fn persist(file: TempPath, place: PathBuf) -> Result<(), ControlError> {
-    let moved = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
-        let folder = place.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
-        std::fs::File::open(&file)?.sync_all()?;
-        file.persist(&place).map_err(|error| error.error)?;
-        std::fs::File::open(folder)?.sync_all()
-    });
-    let moved = moved.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    moved.map_err(|error| {
-        let code = match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::DiskFull,
-            _ => Code::StoreUnavailable,
-        };
-        ControlError::refused(code, format!("could not store the component's bytes: {error}"))
-    })
 }

@@ -9,8 +9,9 @@ use tidemill_core::{Code, DeploymentName};
 use tidemill_store::StoreError;
 use tidemill_store::records::{ScanPage, ScanRequest, StateEdit, StateEditResult, Version, VersionedValue};
 
-use crate::control_plane::{ControlPlane, run_to_completion};
 use crate::error::ControlError;
+use crate::run_to_completion::run_to_completion;
+use crate::state::ControlPlane;
 
 /// Maximum time to wait for a run that holds the deployment's write lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -22,7 +23,7 @@ impl ControlPlane {
     /// `host/deployment-not-found`; `host/state-key-not-found`; `host/limit-state-key`.
     pub async fn state_value(&self, deployment: &DeploymentName, key: &str) -> Result<(Bytes, Version), ControlError> {
         check_key(key)?;
-        self.0.live(deployment)?;
+        self.0.deployments.require(deployment)?;
         let VersionedValue { value, version } = self.0.store.state(deployment, key).await?;
         let value = value.ok_or_else(|| value_not_found(deployment, key))?;
         Ok((value, version))
@@ -40,7 +41,7 @@ impl ControlPlane {
         if !request.prefix.is_empty() {
             check_key(&request.prefix)?;
         }
-        self.0.live(deployment)?;
+        self.0.deployments.require(deployment)?;
         Ok(self.0.store.scan_state(deployment, &request).await?)
     }
 
@@ -58,7 +59,7 @@ impl ControlPlane {
         value: Option<Bytes>,
         expected: Option<Version>,
     ) -> Result<StateEditResult, ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         check_key(&key)?;
         if let Some(value) = &value
             && value.len() > STATE_VALUE_BYTES
@@ -66,7 +67,7 @@ impl ControlPlane {
             let detail = format!("a value has at most {STATE_VALUE_BYTES} bytes, and this one has {}", value.len());
             return Err(ControlError::refused(Code::LimitStateValue, detail));
         }
-        let live = self.0.live(deployment)?;
+        let live = self.0.deployments.require(deployment)?;
         let (host, deployment) = (Arc::clone(&self.0), deployment.clone());
         run_to_completion(async move {
             // A run whose commits kept conflicting may hold the lock exclusively for a moment.
@@ -77,7 +78,7 @@ impl ControlPlane {
             let edited = host.store.edit_state(edit).await.map_err(|error| match error {
                 StoreError::NotFound { kind: "state key", .. } => value_not_found(&deployment, &key),
                 error => {
-                    host.store_failed(&error);
+                    host.store_failures.record(&error);
                     error.into()
                 }
             })?;

@@ -8,8 +8,8 @@ use tidemill_core::run::{Run, RunState};
 use tidemill_core::{RunId, Timestamp};
 use tidemill_store::records::PageRequest;
 
-use crate::control_plane::ControlPlane;
 use crate::error::ControlError;
+use crate::state::ControlPlane;
 
 /// Maximum number of runs before a run that are counted.
 pub const COUNTED: usize = 1_000;

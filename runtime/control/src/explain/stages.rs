@@ -7,8 +7,8 @@ use tidemill_store::records::{LaneView, QueueKind, QueuePosition};
 
 use super::words::{count, span, time};
 use super::{COUNTED, Stage, StageName, StageVerdict};
-use crate::control_plane::HostState;
 use crate::deployment::active::ActiveDeployment;
+use crate::state::HostState;
 
 /// Returns the stages that the run has yet to pass; empty if there are none.
 pub(super) fn of(host: &HostState, position: &QueuePosition) -> Vec<Stage> {
@@ -51,9 +51,10 @@ fn stage(host: &HostState, live: &ActiveDeployment, position: &QueuePosition, na
             slots(name, used.into(), most.into(), "of its deployment")
         }
         StageName::Node => {
-            let node = &host.node;
+            let node = &host.admission.node;
             if !node.is_open() {
-                let why = if host.is_closed() { "shuts down" } else { "recovers runs of its previous epoch first" };
+                let why =
+                    if host.shutdown.is_closing() { "shuts down" } else { "recovers runs of its previous epoch first" };
                 return Stage::new(name, StageVerdict::Waits, format!("the host {why}"));
             }
             slots(name, node.used().into(), node.most().into(), "on this node")

@@ -10,18 +10,22 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tidemill_core::failpoint;
-use tidemill_core::{DeploymentName, Timestamp};
+use tidemill_core::ids::Owner;
+use tidemill_core::{Clock, DeploymentName, Timestamp, failpoint};
+use tidemill_store::Store;
 use tidemill_store::records::{AdmissionResult, ClaimedRun};
 
-use crate::control_plane::HostState;
-use crate::deployment::active::ActiveDeployment;
+use crate::deployment::active::{ActiveDeployment, DeploymentRegistry};
 use crate::deployment::limiter::Permit;
 use crate::error::ControlError;
+use crate::metrics::Metrics;
 use crate::reconcile::{NextTick, Reconciler, TickReport};
-use crate::run::resume;
+use crate::run::admission::Admission;
+use crate::run::resume::RunLauncher;
+use crate::state::HostState;
 
 /// Maximum number of runs per claim, so that other deployments get a turn between two claims of
 /// one.
@@ -36,7 +40,13 @@ const PASSED_A_STEP: u32 = 16;
 
 /// The loop that admits waiting runs.
 pub(crate) struct Dispatcher {
-    host: Arc<HostState>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    owner: Owner,
+    deployments: Arc<DeploymentRegistry>,
+    admission: Arc<Admission>,
+    metrics: Arc<Metrics>,
+    launcher: RunLauncher,
     /// When it last queried the store for deployments with waiting runs, in milliseconds.
     looked_at: AtomicU64,
 }
@@ -58,37 +68,44 @@ struct RoundResult {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(host: Arc<HostState>) -> Self {
-        Self { host, looked_at: AtomicU64::new(0) }
+    pub(crate) fn new(host: &Arc<HostState>) -> Self {
+        Self {
+            store: Arc::clone(&host.store),
+            clock: Arc::clone(&host.clock),
+            owner: host.owner.clone(),
+            deployments: Arc::clone(&host.deployments),
+            admission: Arc::clone(&host.admission),
+            metrics: Arc::clone(&host.metrics),
+            launcher: RunLauncher::new(host),
+            looked_at: AtomicU64::new(0),
+        }
     }
 
     /// Adds deployments to the backlog whose delayed runs have become due.
     async fn find_delayed(&self, now: Timestamp) -> Result<(), ControlError> {
-        let known = self.looked_at.load(Ordering::Relaxed)..self.host.delayed_until.load(Ordering::Acquire);
+        let known = self.looked_at.load(Ordering::Relaxed)..self.admission.delayed_until.load(Ordering::Acquire);
         // Every waiting run should be on the backlog. This query is cheap and repairs an omission
         // soon.
         if known.contains(&now.as_millis()) && now.as_millis() - known.start < LOOK_EVERY {
             return Ok(());
         }
         // A run that is delayed from here on lowers the value again.
-        self.host.delayed_until.store(u64::MAX, Ordering::Release);
+        self.admission.delayed_until.store(u64::MAX, Ordering::Release);
         let found = async {
-            let waiting = self.host.store.waiting_deployments(now).await?;
-            Ok::<_, ControlError>((waiting, self.host.store.next_delayed(now).await?))
+            let waiting = self.store.waiting_deployments(now).await?;
+            Ok::<_, ControlError>((waiting, self.store.next_delayed(now).await?))
         };
         match found.await {
             Ok((waiting, next)) => {
                 self.looked_at.store(now.as_millis(), Ordering::Relaxed);
-                for live in waiting.iter().filter_map(|name| self.host.deployments.get(name)) {
-                    self.host.node.backlog.add(&live.limiter);
-                }
+                self.admission.note_due(&waiting);
                 if let Some(next) = next {
-                    self.host.delayed_until.fetch_min(next.as_millis(), Ordering::AcqRel);
+                    self.admission.delayed_until.fetch_min(next.as_millis(), Ordering::AcqRel);
                 }
                 Ok(())
             }
             Err(error) => {
-                self.host.delayed_until.store(0, Ordering::Release);
+                self.admission.delayed_until.store(0, Ordering::Release);
                 Err(error)
             }
         }
@@ -96,10 +113,10 @@ impl Dispatcher {
 
     /// Returns the deployments that get permits now, except those in `served`.
     fn turns(&self, served: &mut HashSet<DeploymentName>) -> Vec<DeploymentTurn> {
-        let backlog = &self.host.node.backlog;
+        let backlog = &self.admission.node.backlog;
         let mut candidates = Vec::new();
         for (name, passed) in backlog.candidates(served) {
-            match self.host.deployments.get(&name) {
+            match self.deployments.get(&name) {
                 // Resuming or enabling the deployment adds it again.
                 Some(live) if live.limiter.is_open() => {
                     candidates.push(((rank(live.plan.priority, passed), passed), live))
@@ -112,14 +129,14 @@ impl Dispatcher {
         // Give each deployment one permit first, so that none takes all of them. The rest is given
         // out in order.
         for (_, live) in candidates {
-            if let Some(permit) = self.host.node.admit(&live.limiter) {
+            if let Some(permit) = self.admission.node.admit(&live.limiter) {
                 served.insert(live.deployment.name.clone());
                 turns.push(DeploymentTurn { live, permits: vec![permit] });
             }
         }
         for DeploymentTurn { live, permits } in &mut turns {
             let wanted = live.limiter.free().min(CLAIM - 1);
-            permits.extend((0..wanted).map_while(|_| self.host.node.admit(&live.limiter)));
+            permits.extend((0..wanted).map_while(|_| self.admission.node.admit(&live.limiter)));
         }
         turns
     }
@@ -127,7 +144,7 @@ impl Dispatcher {
     /// Runs one round, in which each deployment on the backlog has one turn. A deployment that is
     /// added during the round has its turn at once and does not wait for the commits of the others.
     async fn round(&self, now: Timestamp) -> RoundResult {
-        let backlog = &self.host.node.backlog;
+        let backlog = &self.admission.node.backlog;
         let (mut round, mut served, mut woken) = (RoundResult::default(), HashSet::new(), false);
         let first = self.turns(&mut served).into_iter().map(|turn| (turn, now));
         let mut turns: VecDeque<(DeploymentTurn, Timestamp)> = first.collect();
@@ -154,7 +171,7 @@ impl Dispatcher {
                 },
                 () = backlog.woken(), if backlog.len() < CLAIMS => {
                     woken = true;
-                    let now = self.host.clock.now();
+                    let now = self.clock.now();
                     turns.extend(self.turns(&mut served).into_iter().map(|turn| (turn, now)));
                 }
             }
@@ -168,11 +185,11 @@ impl Dispatcher {
 
     /// Records how late runs resume whose wait ended by time.
     fn record_wake_lateness(&self, claimed: &[ClaimedRun]) {
-        let clock = &self.host.clock;
+        let clock = &self.clock;
         let now = clock.now();
         for until in claimed.iter().filter_map(|claimed| claimed.run.waiting_for.as_ref()?.until) {
             if until <= now {
-                self.host.metrics.wakes.observe(clock.since(until).as_secs_f64());
+                self.metrics.wakes.observe(clock.since(until).as_secs_f64());
             }
         }
     }
@@ -181,16 +198,16 @@ impl Dispatcher {
     /// more.
     async fn claim(&self, turn: DeploymentTurn, now: Timestamp) -> Result<(usize, bool), ControlError> {
         let DeploymentTurn { live, mut permits } = turn;
-        let backlog = &self.host.node.backlog;
+        let backlog = &self.admission.node.backlog;
         let name = &live.deployment.name;
         // Remove the deployment before the claim: a run that is queued later adds it again, so none
         // is forgotten.
         backlog.remove(name);
         let rate = live.plan.flow.rate;
-        let claimed = match self.host.store.admit(&self.host.owner, name, permits.len(), rate, now).await {
+        let claimed = match self.store.admit(&self.owner, name, permits.len(), rate, now).await {
             Ok(AdmissionResult { claimed, next }) => {
                 if let Some(next) = next {
-                    self.host.note_delayed(next);
+                    self.admission.note_delayed(next);
                 }
                 claimed
             }
@@ -213,24 +230,27 @@ impl Dispatcher {
         live.limiter.add_queued(-i64::try_from(queued).unwrap_or(0));
         for claimed in claimed {
             if let Some(permit) = permits.pop() {
-                resume::spawn(Arc::clone(&self.host), Arc::clone(&live), claimed, permit);
+                self.launcher.spawn(Arc::clone(&live), claimed, permit);
             }
         }
         Ok((count, full))
     }
 }
 
+#[async_trait]
 impl Reconciler for Dispatcher {
-    const NAME: &'static str = "dispatcher";
+    fn name(&self) -> &'static str {
+        "dispatcher"
+    }
 
     async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
-        if self.host.is_recovering() {
+        if self.admission.is_recovering() {
             return Ok(TickReport { found: 0, done: 0, failed: 0, next: NextTick::OnWake });
         }
         self.find_delayed(now).await?;
         let RoundResult { found, done, failed, more } = self.round(now).await;
-        let delayed = Timestamp::from_millis(self.host.delayed_until.load(Ordering::Acquire));
-        let next = if more && self.host.node.free() > 0 {
+        let delayed = Timestamp::from_millis(self.admission.delayed_until.load(Ordering::Acquire));
+        let next = if more && self.admission.node.free() > 0 {
             NextTick::Now
         } else {
             NextTick::At(delayed.min(now.plus_millis(LOOK_EVERY)))
@@ -239,7 +259,7 @@ impl Reconciler for Dispatcher {
     }
 
     async fn woken(&self) {
-        self.host.node.backlog.woken().await;
+        self.admission.node.backlog.woken().await;
     }
 }
 

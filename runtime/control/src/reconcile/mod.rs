@@ -5,6 +5,7 @@
 //! is split into pieces, so that a change of the clock in either direction is noticed within a
 //! second.
 
+pub(crate) mod cancellations;
 pub(crate) mod delivery;
 pub(crate) mod dispatcher;
 pub(crate) mod operations;
@@ -12,18 +13,20 @@ pub(crate) mod recovery;
 pub(crate) mod retention;
 pub(crate) mod scheduler;
 pub(crate) mod scrub;
+pub(crate) mod scrub_status;
 pub(crate) mod timer;
 pub(crate) mod zones;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemill_core::Timestamp;
-use tokio::task::JoinHandle;
+use async_trait::async_trait;
+use tidemill_core::{Clock, Timestamp};
+use tokio_util::sync::CancellationToken;
 
-use crate::control_plane::{HostState, STORE_BACKOFF};
 use crate::error::ControlError;
 use crate::reconcile::timer::Timer;
+use crate::shutdown::STORE_BACKOFF;
 
 /// Maximum time between two readings of the clock.
 const CLOCK_READ_INTERVAL: Duration = Duration::from_secs(1);
@@ -53,72 +56,69 @@ pub(crate) enum NextTick {
 }
 
 /// A reconcile loop.
-pub(crate) trait Reconciler: Send + Sync + 'static {
-    /// The loop's name, for the log.
-    const NAME: &'static str;
+#[async_trait]
+pub(crate) trait Reconciler: Send + Sync {
+    /// Returns the loop's name, for the log.
+    fn name(&self) -> &'static str;
 
     /// Processes what is due at `now`.
-    fn tick(&self, now: Timestamp) -> impl Future<Output = Result<TickReport, ControlError>> + Send;
+    async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError>;
 
     /// Waits until the loop is woken.
-    fn woken(&self) -> impl Future<Output = ()> + Send;
+    async fn woken(&self) {
+        std::future::pending().await
+    }
 }
 
-/// Runs a loop until the host shuts down.
-pub(crate) fn spawn<L: Reconciler>(host: Arc<HostState>, reconciler: L) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        let ended = host.closing();
-        tokio::pin!(ended);
-        let mut timer = Timer::new();
-        let mut failures = 0;
-        let mut last_error = String::new();
-        while !host.is_closed() {
-            // Never cancel a tick: whatever it claimed must be handed to a worker.
-            let ticked = reconciler.tick(host.clock.now()).await;
-            let next = match ticked {
-                Ok(TickReport { failed: 0, next, .. }) => {
-                    failures = 0;
-                    last_error.clear();
-                    next
-                }
-                ticked => {
-                    failures += 1;
-                    let text = ticked.err().map(|error| error.to_string()).unwrap_or_default();
-                    // Log a repeated error only once.
-                    if text != last_error {
-                        tracing::warn!(name = L::NAME, error = text, "loop failed; will retry");
-                        last_error = text;
-                    }
-                    // Ignore wake-ups while backing off.
-                    tokio::select! {
-                        () = tokio::time::sleep(STORE_BACKOFF.pause(failures)) => continue,
-                        () = &mut ended => return,
-                    }
-                }
-            };
-            tokio::select! {
-                () = until(&host, next, &mut timer) => {}
-                () = reconciler.woken() => {}
-                () = &mut ended => return,
+/// Runs a loop until `closing` is cancelled.
+pub(crate) async fn run(reconciler: Box<dyn Reconciler>, clock: Arc<dyn Clock>, closing: CancellationToken) {
+    let mut timer = Timer::new();
+    let mut failures = 0;
+    let mut last_error = String::new();
+    while !closing.is_cancelled() {
+        // Never cancel a tick: whatever it claimed must be handed to a worker.
+        let ticked = reconciler.tick(clock.now()).await;
+        let next = match ticked {
+            Ok(TickReport { failed: 0, next, .. }) => {
+                failures = 0;
+                last_error.clear();
+                next
             }
+            ticked => {
+                failures += 1;
+                let text = ticked.err().map(|error| error.to_string()).unwrap_or_default();
+                // Log a repeated error only once.
+                if text != last_error {
+                    tracing::warn!(name = reconciler.name(), error = text, "loop failed; will retry");
+                    last_error = text;
+                }
+                // Ignore wake-ups while backing off.
+                closing.run_until_cancelled(tokio::time::sleep(STORE_BACKOFF.pause(failures))).await;
+                continue;
+            }
+        };
+        tokio::select! {
+            () = until(&*clock, next, &mut timer) => {}
+            () = reconciler.woken() => {}
+            () = closing.cancelled() => return,
         }
-    })
+    }
 }
 
 /// Sleeps until a date, in pieces, because the system clock may be set in either direction.
-async fn until(host: &HostState, next: NextTick, timer: &mut Timer) {
-    let began = host.clock.now();
+async fn until(clock: &dyn Clock, next: NextTick, timer: &mut Timer) {
+    let began = clock.now();
     let at = match next {
         NextTick::Now => return,
         NextTick::At(at) => at,
         NextTick::OnWake => return std::future::pending().await,
     };
     loop {
-        let now = host.clock.now();
+        let now = clock.now();
         // If the clock was set back, recompute what the old time decided.
         if now >= at || now < began {
             return;
         }
-        timer.sleep(host.clock.until(at).min(CLOCK_READ_INTERVAL)).await;
+        timer.sleep(clock.until(at).min(CLOCK_READ_INTERVAL)).await;
     }
 }

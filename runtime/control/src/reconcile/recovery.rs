@@ -10,14 +10,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use tidemill_core::ids::Owner;
 use tidemill_core::{Code, Timestamp, failpoint};
+use tidemill_store::Store;
 use tidemill_store::records::{ClaimedRun, RecoveryFilter};
+use tokio_util::sync::CancellationToken;
 
-use crate::control_plane::HostState;
+use crate::deployment::active::DeploymentRegistry;
 use crate::error::ControlError;
+use crate::metrics::Metrics;
 use crate::reconcile::{NextTick, Reconciler, TickReport};
-use crate::run::registry::RunHandle;
-use crate::run::resume;
+use crate::run::admission::Admission;
+use crate::run::resume::RunLauncher;
+use crate::state::HostState;
 
 /// Maximum number of runs that one commit recovers.
 const BATCH: usize = 256;
@@ -33,30 +39,43 @@ const SUSPECT_CRASHES: u32 = 3;
 
 /// The loop that recovers runs.
 pub(crate) struct RecoveryReconciler {
-    host: Arc<HostState>,
+    store: Arc<dyn Store>,
+    owner: Owner,
+    deployments: Arc<DeploymentRegistry>,
+    admission: Arc<Admission>,
+    metrics: Arc<Metrics>,
+    launcher: RunLauncher,
+    closing: CancellationToken,
 }
 
 impl RecoveryReconciler {
-    pub(crate) fn new(host: Arc<HostState>) -> Self {
-        Self { host }
+    pub(crate) fn new(host: &Arc<HostState>) -> Self {
+        Self {
+            store: Arc::clone(&host.store),
+            owner: host.owner.clone(),
+            deployments: Arc::clone(&host.deployments),
+            admission: Arc::clone(&host.admission),
+            metrics: Arc::clone(&host.metrics),
+            launcher: RunLauncher::new(host),
+            closing: host.shutdown.closing.clone(),
+        }
     }
 
     /// Recovers all runs that are not suspects, and parks each suspect that crashed the host during
     /// its retry.
     async fn recover_runs(&self, now: Timestamp) -> Result<usize, ControlError> {
-        let host = &self.host;
         let (mut plain, mut parked) = (Vec::new(), 0);
         loop {
-            let taken = host.store.take_over(&host.owner, RecoveryFilter::Except(SUSPECT_CRASHES), BATCH, now).await?;
+            let taken = self.store.take_over(&self.owner, RecoveryFilter::Except(SUSPECT_CRASHES), BATCH, now).await?;
             let last = taken.len() < BATCH;
             for claimed in taken {
-                host.metrics.taken_over.inc();
+                self.metrics.taken_over.inc();
                 if claimed.run.takeovers > SUSPECT_CRASHES {
                     parked += 1;
                     let crashes = claimed.run.takeovers;
                     let failure = Code::CrashSuspect
                         .failure(format!("the host crashed {crashes} times while it executed this run"));
-                    resume::park(host, claimed.run, failure).await;
+                    self.launcher.park(claimed.run, failure).await;
                 } else {
                     plain.push(claimed);
                 }
@@ -72,10 +91,10 @@ impl RecoveryReconciler {
         }
         failpoint::hit("run/taken-over");
         for claimed in plain {
-            match host.deployments.get(&claimed.run.deployment) {
+            match self.deployments.get(&claimed.run.deployment) {
                 Some(live) => {
-                    let permit = host.node.admit_beyond(&live.limiter);
-                    resume::spawn(Arc::clone(host), live, claimed, permit);
+                    let permit = self.admission.node.admit_beyond(&live.limiter);
+                    self.launcher.spawn(live, claimed, permit);
                 }
                 None => self.without_deployment(claimed).await,
             }
@@ -85,33 +104,31 @@ impl RecoveryReconciler {
 
     async fn without_deployment(&self, claimed: ClaimedRun) {
         let failure = Code::DeploymentNotFound.failure("the run's deployment no longer exists");
-        resume::park(&self.host, claimed.run, failure).await;
+        self.launcher.park(claimed.run, failure).await;
     }
 
     /// Retries the next suspect until it ends, waits, or has run for [`ISOLATION`]. Returns whether
     /// there was one.
     async fn retry_suspect(&self, now: Timestamp) -> Result<bool, ControlError> {
-        let host = &self.host;
-        let mut taken = host.store.take_over(&host.owner, RecoveryFilter::Only(SUSPECT_CRASHES), 1, now).await?;
+        let mut taken = self.store.take_over(&self.owner, RecoveryFilter::Only(SUSPECT_CRASHES), 1, now).await?;
         let Some(claimed) = taken.pop() else { return Ok(false) };
-        host.metrics.taken_over.inc();
+        self.metrics.taken_over.inc();
         let run = &claimed.run;
-        let Some(live) = host.deployments.get(&run.deployment) else {
+        let Some(live) = self.deployments.get(&run.deployment) else {
             self.without_deployment(claimed).await;
             return Ok(true);
         };
         tracing::warn!(run = %run.id, deployment = %run.deployment, "run was active in 3 crashes; retrying it in isolation");
-        let mut permit = host.node.admit_beyond(&live.limiter);
+        let mut permit = self.admission.node.admit_beyond(&live.limiter);
         let released = permit.watch();
-        let handle = RunHandle::new();
-        host.registry.add(run.id, Arc::clone(&handle));
-        let task = tokio::spawn(resume::work(Arc::clone(host), live, claimed, permit, handle));
+        // No run of a previous epoch is resident, so it is executed on a task of its own.
+        let Some(task) = self.launcher.spawn(live, claimed, permit) else { return Ok(true) };
         // A waiting run has returned its permit and did not crash the host.
         let over = async {
             tokio::select! {
                 _ = task => {}
                 () = released.released() => {}
-                () = host.closing() => {}
+                () = self.closing.cancelled() => {}
             }
         };
         if tokio::time::timeout(ISOLATION, over).await.is_err() {
@@ -121,20 +138,19 @@ impl RecoveryReconciler {
     }
 }
 
+#[async_trait]
 impl Reconciler for RecoveryReconciler {
-    const NAME: &'static str = "take-over";
+    fn name(&self) -> &'static str {
+        "take-over"
+    }
 
     async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
         let found = self.recover_runs(now).await?;
-        self.host.open_after_recovery();
-        let tried = !self.host.is_closed() && self.retry_suspect(now).await?;
+        self.admission.end_recovery(&self.closing);
+        let tried = !self.closing.is_cancelled() && self.retry_suspect(now).await?;
         let found = found + usize::from(tried);
         let next = if tried { NextTick::Now } else { NextTick::At(now.plus_millis(INTERVAL)) };
         Ok(TickReport { found, done: found, failed: 0, next })
-    }
-
-    async fn woken(&self) {
-        std::future::pending().await
     }
 }
 

@@ -8,22 +8,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
-use tidemill_core::run::{Export, Trigger, TriggerKind};
+use tidemill_core::Clock;
+use tidemill_core::run::{Trigger, TriggerKind};
 use tidemill_core::schedule::Schedule;
 use tidemill_core::schedule::policy::{DueFirings, ON_TIME_MILLIS, due_firings};
-use tidemill_core::{DeploymentName, RunId, Timestamp};
-use tidemill_store::records::{
-    DueSchedule, FiringCommit, FiringCommitResult, FiringTimes, NewFiring, NewRun, NextFiring, NominalRange,
-};
+use tidemill_core::{RunId, Timestamp};
+use tidemill_store::Store;
+use tidemill_store::records::{DueSchedule, FiringCommit, NewFiring, NextFiring, NominalRange};
 
-use crate::control_plane::HostState;
-use crate::deployment::active::ActiveDeployment;
+use crate::deployment::active::{ActiveDeployment, DeploymentRegistry};
 use crate::error::ControlError;
+use crate::metrics::Metrics;
 use crate::reconcile::{NextTick, Reconciler, TickReport};
-use crate::run::execution::collection::period;
-use crate::schedule::blocked;
+use crate::run::effects::EffectHandler;
+use crate::schedule::firing::{before, request, upcoming};
+use crate::schedule::monitor::{self, ScheduleMonitor};
+use crate::state::HostState;
 
 /// Maximum number of schedules per tick.
 const TICK_SCHEDULES: usize = 2_000;
@@ -33,18 +35,32 @@ const CONCURRENCY: usize = TICK_SCHEDULES;
 
 /// The loop that fires schedules.
 pub(crate) struct Scheduler {
-    host: Arc<HostState>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    deployments: Arc<DeploymentRegistry>,
+    schedules: Arc<ScheduleMonitor>,
+    effects: Arc<EffectHandler>,
+    metrics: Arc<Metrics>,
+    queue_max: u64,
 }
 
 impl Scheduler {
-    pub(crate) fn new(host: Arc<HostState>) -> Self {
-        Self { host }
+    pub(crate) fn new(host: &HostState) -> Self {
+        Self {
+            store: Arc::clone(&host.store),
+            clock: Arc::clone(&host.clock),
+            deployments: Arc::clone(&host.deployments),
+            schedules: Arc::clone(&host.schedules),
+            effects: Arc::clone(&host.effects),
+            metrics: Arc::clone(&host.metrics),
+            queue_max: host.config.queue_max,
+        }
     }
 
     /// Fires one schedule. Returns whether anything was committed.
     async fn fire(&self, due: DueSchedule, now: Timestamp) -> Result<bool, ControlError> {
         // Both can be missing while a new revision is applied. The next tick sees it.
-        let Some(live) = self.host.deployments.get(&due.deployment) else { return Ok(false) };
+        let Some(live) = self.deployments.get(&due.deployment) else { return Ok(false) };
         let Some(schedule) = live.plan.schedule(&due.name) else { return Ok(false) };
         let found = due_firings(&schedule, &due.deployment, before(due.at), due.due, now);
         let next = upcoming(&schedule, &due.deployment, found.through);
@@ -57,18 +73,18 @@ impl Scheduler {
             through: found.through,
             firings: self.firings(&live, &schedule, &found.fire, now)?,
             overlap: schedule.spec().overlap,
-            queue: live.queue_max(self.host.config.queue_max),
+            queue: live.queue_max(self.queue_max),
             missed: missed(&found),
         };
-        let Some(fired) = self.host.store.fire(firing, now).await? else { return Ok(false) };
+        let Some(fired) = self.store.fire(firing, now).await? else { return Ok(false) };
         for (nominal, due) in &found.fire {
             if fired.fired.contains(nominal) {
-                let late = self.host.clock.now().millis_since(*due);
-                self.host.metrics.lateness.observe(Duration::from_millis(late).as_secs_f64());
+                let late = self.clock.now().millis_since(*due);
+                self.metrics.lateness.observe(Duration::from_millis(late).as_secs_f64());
             }
         }
         live.metrics.firings(&fired);
-        self.host.on_runs_created(&live, fired);
+        self.effects.on_runs_created(&live, fired);
         Ok(true)
     }
 
@@ -95,68 +111,27 @@ impl Scheduler {
     }
 }
 
-impl HostState {
-    /// Counts the new runs of a schedule, notifies the dispatcher, and applies the effects of the
-    /// commit.
-    pub(crate) fn on_runs_created(self: &Arc<Self>, live: &ActiveDeployment, fired: FiringCommitResult) {
-        live.limiter.add_queued(i64::try_from(fired.fired.len()).unwrap_or(0));
-        self.apply_effects(fired.caused);
-    }
-}
-
-/// Returns the run that a firing of `schedule` requests. A collection starts at `start`, or where
-/// the last one ended.
-pub(crate) fn request(
-    live: &ActiveDeployment,
-    schedule: &Schedule,
-    id: RunId,
-    trigger: Trigger,
-    start: Option<Timestamp>,
-    now: Timestamp,
-) -> Result<NewRun, ControlError> {
-    let export = crate::deployment::exports::of_schedule(&live.plan.exports, schedule.spec().export)?;
-    let nominal = trigger.at.unwrap_or(now);
-    let input = match export {
-        Export::RevenueStream => period(start, nominal),
-        _ => Bytes::copy_from_slice(schedule.spec().input.as_bytes()),
-    };
-    live.new_run(id, export, trigger, input, now)
-}
-
 fn missed(found: &DueFirings) -> Option<NominalRange> {
     let (first, last) = found.first_missed.zip(found.last_missed)?;
     Some(NominalRange { first, last, count: found.missed, more: false })
 }
 
-/// Returns the first firing strictly after `after`: its nominal time, and when it is due.
-pub(crate) fn upcoming(schedule: &Schedule, deployment: &DeploymentName, after: Timestamp) -> Option<NextFiring> {
-    schedule.next_after(after).map(|at| NextFiring { at, due: schedule.due_at(deployment, at) })
-}
-
-/// Returns the future firings of a schedule, from which a commit selects; empty while its
-/// deployment is disabled.
-pub(crate) fn times(schedule: Schedule, deployment: DeploymentName, enabled: bool) -> FiringTimes {
-    FiringTimes::new(move |after| if enabled { upcoming(&schedule, &deployment, after) } else { None })
-}
-
-/// Returns the last instant before `due`.
-pub(crate) const fn before(due: Timestamp) -> Timestamp {
-    Timestamp::from_millis(due.as_millis().saturating_sub(1))
-}
-
+#[async_trait]
 impl Reconciler for Scheduler {
-    const NAME: &'static str = "scheduler";
+    fn name(&self) -> &'static str {
+        "scheduler"
+    }
 
     async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
-        if self.host.setback.clock_went_back(now) {
-            self.host.refresh_silent_schedules(now).await?;
+        if self.schedules.setback.clock_went_back(now) {
+            self.schedules.refresh_silent_schedules(now).await?;
         }
         // Blocked schedules stay due, so read further to leave room for the others.
-        let blocked = self.host.blocked.all();
+        let blocked = self.schedules.blocked.all();
         let is_blocked =
             |due: &DueSchedule| blocked.get(&due.deployment).is_some_and(|names| names.contains_key(&due.name));
-        let blocked_count = blocked::count(&blocked);
-        let mut due = self.host.store.due_schedules(now, TICK_SCHEDULES + blocked_count).await?;
+        let blocked_count = monitor::count(&blocked);
+        let mut due = self.store.due_schedules(now, TICK_SCHEDULES + blocked_count).await?;
         due.retain(|due| !is_blocked(due));
         due.truncate(TICK_SCHEDULES);
         let found = due.len();
@@ -179,9 +154,9 @@ impl Reconciler for Scheduler {
             }
         }
         let next = if blocked_count == 0 {
-            self.host.store.next_due().await?
+            self.store.next_due().await?
         } else {
-            let first = self.host.store.due_schedules(Timestamp::MAX, blocked_count + 1).await?;
+            let first = self.store.due_schedules(Timestamp::MAX, blocked_count + 1).await?;
             first.iter().find(|due| !is_blocked(due)).map(|due| due.due)
         };
         let next = match next {
@@ -195,6 +170,6 @@ impl Reconciler for Scheduler {
     }
 
     async fn woken(&self) {
-        self.host.rescheduled.notified().await;
+        self.schedules.rescheduled.notified().await;
     }
 }

@@ -8,10 +8,10 @@ use tidemill_core::{Code, DeploymentName, Failure, RunId};
 use tidemill_engine::{SentEvent, SentSignal, StartRun, StartTarget};
 use tidemill_store::records::{AdmissionTerms, NewEvent, NewRun, NewSignal};
 
-use crate::control_plane::HostState;
 use crate::deployment::exports;
 use crate::error::ControlError;
 use crate::run::request::RUN_LABELS;
+use crate::state::HostState;
 
 /// Maximum time that one start waits for the rate.
 const START_DELAY: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub(crate) async fn target(
         let code = error.code();
         code.failure(error.to_string())
     };
-    let live = host.live(deployment).map_err(refused)?;
+    let live = host.deployments.require(deployment).map_err(refused)?;
     let export = exports::of_call(&live.plan.exports, export).map_err(refused)?;
     if export == Export::Workflow
         && let Some(problem) = live.plan.input.iter().flat_map(|check| check.problems(input)).next()
@@ -116,11 +116,4 @@ pub(crate) fn signal(sent: SentSignal) -> NewSignal {
 /// Converts an event.
 pub(crate) fn event(sent: SentEvent) -> NewEvent {
     NewEvent { id: sent.id, topic: sent.topic, payload: sent.payload }
-}
-
-/// Counts started runs as queued.
-pub(crate) fn count(host: &HostState, started: Vec<DeploymentName>) {
-    for live in started.iter().filter_map(|name| host.deployments.get(name)) {
-        live.limiter.add_queued(1);
-    }
 }

@@ -5,28 +5,39 @@ use std::sync::Arc;
 
 use tidemill_core::RunId;
 use tidemill_core::run::Run;
-use tidemill_store::StoreError;
-use tidemill_store::records::{CommitEffects, PageRequest};
+use tidemill_store::records::{CommitEffects, FiringCommitResult, PageRequest};
+use tidemill_store::{Store, StoreError};
 
-use crate::control_plane::HostState;
+use crate::deployment::active::ActiveDeployment;
+use crate::run::admission::Admission;
+use crate::run::local::LocalRuns;
 use crate::run::registry::RunHandle;
+use crate::store_failures::StoreFailures;
+use crate::topic::deliveries::Deliveries;
 
 /// Number of children per page.
 const PAGE: usize = 500;
 
-impl HostState {
+/// What a commit can affect besides its own run.
+pub(crate) struct EffectHandler {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) runs: Arc<LocalRuns>,
+    pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) store_failures: Arc<StoreFailures>,
+}
+
+impl EffectHandler {
     /// Applies all effects of a commit. If the host crashes first, nothing is lost: they are in the
     /// store, and the next epoch reads them.
-    pub(crate) fn apply_effects(self: &Arc<Self>, caused: CommitEffects) {
+    pub(crate) fn apply(self: &Arc<Self>, caused: CommitEffects) {
         let CommitEffects { ready, delayed, cancelling, settled, undelivered, published, paused } = caused;
-        for live in ready.iter().filter_map(|name| self.deployments.get(name)) {
-            self.node.backlog.add(&live.limiter);
-        }
+        self.admission.note_due(&ready);
         if let Some(at) = delayed {
-            self.note_delayed(at);
+            self.admission.note_delayed(at);
         }
         for run in settled {
-            self.on_settled_elsewhere(&run);
+            self.runs.on_settled_elsewhere(&run);
         }
         for lost in undelivered {
             tracing::info!(run = %lost.to, signal = lost.name, "dropped a signal to a run that had ended");
@@ -38,25 +49,22 @@ impl HostState {
             self.deliveries.note_published(published);
         }
         if !cancelling.is_empty() {
-            let host = Arc::clone(self);
-            tokio::spawn(async move { host.notify_cancelled(cancelling).await });
+            let handler = Arc::clone(self);
+            tokio::spawn(async move { handler.notify_cancelled(cancelling).await });
         }
     }
 
-    /// Handles a run that another commit settled: ends its guest, and notifies waiting callers.
-    pub(crate) fn on_settled_elsewhere(&self, run: &Run) {
-        if let Some(handle) = self.registry.get(run.id) {
-            handle.request_stop(true);
-        }
-        drop(self.collections.remove(run.id));
-        self.completions.settle(run, None);
+    /// Counts the new runs of a schedule, and applies the other effects of the commit.
+    pub(crate) fn on_runs_created(self: &Arc<Self>, live: &ActiveDeployment, fired: FiringCommitResult) {
+        live.limiter.add_queued(i64::try_from(fired.fired.len()).unwrap_or(0));
+        self.apply(fired.caused);
     }
 
     /// Notifies running runs of their cancellation.
     async fn notify_cancelled(&self, runs: Vec<RunId>) {
         for id in runs {
             // A run that is not registered yet checks for itself; see `resume`.
-            let Some(handle) = self.registry.get(id) else { continue };
+            let Some(handle) = self.runs.registry.get(id) else { continue };
             match self.store.run(id).await {
                 Ok(Some(run)) if !run.state.has_ended() => {
                     handle.request_stop(run.cancel.is_some_and(|cancel| cancel.terminate))
@@ -64,7 +72,7 @@ impl HostState {
                 Ok(_) => {}
                 // It must end in either case. Whether it may use its grace period is unknown.
                 Err(error) => {
-                    self.store_failed(&error);
+                    self.store_failures.record(&error);
                     handle.request_stop(false);
                 }
             }

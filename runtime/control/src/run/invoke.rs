@@ -15,11 +15,11 @@ use tidemill_core::failpoint;
 use tidemill_core::run::{Export, Run, RunState};
 use tidemill_store::records::{NewRun, RunRequestResult};
 
-use crate::control_plane::{ControlPlane, HostState};
 use crate::deployment::active::ActiveDeployment;
 use crate::error::ControlError;
 use crate::run::execution::{Execution, ExecutionEnd};
 use crate::run::request::RunRequest;
+use crate::state::{ControlPlane, HostState};
 
 /// How long to wait for a free slot before queueing. Runs are invisible for their first 50 ms
 /// anyway.
@@ -49,8 +49,8 @@ impl ControlPlane {
     /// # Errors
     /// Problems of the request, or errors of the store. Then nothing of the run was committed.
     pub async fn invoke(&self, request: RunRequest, wait: Duration) -> Result<InvokeResult, ControlError> {
-        self.0.check_open()?;
-        let live = self.0.live(&request.deployment)?;
+        self.0.shutdown.check_open()?;
+        let live = self.0.deployments.require(&request.deployment)?;
         let delayed = request.delay.is_some_and(|delay| !delay.is_zero());
         let new = self.new_run(&live, request)?;
         let until = tokio::time::Instant::now() + wait.min(WAIT_MAX);
@@ -87,7 +87,7 @@ impl ControlPlane {
             Export::RevenueStream => Some(Arc::clone(&live.collecting).try_lock_owned().ok()?),
             _ => None,
         };
-        let permit = self.0.node.admit_soon(&live.limiter, SLOT_WAIT_MAX).await?;
+        let permit = self.0.admission.node.admit_soon(&live.limiter, SLOT_WAIT_MAX).await?;
         let run = running(&self.0, new);
         let work = Execution::fresh(Arc::clone(&self.0), Arc::clone(live), permit, run, new.input.clone());
         Some(work.with_collecting(collecting))
@@ -116,7 +116,7 @@ impl ControlPlane {
             ExecutionEnd::Settled(run, output) => {
                 Ok(InvokeResult { run: *run, output, settled: true, replayed: false })
             }
-            ExecutionEnd::Queued(run) | ExecutionEnd::Suspended(run) if self.0.is_closed() => {
+            ExecutionEnd::Queued(run) | ExecutionEnd::Suspended(run) if self.0.shutdown.is_closing() => {
                 Ok(InvokeResult { run: *run, output: None, settled: false, replayed: false })
             }
             // If the run waits, its caller waits too.
@@ -147,11 +147,11 @@ impl ControlPlane {
         until: tokio::time::Instant,
         replayed: bool,
     ) -> Result<InvokeResult, ControlError> {
-        let mut watch = self.0.completions.watch(id);
+        let mut watch = self.0.runs.completions.watch(id);
         loop {
             let mut present = self.snapshot(id).await?;
             present.replayed = replayed;
-            let closed = self.0.is_closed();
+            let closed = self.0.shutdown.is_closing();
             // If the host shuts down, the next epoch executes a waiting run.
             let left_to_next_epoch =
                 closed && matches!(present.run.state, RunState::Queued { .. } | RunState::Suspended);
@@ -166,12 +166,12 @@ impl ControlPlane {
                         return Ok(InvokeResult { run, output, settled: true, replayed });
                     }
                     // The notification was consumed already. Read the store again.
-                    None => watch = self.0.completions.watch(id),
+                    None => watch = self.0.runs.completions.watch(id),
                 },
                 () = tokio::time::sleep_until(poll_at) => {}
-                () = self.0.closing(), if !closed => {}
+                () = self.0.shutdown.closing.cancelled(), if !closed => {}
                 // The store is about to close, so answer with the last state.
-                () = self.0.stopping() => return Ok(present),
+                () = self.0.shutdown.stopping.cancelled() => return Ok(present),
             }
         }
     }

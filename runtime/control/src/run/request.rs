@@ -10,12 +10,13 @@ use tidemill_core::{Code, DeploymentName, RunId, Timestamp, limits};
 use tidemill_store::StoreError;
 use tidemill_store::records::{NewRun, Page, PageRequest, RunRequestResult};
 
-use crate::control_plane::{ControlPlane, HostState, run_to_completion};
 use crate::deployment::active::ActiveDeployment;
 use crate::deployment::exports;
 use crate::error::ControlError;
-use crate::run::execution::collection::CollectionRequest;
+use crate::run::collection::CollectionRequest;
 use crate::run::journal;
+use crate::run_to_completion::run_to_completion;
+use crate::state::ControlPlane;
 use crate::validate::{check_json, check_key};
 
 /// Maximum number of labels of a run, including those of its deployment.
@@ -63,23 +64,14 @@ impl RunRequest {
     }
 }
 
-impl HostState {
-    /// Refuses a request if the deployment's queue is full.
-    pub(crate) async fn check_queue(&self, live: &ActiveDeployment) -> Result<(), ControlError> {
-        let (most, name) = (live.queue_max(self.config.queue_max), &live.deployment.name);
-        let queued = self.store.waiting(name).await?;
-        if queued >= most { Err(ControlError::queue_full(name, queued, most)) } else { Ok(()) }
-    }
-}
-
 impl ControlPlane {
     /// Requests a run. It is stored when this returns, and starts when the dispatcher admits it.
     ///
     /// # Errors
     /// Problems of the request, or errors of the store.
     pub async fn request(&self, request: RunRequest) -> Result<RunRequestResult, ControlError> {
-        self.0.check_open()?;
-        let live = self.0.live(&request.deployment)?;
+        self.0.shutdown.check_open()?;
+        let live = self.0.deployments.require(&request.deployment)?;
         let new = self.new_run(&live, request)?;
         self.enqueue(&live, new).await
     }
@@ -92,17 +84,18 @@ impl ControlPlane {
         let most = new.terms.queue_max;
         // A request with a key or a debounce may match an existing run, which only the store knows.
         if new.key.is_none() && new.terms.debounce.is_none() {
-            self.0.check_queue(live).await?;
+            self.check_queue(live).await?;
         }
         let host = Arc::clone(&self.0);
         let done = {
             let live = Arc::clone(live);
             run_to_completion(async move {
                 let not_before = new.not_before;
-                let requested = host.store.request_run(new).await.inspect_err(|error| host.store_failed(error))?;
+                let requested =
+                    host.store.request_run(new).await.inspect_err(|error| host.store_failures.record(error))?;
                 match &requested {
-                    RunRequestResult::Created(run) => host.note_queued(&live, due(run).unwrap_or(not_before)),
-                    RunRequestResult::Joined(run) => host.note_delayed(due(run).unwrap_or(not_before)),
+                    RunRequestResult::Created(run) => host.admission.note_queued(&live, due(run).unwrap_or(not_before)),
+                    RunRequestResult::Joined(run) => host.admission.note_delayed(due(run).unwrap_or(not_before)),
                     RunRequestResult::Existing(_) => {}
                 }
                 Ok(requested)
@@ -114,6 +107,13 @@ impl ControlPlane {
             }
             error => error,
         })
+    }
+
+    /// Refuses a request if the deployment's queue is full.
+    pub(crate) async fn check_queue(&self, live: &ActiveDeployment) -> Result<(), ControlError> {
+        let (most, name) = (live.queue_max(self.0.config.queue_max), &live.deployment.name);
+        let queued = self.0.store.waiting(name).await?;
+        if queued >= most { Err(ControlError::queue_full(name, queued, most)) } else { Ok(()) }
     }
 
     /// Validates a request and converts it for the store.
@@ -178,9 +178,9 @@ impl ControlPlane {
         run_to_completion(async move {
             let (run, caused) = host.store.request_cancel(id, terminate, host.clock.now()).await?;
             let ended = run.state.has_ended();
-            host.apply_effects(caused);
+            host.effects.apply(caused);
             if ended {
-                host.on_settled_elsewhere(&run);
+                host.runs.on_settled_elsewhere(&run);
             }
             Ok(run)
         })

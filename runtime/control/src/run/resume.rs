@@ -8,55 +8,76 @@ use tidemill_core::run::{Run, RunEvent};
 use tidemill_core::{Failure, RunId};
 use tidemill_store::records::{ClaimedRun, FailedPart, FailureRecord, RunCommit, StoredJournal};
 use tidemill_store::{Store, StoreError};
+use tokio::task::JoinHandle;
 
-use crate::control_plane::HostState;
 use crate::deployment::active::ActiveDeployment;
 use crate::deployment::limiter::Permit;
 use crate::error::ControlError;
-use crate::run::execution::{Execution, ExecutionEnd, StoredProgress};
+use crate::run::execution::{Execution, StoredProgress};
 use crate::run::registry::RunHandle;
 use crate::run::resident::ResumedRun;
+use crate::state::HostState;
 
-/// Executes a claimed run in the background. If its guest waits in memory, that guest resumes. The
-/// run can be cancelled from here on.
-pub(crate) fn spawn(host: Arc<HostState>, live: Arc<ActiveDeployment>, claimed: ClaimedRun, permit: Permit) {
-    let ClaimedRun { run, input } = claimed;
-    let Err(resumed) = host.resident.resume(Box::new(ResumedRun { run, live, permit })) else { return };
-    let ResumedRun { run, live, permit } = *resumed;
-    let handle = RunHandle::new();
-    host.registry.add(run.id, Arc::clone(&handle));
-    tokio::spawn(async move {
-        work(host, live, ClaimedRun { run, input }, permit, handle).await;
-    });
+/// Executes claimed runs on this node.
+pub(crate) struct RunLauncher {
+    host: Arc<HostState>,
+}
+
+impl RunLauncher {
+    pub(crate) fn new(host: &Arc<HostState>) -> Self {
+        Self { host: Arc::clone(host) }
+    }
+
+    /// Executes a claimed run in the background, and returns the task. If its guest waits in
+    /// memory, that guest resumes, and there is no task. The run can be cancelled from here on.
+    pub(crate) fn spawn(
+        &self,
+        live: Arc<ActiveDeployment>,
+        claimed: ClaimedRun,
+        permit: Permit,
+    ) -> Option<JoinHandle<()>> {
+        let ClaimedRun { run, input } = claimed;
+        let resumed = self.host.runs.resident.resume(Box::new(ResumedRun { run, live, permit })).err()?;
+        let ResumedRun { run, live, permit } = *resumed;
+        let handle = RunHandle::new();
+        self.host.runs.registry.add(run.id, Arc::clone(&handle));
+        let host = Arc::clone(&self.host);
+        Some(tokio::spawn(execute(host, live, ClaimedRun { run, input }, permit, handle)))
+    }
+
+    /// Parks a run that cannot be executed here. Its journal stays.
+    pub(crate) async fn park(&self, run: Run, failure: Failure) {
+        park(&self.host, run, failure).await;
+    }
 }
 
 /// Executes a claimed run that is not in memory, until it ends.
-pub(crate) async fn work(
+async fn execute(
     host: Arc<HostState>,
     live: Arc<ActiveDeployment>,
     claimed: ClaimedRun,
     permit: Permit,
     handle: Arc<RunHandle>,
-) -> Option<ExecutionEnd> {
+) {
     let id = claimed.run.id;
     let mut failures = 0;
     let stored = loop {
         match prepare(&host, &live, &claimed.run, &handle).await {
             Ok(stored) => break stored,
-            Err(ControlError::Store(error)) if error.is_transient() && !host.is_closed() => {
+            Err(ControlError::Store(error)) if error.is_transient() && !host.shutdown.is_closing() => {
                 failures += 1;
-                host.store_failed(&error);
-                host.pause_after_failure(failures).await;
+                host.store_failures.record(&error);
+                host.shutdown.back_off(failures).await;
             }
             Err(error) => {
-                host.registry.remove(id, &handle);
+                host.runs.registry.remove(id, &handle);
                 let failure = error.code().failure(format!("cannot read the run's stored state: {error}"));
                 park(&host, claimed.run, failure).await;
-                return None;
+                return;
             }
         }
     };
-    Some(Box::pin(Execution::claimed(host, live, permit, claimed, stored, handle).drive()).await)
+    Box::pin(Execution::claimed(host, live, permit, claimed, stored, handle).drive()).await;
 }
 
 async fn prepare(
@@ -69,7 +90,7 @@ async fn prepare(
     // A cancel that arrived after the claim but before the handle was registered reached no one;
     // check again.
     if let Some(run) = host.store.run(run.id).await? {
-        host.notify_claimed(&run, handle).await?;
+        host.effects.notify_claimed(&run, handle).await?;
     }
     let StoredJournal { chunks, head } = host.store.journal(run.id).await?;
     // A run has no log lines only if it has never run and recorded nothing.
@@ -106,7 +127,7 @@ async fn next_seq(store: &dyn Store, id: RunId) -> Result<u64, StoreError> {
 }
 
 /// Parks a run that cannot be executed here. Its journal stays.
-pub(crate) async fn park(host: &HostState, mut run: Run, failure: Failure) {
+async fn park(host: &HostState, mut run: Run, failure: Failure) {
     let (id, now) = (run.id, host.clock.now());
     let record = FailureRecord { at: now, attempt: run.attempt, part: FailedPart::Attempt, failure: failure.clone() };
     match run.state.next(RunEvent::Parked(failure)) {
@@ -123,9 +144,9 @@ pub(crate) async fn park(host: &HostState, mut run: Run, failure: Failure) {
         host.store.commit_run(commit).await
     };
     match committed.await {
-        Ok(_) => host.completions.settle(&run, None),
+        Ok(_) => host.runs.completions.settle(&run, None),
         Err(error) => {
-            host.store_failed(&error);
+            host.store_failures.record(&error);
             tracing::error!(run = %id, %error, "could not park run; the next start recovers it");
         }
     }

@@ -8,10 +8,11 @@ use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, RunId};
 use tidemill_engine::DryRun;
 use tidemill_store::records::{PageRequest, RetryChange};
 
-use crate::control_plane::{ControlPlane, run_to_completion};
 use crate::error::ControlError;
+use crate::run::execution;
 use crate::run::resume;
-use crate::run::{children, execution};
+use crate::run_to_completion::run_to_completion;
+use crate::state::ControlPlane;
 
 /// Maximum number of revisions that are searched for a component.
 const REVISIONS: usize = 200;
@@ -46,7 +47,7 @@ impl ControlPlane {
     /// `host/component-not-found` if no revision of the deployment has that component;
     /// `host/journal-mismatch` if it cannot continue the run.
     pub async fn retry(&self, id: RunId, request: RetryRequest) -> Result<RetryResult, ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
         if !matches!(run.state, RunState::Parked(_) | RunState::Failed(_)) {
             return Err(ControlError::refused_with(
@@ -75,8 +76,8 @@ impl ControlPlane {
         run_to_completion(async move {
             let retry = RetryChange { component, from_start: request.from_start, now: host.clock.now() };
             let (run, caused) = host.store.retry_run(id, retry).await?;
-            children::count(&host, vec![run.deployment.clone()]);
-            host.apply_effects(caused);
+            host.admission.count_queued(std::slice::from_ref(&run.deployment));
+            host.effects.apply(caused);
             Ok(RetryResult { run, replay })
         })
         .await
@@ -107,7 +108,7 @@ impl ControlPlane {
         }
         let journal = resume::load(run.id, stored.chunks)?;
         let (revision, component) = component.unwrap_or((run.revision, run.component));
-        let live = self.0.live(&run.deployment)?;
+        let live = self.0.deployments.require(&run.deployment)?;
         let plan = live.resolve_revision(&*self.0.store, revision).await?;
         let job = execution::dry_job(&self.0, &live, &plan, run, component, (journal, stored.head)).await?;
         Ok(Some(self.0.guests.dry_run(job).await))

@@ -5,8 +5,9 @@ use tidemill_core::run::Export;
 use tidemill_core::{Code, DeploymentName, Revision, RunId};
 use tidemill_store::records::{InboxSignal, NewSignal, Page, PageRequest, SIGNAL_BYTES, SignalReceipt};
 
-use crate::control_plane::{ControlPlane, HostState, run_to_completion};
 use crate::error::ControlError;
+use crate::run_to_completion::run_to_completion;
+use crate::state::{ControlPlane, HostState};
 use crate::validate::{check_json, check_key};
 
 /// Maximum length of a signal's name, in bytes.
@@ -45,7 +46,7 @@ impl ControlPlane {
         payload: Bytes,
         key: Option<String>,
     ) -> Result<SignalResult, ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         let field = |detail: String| ControlError::refused(Code::BadField, detail);
         if name.is_empty() || name.len() > SIGNAL_NAME_BYTES {
             return Err(field(format!("a signal's name has 1 to {SIGNAL_NAME_BYTES} bytes")));
@@ -72,7 +73,7 @@ impl ControlPlane {
             let signal = NewSignal { to: run, name, payload, key };
             match host.store.signal(signal, host.clock.now()).await? {
                 SignalReceipt::Accepted(caused) => {
-                    host.apply_effects(caused);
+                    host.effects.apply(caused);
                     Ok(SignalResult { run, duplicate: false })
                 }
                 SignalReceipt::Duplicate => Ok(SignalResult { run, duplicate: true }),
@@ -101,7 +102,7 @@ impl ControlPlane {
     /// # Errors
     /// `host/run-not-found`; `host/signal-not-found` if there is no signal at that position.
     pub async fn drop_signal(&self, run: RunId, place: u64) -> Result<(), ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         if self.0.store.run(run).await?.is_none() {
             return Err(ControlError::no_run(run));
         }

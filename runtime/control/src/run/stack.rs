@@ -3,8 +3,8 @@
 use tidemill_core::{Code, ComponentDigest, RunId};
 use tidemill_engine::{EngineError, SourceFrame, StackFrame, stack_of};
 
-use crate::control_plane::ControlPlane;
 use crate::error::ControlError;
+use crate::state::ControlPlane;
 
 /// A failed run's stack.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,13 +11,13 @@ use tidemill_core::schedule::{Overlap, Schedule};
 use tidemill_core::{Code, DeploymentName, RunId, ScheduleName, Timestamp};
 use tidemill_store::records::{BackfillPart, NewFiring, NominalRange, Operation, OperationState, Task};
 
-use crate::control_plane::ControlPlane;
 use crate::deployment::active::ActiveDeployment;
 use crate::error::ControlError;
+use crate::operation::{same_task, start_once};
 use crate::reconcile::NextTick;
-use crate::reconcile::operations::{same_task, start_once};
-use crate::reconcile::scheduler::{before, request};
-use crate::schedule::manage::{check_zone, times_between};
+use crate::schedule::firing::{before, request, times_between};
+use crate::schedule::manage::check_zone;
+use crate::state::ControlPlane;
 
 /// Maximum number of nominal times of one backfill.
 pub const BACKFILL_MAX: u64 = 100_000;
@@ -75,7 +75,7 @@ impl ControlPlane {
     /// As [`ControlPlane::backfill_span`], and if the range has no nominal time;
     /// `host/idempotency-mismatch` if the key was used for another range.
     pub async fn backfill(&self, request: BackfillRequest) -> Result<Operation, ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         let Some(span) = self.backfill_span(&request).await? else {
             return Err(ControlError::refused(Code::BadField, "the schedule has no firing in that range"));
         };
@@ -128,7 +128,7 @@ impl ControlPlane {
         let part = BackfillPart { operation: next.clone(), seen, firings, queue: u64::MAX };
         match self.0.store.backfill(part, now).await? {
             Some((operation, fired)) => {
-                self.0.on_runs_created(&live, fired);
+                self.0.effects.on_runs_created(&live, fired);
                 Ok((operation, NextTick::Now))
             }
             None => Ok((next, NextTick::Now)),

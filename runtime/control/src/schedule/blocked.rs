@@ -5,62 +5,17 @@
 //! policy decides about the times that have passed, as after a downtime.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tidemill_core::{Code, DeploymentName, Policy, ScheduleName, Timestamp};
 
-use crate::control_plane::{ControlPlane, HostState};
 use crate::deployment::active::{ActiveDeployment, DeploymentMap, manifest_of};
 use crate::error::ControlError;
+use crate::schedule::monitor::{BlockMap, ScheduleBlock, ScheduleMonitor, count};
+use crate::state::ControlPlane;
 
 /// Maximum number of blocked schedules that [`ControlPlane::blocked_text`] names.
 const NAMED: usize = 5;
-
-/// Why a schedule is blocked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScheduleBlock {
-    /// Whether the policy blocks it, as opposed to its time zone.
-    pub by_policy: bool,
-    /// Why, in words.
-    pub detail: String,
-}
-
-type BlockMap = BTreeMap<DeploymentName, BTreeMap<ScheduleName, ScheduleBlock>>;
-
-/// The blocked schedules as of the last check.
-#[derive(Debug, Default)]
-pub(crate) struct BlockedSchedules(ArcSwap<BlockMap>);
-
-impl BlockedSchedules {
-    pub(crate) fn all(&self) -> Arc<BlockMap> {
-        self.0.load_full()
-    }
-
-    pub(crate) fn get(&self, deployment: &DeploymentName, name: &ScheduleName) -> Option<ScheduleBlock> {
-        self.0.load().get(deployment)?.get(name).cloned()
-    }
-
-    /// Returns whether an unknown time zone blocks any schedule.
-    pub(crate) fn has_unknown_zones(&self) -> bool {
-        each(&self.0.load()).any(|(.., block)| !block.by_policy)
-    }
-
-    /// Forgets a deployment that has a new revision or was deleted. The caller holds the lock of
-    /// changes.
-    pub(crate) fn forget(&self, deployment: &DeploymentName) {
-        if self.0.load().contains_key(deployment) {
-            let mut all = BlockMap::clone(&self.0.load());
-            all.remove(deployment);
-            self.0.store(Arc::new(all));
-        }
-    }
-}
-
-/// Counts the blocked schedules.
-pub(crate) fn count(all: &BlockMap) -> usize {
-    all.values().map(BTreeMap::len).sum()
-}
 
 impl ControlPlane {
     /// Applies the policy in force to all deployments: logs what exceeds it, bounds their
@@ -71,24 +26,23 @@ impl ControlPlane {
     /// If the store cannot be read.
     pub async fn apply_policy(&self) -> Result<(), ControlError> {
         let _turn = self.0.changes.lock().await;
-        let deleting = self.0.deleting.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.0.deployments.apply_policy_to_all(&self.0.metrics, &deleting);
+        self.0.deployments.apply_policy_to_all(&self.0.metrics, &self.0.changes.deleting());
         for live in self.0.deployments.all().values() {
-            self.0.node.backlog.enqueue_deployment(&live.limiter);
+            self.0.admission.node.backlog.enqueue_deployment(&live.limiter);
         }
-        self.0.apply_policy().await
+        self.0.schedules.apply_policy().await
     }
 
     /// Returns why a schedule is blocked; `None` if it is not.
     #[must_use]
     pub fn block_of(&self, deployment: &DeploymentName, name: &ScheduleName) -> Option<ScheduleBlock> {
-        self.0.blocked.get(deployment, name)
+        self.0.schedules.blocked.get(deployment, name)
     }
 
     /// Names blocked schedules with their reasons in a sentence; `None` if there are none.
     #[must_use]
     pub fn blocked_text(&self) -> Option<String> {
-        let all = self.0.blocked.all();
+        let all = self.0.schedules.blocked.all();
         let named = all.iter().flat_map(|(deployment, schedules)| {
             schedules.iter().map(move |(name, block)| format!("`{deployment}/{name}` ({})", block.detail))
         });
@@ -101,7 +55,7 @@ impl ControlPlane {
     }
 }
 
-impl HostState {
+impl ScheduleMonitor {
     /// Applies the policy. The caller holds the lock of changes, or the host is starting.
     pub(crate) async fn apply_policy(&self) -> Result<(), ControlError> {
         self.log_policy_violations().await?;
@@ -109,7 +63,7 @@ impl HostState {
     }
 
     async fn log_policy_violations(&self) -> Result<(), ControlError> {
-        let policy = self.config.policy.now();
+        let policy = self.policy.now();
         if *policy == Policy::default() {
             return Ok(());
         }
@@ -127,7 +81,7 @@ impl HostState {
     /// Finds the blocked schedules, and logs those that were blocked or unblocked since the last
     /// check. The caller holds the lock of changes, or the host is starting.
     pub(crate) async fn refresh_blocked_schedules(&self) -> Result<(), ControlError> {
-        let (deployments, policy, now) = (self.deployments.all(), self.config.policy.now(), self.clock.now());
+        let (deployments, policy, now) = (self.deployments.all(), self.policy.now(), self.clock.now());
         // This computes the distances of many firings and reads zone files.
         let found = tokio::task::spawn_blocking(move || blocked(&deployments, &policy, now)).await;
         let found = found.map_err(|error| {

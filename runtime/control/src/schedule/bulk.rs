@@ -3,10 +3,10 @@
 use tidemill_core::{Code, DeploymentName};
 use tidemill_store::records::{Operation, PageRequest, Schedule, Task};
 
-use crate::control_plane::ControlPlane;
-use crate::deployment::deploy::checked_note;
 use crate::error::ControlError;
-use crate::reconcile::operations::{same_task, start_once};
+use crate::operation::{same_task, start_once};
+use crate::state::ControlPlane;
+use crate::validate::checked_note;
 
 /// Number of schedules per page, after which an operation stores its progress.
 const PAGE: usize = 200;
@@ -35,7 +35,7 @@ impl ControlPlane {
         pause: Option<String>,
         key: Option<String>,
     ) -> Result<Operation, ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         let pause = pause.map(checked_note).transpose()?;
         let task = Task::Schedules { pause, deployment: filter.deployment, labels: filter.labels };
         let operation = start_once(task.clone(), "schedules", key.as_deref(), self.0.clock.now())?;

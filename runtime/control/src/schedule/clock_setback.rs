@@ -5,40 +5,21 @@
 //! shows times that it has shown before. The host notices the step, reports it in its log, on the
 //! feed and in its health, and checks every minute until no schedule is silent any more.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use tidemill_core::{Code, DeploymentName, ScheduleName, Timestamp};
 use tidemill_store::records::{FeedEvent, Operation, PageRequest, Schedule, ScheduleReplan, Task};
 
-use crate::control_plane::{ControlPlane, HostState};
 use crate::error::ControlError;
-use crate::reconcile::operations::{same_task, start_once};
-use crate::reconcile::scheduler::upcoming;
+use crate::operation::{same_task, start_once};
 use crate::schedule::bulk::{ScheduleFilter, was_applied};
+use crate::schedule::firing::upcoming;
 use crate::schedule::manage::check_zone;
+use crate::schedule::monitor::{ClockSetBack, NOTABLE_MILLIS, ScheduleMonitor};
+use crate::state::ControlPlane;
 
-/// Minimum silence of a schedule that causes a warning, in milliseconds. Clocks are adjusted by
-/// less now and then.
-const NOTABLE_MILLIS: u64 = 10_000;
 /// Number of schedules per page.
 const PAGE: usize = 500;
 /// Maximum number of silent schedules that are named.
 const NAMED: usize = 20;
-
-/// The schedules that are silent because the clock was set back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClockSetBack {
-    /// How far the clock was set back, in milliseconds: the step that the host saw, or the distance
-    /// to the latest time that a silent schedule has processed, whichever is larger.
-    pub back_millis: u64,
-    /// Number of silent schedules.
-    pub schedules: u64,
-    /// When the last of them fires again.
-    pub until: Timestamp,
-    /// The first 20 of them by deployment and name, each with its next time.
-    pub named: Vec<(DeploymentName, ScheduleName, Timestamp)>,
-}
 
 impl ClockSetBack {
     /// Describes it in a sentence.
@@ -54,38 +35,7 @@ impl ClockSetBack {
     }
 }
 
-/// What the host knows of its clock.
-#[derive(Debug, Default)]
-pub(crate) struct Setback {
-    /// The latest time that the scheduler has seen, in milliseconds.
-    latest: AtomicU64,
-    /// The size of the last step back, in milliseconds.
-    step: AtomicU64,
-    found: Mutex<Option<ClockSetBack>>,
-}
-
-impl Setback {
-    /// Records the time. Returns whether it is notably earlier than a time recorded before.
-    pub(crate) fn clock_went_back(&self, now: Timestamp) -> bool {
-        let latest = self.latest.swap(now.as_millis(), Ordering::AcqRel);
-        let step = latest.saturating_sub(now.as_millis());
-        if step < NOTABLE_MILLIS {
-            return false;
-        }
-        self.step.store(step, Ordering::Release);
-        true
-    }
-
-    pub(crate) fn found(&self) -> Option<ClockSetBack> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn replace(&self, found: Option<ClockSetBack>) -> Option<ClockSetBack> {
-        std::mem::replace(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner), found)
-    }
-}
-
-impl HostState {
+impl ScheduleMonitor {
     /// Finds the schedules that are silent because the clock was set back, and reports them if
     /// there are more than before.
     pub(crate) async fn refresh_silent_schedules(&self, now: Timestamp) -> Result<(), ControlError> {
@@ -116,7 +66,7 @@ impl HostState {
                 };
                 let next = schedule.next.unwrap_or(until);
                 let found = found.get_or_insert_with(|| ClockSetBack {
-                    back_millis: self.setback.step.load(Ordering::Acquire),
+                    back_millis: self.setback.step_millis(),
                     schedules: 0,
                     until: next,
                     named: Vec::new(),
@@ -141,7 +91,7 @@ impl ControlPlane {
     /// there were none.
     #[must_use]
     pub fn clock_set_back(&self) -> Option<ClockSetBack> {
-        self.0.setback.found()
+        self.0.schedules.setback.found()
     }
 
     /// Makes a schedule follow a clock that was set back: its next time is the first one from now,
@@ -182,7 +132,7 @@ impl ControlPlane {
         if resynced.is_some() {
             tracing::info!(%deployment, schedule = %name, "resynced schedule");
         }
-        self.0.rescheduled.notify_one();
+        self.0.schedules.rescheduled.notify_one();
         resynced.ok_or_else(|| ControlError::refused(Code::Conflict, "the schedule has changed: try again"))
     }
 
@@ -192,7 +142,7 @@ impl ControlPlane {
     /// # Errors
     /// Errors of the store.
     pub async fn resync(&self, filter: ScheduleFilter, key: Option<String>) -> Result<Operation, ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         let task = Task::Resync { deployment: filter.deployment, labels: filter.labels };
         let operation = start_once(task.clone(), "schedules", key.as_deref(), self.0.clock.now())?;
         same_task(self.begin(operation).await?, &task)
@@ -213,7 +163,7 @@ impl ControlPlane {
             if was_applied(schedule, resynced)? { operation.done += 1 } else { operation.failed += 1 }
         }
         if next.is_none() {
-            self.0.refresh_silent_schedules(now).await?;
+            self.0.schedules.refresh_silent_schedules(now).await?;
         }
         self.page_done(operation, next).await
     }
@@ -222,15 +172,6 @@ impl ControlPlane {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn steps_back_of_ten_seconds_are_noticed_once_and_smaller_ones_are_not() {
-        let setback = Setback::default();
-        let at = Timestamp::from_millis;
-        for (now, back) in [(100_000, false), (90_001, false), (95_000, false), (85_000, true), (85_001, false)] {
-            assert_eq!(setback.clock_went_back(at(now)), back, "{now}");
-        }
-    }
 
     #[test]
     fn warnings_name_the_step_and_the_end_of_the_silence() {

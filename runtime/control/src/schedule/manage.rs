@@ -6,19 +6,17 @@ use tidemill_core::run::{Run, Trigger, TriggerKind};
 use tidemill_core::schedule::{ScheduleEnd, SchedulePreview};
 use tidemill_core::{Code, DeploymentName, ScheduleName, Timestamp};
 use tidemill_store::StoreError;
-use tidemill_store::records::{NewRun, NominalRange, Pause, RunRequestResult, Schedule, ScheduleResume};
+use tidemill_store::records::{NewRun, Pause, RunRequestResult, Schedule, ScheduleResume};
 
-use crate::control_plane::{ControlPlane, run_to_completion};
 use crate::deployment::active::ActiveDeployment;
-use crate::deployment::deploy::checked_note;
 use crate::error::ControlError;
-use crate::reconcile::scheduler;
-use crate::validate::check_key;
+use crate::run_to_completion::run_to_completion;
+use crate::schedule::firing::{self, PASSED_MAX, times_between};
+use crate::state::ControlPlane;
+use crate::validate::{check_key, checked_note};
 
 /// Maximum number of firings in one preview.
 pub const PREVIEW_MAX: usize = 1_000;
-/// Maximum number of counted nominal times that passed during a pause.
-pub const PASSED_MAX: u64 = 100_000;
 
 /// The details of a trigger by hand.
 const BY_HAND: &str = r#"{"by_hand":true}"#;
@@ -67,7 +65,7 @@ impl ControlPlane {
             ));
         };
         check_zone(&schedule)?;
-        let times = scheduler::times(schedule.clone(), deployment.clone(), live.plan.enabled);
+        let times = firing::times(schedule.clone(), deployment.clone(), live.plan.enabled);
         let passed = match stored.next.filter(|next| *next <= now) {
             Some(first) => times_between(schedule, first, now.plus_millis(1), PASSED_MAX).await?,
             None => None,
@@ -75,7 +73,7 @@ impl ControlPlane {
         let resume = ScheduleResume { next: times.next_after(now), times, passed };
         let resumed = self.0.store.resume_schedule(deployment, name, resume, now).await?;
         tracing::info!(%deployment, schedule = %name, "resumed schedule");
-        self.0.rescheduled.notify_one();
+        self.0.schedules.rescheduled.notify_one();
         Ok(resumed)
     }
 
@@ -92,7 +90,7 @@ impl ControlPlane {
         name: &ScheduleName,
         key: Option<String>,
     ) -> Result<(Run, bool), ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         key.as_deref().map_or(Ok(()), check_key)?;
         let now = self.0.clock.now();
         let (live, schedule) = self.resolve_schedule(deployment, name)?;
@@ -103,20 +101,20 @@ impl ControlPlane {
             details: Some(BY_HAND.to_owned()),
             ..Trigger::default()
         };
-        let new = scheduler::request(&live, &schedule, crate::random::run_id(now)?, trigger, None, now)?;
+        let new = firing::request(&live, &schedule, crate::random::run_id(now)?, trigger, None, now)?;
         // A key may belong to an existing run, for which a full queue does not matter.
         let known = match &key {
             Some(key) => self.0.store.run_by_key(deployment, key).await?.is_some(),
             None => false,
         };
         if !known {
-            self.0.check_queue(&live).await?;
+            self.check_queue(&live).await?;
         }
         let (host, name, new) = (Arc::clone(&self.0), name.clone(), NewRun { key, ..new });
         run_to_completion(async move {
             match host.store.trigger_schedule(&name, new).await {
                 Ok(RunRequestResult::Created(run) | RunRequestResult::Joined(run)) => {
-                    host.note_queued(&live, now);
+                    host.admission.note_queued(&live, now);
                     Ok((run, false))
                 }
                 Ok(RunRequestResult::Existing(run)) => Ok((fired_by_hand(run, &name)?, true)),
@@ -126,7 +124,7 @@ impl ControlPlane {
                     Ok((fired_by_hand(run, &name)?, true))
                 }
                 Err(error) => {
-                    host.store_failed(&error);
+                    host.store_failures.record(&error);
                     Err(error.into())
                 }
             }
@@ -149,7 +147,7 @@ impl ControlPlane {
         from: Timestamp,
     ) -> Result<SchedulePreview, ControlError> {
         let (_, schedule) = self.resolve_schedule(deployment, name)?;
-        if self.0.blocked.get(deployment, name).is_some() {
+        if self.0.schedules.blocked.get(deployment, name).is_some() {
             return Ok(SchedulePreview { firings: Vec::new(), ends: Some(ScheduleEnd::Blocked) });
         }
         let (n, now) = (n.min(PREVIEW_MAX), self.0.clock.now());
@@ -198,7 +196,7 @@ impl ControlPlane {
         deployment: &DeploymentName,
         name: &ScheduleName,
     ) -> Result<(Arc<ActiveDeployment>, tidemill_core::schedule::Schedule), ControlError> {
-        let live = self.0.live(deployment)?;
+        let live = self.0.deployments.require(deployment)?;
         let schedule = live.plan.schedule(name);
         let schedule = schedule.ok_or_else(|| ControlError::no_schedule(deployment, name))?;
         Ok((live, schedule))
@@ -225,32 +223,4 @@ fn fired_by_hand(run: Run, name: &ScheduleName) -> Result<Run, ControlError> {
         && schedule.as_deref() == Some(name.as_str())
         && details.as_deref() == Some(BY_HAND);
     if same { Ok(run) } else { Err(StoreError::KeyMismatch { run: run.id }.into()) }
-}
-
-/// Returns the nominal times from `start` up to but excluding `end`, counted up to `most`; `None`
-/// if there are none. `last` is the last one of the range, counted or not.
-///
-/// # Errors
-/// If the host cannot start a thread for it.
-pub(crate) async fn times_between(
-    schedule: tidemill_core::schedule::Schedule,
-    start: Timestamp,
-    end: Timestamp,
-    most: u64,
-) -> Result<Option<NominalRange>, ControlError> {
-    // Each time of a cron expression takes some microseconds.
-    let counted = tokio::task::spawn_blocking(move || {
-        let mut span: Option<NominalRange> = None;
-        let mut from = scheduler::before(start);
-        while let Some(time) = schedule.next_after(from).filter(|time| *time < end) {
-            let (first, count) = span.map_or((time, 0), |span| (span.first, span.count));
-            if count == most {
-                let last = schedule.last_up_to(from, scheduler::before(end)).unwrap_or(time);
-                return span.map(|span| NominalRange { last, more: true, ..span });
-            }
-            (span, from) = (Some(NominalRange { first, last: time, count: count + 1, more: false }), time);
-        }
-        span
-    });
-    counted.await.map_err(|error| ControlError::refused(Code::Internal, format!("the count was interrupted: {error}")))
 }

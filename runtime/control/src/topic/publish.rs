@@ -7,10 +7,10 @@ use tidemill_core::topics::EVENT_BYTES;
 use tidemill_core::{Code, DeploymentName, EventId, SubscriptionName, Topic};
 use tidemill_store::records::{ExpiredEvents, NewEvent, NewPublication, Pause, PublishOutcome, Subscription, TOPICS};
 
-use crate::control_plane::{ControlPlane, run_to_completion};
-use crate::deployment::deploy::checked_note;
 use crate::error::ControlError;
-use crate::validate::{check_json, check_key};
+use crate::run_to_completion::run_to_completion;
+use crate::state::ControlPlane;
+use crate::validate::{check_json, check_key, checked_note};
 
 /// The result of publishing an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl ControlPlane {
         payload: Bytes,
         key: Option<String>,
     ) -> Result<PublishResult, ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         key.as_deref().map_or(Ok(()), check_key)?;
         let payload = if payload.is_empty() { Bytes::from_static(b"null") } else { payload };
         check_json("the payload", &payload, EVENT_BYTES, Code::BadField)?;
@@ -48,7 +48,7 @@ impl ControlPlane {
             let now = host.clock.now();
             let event = crate::random::event_id(now)?;
             let publish = NewPublication { event: NewEvent { id: event, topic: topic.clone(), payload }, key };
-            match host.store.publish(publish, now).await.inspect_err(|error| host.store_failed(error))? {
+            match host.store.publish(publish, now).await.inspect_err(|error| host.store_failures.record(error))? {
                 PublishOutcome::Accepted => {
                     host.deliveries.note_published(vec![topic]);
                     Ok(PublishResult { event, duplicate: false })
@@ -64,11 +64,11 @@ impl ControlPlane {
     /// # Errors
     /// `host/topic-not-found`.
     pub async fn delete_topic(&self, topic: Topic) -> Result<ExpiredEvents, ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         let host = Arc::clone(&self.0);
         run_to_completion(async move {
             let deleted = host.store.delete_topic(&topic, host.clock.now()).await;
-            let deleted = deleted.inspect_err(|error| host.store_failed(error))?;
+            let deleted = deleted.inspect_err(|error| host.store_failures.record(error))?;
             tracing::info!(%topic, events = deleted.events, lost = deleted.lost, "deleted topic");
             host.metrics.events_lost.inc_by(deleted.lost);
             host.deliveries.note_published(vec![topic]);
@@ -82,7 +82,7 @@ impl ControlPlane {
     /// # Errors
     /// `host/deployment-not-found`, `host/subscription-not-found`.
     pub async fn skip(&self, deployment: &DeploymentName, name: &SubscriptionName) -> Result<u64, ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         self.subscribed(deployment, name)?;
         let (host, deployment, name) = (Arc::clone(&self.0), deployment.clone(), name.clone());
         run_to_completion(async move {
@@ -129,7 +129,7 @@ impl ControlPlane {
         name: &SubscriptionName,
         pause: Option<Pause>,
     ) -> Result<Subscription, ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         let (host, deployment, name) = (self.clone(), deployment.clone(), name.clone());
         run_to_completion(async move {
             let _turn = host.0.changes.lock().await;

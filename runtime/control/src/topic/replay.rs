@@ -7,11 +7,12 @@ use tidemill_core::{Code, DeploymentName, SubscriptionName, Timestamp};
 use tidemill_store::StoreError;
 use tidemill_store::records::{Operation, OperationState, ReplayCommit, SubscriptionReplay, Task};
 
-use crate::control_plane::{ControlPlane, run_to_completion};
 use crate::error::ControlError;
+use crate::operation::{same_task, start_once};
 use crate::reconcile::NextTick;
-use crate::reconcile::delivery::{BATCH, SOON, first_batch, queue_room, requests};
-use crate::reconcile::operations::{same_task, start_once};
+use crate::run_to_completion::run_to_completion;
+use crate::state::ControlPlane;
+use crate::topic::event_runs::{BATCH, SOON, first_batch, queue_room, requests};
 use crate::topic::subscription_index::Subscriber;
 
 impl ControlPlane {
@@ -32,7 +33,7 @@ impl ControlPlane {
         until: Option<Timestamp>,
         key: Option<String>,
     ) -> Result<Operation, ControlError> {
-        self.0.check_open()?;
+        self.0.shutdown.check_open()?;
         self.check_replay(deployment, name, since, until)?;
         let now = self.0.clock.now();
         let task = Task::Replay { deployment: deployment.clone(), subscription: name.clone(), since, until };
@@ -83,7 +84,7 @@ impl ControlPlane {
         deployment: &DeploymentName,
         name: &SubscriptionName,
     ) -> Result<Subscriber, ControlError> {
-        let live = self.0.live(deployment)?;
+        let live = self.0.deployments.require(deployment)?;
         let subscription = live.plan.subscriptions.iter().find(|one| one.name == *name).cloned();
         let subscription = subscription.ok_or_else(|| ControlError::no_subscription(deployment, name))?;
         Ok(Subscriber { live, subscription })
@@ -104,7 +105,7 @@ impl ControlPlane {
             let through = Operation { state: OperationState::Done, ended_at: Some(now), ..operation };
             return Ok((store.put_operation(through).await?, NextTick::Now));
         };
-        let room = queue_room(host, &subscriber.live).await?;
+        let room = queue_room(&**store, &subscriber.live, host.config.queue_max).await?;
         if room == 0 {
             return Ok((operation, NextTick::At(now.plus_millis(SOON))));
         }
@@ -115,7 +116,7 @@ impl ControlPlane {
         // Events that are no longer stored are counted and skipped.
         let first = events.first().map_or(part.to, |event| event.position);
         let to = events.last().map_or(part.to, |event| event.position + 1);
-        let runs = requests(host, &subscriber, events, last_run, Some(&operation.id), now)?;
+        let runs = requests(host.config.queue_max, &subscriber, events, last_run, Some(&operation.id), now)?;
         let made = runs.len();
         let after = Operation {
             matched: operation.matched + (to - part.from),
@@ -129,13 +130,13 @@ impl ControlPlane {
             Err(StoreError::QueueFull { .. } | StoreError::OverBound { .. }) => {
                 return Ok((operation, NextTick::At(now.plus_millis(SOON))));
             }
-            done => done.inspect_err(|error| host.store_failed(error))?,
+            done => done.inspect_err(|error| host.store_failures.record(error))?,
         };
         if !done {
             return Ok((operation, NextTick::Now));
         }
         for _ in 0..made {
-            host.note_queued(&subscriber.live, now);
+            host.admission.note_queued(&subscriber.live, now);
         }
         Ok((after, NextTick::Now))
     }

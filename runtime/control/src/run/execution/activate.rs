@@ -12,12 +12,12 @@ use tidemill_engine::{ActivationResult, CancelToken, RunChannel, RunContext};
 use tidemill_store::StoreError;
 use tokio::time::{Instant, sleep_until};
 
-use crate::control_plane::HostState;
 use crate::deployment::active::{ActiveDeployment, ResolvedRevision};
 use crate::guests::GuestJob;
 use crate::run::execution::channel::{GuestChannel, GuestRequest};
 use crate::run::execution::transaction::{CommitResult, RunChanges};
 use crate::run::execution::{ExclusiveCommit, Execution, ExecutionEnd, SAVE_AFTER, VISIBLE_AFTER};
+use crate::state::HostState;
 
 /// Time allowed for a stopped guest to end. It cannot run much longer, because its wasmtime epoch
 /// is over.
@@ -75,7 +75,7 @@ impl Execution {
         let cancel = self.handle.cancel.clone();
         let guest = host.guests.run(self.activation_job(input));
         tokio::pin!(guest);
-        let stopping = host.stopping();
+        let stopping = host.shutdown.stopping.cancelled();
         tokio::pin!(stopping);
         let timer = sleep_until(self.next_deadline(&deadlines));
         tokio::pin!(timer);
@@ -224,13 +224,13 @@ impl Execution {
     }
 
     async fn on_unreadable_input(&mut self, error: StoreError) -> ActivationEnd {
-        self.host.store_failed(&error);
+        self.host.store_failures.record(&error);
         if self.fresh {
             return ActivationEnd::Stopped(ExecutionEnd::Refused(error));
         }
         // The guest's input is computed from the store, so the run cannot continue without it.
-        self.host.pause_after_failure(1).await;
-        if !self.host.is_stopping() && error.is_transient() {
+        self.host.shutdown.back_off(1).await;
+        if !self.host.shutdown.is_stopping() && error.is_transient() {
             return ActivationEnd::HandBack;
         }
         ActivationEnd::Stopped(ExecutionEnd::Abandoned)

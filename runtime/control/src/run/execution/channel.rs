@@ -13,9 +13,9 @@ use tidemill_engine::{CommitOutcome, PendingCommit, RunChannel, StartTarget};
 use tidemill_store::records::{FAILURES_OF_RUN, FailureRecord, LogLine};
 use tokio::sync::{Notify, oneshot};
 
-use crate::control_plane::HostState;
 use crate::deployment::contended_keys::KeyTurn;
 use crate::run::{children, signal};
+use crate::state::HostState;
 
 /// The channel between one run's guests and its driver.
 pub(crate) struct GuestChannel {

@@ -8,7 +8,6 @@
 
 mod activate;
 pub(crate) mod channel;
-pub(crate) mod collection;
 mod commit;
 mod period;
 mod suspend;
@@ -31,11 +30,11 @@ use tidemill_store::records::ClaimedRun;
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockWriteGuard};
 use tokio::time::Instant;
 
-use crate::control_plane::HostState;
 use crate::deployment::active::{ActiveDeployment, ResolvedRevision};
 use crate::deployment::limiter::Permit;
 use crate::run::execution::channel::GuestChannel;
 use crate::run::registry::RunHandle;
+use crate::state::HostState;
 
 /// Maximum time before a new run becomes visible.
 const VISIBLE_AFTER: Duration = Duration::from_millis(50);
@@ -214,21 +213,21 @@ impl Execution {
         let id = self.run.id;
         let finish = self.attempt().await;
         if self.sink.is_visible() {
-            self.host.registry.remove(id, &self.handle);
+            self.host.runs.registry.remove(id, &self.handle);
         }
         let Self { host, live, permit, hold, collecting, .. } = self;
         if let (ExecutionEnd::Suspended(_), Some(guard)) = (&finish, collecting) {
-            host.collections.insert(id, guard);
+            host.runs.collections.insert(id, guard);
         }
         drop((hold, permit));
         match &finish {
-            ExecutionEnd::Settled(run, output) => host.completions.settle(run, output.as_ref()),
+            ExecutionEnd::Settled(run, output) => host.runs.completions.settle(run, output.as_ref()),
             ExecutionEnd::Queued(run) => {
                 if let RunState::Queued { not_before } = run.state {
-                    host.note_queued(&live, not_before);
+                    host.admission.note_queued(&live, not_before);
                 }
             }
-            ExecutionEnd::Refused(error) => host.store_failed(error),
+            ExecutionEnd::Refused(error) => host.store_failures.record(error),
             ExecutionEnd::KeyTaken | ExecutionEnd::Abandoned | ExecutionEnd::Suspended(_) => {}
         }
         finish
@@ -284,7 +283,7 @@ impl Execution {
     /// short time, because the other one may be waiting and need a permit to resume. Returns `None`
     /// for a cancelled run that has something to undo: it continues at once.
     async fn wait_for_stream(&mut self) -> Result<Option<OwnedMutexGuard<()>>, ExecutionEnd> {
-        if let Some(guard) = self.host.collections.remove(self.run.id) {
+        if let Some(guard) = self.host.runs.collections.remove(self.run.id) {
             return Ok(Some(guard));
         }
         let lock = Arc::clone(&self.live.collecting);
@@ -294,7 +293,7 @@ impl Execution {
         tokio::select! {
             biased;
             guard = lock.lock_owned() => return Ok(Some(guard)),
-            () = host.stopping() => {}
+            () = host.shutdown.stopping.cancelled() => {}
             () = cancel.reached(tidemill_engine::Urgency::Requested) => {}
             () = tokio::time::sleep(STREAM_WAIT_MAX) => pause = STREAM_RETRY_MILLIS,
         }

@@ -5,10 +5,10 @@ use tidemill_core::Timestamp;
 use tidemill_core::run::{Export, Run, TriggerKind};
 use tidemill_store::StoreError;
 
-use crate::control_plane::HostState;
 use crate::deployment::active::ActiveDeployment;
+use crate::run::collection::CollectionRequest;
 use crate::run::execution::Execution;
-use crate::run::execution::collection::CollectionRequest;
+use crate::state::HostState;
 
 impl Execution {
     /// Returns the input of this activation. A collection starts where the last successful one of

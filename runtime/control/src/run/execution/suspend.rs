@@ -50,14 +50,14 @@ impl Execution {
         }
         let suspends = run.state == RunState::Suspended;
         // Register before the commit, so that no wake-up misses the guest.
-        let woken = kept.map(|until| (until, self.host.resident.enter(run.id, self.host.config.waiting_max)));
+        let woken = kept.map(|until| (until, self.host.runs.resident.enter(run.id, self.host.config.waiting_max)));
         let committed = self.commit_changes(RunChanges { effects, ..RunChanges::record(run, now) }, false).await;
         if !matches!(committed, Ok(CommitResult::Committed(_))) {
             // Nothing was committed, so restore the replay snapshot of the last commit. The journal
             // repeats what was not written.
             (self.unsaved, self.head) = before;
             if woken.is_some() {
-                self.host.resident.leave(self.run.id);
+                self.host.runs.resident.leave(self.run.id);
             }
         }
         let answer = match committed {
@@ -103,7 +103,7 @@ impl Execution {
         let max = self.host.config.keep_waiting;
         let known = wait.until.filter(|_| wait.any_of.is_empty());
         let long = known.is_some_and(|until| u128::from(until.millis_since(now)) > max.as_millis());
-        (!long && !max.is_zero() && self.host.config.waiting_max > 0 && !self.host.is_closed())
+        (!long && !max.is_zero() && self.host.config.waiting_max > 0 && !self.host.shutdown.is_closing())
             .then(|| Instant::now() + max)
     }
 
@@ -138,7 +138,7 @@ impl Execution {
 
     /// Has the guest leave memory, unless it is being woken.
     pub(crate) async fn leave_memory(&mut self) {
-        if self.host.resident.leave(self.run.id) {
+        if self.host.runs.resident.leave(self.run.id) {
             self.wake(None).await;
         }
     }
@@ -147,7 +147,7 @@ impl Execution {
     /// its permit over.
     pub(crate) async fn on_guest_ended_while_waiting(&mut self) {
         if let Some(waits) = self.in_memory.take()
-            && !self.host.resident.leave(self.run.id)
+            && !self.host.runs.resident.leave(self.run.id)
             && let Ok(Some(resumed)) = waits.woken.await
         {
             self.resume(*resumed).await;
@@ -159,9 +159,9 @@ impl Execution {
         self.live = live;
         self.permit = Some(permit);
         self.run = Run { waiting_for: None, ..run };
-        if let Err(error) = self.host.notify_claimed(&self.run, &self.handle).await {
+        if let Err(error) = self.host.effects.notify_claimed(&self.run, &self.handle).await {
             // The run must end in either case.
-            self.host.store_failed(&error);
+            self.host.store_failures.record(&error);
             self.handle.request_stop(false);
         }
     }

@@ -11,10 +11,9 @@ use tidemill_core::retry::ExhaustionPolicy;
 use tidemill_core::run::{CancelRequest, Run, RunState};
 use tidemill_core::{Fuel, Timestamp, batch, failpoint};
 use tidemill_engine::{Effects, PendingCommit};
-use tidemill_store::StoreError;
 use tidemill_store::records::{CommitStart, FailedPart, FailureRecord, LogLine, RunCommit, RunCommitResult};
+use tidemill_store::{Store, StoreError};
 
-use crate::control_plane::HostState;
 use crate::deployment::contended_keys::KeyTurn;
 use crate::error::ControlError;
 use crate::run::children;
@@ -181,10 +180,10 @@ impl Execution {
                 if let Some(input) = input {
                     self.input = input;
                 }
-                children::count(&self.host, starts);
+                self.host.admission.count_queued(&starts);
                 let (metrics, dropped) = samples.into_metrics();
                 self.host.metrics.guest.commit(run.deployment.as_str(), metrics, dropped);
-                self.host.apply_effects(caused);
+                self.host.effects.apply(caused);
                 Ok(CommitResult::Committed(Box::new(run)))
             }
             Ok((RunCommitResult::Conflict { what, key, .. }, _)) => {
@@ -230,7 +229,7 @@ impl Execution {
             }
             Err(error) => {
                 self.unsaved = journal;
-                self.host.store_failed(&error);
+                self.host.store_failures.record(&error);
                 if error.is_transient() {
                     self.sink.give_back(DrainedOutput { logs, ..DrainedOutput::default() });
                 }
@@ -253,7 +252,7 @@ impl Execution {
 
     fn on_first_commit(&mut self) {
         self.fresh = false;
-        self.host.registry.add(self.run.id, std::sync::Arc::clone(&self.handle));
+        self.host.runs.registry.add(self.run.id, std::sync::Arc::clone(&self.handle));
         self.sink.set_visible();
     }
 
@@ -282,7 +281,7 @@ impl Execution {
             failures: commit.failures.clone(),
             ..RunCommit::of(commit.owner.clone(), commit.run.clone(), commit.now)
         };
-        match self.host.commit_in_turn(commit, in_turn).await {
+        match commit_in_turn(&*self.host.store, commit, in_turn).await {
             Ok(committed) => Ok((committed, rest.run)),
             Err(error) if last && is_permanent_refusal(&error) => {
                 let rest = Box::pin(self.without_effects(rest, error)).await?;
@@ -302,7 +301,7 @@ impl Execution {
     ) -> Result<(RunCommitResult, Run), StoreError> {
         let (mut failures, mut set_aside) = (0, false);
         loop {
-            match self.host.commit_in_turn(commit.clone(), std::mem::take(&mut in_turn)).await {
+            match commit_in_turn(&*self.host.store, commit.clone(), std::mem::take(&mut in_turn)).await {
                 Ok(committed) => return Ok((committed, commit.run)),
                 Err(error) if last && !set_aside && is_permanent_refusal(&error) => {
                     set_aside = true;
@@ -310,11 +309,11 @@ impl Execution {
                 }
                 Err(error) if error.is_transient() => {
                     failures += 1;
-                    self.host.store_failed(&error);
-                    if self.host.is_closed() {
+                    self.host.store_failures.record(&error);
+                    if self.host.shutdown.is_closing() {
                         return Err(error);
                     }
-                    self.host.pause_after_failure(failures).await;
+                    self.host.shutdown.back_off(failures).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -362,19 +361,13 @@ pub(crate) const fn is_permanent_refusal(error: &StoreError) -> bool {
     )
 }
 
-impl HostState {
-    /// Commits a transaction. The turns are passed on as soon as other runs can read what it wrote.
-    fn commit_in_turn(
-        &self,
-        commit: RunCommit,
-        turns: Vec<KeyTurn>,
-    ) -> impl Future<Output = Result<RunCommitResult, StoreError>> + Send {
-        if turns.is_empty() {
-            self.store.commit_run(commit)
-        } else {
-            self.store.commit_run_guarded(commit, Box::new(turns))
-        }
-    }
+/// Commits a transaction. The turns are passed on as soon as other runs can read what it wrote.
+fn commit_in_turn(
+    store: &dyn Store,
+    commit: RunCommit,
+    turns: Vec<KeyTurn>,
+) -> impl Future<Output = Result<RunCommitResult, StoreError>> + Send {
+    if turns.is_empty() { store.commit_run(commit) } else { store.commit_run_guarded(commit, Box::new(turns)) }
 }
 
 /// Merges two unwritten changes. Chunks in both are taken from the later one.
