@@ -12,6 +12,8 @@ mod control_plane;
 mod deployment;
 mod error;
 mod explain;
+#[cfg(test)]
+mod fixture;
 mod guests;
 mod metrics;
 mod operation;

@@ -94,11 +94,6 @@ impl ControlPlane {
     }
 }
 
-/// Returns a new operation.
-pub(crate) fn started_operation(task: Task, now: Timestamp) -> Result<Operation, ControlError> {
-    Ok(Operation::new(format!("op_{}", crate::random::run_id(now)?), task, now))
-}
-
 /// Returns a new operation, whose id derives from the caller's `key` within `scope` if there is
 /// one.
 pub(crate) fn start_once(
@@ -107,12 +102,11 @@ pub(crate) fn start_once(
     key: Option<&str>,
     now: Timestamp,
 ) -> Result<Operation, ControlError> {
-    let id = key.map(|key| keyed(scope, key)).transpose()?;
-    let operation = started_operation(task, now)?;
-    Ok(match id {
-        Some(id) => Operation { id, ..operation },
-        None => operation,
-    })
+    let id = match key {
+        Some(key) => keyed(scope, key)?,
+        None => format!("op_{}", crate::random::run_id(now)),
+    };
+    Ok(Operation::new(id, task, now))
 }
 
 /// Returns the id of the operation that a caller's key names within `scope`.

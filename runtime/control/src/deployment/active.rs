@@ -6,11 +6,12 @@
 //! metrics.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tidemill_core::flow::{Debounce, Flow};
 use tidemill_core::lane::Lane;
 use tidemill_core::limits::LOG_BYTES;
@@ -169,7 +170,7 @@ pub(crate) struct ActiveDeployment {
 impl ActiveDeployment {
     /// Takes one start of a run by a run, and returns how long that run must wait for the rate.
     pub(crate) fn start_delay(&self, now: Duration) -> Duration {
-        self.starts.lock().unwrap_or_else(PoisonError::into_inner).take(now)
+        self.starts.lock().take(now)
     }
 
     /// Returns whether new runs are admitted.
@@ -205,15 +206,8 @@ impl ActiveDeployment {
 
     /// Returns a request for a run that starts at once, with the labels, priority and lanes of its
     /// deployment and without terms.
-    pub(crate) fn new_run(
-        &self,
-        id: RunId,
-        export: Export,
-        trigger: Trigger,
-        input: Bytes,
-        now: Timestamp,
-    ) -> Result<NewRun, ControlError> {
-        Ok(NewRun {
+    pub(crate) fn new_run(&self, id: RunId, export: Export, trigger: Trigger, input: Bytes, now: Timestamp) -> NewRun {
+        NewRun {
             id,
             deployment: self.deployment.name.clone(),
             revision: self.deployment.revision,
@@ -225,12 +219,12 @@ impl ActiveDeployment {
             priority: self.plan.priority,
             now,
             not_before: now,
-            seed: crate::random::seed()?,
+            seed: crate::random::seed(),
             detached: false,
             lanes: self.lanes(&input),
             terms: AdmissionTerms::default(),
             input,
-        })
+        }
     }
 
     /// Returns the revision that a run began with.
@@ -243,7 +237,7 @@ impl ActiveDeployment {
             return Ok(Arc::clone(&self.plan));
         }
         let known = |plans: &Vec<Arc<ResolvedRevision>>| plans.iter().find(|plan| plan.revision == revision).cloned();
-        if let Some(plan) = known(&self.earlier.lock().unwrap_or_else(PoisonError::into_inner)) {
+        if let Some(plan) = known(&self.earlier.lock()) {
             return Ok(plan);
         }
         let Some(deployment) = store.revision(&self.deployment.name, revision).await? else {
@@ -253,7 +247,7 @@ impl ActiveDeployment {
             }));
         };
         let plan = Arc::new(ResolvedRevision::load(store, &deployment).await?);
-        let mut plans = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plans = self.earlier.lock();
         if plans.len() >= EARLIER_PLANS {
             plans.remove(0);
         }

@@ -10,10 +10,11 @@
 //! one only the time from its read to its commit.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -137,7 +138,7 @@ impl KeyQueues {
 
 impl ContendedKeys {
     fn lock(&self) -> MutexGuard<'_, KeyQueues> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queues.lock()
     }
 
     /// Returns whether no key is contended.

@@ -4,21 +4,64 @@
 //! fits.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tidemill_core::DeploymentName;
 use tokio::sync::{Notify, oneshot};
+
+/// The number of executing runs.
+#[derive(Debug, Default)]
+struct RunCount {
+    runs: AtomicU32,
+    emptied: Notify,
+}
+
+impl RunCount {
+    fn get(&self) -> u32 {
+        self.runs.load(Ordering::Acquire)
+    }
+
+    /// Counts one more run, unless there are `most` already. Returns whether it was counted.
+    fn take(&self, most: u32) -> bool {
+        let more = |runs| (runs < most).then_some(runs + 1);
+        self.runs.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
+    }
+
+    /// Counts one more run beyond any maximum.
+    fn add(&self) {
+        self.runs.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn release(&self) {
+        if self.runs.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// Waits until there is none.
+    async fn wait_until_zero(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            tokio::pin!(emptied);
+            emptied.as_mut().enable();
+            if self.get() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+}
 
 /// The admission limit of one node.
 #[derive(Debug)]
 pub(crate) struct NodeLimiter {
     most: u32,
-    used: AtomicU32,
+    used: RunCount,
     /// Closed until leftover runs are recovered, and from shutdown on.
     open: AtomicBool,
-    emptied: Notify,
     /// Callers that wait in memory because the node is full; see [`NodeLimiter::admit_soon`].
     waiters: AdmissionWaiters,
     pub(crate) backlog: ReadyQueue,
@@ -44,14 +87,13 @@ impl AdmissionWaiters {
 pub(crate) struct DeploymentLimiter {
     pub(crate) name: DeploymentName,
     most: AtomicU32,
-    running: AtomicU32,
+    running: RunCount,
     open: AtomicBool,
     /// The number of waiting runs in the store, due or not.
     queued: AtomicI64,
     /// Whether some of them may be due. New runs then queue after them.
     pub(crate) has_backlog: AtomicBool,
     waiters: AdmissionWaiters,
-    emptied: Notify,
 }
 
 /// The right of one run to execute. Dropping it returns it.
@@ -92,9 +134,8 @@ impl NodeLimiter {
     pub(crate) fn new(most: u32) -> Arc<Self> {
         Arc::new(Self {
             most: most.max(1),
-            used: AtomicU32::new(0),
+            used: RunCount::default(),
             open: AtomicBool::new(true),
-            emptied: Notify::new(),
             waiters: AdmissionWaiters::default(),
             backlog: ReadyQueue::default(),
         })
@@ -106,11 +147,11 @@ impl NodeLimiter {
         if !self.open.load(Ordering::Acquire) || !limiter.open.load(Ordering::Acquire) {
             return None;
         }
-        take(&limiter.running, limiter.most.load(Ordering::Relaxed)).then_some(())?;
-        if take(&self.used, self.most) {
+        limiter.running.take(limiter.most.load(Ordering::Relaxed)).then_some(())?;
+        if self.used.take(self.most) {
             return Some(Permit::new(Arc::clone(self), Arc::clone(limiter)));
         }
-        limiter.running.fetch_sub(1, Ordering::AcqRel);
+        limiter.running.release();
         None
     }
 
@@ -153,8 +194,8 @@ impl NodeLimiter {
     /// Returns a permit for a recovered run, whatever the limits are: its record already counts as
     /// running.
     pub(crate) fn admit_beyond(self: &Arc<Self>, limiter: &Arc<DeploymentLimiter>) -> Permit {
-        limiter.running.fetch_add(1, Ordering::AcqRel);
-        self.used.fetch_add(1, Ordering::AcqRel);
+        limiter.running.add();
+        self.used.add();
         Permit::new(Arc::clone(self), Arc::clone(limiter))
     }
 
@@ -175,7 +216,7 @@ impl NodeLimiter {
 
     /// Returns the number of executing runs.
     pub(crate) fn used(&self) -> u32 {
-        self.used.load(Ordering::Acquire)
+        self.used.get()
     }
 
     /// Opens or closes admission.
@@ -188,15 +229,7 @@ impl NodeLimiter {
 
     /// Waits until no run executes.
     pub(crate) async fn wait_until_idle(&self) {
-        loop {
-            let emptied = self.emptied.notified();
-            tokio::pin!(emptied);
-            emptied.as_mut().enable();
-            if self.used() == 0 {
-                return;
-            }
-            emptied.await;
-        }
+        self.used.wait_until_zero().await;
     }
 }
 
@@ -205,12 +238,11 @@ impl DeploymentLimiter {
         Arc::new(Self {
             name,
             most: AtomicU32::new(0),
-            running: AtomicU32::new(0),
+            running: RunCount::default(),
             open: AtomicBool::new(false),
             queued: AtomicI64::new(0),
             has_backlog: AtomicBool::new(false),
             waiters: AdmissionWaiters::default(),
-            emptied: Notify::new(),
         })
     }
 
@@ -230,20 +262,12 @@ impl DeploymentLimiter {
     }
 
     pub(crate) fn running(&self) -> u32 {
-        self.running.load(Ordering::Acquire)
+        self.running.get()
     }
 
     /// Waits until no run of the deployment executes.
     pub(crate) async fn wait_until_idle(&self) {
-        loop {
-            let emptied = self.emptied.notified();
-            tokio::pin!(emptied);
-            emptied.as_mut().enable();
-            if self.running() == 0 {
-                return;
-            }
-            emptied.await;
-        }
+        self.running.wait_until_zero().await;
     }
 
     /// Returns how many more runs the deployment would admit.
@@ -285,12 +309,8 @@ impl Drop for WaiterGuard<'_> {
 impl Drop for Permit {
     fn drop(&mut self) {
         let node_was_full = self.node.used() >= self.node.most;
-        if self.limiter.running.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.limiter.emptied.notify_waiters();
-        }
-        if self.node.used.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.node.emptied.notify_waiters();
-        }
+        self.limiter.running.release();
+        self.node.used.release();
         self.limiter.waiters.admit_next_waiter();
         if node_was_full {
             self.node.waiters.admit_next_waiter();
@@ -299,10 +319,6 @@ impl Drop for Permit {
             self.node.backlog.wake();
         }
     }
-}
-
-fn take(used: &AtomicU32, most: u32) -> bool {
-    used.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| (used < most).then_some(used + 1)).is_ok()
 }
 
 /// Deployments that may have due runs. Each has the number of times that it was passed over for
@@ -324,7 +340,7 @@ impl ReadyQueue {
     /// Has the dispatcher look at a deployment, whether or not it has a known waiting run.
     pub(crate) fn enqueue_deployment(&self, limiter: &DeploymentLimiter) {
         {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = self.waiting.lock();
             waiting.entry(limiter.name.clone()).or_insert(0);
             self.len.store(waiting.len(), Ordering::Release);
         }
@@ -332,7 +348,7 @@ impl ReadyQueue {
     }
 
     pub(crate) fn remove(&self, name: &DeploymentName) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         waiting.remove(name);
         self.len.store(waiting.len(), Ordering::Release);
     }
@@ -340,7 +356,7 @@ impl ReadyQueue {
     /// Returns every deployment except those in `served`, and counts each as passed over. The
     /// caller removes those that it serves.
     pub(crate) fn candidates(&self, served: &HashSet<DeploymentName>) -> Vec<(DeploymentName, u32)> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         waiting
             .iter_mut()
             .filter(|(name, _)| !served.contains(*name))

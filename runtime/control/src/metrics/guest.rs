@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -68,7 +68,7 @@ impl GuestMetrics {
         if samples.is_empty() && dropped == 0 {
             return;
         }
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         state.dropped += dropped;
         for sample in samples {
             state.add(deployment, sample);
@@ -77,7 +77,7 @@ impl GuestMetrics {
 
     /// Removes the series of a deployment.
     pub(crate) fn forget(&self, deployment: &str) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         state.series.remove(deployment);
         for family in state.families.values_mut() {
             family.series.retain(|labels, _| labels.first().is_none_or(|(_, own)| own != deployment));
@@ -131,7 +131,7 @@ impl State {
 
 impl Collector for GuestMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.0.lock();
         let dropped = ConstCounter::new(state.dropped);
         let samples = "guest_samples_dropped";
         dropped.encode(encoder.encode_descriptor(

@@ -42,3 +42,21 @@ impl Reconciler for CancellationReconciler {
         Ok(TickReport { found, done: found, failed: 0, next })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture::{LoopFixture, START};
+
+    #[tokio::test]
+    async fn a_tick_without_open_cancellations_does_nothing_and_looks_again_after_the_interval() {
+        let fixture = LoopFixture::with(json!({})).await;
+        let run = fixture.queue().await;
+        let report = CancellationReconciler::new(&fixture.host).tick(START).await.unwrap();
+        let next = NextTick::At(START.plus_millis(CANCEL_INTERVAL));
+        assert_eq!(report, TickReport { found: 0, done: 0, failed: 0, next });
+        assert_eq!(fixture.runs().await, [run]);
+    }
+}

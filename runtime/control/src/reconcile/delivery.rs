@@ -252,3 +252,26 @@ impl Reconciler for DeliveryReconciler {
         self.deliveries.woken().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tidemill_core::run::TriggerKind;
+
+    use super::*;
+    use crate::fixture::{LoopFixture, START};
+
+    #[tokio::test]
+    async fn a_tick_delivers_each_event_once() {
+        let fixture = LoopFixture::with(json!({ "subscriptions": [{ "name": "s", "topic": "orders" }] })).await;
+        let topic: Topic = "orders".parse().unwrap();
+        let event = fixture.control().publish(topic, "7".into(), None).await.unwrap().event;
+        let delivery = DeliveryReconciler::new(&fixture.host);
+        let next = NextTick::At(START.plus_millis(SWEEP));
+        assert_eq!(delivery.tick(START).await.unwrap(), TickReport { found: 1, done: 1, failed: 0, next });
+        assert_eq!(delivery.tick(START).await.unwrap().found, 0);
+        let runs = fixture.runs().await;
+        let triggers: Vec<_> = runs.iter().map(|run| (run.trigger.kind, run.trigger.id.clone())).collect();
+        assert_eq!(triggers, [(TriggerKind::Event, Some(event.to_string()))]);
+    }
+}

@@ -271,7 +271,42 @@ fn rank(priority: u8, passed: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use tidemill_core::run::RunState;
+
     use super::*;
+    use crate::fixture::{LoopFixture, START};
+
+    #[tokio::test]
+    async fn a_tick_admits_waiting_runs_once_recovery_has_ended() {
+        let fixture = LoopFixture::with(json!({})).await;
+        let (first, second) = (fixture.queue().await, fixture.queue().await);
+        let dispatcher = Dispatcher::new(&fixture.host);
+        let closed = TickReport { found: 0, done: 0, failed: 0, next: NextTick::OnWake };
+        assert_eq!(dispatcher.tick(START).await.unwrap(), closed);
+        fixture.end_recovery();
+        let report = dispatcher.tick(START).await.unwrap();
+        assert_eq!((report.done, report.failed), (2, 0));
+        for run in [first, second] {
+            assert_eq!(fixture.settled(run.id).await.state, RunState::Succeeded);
+        }
+        let next = NextTick::At(START.plus_millis(LOOK_EVERY));
+        assert_eq!(dispatcher.tick(START).await.unwrap(), TickReport { found: 0, done: 0, failed: 0, next });
+    }
+
+    #[tokio::test]
+    async fn a_tick_returns_when_the_next_delayed_run_is_due() {
+        let fixture = LoopFixture::with(json!({})).await;
+        fixture.end_recovery();
+        let due = START.plus_millis(5_000);
+        let run = fixture.queue_delayed(5_000).await;
+        let dispatcher = Dispatcher::new(&fixture.host);
+        let waits = TickReport { found: 0, done: 0, failed: 0, next: NextTick::At(due) };
+        assert_eq!(dispatcher.tick(START).await.unwrap(), waits);
+        fixture.clock.set(due);
+        assert_eq!(dispatcher.tick(due).await.unwrap().done, 1);
+        assert_eq!(fixture.settled(run.id).await.state, RunState::Succeeded);
+    }
 
     #[test]
     fn the_lowest_priority_overtakes_the_highest_once_it_has_aged() {

@@ -127,3 +127,28 @@ impl Reconciler for OperationReconciler {
         self.host.0.operation_wake.notified().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tidemill_core::run::RunState;
+
+    use super::*;
+    use crate::fixture::{LoopFixture, START};
+
+    #[tokio::test]
+    async fn a_tick_acts_on_a_page_of_runs_and_stores_the_progress() {
+        let fixture = LoopFixture::with(json!({})).await;
+        fixture.queue().await;
+        fixture.queue().await;
+        let operations = OperationReconciler::new(&fixture.host);
+        assert_eq!(operations.tick(START).await.unwrap().found, 0);
+        let begun = fixture.control().act(RunFilter::default(), Action::Cancel, None).await.unwrap();
+        let report = operations.tick(START).await.unwrap();
+        let next = NextTick::At(START.plus_millis(INTERVAL));
+        assert_eq!(report, TickReport { found: 1, done: 1, failed: 0, next });
+        let stored = fixture.control().operation(&begun.id).await.unwrap();
+        assert_eq!((stored.state, stored.matched, stored.done, stored.failed), (OperationState::Done, 2, 2, 0));
+        assert!(fixture.runs().await.iter().all(|run| run.state == RunState::Cancelled));
+    }
+}

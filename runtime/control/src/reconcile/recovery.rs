@@ -159,3 +159,38 @@ fn named<'a>(claimed: impl Iterator<Item = &'a ClaimedRun>) -> String {
     let ids: Vec<_> = claimed.take(NAMED).map(|claimed| claimed.run.id.to_string()).collect();
     ids.join(",")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tidemill_core::run::RunState;
+
+    use super::*;
+    use crate::fixture::{LoopFixture, START};
+
+    #[tokio::test]
+    async fn a_tick_recovers_the_runs_of_the_previous_epoch_and_opens_admission() {
+        let mut fixture = LoopFixture::with(json!({})).await;
+        let run = fixture.queue().await;
+        let owner = fixture.host.owner.clone();
+        let claimed = fixture.store.admit(&owner, &run.deployment, 1, None, START).await.unwrap().claimed;
+        assert_eq!(claimed.len(), 1);
+        fixture.next_epoch().await;
+        let recovery = RecoveryReconciler::new(&fixture.host);
+        assert!(fixture.host.admission.is_recovering());
+        let report = recovery.tick(START).await.unwrap();
+        let next = NextTick::At(START.plus_millis(INTERVAL));
+        assert_eq!(report, TickReport { found: 1, done: 1, failed: 0, next });
+        assert!(!fixture.host.admission.is_recovering() && fixture.host.admission.node.is_open());
+        let run = fixture.settled(run.id).await;
+        assert_eq!((run.state, fixture.host.metrics.taken_over.get()), (RunState::Succeeded, 1));
+    }
+
+    #[tokio::test]
+    async fn a_tick_of_a_closing_host_keeps_admission_closed() {
+        let fixture = LoopFixture::with(json!({})).await;
+        fixture.host.shutdown.closing.cancel();
+        RecoveryReconciler::new(&fixture.host).tick(START).await.unwrap();
+        assert!(!fixture.host.admission.node.is_open());
+    }
+}

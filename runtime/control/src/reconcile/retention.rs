@@ -140,3 +140,26 @@ impl Reconciler for RetentionReconciler {
         Ok(TickReport { found: deleted, done: deleted, failed: 0, next })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture::{LoopFixture, START};
+
+    #[tokio::test]
+    async fn a_tick_deletes_ended_runs_past_their_retention_and_no_others() {
+        let fixture = LoopFixture::with(json!({})).await;
+        let (ended, queued) = (fixture.queue().await, fixture.queue().await);
+        fixture.control().cancel(ended.id, false).await.unwrap();
+        let retention = RetentionReconciler::new(&fixture.host);
+        let report = retention.tick(START).await.unwrap();
+        let next = NextTick::At(START.plus_millis(INTERVAL));
+        assert_eq!(report, TickReport { found: 0, done: 0, failed: 0, next });
+        let late = START.plus_millis(2 * 3_600_000);
+        fixture.clock.set(late);
+        assert_eq!(retention.tick(late).await.unwrap().done, 1);
+        assert_eq!(fixture.runs().await.iter().map(|run| run.id).collect::<Vec<_>>(), [queued.id]);
+    }
+}

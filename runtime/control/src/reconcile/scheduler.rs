@@ -107,7 +107,7 @@ impl Scheduler {
             let run = request(live, schedule, id, trigger(*nominal), None, now)?;
             Ok(NewFiring { run, late: now.millis_since(*due) > ON_TIME_MILLIS })
         };
-        due.iter().zip(crate::random::run_ids(now, due.len())?).map(firing).collect()
+        due.iter().zip(crate::random::run_ids(now, due.len())).map(firing).collect()
     }
 }
 
@@ -171,5 +171,37 @@ impl Reconciler for Scheduler {
 
     async fn woken(&self) {
         self.schedules.rescheduled.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture::{LoopFixture, START};
+
+    #[tokio::test]
+    async fn a_tick_fires_what_is_due_once_and_returns_the_next_time() {
+        let fixture = LoopFixture::with(json!({ "schedules": [{ "name": "often", "cron": "* * * * *" }] })).await;
+        let scheduler = Scheduler::new(&fixture.host);
+        let (first, second) = (START.plus_millis(60_000), START.plus_millis(120_000));
+        let early = scheduler.tick(START).await.unwrap();
+        assert_eq!(early, TickReport { found: 0, done: 0, failed: 0, next: NextTick::At(first) });
+        fixture.clock.set(first);
+        for done in [1, 0] {
+            let report = scheduler.tick(first).await.unwrap();
+            assert_eq!(report, TickReport { found: done, done, failed: 0, next: NextTick::At(second) });
+        }
+        let runs = fixture.runs().await;
+        let triggers: Vec<_> = runs.iter().map(|run| (run.trigger.kind, run.trigger.at)).collect();
+        assert_eq!(triggers, [(TriggerKind::Schedule, Some(first))]);
+    }
+
+    #[tokio::test]
+    async fn a_tick_without_schedules_waits_for_a_wake_up() {
+        let fixture = LoopFixture::with(json!({})).await;
+        let report = Scheduler::new(&fixture.host).tick(START).await.unwrap();
+        assert_eq!(report.next, NextTick::OnWake);
     }
 }

@@ -131,3 +131,22 @@ impl ScrubReconciler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture::{LoopFixture, START};
+
+    #[tokio::test]
+    async fn a_tick_scrubs_once_it_is_due_and_then_after_the_interval() {
+        let fixture = LoopFixture::with(json!({})).await;
+        let scrub = ScrubReconciler::new(&fixture.host).unwrap();
+        let first = START.plus_millis(SOON);
+        assert_eq!(scrub.tick(START).await.unwrap().next, NextTick::At(first));
+        assert_eq!(fixture.host.scrubs.last(), None);
+        assert_eq!(scrub.tick(first).await.unwrap().next, NextTick::At(first.plus_millis(scrub.every)));
+        assert_eq!(fixture.host.scrubs.last().unwrap().at, first);
+    }
+}

@@ -44,7 +44,8 @@ mod kernel {
     };
     use tokio::net::unix::pipe::Receiver;
 
-    /// Creates a timer that is read like a pipe: eight bytes, once it has expired.
+    /// Creates a timer that is read like a pipe: eight bytes, once it has expired. `AsyncFd` cannot
+    /// be created without unsafe code.
     pub(crate) fn timer() -> io::Result<Receiver> {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         Receiver::from_owned_fd_unchecked(timer)

@@ -2,9 +2,9 @@
 //! complete or only its end), and the stream locks of suspended collections.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::Deserialize;
 use tidemill_core::{Code, RunId, Timestamp};
 use tokio::sync::OwnedMutexGuard;
@@ -60,12 +60,12 @@ pub(crate) struct SuspendedCollections(Mutex<HashMap<RunId, OwnedMutexGuard<()>>
 impl SuspendedCollections {
     /// Keeps the stream lock of a collection that left memory.
     pub(crate) fn insert(&self, id: RunId, guard: OwnedMutexGuard<()>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, guard);
+        self.0.lock().insert(id, guard);
     }
 
     /// Takes the lock of a collection that was claimed again or has ended.
     pub(crate) fn remove(&self, id: RunId) -> Option<OwnedMutexGuard<()>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
+        self.0.lock().remove(&id)
     }
 }
 

@@ -2,10 +2,11 @@
 //! not poll the store.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tidemill_core::RunId;
 use tidemill_core::run::Run;
 use tokio::sync::oneshot;
@@ -45,7 +46,7 @@ impl CompletionWatchers {
     pub(crate) fn watch(self: &Arc<Self>, id: RunId) -> CompletionWatch {
         let (sender, receiver) = oneshot::channel();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watchers = self.watchers.lock();
         watchers.entry(id).or_default().push((number, sender));
         self.runs.store(watchers.len(), Ordering::Release);
         CompletionWatch { completions: Arc::clone(self), id, number, receiver }
@@ -58,7 +59,7 @@ impl CompletionWatchers {
             return;
         }
         let watchers_of_run = {
-            let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut watchers = self.watchers.lock();
             let watchers_of_run = watchers.remove(&run.id);
             self.runs.store(watchers.len(), Ordering::Release);
             watchers_of_run
@@ -81,7 +82,7 @@ impl CompletionWatch {
 
 impl Drop for CompletionWatch {
     fn drop(&mut self) {
-        let mut watchers = self.completions.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watchers = self.completions.watchers.lock();
         if let Some(list) = watchers.get_mut(&self.id) {
             list.retain(|(number, _)| *number != self.number);
             if list.is_empty() {

@@ -1,9 +1,7 @@
 //! Logs runs that failed or were parked. The number of lines is bounded, so that runs that keep
 //! failing do not fill the disk.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-
+use parking_lot::Mutex;
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::run::{Run, RunState};
 
@@ -38,7 +36,7 @@ impl EndLog {
     pub(crate) fn record(&self, run: &Run) {
         let (RunState::Failed(failure) | RunState::Parked(failure)) = &run.state else { return };
         let second = self.started.elapsed().as_secs();
-        let budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(second);
+        let budget = self.budget.lock().take(second);
         let Some(left_out) = budget else { return };
         if left_out > 0 {
             tracing::info!(left_out, "omitted log lines of failed or parked runs");

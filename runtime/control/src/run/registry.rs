@@ -2,8 +2,9 @@
 //! them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tidemill_core::RunId;
 use tidemill_engine::CancelToken;
 
@@ -41,7 +42,7 @@ pub(crate) struct RunRegistry(Mutex<HashMap<RunId, Arc<RunHandle>>>);
 
 impl RunRegistry {
     fn map(&self) -> MutexGuard<'_, HashMap<RunId, Arc<RunHandle>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(crate) fn add(&self, id: RunId, handle: Arc<RunHandle>) {

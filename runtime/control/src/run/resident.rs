@@ -6,8 +6,9 @@
 //! suspends it, so that no wake-up misses it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tidemill_core::RunId;
 use tidemill_core::run::Run;
 use tokio::sync::oneshot;
@@ -49,7 +50,7 @@ impl ResidentTable {
 
 impl ResidentRuns {
     fn rows(&self) -> MutexGuard<'_, ResidentTable> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Registers a run. If there are more than `most` runs then, the oldest leave.

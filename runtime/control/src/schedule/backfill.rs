@@ -167,5 +167,5 @@ fn firings(
         from = *nominal;
         Ok(NewFiring { run, late: false })
     };
-    times.iter().zip(crate::random::run_ids(now, times.len())?).map(firing).collect()
+    times.iter().zip(crate::random::run_ids(now, times.len())).map(firing).collect()
 }

@@ -30,7 +30,7 @@ pub(crate) fn request(
         Export::RevenueStream => period(start, nominal),
         _ => Bytes::copy_from_slice(schedule.spec().input.as_bytes()),
     };
-    live.new_run(id, export, trigger, input, now)
+    Ok(live.new_run(id, export, trigger, input, now))
 }
 
 /// Returns the first firing strictly after `after`: its nominal time, and when it is due.

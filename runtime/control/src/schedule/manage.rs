@@ -101,7 +101,7 @@ impl ControlPlane {
             details: Some(BY_HAND.to_owned()),
             ..Trigger::default()
         };
-        let new = firing::request(&live, &schedule, crate::random::run_id(now)?, trigger, None, now)?;
+        let new = firing::request(&live, &schedule, crate::random::run_id(now), trigger, None, now)?;
         // A key may belong to an existing run, for which a full queue does not matter.
         let known = match &key {
             Some(key) => self.0.store.run_by_key(deployment, key).await?.is_some(),

@@ -49,7 +49,7 @@ pub(crate) fn requests(
     let Subscriber { live, subscription } = subscriber;
     let export = exports::of_event(&live.plan.exports, subscription.export)?;
     let after = last_run.map_or(now, |last| last.made_at().plus_millis(1));
-    let mut id = random::run_id(now.max(after))?;
+    let mut id = random::run_id(now.max(after));
     let mut runs = Vec::with_capacity(events.len());
     for event in events.iter().filter(|event| subscription.filter.passes_text(&event.payload)) {
         let mut details = json!({ "subscription": subscription.name });
@@ -74,7 +74,7 @@ pub(crate) fn requests(
         id = id.next();
         // Each event makes a run of its own: it is never debounced.
         let terms = AdmissionTerms { queue_max: live.queue_max(queue_max), ..AdmissionTerms::default() };
-        runs.push(NewRun { terms, ..live.new_run(id, export, trigger, input, now)? });
+        runs.push(NewRun { terms, ..live.new_run(id, export, trigger, input, now) });
     }
     Ok(runs)
 }

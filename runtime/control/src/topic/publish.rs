@@ -46,7 +46,7 @@ impl ControlPlane {
         let host = Arc::clone(&self.0);
         run_to_completion(async move {
             let now = host.clock.now();
-            let event = crate::random::event_id(now)?;
+            let event = crate::random::event_id(now);
             let publish = NewPublication { event: NewEvent { id: event, topic: topic.clone(), payload }, key };
             match host.store.publish(publish, now).await.inspect_err(|error| host.store_failures.record(error))? {
                 PublishOutcome::Accepted => {

@@ -2,16 +2,16 @@
 //! driver saves or commits it, and carries the guest's requests to the driver. It decides nothing.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use tidemill_core::manifest::Grants;
 use tidemill_core::run::{Export, Progress};
 use tidemill_core::{Code, DeploymentName, Failure, Revision, RunId};
 use tidemill_engine::{CommitOutcome, PendingCommit, RunChannel, StartTarget};
 use tidemill_store::records::{FAILURES_OF_RUN, FailureRecord, LogLine};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::deployment::contended_keys::KeyTurn;
 use crate::run::{children, signal};
@@ -24,8 +24,8 @@ pub(crate) struct GuestChannel {
     buffer: Mutex<ChannelBuffer>,
     /// Wakes the driver: there is output to save or a request to answer.
     wake: Notify,
-    visible: AtomicBool,
-    became_visible: Notify,
+    /// Whether the run is in the store.
+    visible: watch::Sender<bool>,
     /// The run's turns on state keys that it has read, until its commit passes them on.
     turns: Mutex<Vec<KeyTurn>>,
 }
@@ -75,14 +75,13 @@ impl GuestChannel {
             deployment,
             buffer: Mutex::new(ChannelBuffer { next_seq, ..ChannelBuffer::default() }),
             wake: Notify::new(),
-            visible: AtomicBool::new(visible),
-            became_visible: Notify::new(),
+            visible: watch::Sender::new(visible),
             turns: Mutex::default(),
         }
     }
 
     fn turns(&self) -> MutexGuard<'_, Vec<KeyTurn>> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+        self.turns.lock()
     }
 
     /// Takes the run's turns, for the commit that passes them on.
@@ -91,7 +90,7 @@ impl GuestChannel {
     }
 
     fn buffer(&self) -> MutexGuard<'_, ChannelBuffer> {
-        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.buffer.lock()
     }
 
     /// Returns the number of the next log line.
@@ -154,8 +153,7 @@ impl GuestChannel {
 
     /// Records that the run is in the store, as running.
     pub(crate) fn set_visible(&self) {
-        self.visible.store(true, Ordering::Release);
-        self.became_visible.notify_waiters();
+        self.visible.send_replace(true);
         if self.is_unsaved() {
             self.wake.notify_one();
         }
@@ -163,20 +161,13 @@ impl GuestChannel {
 
     /// Returns whether the run is in the store.
     pub(crate) fn is_visible(&self) -> bool {
-        self.visible.load(Ordering::Acquire)
+        *self.visible.borrow()
     }
 
     /// Waits until the run is in the store.
     pub(crate) async fn visible(&self) {
-        loop {
-            let became = self.became_visible.notified();
-            tokio::pin!(became);
-            became.as_mut().enable();
-            if self.is_visible() {
-                return;
-            }
-            became.await;
-        }
+        // The channel owns the sender, so waiting cannot fail.
+        let _ = self.visible.subscribe().wait_for(|visible| *visible).await;
     }
 
     fn update(&self, change: impl FnOnce(&mut ChannelBuffer)) {

@@ -38,7 +38,7 @@ impl Execution {
                 overran: self.overran.then(|| self.lifetime_millis().unwrap_or_default()),
                 next: next_attempt,
                 now,
-                random: crate::random::number(),
+                random: rand::random(),
             },
         );
         let left = if verdict.effects { all } else { kept };
