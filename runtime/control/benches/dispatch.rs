@@ -88,14 +88,14 @@ fn ask() -> RunRequest {
 
 async fn call(host: &ControlPlane) {
     let invoked = host.invoke(ask(), Duration::from_secs(60)).await.unwrap();
-    assert!(invoked.settled);
+    assert!(invoked.run.state.is_settled());
 }
 
 async fn queued(host: &ControlPlane) {
     let run = match host.request(ask()).await.unwrap() {
         RunRequestResult::Created(run) | RunRequestResult::Existing(run) | RunRequestResult::Joined(run) => run,
     };
-    assert!(host.outcome(run.id, Duration::from_secs(60)).await.unwrap().settled);
+    assert!(host.outcome(run.id, Duration::from_secs(60)).await.unwrap().run.state.is_settled());
 }
 
 /// Executes `runs` runs, split among `tasks` that each execute one after another.

@@ -4,7 +4,7 @@
 //!
 //! A tick delivers a bounded batch per topic and subscription, all concurrently, so that many
 //! subscriptions share commits. A subscription that is paused, or whose deployment is paused or has
-//! a full queue, falls behind and catches up later. Until then its events wait in their topics.
+//! a full queue, catches up later. Until then its events wait in their topics.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};

@@ -14,8 +14,8 @@ use tidemill_store::records::{
     FeedEvent, NewEvent, NewPublication, Operation, OperationState, RunFilter, Subscription,
 };
 
-use crate::guests::{failed, output};
-use crate::world::{START, TestHost, name};
+use crate::fixture::guests::{failed, output};
+use crate::fixture::{START, TestHost, name};
 
 fn topic(text: &str) -> Topic {
     text.parse().unwrap()
@@ -243,7 +243,7 @@ async fn hostile_payloads_are_filtered_out_and_park_no_other_run() {
     world.deploy(subscribed("all", "t", json!({}))).await;
     world.guests.act(|job| async move {
         if job.input == "\"poison\"" {
-            crate::guests::failure(false, tidemill_engine::Cause::Guest)
+            crate::fixture::guests::failure(false, tidemill_engine::Cause::Guest)
         } else {
             output("1")
         }

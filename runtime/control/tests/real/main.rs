@@ -163,7 +163,7 @@ impl HostEpoch {
     async fn call(&self, acts: Value) -> InvokeResult {
         let input = json!({ "acts": acts }).to_string();
         let invoked = self.0.invoke(RunRequest::new(name("a"), input), LONG).await.unwrap();
-        assert!(invoked.settled, "{invoked:?}");
+        assert!(invoked.run.state.is_settled(), "{invoked:?}");
         invoked
     }
 

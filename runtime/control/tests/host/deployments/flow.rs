@@ -8,8 +8,8 @@ use tidemill_core::run::{Run, RunState};
 use tidemill_core::{Code, RunId};
 use tidemill_store::records::RunRequestResult;
 
-use crate::guests::output;
-use crate::world::{START, TestHost, name};
+use crate::fixture::guests::output;
+use crate::fixture::{START, TestHost, name};
 
 async fn ask(world: &TestHost, deployment: &str, input: serde_json::Value) -> RunRequestResult {
     world.host.request(RunRequest::new(name(deployment), input.to_string())).await.unwrap()

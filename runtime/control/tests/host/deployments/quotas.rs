@@ -8,9 +8,9 @@ use tidemill_core::quotas::Quotas;
 use tidemill_core::run::{Run, RunState};
 use tidemill_engine::Urgency;
 
-use crate::durable::{Durable, Flow};
-use crate::tree::start;
-use crate::world::{START, TestHost, name};
+use crate::fixture::durable::{Durable, Flow};
+use crate::fixture::{START, TestHost, name};
+use crate::runs::tree::start;
 
 const NONE: Quotas = Quotas { runs: 0, state_bytes: 0, payload_bytes: 0, log_bytes: 0, events: 0, topics: 0 };
 

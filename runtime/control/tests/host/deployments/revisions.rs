@@ -13,8 +13,8 @@ use tidemill_core::{Code, Policy, Revision};
 use tidemill_store::records::{PutVersion, RunFilter};
 use tokio::sync::Semaphore;
 
-use crate::guests::output;
-use crate::world::{TestHost, name};
+use crate::fixture::guests::output;
+use crate::fixture::{TestHost, name};
 
 fn manifest(json: serde_json::Value) -> Manifest {
     Manifest::parse_json(json.to_string().as_bytes()).unwrap()
@@ -68,7 +68,7 @@ async fn a_paused_deployment_admits_nothing_and_forgets_nothing() {
     world.deploy(json!({ "name": "a" })).await;
     world.host.pause(&name("a"), "mending".to_owned()).await.unwrap();
     let invoked = world.host.invoke(RunRequest::new(name("a"), "{}"), Duration::from_millis(1)).await.unwrap();
-    assert_eq!((invoked.settled, invoked.run.state.name()), (false, "queued"));
+    assert_eq!((invoked.run.state.is_settled(), invoked.run.state.name()), (false, "queued"));
     world.tick().await;
     assert_eq!(world.guests.begun(), 0);
     world.host.resume(&name("a")).await.unwrap();
@@ -174,7 +174,7 @@ async fn uploaded_bytes_are_stored_before_a_version_names_them() {
     assert_eq!(std::fs::read(&place).unwrap(), b"some bytes");
     world.host.delete_component(uploaded.component.digest).await.unwrap();
     assert!(!place.exists());
-    let busy = world.host.delete_component(crate::world::component()).await;
+    let busy = world.host.delete_component(crate::fixture::component()).await;
     assert!(busy.is_ok(), "nothing runs it: {busy:?}");
 }
 
@@ -198,7 +198,7 @@ async fn bytes_that_no_version_names_are_removed_at_the_next_start() {
     let folder = world.folder.path().join("components");
     std::fs::create_dir_all(&folder).unwrap();
     let place = |of: &str| folder.join(of);
-    let (named, unnamed) = (crate::world::component().hex(), tidemill_core::ComponentDigest::of(b"cut off").hex());
+    let (named, unnamed) = (crate::fixture::component().hex(), tidemill_core::ComponentDigest::of(b"cut off").hex());
     for file in [format!("{named}.wasm"), format!("{unnamed}.wasm"), "notes.txt".to_owned()] {
         std::fs::write(place(&file), b"bytes").unwrap();
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 use tidemill_core::{Code, Revision};
 use tidemill_store::records::PageRequest;
 
-use crate::world::{TestHost, component, name};
+use crate::fixture::{TestHost, component, name};
 
 #[tokio::test]
 async fn a_rollback_creates_a_revision_with_the_earlier_manifest_and_component() {

@@ -10,8 +10,7 @@ use tidemill_control::RunRequest;
 use tidemill_core::Code;
 use tidemill_core::run::RunState;
 
-use crate::transactions::value;
-use crate::world::{TestHost, name};
+use crate::fixture::{TestHost, name, value};
 
 #[tokio::test]
 async fn a_run_that_has_read_an_edited_value_is_retried() {

@@ -1,10 +1,7 @@
 //! A disk that is full or fails to sync: new work is refused, runs in progress keep their state,
 //! and everything continues once there is room, or in the next epoch.
 
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,91 +9,17 @@ use tidemill_control::RunRequest;
 use tidemill_core::Code;
 use tidemill_core::run::RunState;
 use tidemill_store::contract::StoreHealth;
-use tidemill_store::kv::{Disk, DiskFile, SystemDisk};
 use tidemill_store::records::RunFilter;
 use tokio::sync::Semaphore;
 
-use crate::guests::{count, wait};
-use crate::transactions::value;
-use crate::world::{TestHost, name};
-
-/// A disk that can be made full, and whose syncs can be made to fail.
-#[derive(Debug, Default)]
-pub struct FaultyDisk {
-    full: AtomicBool,
-    /// Number of syncs that will fail.
-    failing: Arc<AtomicU64>,
-}
-
-impl FaultyDisk {
-    fn set_full(&self, full: bool) {
-        self.full.store(full, Ordering::SeqCst);
-    }
-
-    fn fail_syncs(&self, count: u64) {
-        self.failing.store(count, Ordering::SeqCst);
-    }
-}
-
-impl Disk for FaultyDisk {
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        SystemDisk.create_dir(path)
-    }
-
-    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
-        let file = SystemDisk.open(path, create)?;
-        Ok(Arc::new(FlawedFile { file, failing: Arc::clone(&self.failing) }))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        SystemDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        SystemDisk.remove(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        SystemDisk.sync_dir(path)
-    }
-
-    fn free_space(&self, path: &Path) -> io::Result<u64> {
-        if self.full.load(Ordering::SeqCst) { Ok(0) } else { SystemDisk.free_space(path) }
-    }
-}
-
-struct FlawedFile {
-    file: Arc<dyn DiskFile>,
-    failing: Arc<AtomicU64>,
-}
-
-impl DiskFile for FlawedFile {
-    fn length(&self) -> io::Result<u64> {
-        self.file.length()
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(buffer, offset)
-    }
-
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let fails = |left: u64| left.checked_sub(1);
-        match self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails) {
-            Ok(_) => Err(io::Error::other("the disk does not confirm")),
-            Err(_) => self.file.sync(),
-        }
-    }
-}
+use crate::fixture::guests::{count, wait};
+use crate::fixture::{TestHost, name, value};
 
 const LONG: Duration = Duration::from_secs(60);
 
 /// Waits until the store refuses to write.
 async fn until_full(world: &TestHost) {
-    while world.store.trim(1_000, crate::world::START).await.is_ok() {
+    while world.store.trim(1_000, crate::fixture::START).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -11,9 +11,8 @@ use tidemill_core::{Code, RunId};
 use tidemill_store::records::RecoveryFilter;
 use tokio::sync::Semaphore;
 
-use crate::guests::{count, output, wait};
-use crate::transactions::value;
-use crate::world::{START, TestHost, name};
+use crate::fixture::guests::{count, output, wait};
+use crate::fixture::{START, TestHost, name, value};
 
 #[tokio::test]
 async fn a_run_of_a_previous_epoch_is_recovered_and_the_old_owner_cannot_commit() {
@@ -160,7 +159,7 @@ async fn shutdown_hands_back_unfinished_runs() {
     world.host.shutdown(Duration::from_millis(1)).await;
     // The waiting caller receives the run's present state and need not wait for the next epoch.
     let invoked = call.await.unwrap();
-    assert!(!invoked.settled, "{invoked:?}");
+    assert!(!invoked.run.state.is_settled(), "{invoked:?}");
     world.open_again().await;
     for id in [run.id, invoked.run.id] {
         let handed_back = world.run(id).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tidemill_store::records::PageRequest;
 
-use crate::world::TestHost;
+use crate::fixture::TestHost;
 
 const DAY: u64 = 86_400_000;
 

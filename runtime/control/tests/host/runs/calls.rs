@@ -12,8 +12,8 @@ use tidemill_engine::Cause;
 use tidemill_store::records::{LogLevel, LogLine, RunFilter};
 use tokio::sync::Semaphore;
 
-use crate::guests::{failure, output, wait};
-use crate::world::{START, TestHost, name};
+use crate::fixture::guests::{failure, output, wait};
+use crate::fixture::{START, TestHost, name};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -33,7 +33,7 @@ async fn a_call_costs_one_commit() {
     let before = world.store.committed().borrow().position;
     let invoked = world.host.invoke(ask(r#"{"x":1}"#), LONG).await.unwrap();
     assert_eq!(world.store.committed().borrow().position, before + 1);
-    assert!(invoked.settled && !invoked.replayed);
+    assert!(invoked.run.state.is_settled() && !invoked.replayed);
     assert_eq!(invoked.output.as_deref(), Some(br#"{"x":1}"#.as_slice()));
     assert_eq!(invoked.run.state, RunState::Succeeded);
     assert_eq!(world.run(invoked.run.id).await, invoked.run);
@@ -47,7 +47,7 @@ async fn a_failed_run_is_an_answer() {
     world.deploy(json!({ "name": "a", "retry": { "then": "fail" } })).await;
     world.guests.act(|_| async { failure(false, Cause::Guest) });
     let invoked = world.host.invoke(ask("{}"), LONG).await.unwrap();
-    assert!(invoked.settled);
+    assert!(invoked.run.state.is_settled());
     assert_eq!(invoked.run.state.failure().unwrap().code, "no-luck");
     assert_eq!(invoked.run.state.name(), "failed");
 }
@@ -111,7 +111,7 @@ async fn a_timed_out_wait_returns_a_stored_run() {
     world.deploy(json!({ "name": "a" })).await;
     let gate = world.guests.gated("7");
     let invoked = world.host.invoke(ask("{}"), Duration::from_millis(1)).await.unwrap();
-    assert!(!invoked.settled);
+    assert!(!invoked.run.state.is_settled());
     assert_eq!(world.run(invoked.run.id).await.state.name(), "running");
     gate.add_permits(1);
     assert_eq!(world.until_settled(invoked.run.id).await.state, RunState::Succeeded);
@@ -124,7 +124,7 @@ async fn repeated_keys_return_the_same_run() {
     world.guests.act(|job| async move { output(&format!("\"{}\"", job.run.id)) });
     let first = world.host.invoke(keyed("k", "{}"), LONG).await.unwrap();
     let again = world.host.invoke(keyed("k", "{}"), LONG).await.unwrap();
-    assert!(again.replayed && again.settled);
+    assert!(again.replayed && again.run.state.is_settled());
     assert_eq!((again.run, again.output), (first.run, first.output));
     assert_eq!(world.guests.begun(), 1);
     let other = world.host.invoke(keyed("k", "[]"), LONG).await.unwrap_err();

@@ -8,8 +8,8 @@ use tidemill_control::RunRequest;
 use tidemill_core::run::RunState;
 use tidemill_engine::{Cause, Urgency};
 
-use crate::guests::{ended, failed};
-use crate::world::{BOTH_WAYS, TestHost, name};
+use crate::fixture::guests::{ended, failed};
+use crate::fixture::{BOTH_WAYS, TestHost, name};
 
 fn listening(world: &TestHost) {
     world.act(|mut guest| async move {

@@ -10,8 +10,8 @@ use tidemill_core::run::{Export, Run, RunState};
 use tidemill_engine::Cause;
 use tidemill_store::records::{RunFilter, RunRequestResult};
 
-use crate::guests::{failure, output};
-use crate::world::{START, TestHost, evict_immediately, name};
+use crate::fixture::guests::{failure, output};
+use crate::fixture::{START, TestHost, evict_immediately, name};
 
 const HOUR: u64 = 3_600_000;
 

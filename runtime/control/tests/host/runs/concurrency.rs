@@ -9,9 +9,8 @@ use tidemill_core::run::RunState;
 use tidemill_store::records::RunFilter;
 use tokio::sync::Semaphore;
 
-use crate::guests::{count, output, wait};
-use crate::transactions::value;
-use crate::world::{TestHost, name};
+use crate::fixture::guests::{count, output, wait};
+use crate::fixture::{TestHost, name, value};
 
 const LONG: Duration = Duration::from_secs(120);
 

@@ -13,9 +13,8 @@ use tidemill_engine::{Cause, Outcome, Urgency};
 use tidemill_store::records::{FailedPart, PageRequest, ParkedFilter};
 use tokio::sync::Semaphore;
 
-use crate::durable::{Durable, Flow};
-use crate::transactions::value;
-use crate::world::{TestHost, name};
+use crate::fixture::durable::{Durable, Flow};
+use crate::fixture::{TestHost, name, value};
 
 /// How a guest ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -300,7 +299,7 @@ async fn an_uncommittable_end_becomes_the_runs_failure() {
             world.host.invoke(RunRequest::new(name(deployment), "{}"), Duration::from_secs(60)).await.unwrap();
         assert_eq!(invoked.run.state.name(), state, "{invoked:?}");
         assert_eq!(invoked.run.state.failure().unwrap().code, "host/limit-commit");
-        assert!(invoked.output.is_none() && invoked.settled);
+        assert!(invoked.output.is_none() && invoked.run.state.is_settled());
         assert_eq!(world.run(invoked.run.id).await.state, invoked.run.state);
     }
 }

@@ -7,8 +7,8 @@ use tidemill_core::{Code, RunId, Timestamp};
 use tidemill_engine::Cause;
 use tidemill_store::records::RunRequestResult;
 
-use crate::guests::{failure, output};
-use crate::world::{START, TestHost, name};
+use crate::fixture::guests::{failure, output};
+use crate::fixture::{START, TestHost, name};
 
 async fn explained(world: &TestHost, id: RunId) -> Explanation {
     let explanation = world.host.explain(id).await.unwrap();

@@ -9,8 +9,8 @@ use tidemill_core::run::RunState;
 use tidemill_engine::Cause;
 use tidemill_store::records::{Action, OperationState, RunFilter};
 
-use crate::guests::{failure, output};
-use crate::world::{TestHost, name};
+use crate::fixture::guests::{failure, output};
+use crate::fixture::{TestHost, name};
 
 async fn parked(world: &TestHost, runs: usize) {
     world.guests.act(|_| async { failure(false, Cause::Guest) });
@@ -132,7 +132,7 @@ async fn metrics_count_parked_and_suspended_runs() {
     assert!(figures.contains(r#"tidemill_parked{deployment="a"} 1"#), "{figures}");
     let since = format!(
         r#"tidemill_parked_oldest_timestamp_seconds{{deployment="a"}} {}"#,
-        crate::world::START.as_millis() / 1_000
+        crate::fixture::START.as_millis() / 1_000
     );
     assert!(figures.contains(&since), "{figures}");
     assert!(figures.contains("tidemill_suspended 0") && figures.contains("tidemill_orphaned 0"), "{figures}");

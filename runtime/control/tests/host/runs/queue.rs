@@ -11,8 +11,8 @@ use tidemill_engine::{Cause, Urgency};
 use tidemill_store::records::{LogLevel, LogLine};
 use tokio::sync::Semaphore;
 
-use crate::guests::{failure, output, wait};
-use crate::world::{START, TestHost, name};
+use crate::fixture::guests::{failure, output, wait};
+use crate::fixture::{START, TestHost, name};
 
 fn line(job: &tidemill_control::GuestJob, text: &str) -> LogLine {
     LogLine {
@@ -120,7 +120,7 @@ async fn a_running_run_is_notified_and_ends_cancelled_with_its_compensation() {
         let store = Arc::clone(&store);
         async move {
             job.cancel.reached(Urgency::Requested).await;
-            let mut ended = crate::guests::count(&store, &job).await;
+            let mut ended = crate::fixture::guests::count(&store, &job).await;
             ended.outcome = failure(false, Cause::Guest).outcome;
             ended.told = true;
             ended

@@ -10,19 +10,12 @@ use tidemill_control::RunRequest;
 use tidemill_core::journal::PageStart;
 use tidemill_core::run::{RunState, Wait};
 use tidemill_engine::Cause;
-use tidemill_store::Store;
 use tokio::sync::Semaphore;
 
-use crate::guests::{ended, failed, output, wait};
-use crate::world::{START, TestHost, name};
+use crate::fixture::guests::{ended, failed, output, wait};
+use crate::fixture::{START, TestHost, name, value};
 
 const LONG: Duration = Duration::from_secs(60);
-
-/// Returns the value of the deployment `a` under that key.
-pub async fn value(store: &Arc<dyn Store>, key: &str) -> Option<String> {
-    let value = store.state(&name("a"), key).await.unwrap().value?;
-    Some(String::from_utf8(value.to_vec()).unwrap())
-}
 
 #[tokio::test]
 async fn effects_before_a_request_are_committed_before_it_leaves() {

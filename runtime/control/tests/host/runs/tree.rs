@@ -7,8 +7,8 @@ use tidemill_core::{ComponentDigest, Fuel, RunId, Timestamp};
 use tidemill_engine::{ActivationResult, Cause, DryRun, StartRun, Urgency};
 use tidemill_store::records::PageRequest;
 
-use crate::guests::{ended, failed, failure, output};
-use crate::world::{BOTH_WAYS, START, TestHost, component, name};
+use crate::fixture::guests::{ended, failed, failure, output};
+use crate::fixture::{BOTH_WAYS, START, TestHost, component, name};
 
 /// Returns a request for a run of `child`, as the engine would make it.
 pub async fn start(job: &GuestJob, detached: bool) -> StartRun {

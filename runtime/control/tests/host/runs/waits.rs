@@ -10,7 +10,7 @@ use tidemill_core::run::{Run, RunState};
 use tidemill_core::{Code, RunId};
 use tidemill_store::records::{RecoveryFilter, RunFilter, RunRequestResult};
 
-use crate::world::{BOTH_WAYS, START, TestHost, evict_immediately, name};
+use crate::fixture::{BOTH_WAYS, START, TestHost, evict_immediately, name};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -234,7 +234,7 @@ async fn shutdown_evicts_waiting_runs_and_the_next_epoch_resumes_them() {
     let call = tokio::spawn(async move { host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap() });
     let run = world.first_in("suspended").await;
     world.host.shutdown(LONG).await;
-    assert!(!call.await.unwrap().settled);
+    assert!(!call.await.unwrap().run.state.is_settled());
     world.open_again().await;
     assert_eq!(world.run(run.id).await.state, RunState::Suspended);
     listening(&world);
@@ -288,7 +288,7 @@ async fn a_signal_with_an_invalid_payload_is_refused_when_sent() {
         let run = &job.run;
         let refused = job.sink.check_signal(&run.deployment, run.revision, "go", b"true").await.unwrap_err();
         assert!(job.sink.check_signal(&run.deployment, run.revision, "go", b"7").await.is_ok());
-        crate::guests::output(&format!("{:?}", refused.code))
+        crate::fixture::guests::output(&format!("{:?}", refused.code))
     });
     let invoked = world.host.invoke(RunRequest::new(name("a"), "[]"), LONG).await.unwrap();
     assert_eq!(invoked.output.as_deref(), Some(br#""host/input-invalid""#.as_slice()));

@@ -6,8 +6,8 @@ use tidemill_core::schedule::Overlap;
 use tidemill_core::{Code, ScheduleName, Timestamp};
 use tidemill_store::records::{Operation, OperationState, RunFilter};
 
-use crate::guests::output;
-use crate::world::{START, TestHost, name};
+use crate::fixture::guests::output;
+use crate::fixture::{START, TestHost, name};
 
 const MINUTE: u64 = 60_000;
 

@@ -11,9 +11,9 @@ use tidemill_core::schedule::ScheduleEnd;
 use tidemill_core::{Code, Policy, ScheduleName};
 use tidemill_store::records::{RunFilter, Schedule};
 
-use crate::guests::output;
-use crate::world::{START, TestHost, name};
-use crate::zones::write;
+use crate::fixture::guests::output;
+use crate::fixture::{START, TestHost, name};
+use crate::schedules::zones::write;
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;

@@ -9,7 +9,7 @@ use tidemill_core::run::RunState;
 use tidemill_core::{Code, Timestamp};
 use tidemill_store::records::{FeedEvent, RunFilter};
 
-use crate::world::{BOTH_WAYS, START, TestHost, name};
+use crate::fixture::{BOTH_WAYS, START, TestHost, name};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;

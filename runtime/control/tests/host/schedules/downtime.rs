@@ -8,9 +8,9 @@ use tidemill_core::Timestamp;
 use tidemill_core::run::{Run, RunState};
 use tidemill_store::records::RunFilter;
 
-use crate::world::{START, TestHost, evict_immediately, name};
+use crate::fixture::{START, TestHost, evict_immediately, name};
 
-const PAGE: &str = include_str!("../../../../docs/src/schedules.md");
+const PAGE: &str = include_str!("../../../../../docs/src/schedules.md");
 const CHAPTER: &str = "## An hour of downtime";
 const MINUTE: u64 = 60_000;
 

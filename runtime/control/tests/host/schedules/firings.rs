@@ -8,8 +8,8 @@ use tidemill_core::{ScheduleName, Timestamp};
 use tidemill_engine::Cause;
 use tidemill_store::records::{FiringEntry, FiringFate, PageRequest, RunFilter, Schedule};
 
-use crate::guests::{failure, output};
-use crate::world::{START, TestHost, name};
+use crate::fixture::guests::{failure, output};
+use crate::fixture::{START, TestHost, name};
 
 const MINUTE: u64 = 60_000;
 

@@ -7,8 +7,8 @@ use tidemill_core::schedule::Schedule;
 use tidemill_core::{ScheduleName, Timestamp};
 use tidemill_store::records::RunFilter;
 
-use crate::guests::output;
-use crate::world::{START, TestHost, name};
+use crate::fixture::guests::output;
+use crate::fixture::{START, TestHost, name};
 
 const MINUTE: u64 = 60_000;
 

@@ -11,7 +11,7 @@ use tidemill_core::schedule::ScheduleEnd;
 use tidemill_core::{Code, Manifest, ScheduleName, Timestamp};
 use tidemill_store::records::{FiringFate, PageRequest, RunFilter, Schedule};
 
-use crate::world::{START, TestHost, name};
+use crate::fixture::{START, TestHost, name};
 
 const MINUTE: u64 = 60_000;
 

@@ -7,8 +7,8 @@ use tidemill_control::install_zones;
 use tidemill_core::{ScheduleName, Timestamp};
 use tidemill_store::records::{FeedEvent, RunFilter, Schedule};
 
-use crate::guests::output;
-use crate::world::{START, TestHost, name};
+use crate::fixture::guests::output;
+use crate::fixture::{START, TestHost, name};
 
 const HOUR: u64 = 3_600_000;
 

@@ -1,0 +1,7 @@
+//! Deployments: their revisions, flow control, state and quotas.
+
+mod flow;
+mod quotas;
+mod revisions;
+mod rollback;
+mod state;
