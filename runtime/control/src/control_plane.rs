@@ -151,42 +151,18 @@ impl ControlPlane {
         guests: Arc<dyn GuestExecutor>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ControlError> {
-        let host = Self::start_paused(config, store, guests, clock).await?;
-        host.spawn_loops();
-        Ok(host)
-    }
-
-    /// Starts a host whose loops do not run. The caller moves the clock and calls
-    /// [`ControlPlane::tick_all`].
-    ///
-    /// # Errors
-    /// As [`ControlPlane::start`].
-    pub async fn start_paused(
-        config: HostConfig,
-        store: Arc<dyn Store>,
-        guests: Arc<dyn GuestExecutor>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, ControlError> {
-        Ok(Self(HostState::open(config, store, guests, clock).await?))
-    }
-
-    fn spawn_loops(&self) {
-        for reconciler in loops(&self.0) {
-            let (clock, closing) = (Arc::clone(&self.0.clock), self.0.shutdown.closing.clone());
-            self.0.loops.spawn(reconcile::run(reconciler, clock, closing));
+        let host = HostState::open(config, store, guests, clock).await?;
+        for reconciler in loops(&host) {
+            let (clock, closing) = (Arc::clone(&host.clock), host.shutdown.closing.clone());
+            host.loops.spawn(reconcile::run(reconciler, clock, closing));
         }
+        Ok(Self(host))
     }
 
     /// The store that backs this host.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
-    }
-
-    /// The executor of the runs.
-    #[must_use]
-    pub fn guests(&self) -> &Arc<dyn GuestExecutor> {
-        &self.0.guests
     }
 
     /// The clock that decides every time in control.
@@ -270,11 +246,6 @@ impl ControlPlane {
         self.0.admission.node.used()
     }
 
-    /// Waits until this node executes no run.
-    pub async fn idle(&self) {
-        self.0.admission.node.wait_until_idle().await;
-    }
-
     /// Accepts no new work, lets executing runs finish, hands back those that do not finish in
     /// time, and closes the store. Returns within `within` and a few seconds. A caller that still
     /// waits for a result receives the run in its present state.
@@ -307,7 +278,28 @@ impl ControlPlane {
     }
 }
 
+/// What only tests call.
+#[doc(hidden)]
 impl ControlPlane {
+    /// Starts a host whose loops do not run. The caller moves the clock and calls
+    /// [`ControlPlane::tick_all`].
+    ///
+    /// # Errors
+    /// As [`ControlPlane::start`].
+    pub async fn start_paused(
+        config: HostConfig,
+        store: Arc<dyn Store>,
+        guests: Arc<dyn GuestExecutor>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ControlError> {
+        Ok(Self(HostState::open(config, store, guests, clock).await?))
+    }
+
+    /// Waits until this node executes no run.
+    pub async fn idle(&self) {
+        self.0.admission.node.wait_until_idle().await;
+    }
+
     /// Ticks every loop but that of the time zones, until nothing more is due. For hosts that were
     /// started paused. Dispatched runs execute on tasks of their own.
     ///

@@ -21,6 +21,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// Errors of the store.
+    #[doc(hidden)]
     pub async fn refresh_zones(&self) -> Result<usize, ControlError> {
         self.0.schedules.refresh_zones().await
     }
