@@ -79,8 +79,8 @@ pub async fn start(
 
 async fn invoke(state: &ApiState, ask: RunRequest, wait: Duration) -> ApiResult<Response> {
     let input = ask.input.clone();
-    let InvokeResult { run, output, settled, replayed } = state.host.invoke(ask, wait).await?;
-    let status = if settled { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let InvokeResult { run, output, replayed } = state.host.invoke(ask, wait).await?;
+    let status = if run.state.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
     let failure = beside(state, &run).await?;
     Ok(answer(status, &run, failure.as_ref(), &input, output.as_deref(), replayed))
 }

@@ -13,14 +13,18 @@ use tokio::sync::oneshot;
 
 use crate::run::end_log::EndLog;
 
-/// A settled run, with its output if it succeeded.
-#[derive(Debug, Clone)]
-pub(crate) struct Completion {
-    pub(crate) run: Run,
-    pub(crate) output: Option<Bytes>,
+/// What a waiting caller receives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InvokeResult {
+    /// The run in its present state. If it is settled, there is nothing more to wait for.
+    pub run: Run,
+    /// Its output, if it succeeded.
+    pub output: Option<Bytes>,
+    /// Whether an earlier request with the same idempotency key created the run.
+    pub replayed: bool,
 }
 
-type WatcherList = HashMap<RunId, Vec<(u64, oneshot::Sender<Arc<Completion>>)>>;
+type WatcherList = HashMap<RunId, Vec<(u64, oneshot::Sender<Arc<InvokeResult>>)>>;
 
 /// All waiting callers, by run.
 #[derive(Debug, Default)]
@@ -37,7 +41,7 @@ pub(crate) struct CompletionWatch {
     completions: Arc<CompletionWatchers>,
     id: RunId,
     number: u64,
-    receiver: oneshot::Receiver<Arc<Completion>>,
+    receiver: oneshot::Receiver<Arc<InvokeResult>>,
 }
 
 impl CompletionWatchers {
@@ -65,7 +69,7 @@ impl CompletionWatchers {
             watchers_of_run
         };
         let Some(watchers_of_run) = watchers_of_run else { return };
-        let settled = Arc::new(Completion { run: run.clone(), output: output.cloned() });
+        let settled = Arc::new(InvokeResult { run: run.clone(), output: output.cloned(), replayed: false });
         for (_, sender) in watchers_of_run {
             // A caller that has left is skipped.
             let _ = sender.send(Arc::clone(&settled));
@@ -75,7 +79,7 @@ impl CompletionWatchers {
 
 impl CompletionWatch {
     /// Waits for the completion; `None` if no notification will come any more.
-    pub(crate) async fn outcome(&mut self) -> Option<Arc<Completion>> {
+    pub(crate) async fn outcome(&mut self) -> Option<Arc<InvokeResult>> {
         (&mut self.receiver).await.ok()
     }
 }

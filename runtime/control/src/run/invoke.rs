@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tidemill_core::RunId;
 use tidemill_core::failpoint;
 use tidemill_core::run::{Export, Run, RunState};
@@ -17,6 +16,7 @@ use tidemill_store::records::{NewRun, RunRequestResult};
 
 use crate::deployment::active::ActiveDeployment;
 use crate::error::ControlError;
+use crate::run::completion::InvokeResult;
 use crate::run::execution::{Execution, ExecutionEnd};
 use crate::run::request::RunRequest;
 use crate::state::{ControlPlane, HostState};
@@ -28,19 +28,6 @@ const SLOT_WAIT_MAX: Duration = Duration::from_millis(50);
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Maximum time that a caller waits.
 pub const WAIT_MAX: Duration = Duration::from_secs(600);
-
-/// What a waiting caller receives.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InvokeResult {
-    /// The run in its present state.
-    pub run: Run,
-    /// Its output, if it succeeded.
-    pub output: Option<Bytes>,
-    /// Whether there is nothing more to wait for: the run has ended or is parked.
-    pub settled: bool,
-    /// Whether an earlier request with the same idempotency key created the run.
-    pub replayed: bool,
-}
 
 impl ControlPlane {
     /// Requests a run and waits at most `wait` for its completion. The answer is durable, settled
@@ -113,11 +100,9 @@ impl ControlPlane {
         };
         failpoint::hit("run/answer");
         match finish {
-            ExecutionEnd::Settled(run, output) => {
-                Ok(InvokeResult { run: *run, output, settled: true, replayed: false })
-            }
+            ExecutionEnd::Settled(run, output) => Ok(InvokeResult { run: *run, output, replayed: false }),
             ExecutionEnd::Queued(run) | ExecutionEnd::Suspended(run) if self.0.shutdown.is_closing() => {
-                Ok(InvokeResult { run: *run, output: None, settled: false, replayed: false })
+                Ok(InvokeResult { run: *run, output: None, replayed: false })
             }
             // If the run waits, its caller waits too.
             ExecutionEnd::Queued(run) | ExecutionEnd::Suspended(run) => self.wait_for(run.id, until, false).await,
@@ -155,15 +140,14 @@ impl ControlPlane {
             // If the host shuts down, the next epoch executes a waiting run.
             let left_to_next_epoch =
                 closed && matches!(present.run.state, RunState::Queued { .. } | RunState::Suspended);
-            if present.settled || left_to_next_epoch || tokio::time::Instant::now() >= until {
+            if present.run.state.is_settled() || left_to_next_epoch || tokio::time::Instant::now() >= until {
                 return Ok(present);
             }
             let poll_at = until.min(tokio::time::Instant::now() + POLL_INTERVAL);
             tokio::select! {
                 notified = watch.outcome() => match notified {
                     Some(settled) => {
-                        let (run, output) = (settled.run.clone(), settled.output.clone());
-                        return Ok(InvokeResult { run, output, settled: true, replayed });
+                        return Ok(InvokeResult { replayed, ..InvokeResult::clone(&settled) });
                     }
                     // The notification was consumed already. Read the store again.
                     None => watch = self.0.runs.completions.watch(id),
@@ -180,7 +164,7 @@ impl ControlPlane {
     async fn snapshot(&self, id: RunId) -> Result<InvokeResult, ControlError> {
         let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
         let output = if run.state == RunState::Succeeded { self.0.store.output(id).await? } else { None };
-        Ok(InvokeResult { settled: run.state.is_settled(), run, output, replayed: false })
+        Ok(InvokeResult { run, output, replayed: false })
     }
 }
 

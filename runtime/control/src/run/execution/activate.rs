@@ -1,6 +1,7 @@
 //! One activation: the guest runs while its driver commits and saves its work, makes the run
 //! visible, and stops the guest when its lifetime is over.
 
+use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::deployment::active::{ActiveDeployment, ResolvedRevision};
 use crate::guests::GuestJob;
 use crate::run::execution::channel::{GuestChannel, GuestRequest};
 use crate::run::execution::transaction::{CommitResult, RunChanges};
-use crate::run::execution::{ExclusiveCommit, Execution, ExecutionEnd, SAVE_AFTER, VISIBLE_AFTER};
+use crate::run::execution::{ExclusiveCommit, Execution, ExecutionEnd, ExecutionStep, SAVE_AFTER, VISIBLE_AFTER};
 use crate::state::HostState;
 
 /// Time allowed for a stopped guest to end. It cannot run much longer, because its wasmtime epoch
@@ -24,18 +25,6 @@ use crate::state::HostState;
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The delay of a deadline that is never reached.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
-
-/// How an activation ended.
-pub(crate) enum ActivationEnd {
-    /// By itself, by cancellation or by the end of its lifetime.
-    Ended(Box<ActivationResult>),
-    /// The guest left memory, and the run waits in the store.
-    Suspended,
-    /// The host shuts down, and the run returns to the queue.
-    HandBack,
-    /// Nothing more can be done for the run here.
-    Stopped(ExecutionEnd),
-}
 
 /// When the driver must act next. All deadlines use the monotonic clock, because none is a date.
 #[derive(Default)]
@@ -60,7 +49,9 @@ fn is_due(timer: &mut Option<Instant>, now: Instant) -> bool {
 }
 
 impl Execution {
-    pub(crate) async fn activate(&mut self) -> ActivationEnd {
+    /// Runs the guest until it ends. Returns `None` if the host shuts down and the run returns to
+    /// the queue.
+    pub(crate) async fn activate(&mut self) -> ExecutionStep<Option<Box<ActivationResult>>> {
         let input = match self.guest_input().await {
             Ok(input) => input,
             Err(error) => return self.on_unreadable_input(error).await,
@@ -86,17 +77,17 @@ impl Execution {
                     // To the guest, lifetime and cancellation look alike. The driver knows which
                     // one it was.
                     self.on_guest_ended_while_waiting().await;
-                    return self.ended(ended);
+                    return self.unless_suspended(Some(Box::new(ended)));
                 }
                 () = sink.woken() => {
-                    if let Err(finish) = self.answer_requests(&mut deadlines).await { break finish; }
+                    if let Break(end) = self.answer_requests(&mut deadlines).await { break end; }
                 }
                 woken = Self::woken(&mut self.in_memory) => {
                     deadlines.lifetime = self.wake(woken).await;
                 }
                 () = &mut timer => {
                     let now = Instant::now();
-                    if is_due(&mut deadlines.visible, now) && let Err(finish) = self.publish_early().await { break finish; }
+                    if is_due(&mut deadlines.visible, now) && let Break(end) = self.publish_early().await { break end; }
                     if is_due(&mut deadlines.save, now) { let _ = self.save().await; }
                     if is_due(&mut deadlines.lifetime, now) {
                         self.overran = true;
@@ -112,21 +103,19 @@ impl Execution {
                     cancel.terminate();
                     let _ = tokio::time::timeout(STOP_TIMEOUT, &mut guest).await;
                     self.on_guest_ended_while_waiting().await;
-                    return if self.is_suspended() { ActivationEnd::Suspended } else { ActivationEnd::HandBack };
+                    return self.unless_suspended(None);
                 }
             }
             timer.as_mut().reset(self.next_deadline(&deadlines));
         };
         cancel.terminate();
         let _ = tokio::time::timeout(STOP_TIMEOUT, &mut guest).await;
-        ActivationEnd::Stopped(stop)
+        Break(stop)
     }
 
-    fn ended(&mut self, ended: ActivationResult) -> ActivationEnd {
-        if self.is_suspended() {
-            return ActivationEnd::Suspended;
-        }
-        ActivationEnd::Ended(Box::new(ended))
+    /// Ends the execution if the guest left memory and the run waits in the store.
+    fn unless_suspended(&self, ended: Option<Box<ActivationResult>>) -> ExecutionStep<Option<Box<ActivationResult>>> {
+        if self.is_suspended() { Break(ExecutionEnd::Suspended(Box::new(self.run.clone()))) } else { Continue(ended) }
     }
 
     fn is_suspended(&self) -> bool {
@@ -138,7 +127,7 @@ impl Execution {
     }
 
     /// Answers all requests of the guest.
-    async fn answer_requests(&mut self, deadlines: &mut Deadlines) -> Result<(), ExecutionEnd> {
+    async fn answer_requests(&mut self, deadlines: &mut Deadlines) -> ExecutionStep {
         while let Some(request) = self.sink.take_request() {
             match request {
                 GuestRequest::Commit(pending, reply) => {
@@ -161,7 +150,7 @@ impl Execution {
         if deadlines.save.is_none() && !self.fresh && !self.is_suspended() && self.sink.is_unsaved() {
             deadlines.save = Some(Instant::now() + SAVE_AFTER);
         }
-        Ok(())
+        Continue(())
     }
 
     fn activation_job(&mut self, input: Bytes) -> GuestJob {
@@ -206,34 +195,36 @@ impl Execution {
     }
 
     /// Stores a new run as running, which makes it visible.
-    async fn publish_early(&mut self) -> Result<(), ExecutionEnd> {
+    async fn publish_early(&mut self) -> ExecutionStep {
         if !self.fresh {
-            return Ok(());
+            return Continue(());
         }
         let leaves = RunChanges::record(self.run.clone(), self.host.clock.now());
         match self.commit_changes(leaves, false).await {
             Ok(CommitResult::Committed(run)) => {
                 self.run = *run;
-                Ok(())
+                Continue(())
             }
-            Ok(CommitResult::KeyTaken) => Err(ExecutionEnd::KeyTaken),
+            Ok(CommitResult::KeyTaken) => Break(ExecutionEnd::KeyTaken),
             // It has read nothing, so this conflict is an error of the store and is not retried.
-            Ok(CommitResult::Conflict) => Err(ExecutionEnd::Refused(StoreError::Io("conflict without a read".into()))),
-            Err(error) => Err(ExecutionEnd::Refused(error)),
+            Ok(CommitResult::Conflict) => {
+                Break(ExecutionEnd::Refused(StoreError::Io("conflict without a read".into())))
+            }
+            Err(error) => Break(ExecutionEnd::Refused(error)),
         }
     }
 
-    async fn on_unreadable_input(&mut self, error: StoreError) -> ActivationEnd {
+    async fn on_unreadable_input(&mut self, error: StoreError) -> ExecutionStep<Option<Box<ActivationResult>>> {
         self.host.store_failures.record(&error);
         if self.fresh {
-            return ActivationEnd::Stopped(ExecutionEnd::Refused(error));
+            return Break(ExecutionEnd::Refused(error));
         }
         // The guest's input is computed from the store, so the run cannot continue without it.
         self.host.shutdown.back_off(1).await;
         if !self.host.shutdown.is_stopping() && error.is_transient() {
-            return ActivationEnd::HandBack;
+            return Continue(None);
         }
-        ActivationEnd::Stopped(ExecutionEnd::Abandoned)
+        Break(ExecutionEnd::Abandoned)
     }
 }
 

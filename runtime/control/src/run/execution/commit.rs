@@ -1,7 +1,5 @@
 //! The end of an attempt: one commit with all its changes, or a retry of its last transaction.
 
-use std::ops::ControlFlow;
-
 use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{Run, RunEvent, RunState};
 use tidemill_core::{Failure, Timestamp};
@@ -12,15 +10,12 @@ use tidemill_store::records::{FailedPart, FailureRecord};
 use crate::metrics::AttemptEnd;
 use crate::run::execution::transaction::{CommitResult, RunChanges};
 use crate::run::execution::verdict::{AttemptContext, AttemptVerdict, CancelStage, verdict};
-use crate::run::execution::{Execution, ExecutionEnd};
-
-/// The result of a commit: `Break` ends the execution here; `Continue` executes the transaction
-/// again after a conflict.
-pub(crate) type CommitFlow = ControlFlow<ExecutionEnd>;
+use crate::run::execution::{Execution, ExecutionEnd, ExecutionStep};
 
 impl Execution {
-    /// Commits the result of an activation.
-    pub(crate) async fn commit(&mut self, ended: Box<ActivationResult>) -> CommitFlow {
+    /// Commits the result of an activation. Returns if the transaction must be executed again after
+    /// a conflict.
+    pub(crate) async fn commit(&mut self, ended: Box<ActivationResult>) -> ExecutionStep {
         let now = self.now();
         if ended.told {
             self.note_cancel_notice(now);
@@ -65,15 +60,11 @@ impl Execution {
             self.head = None;
         }
         let watermark = self.collected_to.filter(|_| verdict.event == RunEvent::Succeeded);
-        let step = match self.record(&verdict, now) {
-            Ok(run) => {
-                let failures = self.failures_of(&verdict, now);
-                let changes = RunChanges { run, effects: left.effects, output, watermark, input, now, failures };
-                self.end(&verdict, changes).await
-            }
-            Err(finish) => CommitFlow::Break(finish),
-        };
-        if let (CommitFlow::Continue(()), Some(journal)) = (&step, &mut self.journal) {
+        let run = self.record(&verdict, now)?;
+        let failures = self.failures_of(&verdict, now);
+        let changes = RunChanges { run, effects: left.effects, output, watermark, input, now, failures };
+        self.end(&verdict, changes).await?;
+        if let Some(journal) = &mut self.journal {
             // If a retry keeps less than the transaction started with, it starts there.
             if again.journal_to <= left_to {
                 journal.truncate(again.journal_to);
@@ -82,7 +73,7 @@ impl Execution {
             let change = journal.change();
             self.add_unsaved(change);
         }
-        step
+        ExecutionStep::Continue(())
     }
 
     /// Returns how far the run's cancellation has come. `known` is whether the guest knows of it.
@@ -103,31 +94,24 @@ impl Execution {
         verdict.failed.as_deref().map(record).into_iter().collect()
     }
 
-    /// Returns the run to the queue with what was saved of this attempt, because the host shuts
-    /// down.
-    pub(crate) async fn hand_back(&mut self) -> CommitFlow {
-        self.hand_back_for(0).await
-    }
-
-    /// Returns the run to the queue. It cannot be claimed again for `pause` milliseconds.
-    pub(crate) async fn hand_back_for(&mut self, pause: u64) -> CommitFlow {
+    /// Returns the run to the queue with what was saved of this attempt. It cannot be claimed again
+    /// for `pause` milliseconds.
+    pub(crate) async fn hand_back(&mut self, pause: u64) -> ExecutionStep {
         let now = self.now();
         self.end_without_effects(RunEvent::Requeued { not_before: now.plus_millis(pause) }, AttemptEnd::HandedBack, now)
             .await
     }
 
     /// Cancels the run without executing it further.
-    pub(crate) async fn cancel_without_notice(&mut self) -> CommitFlow {
+    pub(crate) async fn cancel_without_notice(&mut self) -> ExecutionStep {
         let now = self.now();
         self.end_without_effects(RunEvent::Cancelled, AttemptEnd::Cancelled, now).await
     }
 
-    async fn end_without_effects(&mut self, event: RunEvent, how: AttemptEnd, now: Timestamp) -> CommitFlow {
+    async fn end_without_effects(&mut self, event: RunEvent, how: AttemptEnd, now: Timestamp) -> ExecutionStep {
         let verdict = AttemptVerdict::of(event, how);
-        match self.record(&verdict, now) {
-            Ok(run) => self.end(&verdict, RunChanges::record(run, now)).await,
-            Err(finish) => CommitFlow::Break(finish),
-        }
+        let run = self.record(&verdict, now)?;
+        self.end(&verdict, RunChanges::record(run, now)).await
     }
 
     /// Returns the run's own time, which is never before its start.
@@ -136,17 +120,20 @@ impl Execution {
     }
 
     /// Returns the run's record after `verdict`.
-    fn record(&self, verdict: &AttemptVerdict, now: Timestamp) -> Result<Run, ExecutionEnd> {
+    fn record(&self, verdict: &AttemptVerdict, now: Timestamp) -> ExecutionStep<Run> {
         let mut run = self.run.clone();
-        run.state = run.state.next(verdict.event.clone()).map_err(|illegal| {
-            tracing::error!(run = %run.id, error = %illegal, "cannot end run: illegal state transition");
-            ExecutionEnd::Abandoned
-        })?;
+        run.state = match run.state.next(verdict.event.clone()) {
+            Ok(state) => state,
+            Err(illegal) => {
+                tracing::error!(run = %run.id, error = %illegal, "cannot end run: illegal state transition");
+                return ExecutionStep::Break(ExecutionEnd::Abandoned);
+            }
+        };
         if run.state.has_ended() {
             run.ended_at = Some(now);
         }
         match verdict.how {
-            AttemptEnd::HandedBack => return Ok(run),
+            AttemptEnd::HandedBack => return ExecutionStep::Continue(run),
             AttemptEnd::Retried => run.attempt = run.attempt.saturating_add(1),
             AttemptEnd::Continued => {
                 let live = self.host.deployments.get(&run.deployment);
@@ -160,23 +147,23 @@ impl Execution {
             _ => {}
         }
         run.takeovers = 0;
-        Ok(run)
+        ExecutionStep::Continue(run)
     }
 
-    async fn end(&mut self, verdict: &AttemptVerdict, changes: RunChanges) -> CommitFlow {
+    async fn end(&mut self, verdict: &AttemptVerdict, changes: RunChanges) -> ExecutionStep {
         let output = changes.output.clone();
-        match self.commit_changes(changes, true).await {
+        ExecutionStep::Break(match self.commit_changes(changes, true).await {
             Ok(CommitResult::Committed(run)) => {
                 self.count(verdict.how);
                 let settled = run.state.is_settled();
                 let output = output.filter(|_| run.state == RunState::Succeeded);
-                CommitFlow::Break(if settled { ExecutionEnd::Settled(run, output) } else { ExecutionEnd::Queued(run) })
+                if settled { ExecutionEnd::Settled(run, output) } else { ExecutionEnd::Queued(run) }
             }
-            Ok(CommitResult::Conflict) => CommitFlow::Continue(()),
-            Ok(CommitResult::KeyTaken) => CommitFlow::Break(ExecutionEnd::KeyTaken),
-            Err(error) if self.fresh => CommitFlow::Break(ExecutionEnd::Refused(error)),
-            Err(error) => CommitFlow::Break(self.abandon(&error)),
-        }
+            Ok(CommitResult::Conflict) => return ExecutionStep::Continue(()),
+            Ok(CommitResult::KeyTaken) => ExecutionEnd::KeyTaken,
+            Err(error) if self.fresh => ExecutionEnd::Refused(error),
+            Err(error) => self.abandon(&error),
+        })
     }
 
     /// Logs that the run cannot continue here.

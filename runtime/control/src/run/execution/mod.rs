@@ -16,6 +16,7 @@ mod verdict;
 
 pub(crate) use crate::run::execution::activate::dry_job;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +68,9 @@ pub(crate) enum ExecutionEnd {
     /// Another node owns the run, or the store accepts no writes: it keeps its stored state.
     Abandoned,
 }
+
+/// How the execution of a run proceeds: `Break` ends it here.
+pub(crate) type ExecutionStep<T = ()> = ControlFlow<ExecutionEnd, T>;
 
 /// A run that executes, with everything that it holds.
 pub(crate) struct Execution {
@@ -236,31 +240,31 @@ impl Execution {
     async fn attempt(&mut self) -> ExecutionEnd {
         if self.run.export == Export::RevenueStream && self.collecting.is_none() {
             match self.wait_for_stream().await {
-                Ok(guard) => self.collecting = guard,
-                Err(finish) => return finish,
+                ExecutionStep::Continue(guard) => self.collecting = guard,
+                ExecutionStep::Break(end) => return end,
             }
         }
         loop {
-            let step = match self.activate().await {
-                activate::ActivationEnd::Ended(ended) => self.on_activation_end(ended).await,
-                activate::ActivationEnd::Suspended => return ExecutionEnd::Suspended(Box::new(self.run.clone())),
-                activate::ActivationEnd::HandBack => self.hand_back().await,
-                activate::ActivationEnd::Stopped(finish) => return finish,
-            };
-            match step {
-                commit::CommitFlow::Break(finish) => return finish,
-                commit::CommitFlow::Continue(()) => {
-                    self.conflicts += 1;
-                    self.live.metrics.redone();
-                    if self.conflicts >= MAX_CONFLICTS && self.hold.is_none() {
-                        self.acquire_exclusive_commit().await;
-                    }
-                }
+            if let ExecutionStep::Break(end) = self.execute_transaction().await {
+                return end;
+            }
+            self.conflicts += 1;
+            self.live.metrics.redone();
+            if self.conflicts >= MAX_CONFLICTS && self.hold.is_none() {
+                self.acquire_exclusive_commit().await;
             }
         }
     }
 
-    async fn on_activation_end(&mut self, mut ended: Box<ActivationResult>) -> commit::CommitFlow {
+    /// Executes the open transaction. Returns if it must be executed again after a conflict.
+    async fn execute_transaction(&mut self) -> ExecutionStep {
+        match self.activate().await? {
+            Some(ended) => self.on_activation_end(ended).await,
+            None => self.hand_back(0).await,
+        }
+    }
+
+    async fn on_activation_end(&mut self, mut ended: Box<ActivationResult>) -> ExecutionStep {
         self.run.fuel = Fuel::new(self.fuel_base.get().saturating_add(ended.fuel.get()));
         self.run.peak_memory = self.run.peak_memory.max(ended.peak_memory);
         if !ended.redo {
@@ -270,7 +274,7 @@ impl Execution {
         self.add_unsaved(ended.journal.as_mut().and_then(Journal::change));
         self.head = ended.all.head;
         self.journal = ended.journal;
-        commit::CommitFlow::Continue(())
+        ExecutionStep::Continue(())
     }
 
     /// Begins the next transaction. The previous one is committed, so no run needs to wait for this
@@ -282,9 +286,9 @@ impl Execution {
     /// Waits for the end of the stream's other collection. The run keeps its permit only for a
     /// short time, because the other one may be waiting and need a permit to resume. Returns `None`
     /// for a cancelled run that has something to undo: it continues at once.
-    async fn wait_for_stream(&mut self) -> Result<Option<OwnedMutexGuard<()>>, ExecutionEnd> {
+    async fn wait_for_stream(&mut self) -> ExecutionStep<Option<OwnedMutexGuard<()>>> {
         if let Some(guard) = self.host.runs.collections.remove(self.run.id) {
-            return Ok(Some(guard));
+            return ExecutionStep::Continue(Some(guard));
         }
         let lock = Arc::clone(&self.live.collecting);
         let host = Arc::clone(&self.host);
@@ -292,25 +296,22 @@ impl Execution {
         let mut pause = 0;
         tokio::select! {
             biased;
-            guard = lock.lock_owned() => return Ok(Some(guard)),
+            guard = lock.lock_owned() => return ExecutionStep::Continue(Some(guard)),
             () = host.shutdown.stopping.cancelled() => {}
             () = cancel.reached(tidemill_engine::Urgency::Requested) => {}
             () = tokio::time::sleep(STREAM_WAIT_MAX) => pause = STREAM_RETRY_MILLIS,
         }
         if self.handle.was_notified() && !self.is_untouched() {
             // The guest is notified and undoes its work concurrently with the other collection.
-            return Ok(None);
+            return ExecutionStep::Continue(None);
         }
-        let step = if self.handle.was_notified() {
-            self.cancel_without_notice().await
+        if self.handle.was_notified() {
+            self.cancel_without_notice().await?;
         } else {
-            self.hand_back_for(pause).await
-        };
-        match step {
-            commit::CommitFlow::Break(finish) => Err(finish),
-            // Neither has read anything that could conflict.
-            commit::CommitFlow::Continue(()) => Err(ExecutionEnd::Abandoned),
+            self.hand_back(pause).await?;
         }
+        // Neither has read anything that could conflict.
+        ExecutionStep::Break(ExecutionEnd::Abandoned)
     }
 
     /// Returns whether it has recorded nothing that it could have to undo.

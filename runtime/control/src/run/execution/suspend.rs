@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::error::ControlError;
 use crate::run::execution::transaction::{CommitResult, RunChanges, is_permanent_refusal};
-use crate::run::execution::{Execution, ExecutionEnd};
+use crate::run::execution::{Execution, ExecutionEnd, ExecutionStep};
 use crate::run::resident::{ResumedRun, WakeReason};
 
 /// The channel on which a guest receives the result of its commit point.
@@ -28,11 +28,7 @@ pub(crate) struct ResidentGuest {
 
 impl Execution {
     /// Commits a guest's work up to a commit point, and answers the guest or keeps it waiting.
-    pub(crate) async fn commit_point(
-        &mut self,
-        mut pending: PendingCommit,
-        reply: CommitReply,
-    ) -> Result<(), ExecutionEnd> {
+    pub(crate) async fn commit_point(&mut self, mut pending: PendingCommit, reply: CommitReply) -> ExecutionStep {
         let before = (self.unsaved.clone(), self.head.clone());
         self.record_progress(&mut pending);
         let now = self.now();
@@ -69,7 +65,7 @@ impl Execution {
                     Some((until, woken)) => {
                         self.permit = None;
                         self.in_memory = Some(ResidentGuest { reply, woken, until });
-                        return Ok(());
+                        return ExecutionStep::Continue(());
                     }
                     None => {
                         self.permit = None;
@@ -81,7 +77,7 @@ impl Execution {
             Ok(CommitResult::Conflict) => Ok(CommitOutcome::Retry),
             Ok(CommitResult::KeyTaken) => {
                 drop(reply.send(Err(cannot_continue())));
-                return Err(ExecutionEnd::KeyTaken);
+                return ExecutionStep::Break(ExecutionEnd::KeyTaken);
             }
             // If the commit was refused for its content, the guest fails, as at its end.
             Err(error) if is_permanent_refusal(&error) => {
@@ -90,12 +86,13 @@ impl Execution {
             }
             Err(error) => {
                 drop(reply.send(Err(cannot_continue())));
-                return Err(if self.fresh { ExecutionEnd::Refused(error) } else { self.abandon(&error) });
+                let end = if self.fresh { ExecutionEnd::Refused(error) } else { self.abandon(&error) };
+                return ExecutionStep::Break(end);
             }
         };
         // A guest that no longer waits for the answer was stopped.
         drop(reply.send(answer));
-        Ok(())
+        ExecutionStep::Continue(())
     }
 
     /// Returns until when a waiting guest stays in memory; `None` if it leaves at once.
