@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tidemill_control::{ControlPlane, GuestExecutor, GuestJob, HostConfig, RunRequest};
+use tidemill_control::{Activation, ControlPlane, GuestExecutor, HostConfig, RunRequest};
 use tidemill_core::clock::{Clock, Stopwatch, SystemClock};
 use tidemill_core::manifest::Manifest;
 use tidemill_core::run::Export;
@@ -34,12 +34,12 @@ impl GuestExecutor for NoOp {
         Ok(ComponentInfo { exports: vec![Export::Workflow], imports: Vec::new(), warnings: Vec::new(), schemas: None })
     }
 
-    async fn run(&self, _: GuestJob) -> ActivationResult {
+    async fn run(&self, _: Activation) -> ActivationResult {
         let outcome = Outcome::Output(Bytes::from_static(b"null"));
         ActivationResult::plain(outcome, Effects::default(), Fuel::new(1_000), 65_536)
     }
 
-    async fn dry_run(&self, _: GuestJob) -> DryRun {
+    async fn dry_run(&self, _: Activation) -> DryRun {
         DryRun::Continues
     }
 

@@ -13,14 +13,14 @@ use tidemill_core::manifest::Manifest;
 use tidemill_core::run::{Export, Run};
 use tidemill_core::{ComponentDigest, Fuel, RunId, Timestamp};
 use tidemill_engine::{
-    ActivationResult, ComponentInfo, ComponentRejection, DryRun, Effects, EngineError, EngineStats, Outcome,
-    SourceFrame,
+    Activation, ActivationResult, ComponentInfo, ComponentRejection, DryRun, Effects, EngineError, EngineStats,
+    Outcome, SourceFrame,
 };
 use tidemill_store::records::{Component, ModuleVersion, PageRequest, RunFilter, RunRequestResult};
 use tidemill_store::{EmbeddedStore, Store};
 
 use crate::config::HostConfig;
-use crate::guests::{GuestExecutor, GuestJob};
+use crate::guests::GuestExecutor;
 use crate::run::request::RunRequest;
 use crate::state::{ControlPlane, HostState};
 
@@ -44,12 +44,12 @@ impl GuestExecutor for InstantGuests {
         Ok(ComponentInfo { exports: vec![Export::Workflow], imports: Vec::new(), warnings: Vec::new(), schemas: None })
     }
 
-    async fn run(&self, _: GuestJob) -> ActivationResult {
+    async fn run(&self, _: Activation) -> ActivationResult {
         let outcome = Outcome::Output(Bytes::from_static(b"null"));
         ActivationResult::plain(outcome, Effects::default(), Fuel::new(1), 65_536)
     }
 
-    async fn dry_run(&self, _: GuestJob) -> DryRun {
+    async fn dry_run(&self, _: Activation) -> DryRun {
         DryRun::Continues
     }
 

@@ -2,39 +2,13 @@
 //! without a sandbox.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use tidemill_core::journal::Journal;
-use tidemill_core::run::Export;
 use tidemill_core::{Code, ComponentDigest, Failure, Fuel};
 use tidemill_engine::{
-    Activation, ActivationResult, CancelToken, Cause, Checkpoint, ComponentInfo, ComponentRejection, DryRun, Engine,
-    EngineError, EngineStats, Module, NextAttempt, Outcome, RunChannel, RunContext, SourceFrame,
+    Activation, ActivationResult, Cause, Checkpoint, ComponentInfo, ComponentRejection, DryRun, Engine, EngineError,
+    EngineStats, NextAttempt, Outcome, SourceFrame,
 };
-
-/// One activation as control requests it: an [`Activation`] whose code is not loaded yet.
-pub struct GuestJob {
-    /// The component to run.
-    pub component: ComponentDigest,
-    /// The export to call.
-    pub export: Export,
-    /// The export's input, as JSON text.
-    pub input: Bytes,
-    /// The run's identity and trigger.
-    pub run: Arc<RunContext>,
-    /// The journal of this generation, which is replayed first.
-    pub journal: Journal,
-    /// The replay snapshot that was saved with that journal.
-    pub head: Option<Bytes>,
-    /// Fuel that earlier attempts of this generation used.
-    pub fuel_used: Fuel,
-    /// Notifies the guest of a cancellation.
-    pub cancel: CancelToken,
-    /// Receives what the guest emits while it runs.
-    pub sink: Arc<dyn RunChannel>,
-}
 
 /// Admits components and executes activations.
 #[async_trait]
@@ -46,10 +20,10 @@ pub trait GuestExecutor: Send + Sync + 'static {
     async fn admit(&self, file: &Path, digest: ComponentDigest) -> Result<ComponentInfo, ComponentRejection>;
 
     /// Executes one activation. The result includes a failure, also one to load the code.
-    async fn run(&self, job: GuestJob) -> ActivationResult;
+    async fn run(&self, activation: Activation) -> ActivationResult;
 
     /// Replays the journal and goes no further.
-    async fn dry_run(&self, job: GuestJob) -> DryRun;
+    async fn dry_run(&self, activation: Activation) -> DryRun;
 
     /// Reads all bytes of a component and of its code; see [`Engine::verify`].
     ///
@@ -80,14 +54,14 @@ impl GuestExecutor for Engine {
         Engine::admit(self, file, digest).await
     }
 
-    async fn run(&self, job: GuestJob) -> ActivationResult {
-        match self.module(job.component).await {
-            Ok(module) => Engine::run(self, job.activation(module)).await,
+    async fn run(&self, activation: Activation) -> ActivationResult {
+        match self.module(activation.run.component).await {
+            Ok(module) => Engine::run(self, module, activation).await,
             Err(error) => {
                 // The recorded state stays complete.
                 let left = || Checkpoint {
-                    journal_to: job.journal.position(),
-                    head: job.head.clone(),
+                    journal_to: activation.journal.position(),
+                    head: activation.head.clone(),
                     ..Checkpoint::default()
                 };
                 ActivationResult {
@@ -95,7 +69,7 @@ impl GuestExecutor for Engine {
                     all: left(),
                     kept: left(),
                     again: left(),
-                    journal: Some(job.journal),
+                    journal: Some(activation.journal),
                     fuel: Fuel::default(),
                     peak_memory: 0,
                     redo: false,
@@ -106,9 +80,9 @@ impl GuestExecutor for Engine {
         }
     }
 
-    async fn dry_run(&self, job: GuestJob) -> DryRun {
-        match self.module(job.component).await {
-            Ok(module) => Engine::dry_run(self, job.activation(module)).await,
+    async fn dry_run(&self, activation: Activation) -> DryRun {
+        match self.module(activation.run.component).await {
+            Ok(module) => Engine::dry_run(self, module, activation).await,
             Err(error) => DryRun::Failed(load_failure(&error)),
         }
     }
@@ -131,13 +105,6 @@ impl GuestExecutor for Engine {
 
     fn stats(&self) -> EngineStats {
         Engine::stats(self)
-    }
-}
-
-impl GuestJob {
-    fn activation(self, module: Arc<Module>) -> Activation {
-        let Self { component: _, export, input, run, journal, head, fuel_used, cancel, sink } = self;
-        Activation { module, export, input, run, journal, head, fuel_used, cancel, sink }
     }
 }
 

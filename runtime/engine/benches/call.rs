@@ -105,7 +105,6 @@ struct Ours {
 impl Ours {
     fn activation(&self) -> Activation {
         Activation {
-            module: Arc::clone(&self.module),
             export: Export::Workflow,
             input: Bytes::from_static(b"null"),
             run: Arc::clone(&self.context),
@@ -118,11 +117,11 @@ impl Ours {
     }
 
     async fn here(&self) -> Bytes {
-        output(self.engine.run_on_current_thread(self.activation()).await)
+        output(self.engine.run_on_current_thread(Arc::clone(&self.module), self.activation()).await)
     }
 
     async fn call(&self) -> Bytes {
-        output(self.engine.run(self.activation()).await)
+        output(self.engine.run(Arc::clone(&self.module), self.activation()).await)
     }
 }
 

@@ -274,18 +274,18 @@ impl Engine {
         }
     }
 
-    /// Executes one activation on the engine's own threads, once a slot is free. A failure is part
-    /// of the result; it never panics. Work that guests must not delay, such as requests, runs on
-    /// the caller's runtime. If the caller drops the future, the run still continues to its end:
-    /// use its cancellation token to stop it.
-    pub async fn run(&self, activation: Activation) -> ActivationResult {
-        self.run_or_replay(activation, false).await
+    /// Executes one activation of `module` on the engine's own threads, once a slot is free. A
+    /// failure is part of the result; it never panics. Work that guests must not delay, such as
+    /// requests, runs on the caller's runtime. If the caller drops the future, the run still
+    /// continues to its end: use its cancellation token to stop it.
+    pub async fn run(&self, module: Arc<Module>, activation: Activation) -> ActivationResult {
+        self.run_or_replay(module, activation, false).await
     }
 
     /// Replays a run's journal without executing further: no call is performed, and the channel
-    /// receives nothing. Returns whether the activation's component can continue the run.
-    pub async fn dry_run(&self, activation: Activation) -> DryRun {
-        let ended = self.run_or_replay(activation, true).await;
+    /// receives nothing. Returns whether `module` can continue the run.
+    pub async fn dry_run(&self, module: Arc<Module>, activation: Activation) -> DryRun {
+        let ended = self.run_or_replay(module, activation, true).await;
         match ended.outcome {
             Outcome::Failed { failure, cause: Cause::Mismatch } => DryRun::Mismatch(failure),
             Outcome::Failed { failure, .. } => DryRun::Failed(failure),
@@ -293,17 +293,17 @@ impl Engine {
         }
     }
 
-    async fn run_or_replay(&self, activation: Activation, dry: bool) -> ActivationResult {
+    async fn run_or_replay(&self, module: Arc<Module>, activation: Activation, dry: bool) -> ActivationResult {
         let counts = &self.shared.counts;
         counts.waiting.fetch_add(1, Relaxed);
-        let slots = activation.module.slots().min(self.config.concurrency.max(1));
+        let slots = module.slots().min(self.config.concurrency.max(1));
         let room = Arc::clone(&self.slots).acquire_many_owned(slots).await;
         counts.waiting.fetch_sub(1, Relaxed);
         let (Ok(room), Some(quick), Some(slow)) = (room, self.threads.quick(), self.threads.slow()) else {
             return lost("the engine is shutting down");
         };
         let meter = Arc::new(Meter::default());
-        let work = self.work(activation, &meter, dry);
+        let work = self.work(module, activation, &meter, dry);
         let (done, ended) = oneshot::channel();
         let (ticker, slow, shared) = (Arc::clone(&self.ticker), slow.clone(), Arc::clone(&self.shared));
         counts.running.fetch_add(1, Relaxed);
@@ -331,9 +331,9 @@ impl Engine {
     /// Executes one activation on the caller's own thread, without waiting for a slot: for
     /// benchmarks.
     #[doc(hidden)]
-    pub async fn run_on_current_thread(&self, activation: Activation) -> ActivationResult {
+    pub async fn run_on_current_thread(&self, module: Arc<Module>, activation: Activation) -> ActivationResult {
         let meter = Arc::new(Meter::default());
-        let work = self.work(activation, &meter, false);
+        let work = self.work(module, activation, &meter, false);
         match MeteredFuture::new(work, meter, Arc::clone(&self.ticker), true).await {
             YieldReason::Done(ended) => ended,
             YieldReason::Slow(_) => lost("a pinned call was moved to the slow threads"),
@@ -342,6 +342,7 @@ impl Engine {
 
     fn work(
         &self,
+        module: Arc<Module>,
         activation: Activation,
         meter: &Arc<Meter>,
         dry: bool,
@@ -350,7 +351,7 @@ impl Engine {
             self.shared.engine.clone(),
             Arc::clone(&self.outside),
             Arc::clone(&self.clock),
-            activation,
+            (module, activation),
             Arc::clone(meter),
             Handle::current(),
             dry,

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use serde_json::json;
-use tidemill_control::GuestJob;
+use tidemill_control::Activation;
 use tidemill_core::journal::{Journal, Kind, NewEntry, StepReplay};
 use tidemill_core::run::{Export, Seed, Wait, WaitCondition};
 use tidemill_core::{Code, Fuel, RunId};
@@ -12,7 +12,7 @@ use tidemill_engine::{
 };
 
 /// Waits for the signal `name`, with this number of child runs that also wait for it.
-pub async fn run(mut job: GuestJob, name: &str, children: u64) -> ActivationResult {
+pub async fn run(mut job: Activation, name: &str, children: u64) -> ActivationResult {
     let mut journal = std::mem::replace(&mut job.journal, Journal::empty());
     if journal.entries() == 0 {
         record(&job, &mut journal);
@@ -44,7 +44,7 @@ pub async fn run(mut job: GuestJob, name: &str, children: u64) -> ActivationResu
 }
 
 /// Ends this way after it has recorded something.
-pub fn recorded(mut job: GuestJob, outcome: Outcome) -> ActivationResult {
+pub fn recorded(mut job: Activation, outcome: Outcome) -> ActivationResult {
     let mut journal = std::mem::replace(&mut job.journal, Journal::empty());
     if journal.entries() == 0 {
         record(&job, &mut journal);
@@ -52,7 +52,7 @@ pub fn recorded(mut job: GuestJob, outcome: Outcome) -> ActivationResult {
     ended(outcome, journal)
 }
 
-fn record(job: &GuestJob, journal: &mut Journal) {
+fn record(job: &Activation, journal: &mut Journal) {
     let (at, fuel) = (job.run.created_at, Fuel::new(500));
     let shown = Some(&b"GET https://example.org/"[..]);
     journal.record(NewEntry { kind: Kind::Fetch, request: [1; 16], result: b"\0\xc8\x01", at, fuel, shown });
@@ -70,7 +70,7 @@ fn record(job: &GuestJob, journal: &mut Journal) {
     }
 }
 
-async fn child(job: &GuestJob, name: &str, ordinal: u64) -> StartRun {
+async fn child(job: &Activation, name: &str, ordinal: u64) -> StartRun {
     let target = job.sink.target(job.run.id, &job.run.deployment, Some(Export::Workflow), b"{}").await.unwrap();
     let random = u128::from_le_bytes(*job.run.seed.0.first_chunk().unwrap()) ^ u128::from(ordinal + 1);
     StartRun {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidemill_api::{Api, ApiConfig};
-use tidemill_control::{ControlPlane, GuestExecutor, GuestJob, HostConfig};
+use tidemill_control::{Activation, ControlPlane, GuestExecutor, HostConfig};
 use tidemill_core::clock::SystemClock;
 use tidemill_core::failure::Failure;
 use tidemill_core::run::Export;
@@ -251,7 +251,7 @@ impl GuestExecutor for Scripted {
         })
     }
 
-    async fn run(&self, job: GuestJob) -> ActivationResult {
+    async fn run(&self, job: Activation) -> ActivationResult {
         let input: Value = serde_json::from_slice(&job.input).unwrap();
         let mut effects = Effects::default();
         let failed = |failure, cause| Outcome::Failed { failure, cause };
@@ -299,7 +299,7 @@ impl GuestExecutor for Scripted {
         ActivationResult::plain(outcome, effects, Fuel::new(1_000), 65_536)
     }
 
-    async fn dry_run(&self, job: GuestJob) -> DryRun {
+    async fn dry_run(&self, job: Activation) -> DryRun {
         let input: Value = serde_json::from_slice(&job.input).unwrap();
         match input["would_break"].as_bool() {
             Some(true) => DryRun::Mismatch(Code::JournalMismatch.failure("it asks for something else")),
@@ -323,7 +323,7 @@ impl GuestExecutor for Scripted {
     }
 }
 
-fn entry(job: &GuestJob) -> LedgerEntry {
+fn entry(job: &Activation) -> LedgerEntry {
     let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
     LedgerEntry {
         id: format!("{}-0", job.run.id),

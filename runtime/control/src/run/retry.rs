@@ -110,7 +110,8 @@ impl ControlPlane {
         let (revision, component) = component.unwrap_or((run.revision, run.component));
         let live = self.0.deployments.require(&run.deployment)?;
         let plan = live.resolve_revision(&*self.0.store, revision).await?;
-        let job = execution::dry_job(&self.0, &live, &plan, run, component, (journal, stored.head)).await?;
-        Ok(Some(self.0.guests.dry_run(job).await))
+        let activation =
+            execution::dry_activation(&self.0, &live, &plan, run, component, (journal, stored.head)).await?;
+        Ok(Some(self.0.guests.dry_run(activation).await))
     }
 }

@@ -11,6 +11,7 @@ use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 use crate::activation::Activation;
 use crate::activation::exports;
 use crate::activation::result::{ActivationResult, Checkpoint, NextAttempt, Outcome};
+use crate::component::module::Module;
 use crate::guest;
 use crate::guest::cancel::Urgency;
 use crate::guest::cpu::Meter;
@@ -36,12 +37,12 @@ pub(crate) async fn execute(
     engine: Engine,
     outside: Arc<HostServices>,
     clock: Arc<dyn Clock>,
-    activation: Activation,
+    (module, activation): (Arc<Module>, Activation),
     meter: Arc<Meter>,
     io: Handle,
     dry: bool,
 ) -> ActivationResult {
-    let Activation { module, export, input, run, journal, head, fuel_used, cancel, sink } = activation;
+    let Activation { export, input, run, journal, head, fuel_used, cancel, sink } = activation;
     let limits = run.limits.clone();
     let log = Arc::new(RunLog::new(&run, clock, Arc::clone(&sink)));
     let lifetime = limits.lifetime_millis.map(|millis| {

@@ -16,13 +16,11 @@ use tidemill_core::run::Export;
 
 use crate::activation::channel::RunChannel;
 use crate::activation::run_context::RunContext;
-use crate::component::module::Module;
 use crate::guest::cancel::CancelToken;
 
-/// One stay of a run in memory: everything needed to execute it.
+/// One stay of a run in memory: everything needed to execute it but the compiled component, which
+/// [`RunContext::component`] names.
 pub struct Activation {
-    /// The compiled component.
-    pub module: Arc<Module>,
     /// The export to call.
     pub export: Export,
     /// The input of the export as JSON text: for `workflow` the input itself, for `revenue-stream`

@@ -1,5 +1,7 @@
 //! Guests that exceed or misuse their limits: each ends with its own code, within its own limit.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tidemill_core::Fuel;
 use tidemill_core::clock::Stopwatch;
@@ -116,9 +118,9 @@ async fn a_panic_has_its_text_while_replaying_too() {
     let recorded = job.run(json!({ "do": "now" })).await.journal.unwrap();
     let replay =
         || tidemill_engine::Activation { journal: recorded.clone(), ..job.activation(&json!({ "do": "panic" })) };
-    let (fails, _) = failure(world.engine.run(replay()).await);
+    let (fails, _) = failure(world.engine.run(Arc::clone(&job.module), replay()).await);
     assert!(fails.message.contains("panicked on request"), "{}", fails.message);
-    match world.engine.dry_run(replay()).await {
+    match world.engine.dry_run(Arc::clone(&job.module), replay()).await {
         tidemill_engine::DryRun::Failed(fails) => assert!(fails.message.contains("panicked on request")),
         other => panic!("{other:?}"),
     }
@@ -193,11 +195,7 @@ async fn healthy_runs_succeed_next_to_hostile_ones() {
         limits.active_millis = 500;
     });
     let noop = world.job(world.module(tidemill_artifacts::noop()).await);
-    let spinning = (0..4).map(|_| {
-        let (engine, activation) = (world.engine.clone(), hostile.activation(&json!({ "do": "loop" })));
-        tokio::spawn(async move { engine.run(activation).await })
-    });
-    let spinning: Vec<_> = spinning.collect();
+    let spinning: Vec<_> = (0..4).map(|_| hostile.spawn(&json!({ "do": "loop" }))).collect();
     for n in 0..50 {
         assert_eq!(noop.output(json!(n)).await, json!(n));
     }
@@ -212,11 +210,8 @@ async fn healthy_runs_succeed_next_to_hostile_ones() {
 async fn runs_beyond_the_pool_wait() {
     let world = World::with(|config| config.concurrency = 2);
     let job = world.job(world.module(tidemill_artifacts::noop()).await);
-    let runs = (0..40).map(|n| {
-        let (engine, activation) = (world.engine.clone(), job.activation(&json!(n)));
-        tokio::spawn(async move { engine.run(activation).await })
-    });
-    for run in runs.collect::<Vec<_>>() {
+    let runs: Vec<_> = (0..40).map(|n| job.spawn(&json!(n))).collect();
+    for run in runs {
         assert!(matches!(run.await.unwrap().outcome, Outcome::Output(_)));
     }
 }

@@ -49,8 +49,7 @@ async fn a_terminated_guest_stops_while_spinning() {
         limits.fuel = Fuel::new(u64::MAX);
         limits.active_millis = 600_000;
     });
-    let (engine, activation) = (world.engine.clone(), job.activation(&json!({ "do": "loop" })));
-    let run = tokio::spawn(async move { engine.run(activation).await });
+    let run = job.spawn(&json!({ "do": "loop" }));
     while world.engine.stats().running == 0 {
         tokio::task::yield_now().await;
     }

@@ -413,7 +413,7 @@ async fn a_dry_run_finds_a_program_that_differs_from_the_journal() {
     let dry = async |acts: Value| {
         let mut activation = job.activation(&json!({ "acts": acts }));
         activation.journal = told.journal.clone();
-        world.engine.dry_run(activation).await
+        world.engine.dry_run(Arc::clone(&job.module), activation).await
     };
     assert_eq!(dry(acts).await, tidemill_engine::DryRun::Continues);
     let more = json!([

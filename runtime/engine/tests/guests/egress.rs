@@ -211,8 +211,7 @@ async fn a_cancellation_ends_a_waiting_request() {
     let server = Server::start(|_, _| NEVER).await;
     let world = near();
     let job = granted(&world, &[&server.origin()]).await;
-    let (engine, activation) = (world.engine.clone(), job.activation(&fetch(&server.url("/"))));
-    let run = tokio::spawn(async move { engine.run(activation).await });
+    let run = job.spawn(&fetch(&server.url("/")));
     while server.asked().is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
@@ -235,9 +234,7 @@ async fn an_unsafe_request_is_awaited_despite_a_cancellation() {
     let world = near();
     let job = granted(&world, &[&server.origin()]).await;
     let post = json!({ "do": "fetch", "method": "POST", "url": server.url("/charge") });
-    let activation = job.activation(&post);
-    let engine = world.engine.clone();
-    let run = tokio::spawn(async move { engine.run(activation).await });
+    let run = job.spawn(&post);
     while server.asked().is_empty() {
         tokio::task::yield_now().await;
     }

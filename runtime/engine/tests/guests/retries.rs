@@ -84,9 +84,7 @@ async fn a_compensating_step_passes_a_half_open_circuit() {
         job.output(fetch(&server.url("/bad"))).await;
     }
     world.clock.advance(60_000);
-    let under_way = job.activation(&json!({ "do": "fetch-all", "urls": vec![server.url("/never"); 10] }));
-    let engine = world.engine.clone();
-    let running = tokio::spawn(async move { engine.run(under_way).await });
+    let running = job.spawn(&json!({ "do": "fetch-all", "urls": vec![server.url("/never"); 10] }));
     while server.asked().len() < 20 {
         tokio::task::yield_now().await;
     }

@@ -179,7 +179,6 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
         context.next_log_seq = stage.store.logs(stage.id, 0, 10_000).await.unwrap().lines.len() as u64;
         context.redone = u32::from(is_redone);
         let activation = Activation {
-            module: Arc::clone(&job.module),
             export: Export::Workflow,
             input: stage.store.input(stage.id).await.unwrap().unwrap(),
             run: Arc::new(context),
@@ -189,7 +188,7 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
             cancel: token.clone(),
             sink: Arc::clone(&stage) as Arc<dyn RunChannel>,
         };
-        let running = world.engine.run(activation);
+        let running = world.engine.run(Arc::clone(&job.module), activation);
         tokio::pin!(running);
         let ended = tokio::select! {
             ended = &mut running => ended,

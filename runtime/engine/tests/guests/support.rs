@@ -255,7 +255,6 @@ impl Job<'_> {
 
     pub fn activation(&self, input: &Value) -> Activation {
         Activation {
-            module: Arc::clone(&self.module),
             export: self.export,
             input: Bytes::from(input.to_string()),
             run: Arc::new(self.context.clone()),
@@ -268,7 +267,14 @@ impl Job<'_> {
     }
 
     pub async fn run(&self, input: Value) -> ActivationResult {
-        self.world.engine.run(self.activation(&input)).await
+        self.world.engine.run(Arc::clone(&self.module), self.activation(&input)).await
+    }
+
+    /// Runs in the background.
+    pub fn spawn(&self, input: &Value) -> tokio::task::JoinHandle<ActivationResult> {
+        let (engine, module, activation) =
+            (self.world.engine.clone(), Arc::clone(&self.module), self.activation(input));
+        tokio::spawn(async move { engine.run(module, activation).await })
     }
 
     /// Returns the output of a run; panics if it fails.

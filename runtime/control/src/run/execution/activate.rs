@@ -9,12 +9,11 @@ use bytes::Bytes;
 use tidemill_core::journal::Journal;
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{ComponentDigest, Policy, Timestamp};
-use tidemill_engine::{ActivationResult, CancelToken, RunChannel, RunContext};
+use tidemill_engine::{Activation, ActivationResult, CancelToken, RunChannel, RunContext};
 use tidemill_store::StoreError;
 use tokio::time::{Instant, sleep_until};
 
 use crate::deployment::active::{ActiveDeployment, ResolvedRevision};
-use crate::guests::GuestJob;
 use crate::run::execution::channel::{GuestChannel, GuestRequest};
 use crate::run::execution::transaction::{CommitResult, RunChanges};
 use crate::run::execution::{ExclusiveCommit, Execution, ExecutionEnd, ExecutionStep, SAVE_AFTER, VISIBLE_AFTER};
@@ -64,7 +63,7 @@ impl Execution {
         let sink = Arc::clone(&self.sink);
         let host = Arc::clone(&self.host);
         let cancel = self.handle.cancel.clone();
-        let guest = host.guests.run(self.activation_job(input));
+        let guest = host.guests.run(self.activation(input));
         tokio::pin!(guest);
         let stopping = host.shutdown.stopping.cancelled();
         tokio::pin!(stopping);
@@ -153,9 +152,8 @@ impl Execution {
         Continue(())
     }
 
-    fn activation_job(&mut self, input: Bytes) -> GuestJob {
-        GuestJob {
-            component: self.run.component,
+    fn activation(&mut self, input: Bytes) -> Activation {
+        Activation {
             export: self.run.export,
             input,
             run: Arc::new(RunContext {
@@ -255,20 +253,20 @@ fn context(
     }
 }
 
-/// Returns a job that only replays the journal of a run, on the given component and revision.
-pub(crate) async fn dry_job(
+/// Returns an activation that only replays the journal of a run, on the given component and
+/// revision.
+pub(crate) async fn dry_activation(
     host: &Arc<HostState>,
     live: &ActiveDeployment,
     plan: &ResolvedRevision,
     run: &Run,
     component: ComponentDigest,
     recorded: (Journal, Option<Bytes>),
-) -> Result<GuestJob, StoreError> {
+) -> Result<Activation, StoreError> {
     let input = host.store.input(run.id).await?.unwrap_or_default();
     let (journal, head) = recorded;
     let context = RunContext { component, ..context(run, plan, live, &host.config.policy.now(), 0) };
-    Ok(GuestJob {
-        component,
+    Ok(Activation {
         export: run.export,
         input: crate::run::execution::period::input_of(host, live, run, input).await?,
         run: Arc::new(context),

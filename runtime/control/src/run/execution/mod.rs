@@ -14,7 +14,7 @@ mod suspend;
 mod transaction;
 mod verdict;
 
-pub(crate) use crate::run::execution::activate::dry_job;
+pub(crate) use crate::run::execution::activate::dry_activation;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

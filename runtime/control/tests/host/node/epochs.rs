@@ -88,7 +88,7 @@ async fn suspects_are_retried_one_after_another_alongside_normal_work() {
     let held = Arc::clone(&gate);
     let hold = move |tried: RunId| {
         let held = Arc::clone(&held);
-        move |job: tidemill_control::GuestJob| {
+        move |job: tidemill_control::Activation| {
             let gate = Arc::clone(&held);
             async move {
                 if job.run.id != tried {

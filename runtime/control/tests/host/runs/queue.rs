@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::fixture::guests::{failure, output, wait};
 use crate::fixture::{START, TestHost, name};
 
-fn line(job: &tidemill_control::GuestJob, text: &str) -> LogLine {
+fn line(job: &tidemill_control::Activation, text: &str) -> LogLine {
     LogLine {
         seq: job.run.next_log_seq,
         at: START,

@@ -1,7 +1,7 @@
 //! Trees of runs: children end with their parents, are awaited, and are retried with them.
 
 use serde_json::json;
-use tidemill_control::{GuestJob, HostConfig, RetryRequest};
+use tidemill_control::{Activation, HostConfig, RetryRequest};
 use tidemill_core::run::{Export, Run, RunState, Seed, TriggerKind};
 use tidemill_core::{ComponentDigest, Fuel, RunId, Timestamp};
 use tidemill_engine::{ActivationResult, Cause, DryRun, StartRun, Urgency};
@@ -11,7 +11,7 @@ use crate::fixture::guests::{ended, failed, failure, output};
 use crate::fixture::{BOTH_WAYS, START, TestHost, component, name};
 
 /// Returns a request for a run of `child`, as the engine would make it.
-pub async fn start(job: &GuestJob, detached: bool) -> StartRun {
+pub async fn start(job: &Activation, detached: bool) -> StartRun {
     let target = job.sink.target(job.run.id, &name("child"), None, b"[7]").await.unwrap();
     StartRun {
         id: RunId::new(START, u128::from_le_bytes(*job.run.seed.0.first_chunk().unwrap())),
@@ -34,7 +34,7 @@ pub async fn start(job: &GuestJob, detached: bool) -> StartRun {
 fn family<F: Future<Output = tidemill_engine::ActivationResult> + Send + 'static>(
     world: &TestHost,
     detached: bool,
-    child: impl Fn(GuestJob) -> F + Send + Sync + Clone + 'static,
+    child: impl Fn(Activation) -> F + Send + Sync + Clone + 'static,
 ) {
     world.act(move |mut guest| {
         let child = child.clone();
