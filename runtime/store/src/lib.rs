@@ -9,6 +9,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod contract;
+pub mod disk;
 pub mod embedded;
 pub mod error;
 pub mod kv;

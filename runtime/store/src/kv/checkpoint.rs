@@ -1,7 +1,6 @@
 //! Checkpoints: make the index durable up to a group, then write that group to the log's header,
 //! then recycle older segments. They run on their own thread while commits continue.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tidemill_core::failpoint;
@@ -12,23 +11,8 @@ use super::log::DIR;
 use super::state::KvState;
 use super::table_checksum::TableSum;
 use crate::kv::commit::mvcc::DurableState;
-use crate::kv::index::rewrite;
 use crate::kv::log::header::LogPoint;
 use crate::kv::log::segment;
-
-/// Makes checkpoints when they are due, until the store closes. After each it checks whether the
-/// index has to be rewritten.
-pub(super) fn run(shared: &Arc<KvState>) {
-    while shared.pace.wait(shared.config.checkpoint_every) {
-        if shared.stopped().is_some() {
-            continue;
-        }
-        if let Err(error) = make(shared) {
-            tracing::warn!(code = error.code(), %error, "could not make a checkpoint; the log keeps the groups");
-        }
-        rewrite::begin_if_due(shared);
-    }
-}
 
 /// Makes a checkpoint of everything that the index has now.
 pub(super) fn make(shared: &KvState) -> Result<(), KvError> {

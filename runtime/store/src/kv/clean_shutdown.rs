@@ -9,9 +9,9 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
-use super::disk::{self, Disk};
 use super::error::KvError;
 use super::index;
+use crate::disk::{self, Disk};
 
 /// The file's name in the data folder.
 pub(super) const NAME: &str = "stopped";

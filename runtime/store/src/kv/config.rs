@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::disk::{Disk, SystemDisk};
+use crate::disk::{Disk, SystemDisk};
 
 /// One kind of record, with its own key space.
 ///

@@ -13,14 +13,14 @@ use super::error::{KvError, KvHealth, SubmitError};
 use super::index;
 use super::key_range::KeyRange;
 use super::open::{self, OpenReport};
-use super::scrub::{self, ScanPriority, ScrubResult};
+use super::scrub::{self, ScanPriority};
 use super::snapshot::Snapshot;
 use super::state::{CommitPosition, KvState};
 use crate::kv::commit::batch::Tx;
-use crate::kv::commit::committer::{Job, SubmittedOperation};
+use crate::kv::commit::job::{Job, SubmittedOperation};
 use crate::kv::commit::mvcc::Versions;
 use crate::kv::index::rewrite;
-use crate::kv::index::rewrite::IndexSpace;
+use crate::kv::index::space::{IndexSpace, ScrubResult};
 
 /// An open store. A clone is another handle to the same store; the store closes when the last
 /// handle is dropped.

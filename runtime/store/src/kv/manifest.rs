@@ -7,8 +7,8 @@ use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::config::Table;
-use super::disk::{self, Disk};
 use super::error::KvError;
+use crate::disk::{self, Disk};
 use crate::kv::log::segment::FORMAT;
 
 /// The file's name in the data folder.

@@ -29,7 +29,6 @@ mod checksum;
 mod clean_shutdown;
 pub(crate) mod commit;
 mod config;
-mod disk;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -48,14 +47,12 @@ mod state;
 mod table_checksum;
 
 pub use crate::kv::commit::batch::{MAX_KEY, MAX_OPERATION, Tx, VisibilityGuard};
-pub use crate::kv::index::rewrite::IndexSpace;
+pub use crate::kv::index::space::{IndexSpace, ScrubResult};
 pub use checksum::{Key, Value, VerifiedBytes};
 pub use config::{KvConfig, Table};
-pub use disk::{Disk, DiskFile, SystemDisk};
 pub use error::{KvError, KvHealth, SubmitError};
 pub use handle::{Kv, WeakKv};
 pub use key_range::KeyRange;
 pub use open::OpenReport;
-pub use scrub::ScrubResult;
 pub use snapshot::Snapshot;
 pub use state::CommitPosition;

@@ -9,23 +9,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
-use std::time::Duration;
 
 use tidemill_core::failpoint;
 use tokio::sync::mpsc;
 
-use super::checkpoint;
 use super::clean_shutdown;
 use super::config::{KvConfig, Table};
 use super::error::KvError;
-use super::index::{self, Index, IndexReader};
+use super::index::{self, Index, maintenance, recovery};
 use super::lock::{self, Lock};
 use super::log::{self, CommitLog};
 use super::manifest::{self, Manifest};
 use super::scrub::{self, ScanPriority};
 use super::state::{CommitPosition, KvState, LastCheckpoint};
 use super::table_checksum::TableSum;
-use crate::kv::commit::committer::{Committer, Job};
+use crate::kv::commit::committer::Committer;
+use crate::kv::commit::job::Job;
 use crate::kv::commit::mvcc::{DurableState, Versions};
 use crate::kv::log::header;
 use crate::kv::log::header::{HeaderFile, LogPoint};
@@ -91,10 +90,10 @@ fn open_checked(config: KvConfig) -> Result<OpenedStore, KvError> {
     let clean = clean_shutdown::verify(&*disk, &data, &folder, seed)?;
 
     let open_index = || {
-        let timeout = index_timeout(&config, &folder);
+        let timeout = index::timeout(&config, &folder);
         let index = Index::open(&folder, config.index_cache_bytes, config.tables, timeout, more_tables)?;
         failpoint::hit("open/verified");
-        bring_up(&index.reading()?, &replay, point.generation)?;
+        recovery::apply(&index.reading()?, &replay, point.generation)?;
         failpoint::hit("open/replayed");
         Ok(index)
     };
@@ -213,12 +212,12 @@ fn make_if_new(config: &KvConfig) -> Result<bool, KvError> {
         }
     }
     let folder = index::folder(data, 0);
-    let timeout = index_timeout(config, &folder);
+    let timeout = index::timeout(config, &folder);
     let index = Index::open(&folder, config.index_cache_bytes, config.tables, timeout, true)?;
     index.reading()?.flush(0)?;
     index::sync_files(&folder, &mut HashSet::new()).map_err(|error| failed(error.into()))?;
     index.close(timeout);
-    let (_, conf) = clean_shutdown::digest(&index_conf(&folder)).map_err(failed)?;
+    let (_, conf) = clean_shutdown::digest(&index::conf(&folder)).map_err(failed)?;
     let seed = RandomState::new().build_hasher().finish();
     disk.create_dir(&data.join(log::DIR)).map_err(failed)?;
     let sums = config.tables.iter().map(|table| (table.id, TableSum::default())).collect();
@@ -239,14 +238,10 @@ fn make_if_new(config: &KvConfig) -> Result<bool, KvError> {
     Ok(true)
 }
 
-pub(super) fn index_conf(folder: &Path) -> std::path::PathBuf {
-    folder.join("conf")
-}
-
 /// Checks the index's files: sled would create missing ones, and only warns of a changed
 /// configuration.
 fn check_index_files(folder: &Path, manifest: &Manifest) -> Result<(), KvError> {
-    match clean_shutdown::digest(&index_conf(folder)) {
+    match clean_shutdown::digest(&index::conf(folder)) {
         Ok((_, found)) if found == manifest.index => {}
         Ok(_) => return Err(KvError::damaged("the index's configuration is not what was written")),
         Err(error) => return Err(KvError::unreadable("the index's configuration cannot be read", &error)),
@@ -255,36 +250,6 @@ fn check_index_files(folder: &Path, manifest: &Manifest) -> Result<(), KvError> 
         return Err(KvError::damaged("the index's files are missing"));
     }
     Ok(())
-}
-
-/// Timeout for opening the index.
-pub(super) fn index_timeout(config: &KvConfig, folder: &Path) -> Duration {
-    let gigabytes = u32::try_from(index::size(folder) >> 30).unwrap_or(u32::MAX);
-    config.index_open_timeout.saturating_mul(gigabytes.saturating_add(1))
-}
-
-/// Checks the index's last checkpoint against the header and the log, then applies the log to the
-/// index.
-pub(super) fn bring_up(reading: &IndexReader<'_>, replay: &Replay, checkpoint: u64) -> Result<(), KvError> {
-    let known = reading.mark()?;
-    if known < checkpoint {
-        return Err(KvError::damaged(format!("the index has group {known} but the checkpoint is at {checkpoint}")));
-    }
-    if known > replay.end().generation {
-        return Err(KvError::damaged(format!(
-            "the log ends with group {} but the index has group {known}",
-            replay.end().generation
-        )));
-    }
-    replay.each(|payload| {
-        for write in payload.writes {
-            let slot = reading
-                .slot(write.table)
-                .map_err(|_| KvError::damaged(format!("the log writes to table {}", write.table)))?;
-            reading.write(slot, write.key, write.sealed.map(sled::IVec::from))?;
-        }
-        Ok(())
-    })
 }
 
 /// Returns the sums in the order of the tables; a new table has an empty sum.
@@ -300,7 +265,7 @@ fn start(shared: &Arc<KvState>, log: CommitLog, queue: usize) -> Result<mpsc::Se
     let checkpoints = Arc::clone(shared);
     let checkpoints = thread::Builder::new()
         .name("tidemill-checkpoint".to_owned())
-        .spawn(move || checkpoints.guard("the checkpoint thread", || checkpoint::run(&checkpoints)))
+        .spawn(move || checkpoints.guard("the checkpoint thread", || maintenance::run(&checkpoints)))
         .map_err(failed)?;
     let committer = Committer::new(Arc::clone(shared), log, receiver, checkpoints);
     let shared = Arc::clone(shared);

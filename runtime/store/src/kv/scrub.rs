@@ -17,6 +17,7 @@ use super::snapshot::rows;
 use super::state::KvState;
 use super::table_checksum::TableSum;
 use crate::kv::commit::mvcc::BatchLayer;
+use crate::kv::index::space::ScrubResult;
 
 /// Number of records read at a time. It is small, because some records take a megabyte.
 const PIECE: usize = 64;
@@ -30,15 +31,6 @@ pub(super) enum ScanPriority {
     Foreground,
     /// The scan rests between pieces: a scrub three times as long as it works, a rewrite twice.
     Background,
-}
-
-/// The sound records that a scrub found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ScrubResult {
-    /// Number of verified records.
-    pub records: u64,
-    /// Size of these records in bytes, keys included.
-    pub bytes: u64,
 }
 
 /// Verifies the whole index.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use tidemill_store::kv::{Disk, DiskFile, SystemDisk};
+use tidemill_store::disk::{Disk, DiskFile, SystemDisk};
 
 use super::support;
 

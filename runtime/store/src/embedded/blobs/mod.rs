@@ -22,9 +22,10 @@ use tidemill_core::{Timestamp, failpoint};
 use super::read_tx::{ReadTx, prefix_range};
 use super::tables::PAYLOADS;
 use super::value::{BlobRef, INLINE, ValueRef};
+use crate::disk::Disk;
 use crate::embedded::blobs::collector::{BlobCollector, ReadLease};
 use crate::error::StoreError;
-use crate::kv::{Disk, KvConfig, MAX_OPERATION};
+use crate::kv::{KvConfig, MAX_OPERATION};
 
 type Result<T> = std::result::Result<T, StoreError>;
 

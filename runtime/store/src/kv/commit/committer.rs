@@ -24,7 +24,6 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,12 +34,12 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::kv::catch_panic;
 use crate::kv::checkpoint;
 use crate::kv::clean_shutdown;
-use crate::kv::commit::batch::{Batch, Tx};
-use crate::kv::commit::writer::{Answer, ExecutedBatch, Writer, WriterReturn, WriterThread};
-use crate::kv::error::{KvError, SubmitError};
+use crate::kv::commit::batch::Batch;
+use crate::kv::commit::job::{Answer, Job};
+use crate::kv::commit::writer::{ExecutedBatch, RETRY_PAUSE, Writer, WriterReturn, WriterThread};
+use crate::kv::error::KvError;
 use crate::kv::index;
 use crate::kv::index::IndexReader;
 use crate::kv::log::CommitLog;
@@ -50,71 +49,8 @@ use crate::kv::state::KvState;
 const OPERATIONS: usize = 1024;
 /// Size of a group, in bytes of keys and values, at which it takes no more operations.
 const BYTES: u64 = 8 << 20;
-/// Pause between two attempts to reopen an index while open files or memory are exhausted.
-pub(in crate::kv) const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Polling interval while waiting for a job or for a thread to end.
 const MOMENT: Duration = Duration::from_millis(1);
-
-/// A job in the committer's queue.
-pub(in crate::kv) enum Job {
-    /// An operation to execute.
-    Run(Box<dyn Operation>),
-    /// Another thread found the index faulted: reopen it without waiting for an operation.
-    Heal,
-    /// Close the store, then answer the caller.
-    Close(oneshot::Sender<Result<(), KvError>>),
-}
-
-/// An operation with the channel to its caller.
-pub(in crate::kv) trait Operation: Send {
-    /// Runs the operation. Its caller is answered when the group is durable.
-    fn run(self: Box<Self>, group: &mut Batch, index: &IndexReader<'_>) -> Box<dyn Answer>;
-    /// Answers the caller without running the operation.
-    fn refuse(self: Box<Self>, error: KvError);
-}
-
-/// An operation as submitted.
-pub(in crate::kv) struct SubmittedOperation<F, T, E> {
-    pub operation: F,
-    pub answer: oneshot::Sender<Result<T, SubmitError<E>>>,
-}
-
-struct PendingAnswer<T, E> {
-    result: Result<T, SubmitError<E>>,
-    answer: oneshot::Sender<Result<T, SubmitError<E>>>,
-}
-
-impl<F, T, E> Operation for SubmittedOperation<F, T, E>
-where
-    F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-    T: Send + 'static,
-    E: Send + 'static,
-{
-    fn run(self: Box<Self>, group: &mut Batch, index: &IndexReader<'_>) -> Box<dyn Answer> {
-        let Self { operation, answer } = *self;
-        let ran = panic::catch_unwind(AssertUnwindSafe(|| group.run(index, operation, Result::is_ok)));
-        let result = match ran {
-            Ok(result) => result.map_err(SubmitError::Refused),
-            Err(panicked) => Err(SubmitError::Panicked(catch_panic::panic_message(&*panicked))),
-        };
-        Box::new(PendingAnswer { result, answer })
-    }
-
-    fn refuse(self: Box<Self>, error: KvError) {
-        // The caller may have been dropped.
-        let _ = self.answer.send(Err(SubmitError::Store(error)));
-    }
-}
-
-impl<T: Send, E: Send> Answer for PendingAnswer<T, E> {
-    fn give(self: Box<Self>, stored: Result<(), KvError>) {
-        let result = match stored {
-            Ok(()) => self.result,
-            Err(error) => Err(SubmitError::Store(error)),
-        };
-        let _ = self.answer.send(result);
-    }
-}
 
 /// The committer's own state.
 pub(in crate::kv) struct Committer {
@@ -386,7 +322,7 @@ impl Committer {
         let shared = &self.shared;
         // Wait for a running checkpoint to end, unless it hangs in the index.
         let folder = shared.index.folder();
-        let patience = crate::kv::open::index_timeout(&shared.config, &folder);
+        let patience = index::timeout(&shared.config, &folder);
         let joined = self.checkpoints.take().is_none_or(|thread| join_within(thread, patience));
         let joined = joined && shared.space.take_rewriting().is_none_or(|thread| join_within(thread, patience));
         let sound = joined && shared.stopped().is_none() && !shared.faulted.load(Ordering::Acquire);
@@ -459,7 +395,7 @@ fn join_within(thread: JoinHandle<()>, patience: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kv::{Kv, KvConfig, Table};
+    use crate::kv::{Kv, KvConfig, Table, Tx};
 
     const RUNS: Table = Table::new(1, "runs");
     const TABLES: &[Table] = &[RUNS];

@@ -2,5 +2,6 @@
 
 pub(in crate::kv) mod batch;
 pub(in crate::kv) mod committer;
+pub(in crate::kv) mod job;
 pub(in crate::kv) mod mvcc;
 pub(in crate::kv) mod writer;

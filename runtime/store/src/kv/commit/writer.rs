@@ -13,26 +13,23 @@ use tidemill_core::clock::Stopwatch;
 use tidemill_core::failpoint;
 use tokio::sync::oneshot;
 
-use crate::kv::commit::committer::RETRY_PAUSE;
+use crate::kv::commit::job::Answer;
 use crate::kv::commit::mvcc::{BatchChanges, BatchLayer, DurableState};
 use crate::kv::error::KvError;
-use crate::kv::index::IndexFault;
+use crate::kv::index;
+use crate::kv::index::{IndexFault, recovery};
 use crate::kv::log::record::RecordBuffer;
 use crate::kv::log::replay::Replay;
 use crate::kv::log::{AppendError, CommitLog, LogEnd};
 use crate::kv::state::{CommitPosition, KvState};
 use crate::kv::table_checksum::TableSum;
 
+/// Pause between two attempts to reopen an index while open files or memory are exhausted.
+pub(in crate::kv) const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Maximum number of attempts to reopen a faulted index before the store becomes read-only.
 const TRIES: u32 = 5;
 /// Pause after the first attempt to reopen the index; it triples after each attempt.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// An answer that waits until its group is durable.
-pub(in crate::kv) trait Answer: Send {
-    /// Sends the answer, or the store's failure instead.
-    fn give(self: Box<Self>, stored: Result<(), KvError>);
-}
 
 /// A group that was executed and is not durable yet.
 pub(in crate::kv) struct ExecutedBatch {
@@ -220,14 +217,14 @@ impl Writer {
 
     fn reopen(&self) -> Result<(), KvError> {
         let config = &self.shared.config;
-        let timeout = crate::kv::open::index_timeout(config, &self.shared.index.folder());
+        let timeout = index::timeout(config, &self.shared.index.folder());
         let checkpointed = self.shared.lock_checkpointed_within(timeout)?;
         let replay = Replay::verify(Arc::clone(&config.disk), &config.dir, self.shared.seed, &checkpointed.point)?;
         if replay.end().generation != self.log.end().generation {
             return Err(KvError::damaged("the log does not hold what was just written to it"));
         }
         self.shared.index.reopen(config.index_cache_bytes, timeout, |reading| {
-            crate::kv::open::bring_up(reading, &replay, checkpointed.point.generation)
+            recovery::apply(reading, &replay, checkpointed.point.generation)
         })
     }
 }

@@ -15,7 +15,10 @@
 //!   and never after the end of the log; otherwise files were lost or mixed up, and the store is
 //!   damaged.
 
+pub(in crate::kv) mod maintenance;
+pub(in crate::kv) mod recovery;
 pub(in crate::kv) mod rewrite;
+pub(in crate::kv) mod space;
 pub(in crate::kv) mod spare_files;
 pub(in crate::kv) mod table;
 
@@ -32,7 +35,7 @@ use tidemill_core::failpoint;
 
 use super::catch_panic;
 use super::checksum::{self, Key, Value};
-use super::config::Table;
+use super::config::{KvConfig, Table};
 use super::error::{KvError, is_exhaustion};
 use super::key_range::KeyRange;
 use crate::kv::commit::mvcc::KeyChange;
@@ -461,6 +464,17 @@ fn sync_file(path: &Path) -> Result<(), SyncError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(SyncError::NotOpened(error)),
     }
+}
+
+/// Returns the path of the index's configuration.
+pub(super) fn conf(folder: &Path) -> PathBuf {
+    folder.join("conf")
+}
+
+/// Returns the timeout for opening the index.
+pub(super) fn timeout(config: &KvConfig, folder: &Path) -> Duration {
+    let gigabytes = u32::try_from(size(folder) >> 30).unwrap_or(u32::MAX);
+    config.index_open_timeout.saturating_mul(gigabytes.saturating_add(1))
 }
 
 /// Returns the folder of the index with this number. Each rewrite increases the number.

@@ -14,8 +14,8 @@ use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use tidemill_core::clock::Stopwatch;
@@ -24,12 +24,11 @@ use tidemill_core::failpoint;
 use crate::kv::checkpoint;
 use crate::kv::checksum;
 use crate::kv::clean_shutdown;
-use crate::kv::commit::mvcc::{BatchLayer, DurableState, SnapshotGuard};
+use crate::kv::commit::mvcc::{BatchLayer, SnapshotGuard};
 use crate::kv::error::KvError;
 use crate::kv::index;
 use crate::kv::index::{IndexReader, Trees};
 use crate::kv::key_range::KeyRange;
-use crate::kv::open;
 use crate::kv::scrub;
 use crate::kv::scrub::{LONGEST_REST, ScanPriority};
 use crate::kv::snapshot::rows;
@@ -43,75 +42,6 @@ const PIECE: usize = 64;
 const CACHE_BYTES: u64 = 16 << 20;
 /// Minimum interval between two attempts.
 const PAUSE: Duration = Duration::from_secs(60);
-
-/// The disk space that the index takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IndexSpace {
-    /// Bytes of all records with their keys; `None` until they are counted.
-    pub live_bytes: Option<u64>,
-    /// Bytes of the index's files.
-    pub used_bytes: u64,
-}
-
-/// The known size of the index, and the state of its rewriting.
-#[derive(Default)]
-pub(in crate::kv) struct SpaceTracker {
-    state: Mutex<SpaceState>,
-    /// Held by the thread that rewrites.
-    rewriting: Mutex<()>,
-}
-
-#[derive(Default)]
-struct SpaceState {
-    /// Bytes of all records when the store was opened.
-    base: Option<i64>,
-    /// Number of running scrubs. A scrub also counts the bytes.
-    scrubs: usize,
-    /// The thread that rewrites or counts.
-    thread: Option<JoinHandle<()>>,
-    /// Time since the last attempt.
-    tried: Option<Stopwatch>,
-    /// The size of the index after its last rewrite. There is no new attempt before it has grown by
-    /// half.
-    smallest: u64,
-}
-
-impl SpaceTracker {
-    fn state(&self) -> MutexGuard<'_, SpaceState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Records that a scrub is running, until the guard is dropped.
-    pub fn scrubs(&self) -> ScrubGuard<'_> {
-        self.state().scrubs += 1;
-        ScrubGuard(self)
-    }
-
-    /// Sets the bytes that all records had when the store was opened.
-    pub fn set_base(&self, base: Option<i64>) {
-        self.state().base = base;
-    }
-
-    /// Returns the bytes of all records after a group.
-    pub fn live_bytes(&self, durable: &DurableState) -> Option<u64> {
-        let base = self.state().base?;
-        Some(u64::try_from(base.saturating_add(durable.grown_bytes)).unwrap_or_default())
-    }
-
-    /// Takes the thread that rewrites or counts, so that the caller can wait for it.
-    pub fn take_rewriting(&self) -> Option<JoinHandle<()>> {
-        self.state().thread.take()
-    }
-}
-
-/// A running scrub.
-pub(in crate::kv) struct ScrubGuard<'a>(&'a SpaceTracker);
-
-impl Drop for ScrubGuard<'_> {
-    fn drop(&mut self) {
-        self.0.state().scrubs -= 1;
-    }
-}
 
 /// Starts to rewrite the index in the background, if it is too large for its records. If their size
 /// is unknown, counts them instead.
@@ -165,7 +95,7 @@ pub(in crate::kv) fn run(shared: &Arc<KvState>, haste: ScanPriority) -> Result<(
     }
     remove(&folder).map_err(failed)?;
     failpoint::hit("rewrite/begun");
-    let timeout = open::index_timeout(&shared.config, &folder);
+    let timeout = index::timeout(&shared.config, &folder);
     let trees = Arc::new(Trees::open(&folder, CACHE_BYTES, shared.index.tables(), timeout, true)?);
     let switched = same_configuration(shared, &folder)
         .and_then(|()| copy(shared, &trees, haste))
@@ -213,7 +143,7 @@ fn remove(folder: &Path) -> io::Result<()> {
 /// Checks that the new index has the same configuration file, because the manifest contains its
 /// checksum.
 fn same_configuration(shared: &KvState, folder: &Path) -> Result<(), KvError> {
-    let digest = |folder: &Path| clean_shutdown::digest(&open::index_conf(folder)).map_err(failed);
+    let digest = |folder: &Path| clean_shutdown::digest(&index::conf(folder)).map_err(failed);
     if digest(folder)? == digest(&shared.index.folder())? {
         return Ok(());
     }

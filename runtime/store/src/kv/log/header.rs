@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::kv::disk;
-use crate::kv::disk::{Disk, DiskFile};
+use crate::disk;
+use crate::disk::{Disk, DiskFile};
 use crate::kv::error::KvError;
 use crate::kv::table_checksum::TableSum;
 
@@ -146,7 +146,7 @@ fn decode(seed: u64, slot: &[u8]) -> Option<(u64, LogPoint)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kv::disk::SystemDisk;
+    use crate::disk::SystemDisk;
 
     fn point(generation: u64) -> LogPoint {
         let sums = (0..128).map(|table| (table, TableSum { count: generation, sum: u64::MAX })).collect();

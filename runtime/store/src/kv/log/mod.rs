@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidemill_core::failpoint;
 
-use super::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile};
 use crate::kv::log::record::RecordBuffer;
 use crate::kv::log::segment::{FIRST_RECORD, Segment};
 use crate::kv::log::spare_segments::SpareSegments;

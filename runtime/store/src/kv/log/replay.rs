@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::kv::disk::Disk;
+use crate::disk::Disk;
 use crate::kv::error::KvError;
 use crate::kv::log::header::LogPoint;
 use crate::kv::log::record;

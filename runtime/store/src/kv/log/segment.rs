@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tidemill_core::failpoint;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::kv::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile};
 use crate::kv::error::KvError;
 
 /// Offset of the first record: one page, so that a torn write of a record never touches the header.
@@ -113,7 +113,7 @@ pub(in crate::kv) fn read_whole(disk: &dyn Disk, dir: &Path, number: u64, seed: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kv::disk::SystemDisk;
+    use crate::disk::SystemDisk;
 
     #[test]
     fn a_segment_is_known_by_its_name_and_header() {

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use tidemill_core::failpoint;
 
-use crate::kv::disk::Disk;
+use crate::disk::Disk;
 use crate::kv::log::segment;
 
 /// Maximum number of spares; further ones are removed.

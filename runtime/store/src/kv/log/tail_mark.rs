@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::kv::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile};
 
 const NAME: &str = "tail";
 
