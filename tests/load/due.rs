@@ -12,8 +12,9 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use tidemill_core::schedule::Schedule;
 use tidemill_core::{ComponentDigest, Manifest, Timestamp};
+use tidemill_store::EmbeddedStore;
 use tidemill_store::records::{FiringTimes, NextFiring, PutDeployment, ScheduleChange};
-use tidemill_store::{EmbeddedStore, Store as _};
+use tidemill_store::traits::{DeploymentStore as _, NodeStore as _};
 
 use crate::histogram::Buckets;
 use crate::host::{Host, PATIENCE};

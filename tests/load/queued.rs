@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use tidemill_core::ids::Owner;
 use tidemill_core::run::{Export, Seed, Trigger};
 use tidemill_core::{DeploymentName, RunId, Timestamp};
+use tidemill_store::EmbeddedStore;
 use tidemill_store::records::{AdmissionTerms, NewRun};
-use tidemill_store::{EmbeddedStore, Store};
+use tidemill_store::traits::*;
 
 use crate::host::Host;
 use crate::table::Table;

@@ -10,8 +10,8 @@ use tidemill_core::Clock;
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::ids::Owner;
 use tidemill_store::Store;
-use tidemill_store::contract::StoreHealth;
 use tidemill_store::records::Scrub;
+use tidemill_store::traits::StoreHealth;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 

@@ -4,6 +4,9 @@ use tidemill_core::{Code, ComponentDigest, DeploymentName, EventId, Revision, Ru
 
 use crate::records::Version;
 
+/// The result of an operation of the store.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
 /// Why an operation of the store failed. A failed operation has no effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {

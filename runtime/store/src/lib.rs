@@ -6,15 +6,13 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "conformance")]
-pub mod conformance;
-pub mod contract;
 pub mod disk;
 pub mod embedded;
 pub mod error;
 pub mod kv;
 pub mod records;
+pub mod traits;
 
-pub use contract::Store;
 pub use embedded::EmbeddedStore;
 pub use error::StoreError;
+pub use traits::Store;

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use tidemill_core::ids::Owner;
 use tidemill_core::run::{Export, Run, Seed, Trigger};
 use tidemill_core::{ComponentDigest, NodeId, Revision, RunId, Timestamp};
-use tidemill_store::contract::StoreHealth;
 use tidemill_store::records::{
     AdmissionTerms, Component, ModuleVersion, NewRun, PutDeployment, RecoveryFilter, RetentionPolicy,
 };
-use tidemill_store::{EmbeddedStore, Store, StoreError};
+use tidemill_store::traits::*;
+use tidemill_store::{EmbeddedStore, StoreError};
 
 const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const HOUR: u64 = 60 * 60 * 1000;

@@ -7,12 +7,12 @@ use tidemill_core::ids::Owner;
 use tidemill_core::quotas::Quotas;
 use tidemill_core::run::{Export, Run, RunEvent, Seed, Trigger};
 use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, RunId, Timestamp};
-use tidemill_store::contract::Bounds;
+use tidemill_store::EmbeddedStore;
 use tidemill_store::kv::{KeyRange, KvError, Table};
 use tidemill_store::records::{
     AdmissionTerms, Component, LogLevel, LogLine, ModuleVersion, NewEvent, NewRun, PutDeployment, RunCommit, StateWrite,
 };
-use tidemill_store::{EmbeddedStore, Store};
+use tidemill_store::traits::*;
 
 const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// Tables of the store, with their ids on disk.

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use tidemill_core::Code;
-use tidemill_store::contract::StoreHealth;
+use tidemill_store::traits::StoreHealth;
 
 use crate::problem::{ApiResult, Problem, ProblemBody};
 use crate::state::ApiState;

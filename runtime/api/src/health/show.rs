@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use tidemill_control::{ClockSetBack, ZoneReport};
-use tidemill_store::contract::StoreHealth;
+use tidemill_store::traits::StoreHealth;
 
 use super::json::{HealthJson, ScrubJson, StoreJson, ZonesJson};
 use crate::problem::ApiResult;

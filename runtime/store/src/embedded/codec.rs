@@ -6,19 +6,19 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::embedded::tx::Table;
 use crate::error::StoreError;
-use crate::kv::Table;
 
 /// The format number that this release writes.
 const FORMAT: u8 = 3;
 
 /// Encodes `record`.
-pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
     postcard::to_extend(record, vec![FORMAT]).map_err(|e| StoreError::Io(format!("a record cannot be encoded: {e}")))
 }
 
 /// Decodes the record in `bytes`, which was stored in `table`.
-pub(super) fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T, StoreError> {
+pub(crate) fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T, StoreError> {
     match bytes.split_first() {
         Some((&FORMAT, body)) => postcard::from_bytes(body)
             .map_err(|e| StoreError::Damaged { what: format!("a record of table {} cannot be read: {e}", table.name) }),

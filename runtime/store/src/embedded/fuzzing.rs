@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use tidemill_core::run::{Export, TriggerKind};
 use tidemill_core::{DeploymentName, Fuel, RunId, Timestamp};
 
-use super::codec::{decode, encode};
-use super::tables::{FEED, LOGS, RUNS};
+use crate::embedded::codec::{decode, encode};
 use crate::embedded::runs::record::RunRecord;
-use crate::kv::Table;
+use crate::embedded::tables::{FEED, LOGS, RUNS};
+use crate::embedded::tx::Table;
 use crate::records::{FeedEntry, FeedEvent, LogLevel, LogLine};
 
 /// Returns valid records: a run's log lines and an entry of the event feed.

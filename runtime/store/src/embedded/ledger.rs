@@ -1,23 +1,22 @@
 //! The ledger: immutable entries, and totals that are written in the same commit.
 
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tidemill_core::run::Run;
 use tidemill_core::{DeploymentName, Timestamp};
 
-use serde::{Deserialize, Serialize};
-
-use super::codec::decode;
-use super::read_tx::{ReadTx, prefix_range};
-use super::tables::{ACCOUNTS, ENTRIES, ENTRIES_BY_STREAM, EXTERNAL_IDS, STREAMS, at, name_of, under};
-use super::write_tx::WriteTx;
-use crate::error::StoreError;
+use crate::embedded::codec::decode;
+use crate::embedded::store::{EmbeddedStore, blocking};
+use crate::embedded::tables::{
+    ACCOUNTS, ENTRIES, ENTRIES_BY_STREAM, EXTERNAL_IDS, STREAMS, WATERMARKS, name_key, name_of, time_key,
+};
+use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
+use crate::error::{Result, StoreError};
 use crate::records::{
     AccountTotal, ExternalId, FeedEvent, LedgerCheck, LedgerEntry, NewPosting, Page, PageRequest, StreamTotal, Version,
 };
+use crate::traits::LedgerStore;
 
-type Result<T> = std::result::Result<T, StoreError>;
-
-/// Number of entries that are read at once.
-const BATCH: usize = 512;
 /// Maximum number of differences that a check reports.
 const PROBLEMS: usize = 100;
 
@@ -34,15 +33,71 @@ struct RevenueRecord {
     entries: u64,
 }
 
-pub(super) fn external_id(store: &impl ReadTx, stream: &DeploymentName, id: &str) -> Result<ExternalId> {
-    let posted: Option<PostingRecord> = store.record(EXTERNAL_IDS, &under(stream.as_str(), id.as_bytes()))?;
+pub(crate) fn external_id(store: &impl ReadTx, stream: &DeploymentName, id: &str) -> Result<ExternalId> {
+    let posted: Option<PostingRecord> = store.record(EXTERNAL_IDS, &name_key(stream.as_str(), id.as_bytes()))?;
     Ok(posted.map_or(
         ExternalId { posting: None, fingerprint: [0; 16], version: Version::ABSENT },
         |PostingRecord { posting, fingerprint, version }| ExternalId { posting: Some(posting), fingerprint, version },
     ))
 }
 
-pub(super) fn post(commit: &mut WriteTx<'_, '_>, run: &Run, postings: &[NewPosting], now: Timestamp) -> Result<()> {
+#[async_trait]
+impl LedgerStore for EmbeddedStore {
+    async fn external_id(&self, stream: &DeploymentName, external_id: &str) -> Result<ExternalId> {
+        self::external_id(self.latest(), stream, external_id)
+    }
+
+    async fn ledger_entries(&self, stream: Option<&DeploymentName>, page: PageRequest) -> Result<Page<LedgerEntry>> {
+        let store = self.latest();
+        let Some(stream) = stream else {
+            return store.page(ENTRIES, &[], true, &page)?.try_map(|(_, bytes)| decode(ENTRIES, &bytes));
+        };
+        let prefix = name_key(stream.as_str(), &[]);
+        store.page(ENTRIES_BY_STREAM, &prefix, true, &page)?.try_map(|(key, _)| {
+            let id = key.get(prefix.len() + 8..).unwrap_or_default();
+            store.record(ENTRIES, id)?.ok_or_else(|| StoreError::Damaged {
+                what: format!("ledger entry {} is missing", String::from_utf8_lossy(id)),
+            })
+        })
+    }
+
+    async fn revenue(&self, stream: &DeploymentName, start: Timestamp, end: Timestamp) -> Result<Vec<StreamTotal>> {
+        let mut totals: Vec<StreamTotal> = Vec::new();
+        let range = name_key(stream.as_str(), &time_key(start, &[]))..name_key(stream.as_str(), &time_key(end, &[]));
+        self.snapshot().each(ENTRIES_BY_STREAM, range, |_, bytes| {
+            let (currency, net): (String, i64) = decode(ENTRIES_BY_STREAM, bytes)?;
+            let found = totals.iter().position(|total| total.currency == currency);
+            let at = found.unwrap_or_else(|| {
+                totals.push(StreamTotal { stream: stream.clone(), currency, net_revenue: 0, entries: 0 });
+                totals.len() - 1
+            });
+            totals[at].net_revenue += i128::from(net);
+            totals[at].entries += 1;
+            Ok(())
+        })?;
+        totals.sort_by(|a, b| a.currency.cmp(&b.currency));
+        Ok(totals)
+    }
+
+    async fn stream_totals(&self) -> Result<Vec<StreamTotal>> {
+        self::stream_totals(&self.snapshot())
+    }
+
+    async fn account_totals(&self, stream: Option<&DeploymentName>) -> Result<Vec<AccountTotal>> {
+        self::account_totals(&self.snapshot(), stream)
+    }
+
+    async fn check_ledger(&self) -> Result<LedgerCheck> {
+        let store = self.clone();
+        blocking(move || check(&store.snapshot())).await
+    }
+
+    async fn watermark(&self, stream: &DeploymentName) -> Result<Option<Timestamp>> {
+        self.latest().record(WATERMARKS, stream.as_str().as_bytes())
+    }
+}
+
+pub(crate) fn post(commit: &mut WriteTx<'_, '_>, run: &Run, postings: &[NewPosting], now: Timestamp) -> Result<()> {
     let mut sums: Vec<(String, u64, i64)> = Vec::new();
     for NewPosting { entry } in postings {
         let sum: i128 = entry.legs.iter().map(|leg| i128::from(leg.minor_units)).sum();
@@ -59,19 +114,19 @@ pub(super) fn post(commit: &mut WriteTx<'_, '_>, run: &Run, postings: &[NewPosti
             fingerprint: entry.fingerprint,
             version: Version(commit.position()),
         };
-        commit.put_record(EXTERNAL_IDS, &under(stream, entry.external_id.as_bytes()), &posted)?;
+        commit.put_record(EXTERNAL_IDS, &name_key(stream, entry.external_id.as_bytes()), &posted)?;
         commit.put_record(ENTRIES, entry.id.as_bytes(), &entry)?;
         commit.put_record(
             ENTRIES_BY_STREAM,
-            &under(stream, &at(entry.occurred_at, entry.id.as_bytes())),
+            &name_key(stream, &time_key(entry.occurred_at, entry.id.as_bytes())),
             &(&entry.currency, entry.net_revenue),
         )?;
         for leg in &entry.legs {
-            let key = under(stream, &under(&leg.account, entry.currency.as_bytes()));
+            let key = name_key(stream, &name_key(&leg.account, entry.currency.as_bytes()));
             let balance: i128 = commit.record(ACCOUNTS, &key)?.unwrap_or_default();
             commit.put_record(ACCOUNTS, &key, &balance.saturating_add(leg.minor_units.into()))?;
         }
-        let key = under(stream, entry.currency.as_bytes());
+        let key = name_key(stream, entry.currency.as_bytes());
         let mut earned: RevenueRecord = commit.record(STREAMS, &key)?.unwrap_or_default();
         earned.net_revenue = earned.net_revenue.saturating_add(entry.net_revenue.into());
         earned.entries += 1;
@@ -91,49 +146,9 @@ pub(super) fn post(commit: &mut WriteTx<'_, '_>, run: &Run, postings: &[NewPosti
     Ok(())
 }
 
-pub(super) fn entries(
-    store: &impl ReadTx,
-    stream: Option<&DeploymentName>,
-    page: &PageRequest,
-) -> Result<Page<LedgerEntry>> {
-    let Some(stream) = stream else {
-        return store.page(ENTRIES, &[], true, page)?.try_map(|(_, bytes)| decode(ENTRIES, &bytes));
-    };
-    let prefix = under(stream.as_str(), &[]);
-    store.page(ENTRIES_BY_STREAM, &prefix, true, page)?.try_map(|(key, _)| {
-        let id = key.get(prefix.len() + 8..).unwrap_or_default();
-        store.record(ENTRIES, id)?.ok_or_else(|| StoreError::Damaged {
-            what: format!("ledger entry {} is missing", String::from_utf8_lossy(id)),
-        })
-    })
-}
-
-pub(super) fn revenue(
-    store: &impl ReadTx,
-    stream: &DeploymentName,
-    start: Timestamp,
-    end: Timestamp,
-) -> Result<Vec<StreamTotal>> {
-    let mut totals: Vec<StreamTotal> = Vec::new();
-    let range = under(stream.as_str(), &at(start, &[]))..under(stream.as_str(), &at(end, &[]));
-    each(store, ENTRIES_BY_STREAM, range, |_, bytes| {
-        let (currency, net): (String, i64) = decode(ENTRIES_BY_STREAM, bytes)?;
-        let found = totals.iter().position(|total| total.currency == currency);
-        let at = found.unwrap_or_else(|| {
-            totals.push(StreamTotal { stream: stream.clone(), currency, net_revenue: 0, entries: 0 });
-            totals.len() - 1
-        });
-        totals[at].net_revenue += i128::from(net);
-        totals[at].entries += 1;
-        Ok(())
-    })?;
-    totals.sort_by(|a, b| a.currency.cmp(&b.currency));
-    Ok(totals)
-}
-
-pub(super) fn stream_totals(store: &impl ReadTx) -> Result<Vec<StreamTotal>> {
+fn stream_totals(store: &impl ReadTx) -> Result<Vec<StreamTotal>> {
     let mut totals = Vec::new();
-    each(store, STREAMS, prefix_range(&[]), |key, bytes| {
+    store.each(STREAMS, prefix_range(&[]), |key, bytes| {
         let (stream, currency) = two(key)?;
         let RevenueRecord { net_revenue, entries } = decode(STREAMS, bytes)?;
         totals.push(StreamTotal { stream, currency: currency.to_owned(), net_revenue, entries });
@@ -142,10 +157,10 @@ pub(super) fn stream_totals(store: &impl ReadTx) -> Result<Vec<StreamTotal>> {
     Ok(totals)
 }
 
-pub(super) fn account_totals(store: &impl ReadTx, stream: Option<&DeploymentName>) -> Result<Vec<AccountTotal>> {
+fn account_totals(store: &impl ReadTx, stream: Option<&DeploymentName>) -> Result<Vec<AccountTotal>> {
     let mut totals = Vec::new();
-    let prefix = stream.map(|stream| under(stream.as_str(), &[])).unwrap_or_default();
-    each(store, ACCOUNTS, prefix_range(&prefix), |key, bytes| {
+    let prefix = stream.map(|stream| name_key(stream.as_str(), &[])).unwrap_or_default();
+    store.each(ACCOUNTS, prefix_range(&prefix), |key, bytes| {
         let (stream, rest) = two(key)?;
         let (account, currency) = rest.split_once('\0').unwrap_or((rest, ""));
         let minor_units = decode(ACCOUNTS, bytes)?;
@@ -156,13 +171,13 @@ pub(super) fn account_totals(store: &impl ReadTx, stream: Option<&DeploymentName
 }
 
 /// Sums every entry and compares the sums with the stored totals.
-pub(super) fn check(store: &impl ReadTx) -> Result<LedgerCheck> {
+pub(crate) fn check(store: &impl ReadTx) -> Result<LedgerCheck> {
     use std::collections::BTreeMap;
     let mut found = LedgerCheck::default();
     let mut accounts: BTreeMap<(DeploymentName, String, String), i128> = BTreeMap::new();
     let mut streams: BTreeMap<(DeploymentName, String), RevenueRecord> = BTreeMap::new();
     let mut problems = Vec::new();
-    each(store, ENTRIES, prefix_range(&[]), |_, bytes| {
+    store.each(ENTRIES, prefix_range(&[]), |_, bytes| {
         let entry: LedgerEntry = decode(ENTRIES, bytes)?;
         found.entries += 1;
         let sum: i128 = entry.legs.iter().map(|leg| i128::from(leg.minor_units)).sum();
@@ -212,24 +227,6 @@ pub(super) fn check(store: &impl ReadTx) -> Result<LedgerCheck> {
     problems.truncate(PROBLEMS);
     found.problems = problems;
     Ok(found)
-}
-
-/// Visits every key of a range, in order, in batches.
-fn each(
-    store: &impl ReadTx,
-    table: crate::kv::Table,
-    mut range: std::ops::Range<Vec<u8>>,
-    mut visit: impl FnMut(&[u8], &[u8]) -> Result<()>,
-) -> Result<()> {
-    while range.start < range.end {
-        let batch = store.range(table, range.clone(), false, BATCH)?;
-        let Some((last, _)) = batch.last() else { break };
-        range.start = [last.as_ref(), &[0]].concat();
-        for (key, bytes) in &batch {
-            visit(key, bytes)?;
-        }
-    }
-    Ok(())
 }
 
 fn two(key: &[u8]) -> Result<(DeploymentName, &str)> {

@@ -1,19 +1,44 @@
 //! Components, and the module versions that refer to them.
 
+use async_trait::async_trait;
 use tidemill_core::{ComponentDigest, DeploymentName, ModuleName};
 
-use super::codec::decode;
-use super::read_tx::{ReadTx, prefix_range};
-use super::tables::{COMPONENTS, DEPLOYMENTS, MODULES, OPEN, run_at_end, under};
-use super::write_tx::WriteTx;
-use super::{deployments, runs};
-use crate::error::StoreError;
+use crate::embedded::codec::decode;
+use crate::embedded::store::EmbeddedStore;
+use crate::embedded::tables::{COMPONENTS, DEPLOYMENTS, MODULES, OPEN, name_key, run_at_end};
+use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
+use crate::embedded::{deployments, runs};
+use crate::error::{Result, StoreError};
 use crate::records::{Component, ModuleVersion, Page, PageRequest, PutVersion};
+use crate::traits::ModuleStore;
 
-type Result<T> = std::result::Result<T, StoreError>;
+#[async_trait]
+impl ModuleStore for EmbeddedStore {
+    async fn put_version(&self, version: ModuleVersion, component: Component) -> Result<PutVersion> {
+        self.commit(move |c| put(c, &version, &component)).await
+    }
 
-pub(super) fn put(commit: &mut WriteTx<'_, '_>, version: &ModuleVersion, component: &Component) -> Result<PutVersion> {
-    let key = under(version.module.as_str(), version.version.as_bytes());
+    async fn component(&self, digest: &ComponentDigest) -> Result<Option<Component>> {
+        self.latest().record(COMPONENTS, digest.as_bytes())
+    }
+
+    async fn versions(&self, module: &ModuleName) -> Result<Vec<ModuleVersion>> {
+        let found = self.latest().scan_prefix(MODULES, &name_key(module.as_str(), &[]), usize::MAX)?;
+        found.iter().map(|(_, bytes)| decode(MODULES, bytes)).collect()
+    }
+
+    async fn modules(&self, page: PageRequest) -> Result<Page<ModuleVersion>> {
+        self.latest().page(MODULES, &[], false, &page)?.try_map(|(_, bytes)| decode(MODULES, &bytes))
+    }
+
+    async fn delete_component(&self, digest: &ComponentDigest) -> Result<()> {
+        let digest = *digest;
+        self.commit(move |c| delete(c, &digest)).await
+    }
+}
+
+fn put(commit: &mut WriteTx<'_, '_>, version: &ModuleVersion, component: &Component) -> Result<PutVersion> {
+    let key = name_key(version.module.as_str(), version.version.as_bytes());
     if let Some(present) = commit.record::<ModuleVersion>(MODULES, &key)? {
         return if present.digest == version.digest {
             Ok(PutVersion::Same)
@@ -32,21 +57,8 @@ pub(super) fn put(commit: &mut WriteTx<'_, '_>, version: &ModuleVersion, compone
     Ok(PutVersion::Created)
 }
 
-pub(super) fn component(store: &impl ReadTx, digest: &ComponentDigest) -> Result<Option<Component>> {
-    store.record(COMPONENTS, digest.as_bytes())
-}
-
-pub(super) fn versions(store: &impl ReadTx, module: &ModuleName) -> Result<Vec<ModuleVersion>> {
-    let found = store.scan_prefix(MODULES, &under(module.as_str(), &[]), usize::MAX)?;
-    found.iter().map(|(_, bytes)| decode(MODULES, bytes)).collect()
-}
-
-pub(super) fn list(store: &impl ReadTx, page: &PageRequest) -> Result<Page<ModuleVersion>> {
-    store.page(MODULES, &[], false, page)?.try_map(|(_, bytes)| decode(MODULES, &bytes))
-}
-
-pub(super) fn delete(commit: &mut WriteTx<'_, '_>, digest: &ComponentDigest) -> Result<()> {
-    if component(commit, digest)?.is_none() {
+pub(crate) fn delete(commit: &mut WriteTx<'_, '_>, digest: &ComponentDigest) -> Result<()> {
+    if commit.bytes(COMPONENTS, digest.as_bytes())?.is_none() {
         return Err(StoreError::NotFound { kind: "component", name: digest.to_string() });
     }
     let users = users(commit, digest)?;

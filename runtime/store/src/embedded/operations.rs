@@ -3,27 +3,19 @@
 use async_trait::async_trait;
 use tidemill_core::Timestamp;
 
-use super::codec::decode;
-use super::read_tx::{ReadTx, prefix_range};
-use super::tables::OPERATIONS;
-use super::write_tx::WriteTx;
-use crate::contract::OperationStore;
-use crate::embedded::EmbeddedStore;
-use crate::embedded::topics::replay;
-use crate::error::StoreError;
+use crate::embedded::codec::decode;
+use crate::embedded::store::EmbeddedStore;
+use crate::embedded::tables::{OPERATIONS, REPLAYS, name_key};
+use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
+use crate::error::{Result, StoreError};
 use crate::records::{Operation, OperationState, Page, PageRequest};
-
-type Result<T> = std::result::Result<T, StoreError>;
+use crate::traits::OperationStore;
 
 /// Maximum size of an id, in bytes.
 const ID: usize = 63;
 
 #[async_trait]
 impl OperationStore for EmbeddedStore {
-    async fn add_operation(&self, operation: Operation) -> Result<Operation> {
-        self.commit(move |c| add(c, operation)).await
-    }
-
     async fn put_operation(&self, operation: Operation) -> Result<Operation> {
         self.commit(move |c| advance(c, operation)).await
     }
@@ -34,19 +26,23 @@ impl OperationStore for EmbeddedStore {
     }
 
     async fn operations(&self, page: PageRequest) -> Result<Page<Operation>> {
-        list(&self.kv, &page)
+        self.latest().page(OPERATIONS, &[], false, &page)?.try_map(|(_, bytes)| decode(OPERATIONS, &bytes))
+    }
+
+    async fn add_operation(&self, operation: Operation) -> Result<Operation> {
+        self.commit(move |c| add(c, operation)).await
     }
 
     async fn operation(&self, id: &str) -> Result<Option<Operation>> {
-        get(&self.kv, id)
+        get(self.latest(), id)
     }
 
     async fn open_operations(&self) -> Result<Vec<Operation>> {
-        open(&self.kv)
+        Ok(all(self.latest())?.into_iter().filter(|operation| operation.state == OperationState::Running).collect())
     }
 }
 
-pub(super) fn put(commit: &mut WriteTx<'_, '_>, operation: &Operation) -> Result<()> {
+pub(crate) fn put(commit: &mut WriteTx<'_, '_>, operation: &Operation) -> Result<()> {
     if operation.id.is_empty() || operation.id.len() > ID {
         return Err(StoreError::TooLarge(format!("an operation's id must have 1 to {ID} bytes")));
     }
@@ -55,7 +51,7 @@ pub(super) fn put(commit: &mut WriteTx<'_, '_>, operation: &Operation) -> Result
 
 /// Writes the progress of an operation. One that was cancelled before this commit stays cancelled
 /// and only updates its counters.
-pub(super) fn advance(commit: &mut WriteTx<'_, '_>, operation: Operation) -> Result<Operation> {
+fn advance(commit: &mut WriteTx<'_, '_>, operation: Operation) -> Result<Operation> {
     let moved = match get(commit, &operation.id)? {
         Some(stored) if stored.state == OperationState::Done => return Ok(stored),
         Some(stored) if stored.state == OperationState::Cancelled => {
@@ -68,42 +64,40 @@ pub(super) fn advance(commit: &mut WriteTx<'_, '_>, operation: Operation) -> Res
 }
 
 /// Cancels a running operation.
-pub(super) fn cancel(commit: &mut WriteTx<'_, '_>, id: &str, now: Timestamp) -> Result<Operation> {
+pub(crate) fn cancel(commit: &mut WriteTx<'_, '_>, id: &str, now: Timestamp) -> Result<Operation> {
     let stored = get(commit, id)?;
     let stored = stored.ok_or_else(|| StoreError::NotFound { kind: "operation", name: id.to_owned() })?;
     if stored.state != OperationState::Running {
         return Ok(stored);
     }
     let cancelled = Operation { state: OperationState::Cancelled, cursor: None, ended_at: Some(now), ..stored };
-    replay::forget(commit, id)?;
+    delete_replay(commit, id)?;
     put(commit, &cancelled)?;
     Ok(cancelled)
 }
 
 /// Adds an operation, unless one with its id exists.
-pub(super) fn add(commit: &mut WriteTx<'_, '_>, operation: Operation) -> Result<Operation> {
+fn add(commit: &mut WriteTx<'_, '_>, operation: Operation) -> Result<Operation> {
     match get(commit, &operation.id)? {
         Some(there) => Ok(there),
         None => put(commit, &operation).map(|()| operation),
     }
 }
 
-pub(super) fn get(store: &impl ReadTx, id: &str) -> Result<Option<Operation>> {
+pub(crate) fn get(store: &impl ReadTx, id: &str) -> Result<Option<Operation>> {
     store.record(OPERATIONS, id.as_bytes())
 }
 
 /// Returns all operations.
-pub(super) fn all(store: &impl ReadTx) -> Result<Vec<Operation>> {
+pub(crate) fn all(store: &impl ReadTx) -> Result<Vec<Operation>> {
     let found = store.range(OPERATIONS, prefix_range(&[]), false, usize::MAX)?;
     found.iter().map(|(_, bytes)| decode(OPERATIONS, bytes)).collect()
 }
 
-/// Returns the running operations.
-pub(super) fn open(store: &impl ReadTx) -> Result<Vec<Operation>> {
-    Ok(all(store)?.into_iter().filter(|operation| operation.state == OperationState::Running).collect())
-}
-
-/// Lists operations, sorted by id.
-pub(super) fn list(store: &impl ReadTx, page: &PageRequest) -> Result<Page<Operation>> {
-    store.page(OPERATIONS, &[], false, page)?.try_map(|(_, bytes)| decode(OPERATIONS, &bytes))
+/// Deletes the remaining parts of a replay.
+pub(crate) fn delete_replay(commit: &mut WriteTx<'_, '_>, operation: &str) -> Result<()> {
+    for (key, _) in commit.scan_prefix(REPLAYS, &name_key(operation, &[]), usize::MAX)? {
+        commit.delete(REPLAYS, &key);
+    }
+    Ok(())
 }

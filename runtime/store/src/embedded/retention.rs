@@ -2,29 +2,28 @@
 //! commit.
 
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
 
+use async_trait::async_trait;
 use tidemill_core::run::Run;
-use tidemill_core::{ComponentDigest, RunId, Timestamp, Topic};
+use tidemill_core::{ComponentDigest, RunId, Timestamp};
 
-use super::codec::decode;
-use super::read_tx::{ReadTx, prefix_range};
-use super::tables::{
-    CANCELS, CHILDREN, COMPONENTS, FAILURES, HEADS, INBOX, INPUTS, JOURNAL, LOGS, OPEN_CHILDREN, OPERATIONS, OUTPUTS,
-    PARKED, REVISIONS, RUNS, RUNS_BY_DEPLOYMENT, SIGNAL_KEYS, pair, run_of,
-};
-use super::throttle::{PIECE, paced};
-use super::usage::{UsageDelta, signed};
-use super::write_tx::WriteTx;
-use crate::embedded::runs::record;
+use crate::embedded::codec::decode;
 use crate::embedded::runs::record::RunRecord;
-use crate::embedded::topics::{replay, subscriptions};
-use crate::embedded::{EmbeddedStore, blocking, modules, operations, topics};
-use crate::error::StoreError;
-use crate::records::{
-    Component, Deployment, EventPolicy, ExpiredEvents, PageRequest, RetentionPolicy, RetentionResult,
+use crate::embedded::runs::{keys, record};
+use crate::embedded::store::{EmbeddedStore, blocking};
+use crate::embedded::tables::{
+    CANCELS, CHILDREN, COMPONENTS, FAILURES, FEED, HEADS, INBOX, INPUTS, JOURNAL, LOGS, OPEN_CHILDREN, OPERATIONS,
+    OUTPUTS, PARKED, REVISIONS, RUNS, RUNS_BY_DEPLOYMENT, SIGNAL_KEYS, UNNAMED, pair, run_of,
 };
-
-type Result<T> = std::result::Result<T, StoreError>;
+use crate::embedded::throttle::{PIECE, paced};
+use crate::embedded::topics::expiry;
+use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
+use crate::embedded::usage::{UsageDelta, signed};
+use crate::embedded::{blobs, feed, modules, operations, topics};
+use crate::error::{Result, StoreError};
+use crate::records::{Component, Deployment, EventPolicy, ExpiredEvents, RetentionPolicy, RetentionResult};
+use crate::traits::RetentionStore;
 
 /// Maximum number of runs that one call reads, which bounds its duration if few of many are old
 /// enough.
@@ -32,87 +31,66 @@ const LOOK_AT: usize = 50_000;
 /// Number of runs that are read at once.
 const BATCH: usize = 256;
 
-pub(super) async fn expire(store: &EmbeddedStore, policy: RetentionPolicy, limit: usize) -> Result<RetentionResult> {
-    let limit = limit.max(1);
-    let mut expired = RetentionResult::default();
-    if let Some(before) = policy.ended_before {
-        let reader = store.clone();
-        let (mut runs, more) = blocking(move || ended_runs(&reader, before, limit)).await?;
-        expired.more = more;
-        while !runs.is_empty() {
-            let part = runs.clone();
-            let forgotten = paced(store.commit(move |c| forget_runs(c, &part, before))).await?;
-            runs.drain(..forgotten);
-            expired.runs += forgotten;
+#[async_trait]
+impl RetentionStore for EmbeddedStore {
+    async fn trim(&self, keep: usize, now: Timestamp) -> Result<()> {
+        let keys = move |c: &mut WriteTx<'_, '_>| Ok(keys::forget_keys(c, now)? + topics::forget_keys(c, now)?);
+        while paced(self.commit(keys)).await? > 0 {}
+        let mut surplus = self.count(FEED).saturating_sub(keep as u64);
+        while surplus > 0 {
+            let max = usize::try_from(surplus).unwrap_or(usize::MAX);
+            let forgotten = paced(self.commit(move |c| feed::forget(c, max))).await?;
+            if forgotten == 0 {
+                break;
+            }
+            surplus = surplus.saturating_sub(forgotten as u64);
         }
-        let old =
-            operations::all(&store.kv)?.into_iter().filter(|one| one.ended_at.is_some_and(|ended| ended < before));
-        let old: Vec<_> = old.take(limit).map(|operation| operation.id).collect();
-        if !old.is_empty() {
-            store.commit(move |c| forget_operations(c, &old)).await?;
-        }
+        sweep(self, now).await
     }
-    if let Some(before) = policy.uploaded_before.filter(|_| !expired.more) {
-        let reader = store.clone();
-        for digest in blocking(move || unnamed_components(&reader.kv.view(), before, limit)).await? {
-            match store.commit(move |c| modules::delete(c, &digest)).await {
-                Ok(()) => expired.components.push(digest),
-                // A deployment started to use it, or it was deleted, since the search.
-                Err(StoreError::InUse { .. } | StoreError::NotFound { .. }) => {}
-                Err(error) => return Err(error),
+
+    async fn expire(&self, policy: RetentionPolicy, limit: usize) -> Result<RetentionResult> {
+        let limit = limit.max(1);
+        let mut expired = RetentionResult::default();
+        if let Some(before) = policy.ended_before {
+            let reader = self.clone();
+            let (mut runs, more) = blocking(move || ended_runs(&reader, before, limit)).await?;
+            expired.more = more;
+            while !runs.is_empty() {
+                let part = runs.clone();
+                let forgotten = paced(self.commit(move |c| forget_runs(c, &part, before))).await?;
+                runs.drain(..forgotten);
+                expired.runs += forgotten;
+            }
+            let old = operations::all(self.latest())?
+                .into_iter()
+                .filter(|one| one.ended_at.is_some_and(|ended| ended < before));
+            let old: Vec<_> = old.take(limit).map(|operation| operation.id).collect();
+            if !old.is_empty() {
+                self.commit(move |c| forget_operations(c, &old)).await?;
             }
         }
-    }
-    Ok(expired)
-}
-
-/// Deletes old events, at most `limit` of each topic.
-pub(super) async fn expire_events(
-    store: &EmbeddedStore,
-    policy: EventPolicy,
-    limit: usize,
-    now: Timestamp,
-) -> Result<ExpiredEvents> {
-    let limit = limit.max(1);
-    let mut expired = ExpiredEvents::default();
-    let mut page = PageRequest::first(BATCH);
-    loop {
-        let found = topics::topics(&store.kv, &page)?;
-        for topic in found.items {
-            let Some(head) = topics::head(&store.kv, &topic.topic)? else { continue };
-            if !subscriptions::is_over(&head, &policy) {
-                continue;
+        if let Some(before) = policy.uploaded_before.filter(|_| !expired.more) {
+            let reader = self.clone();
+            for digest in blocking(move || unnamed_components(&reader.snapshot(), before, limit)).await? {
+                match self.commit(move |c| modules::delete(c, &digest)).await {
+                    Ok(()) => expired.components.push(digest),
+                    // A deployment started to use it, or it was deleted, since the search.
+                    Err(StoreError::InUse { .. } | StoreError::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
-            let topic = topic.topic;
-            let part = paced(store.commit(move |c| subscriptions::expire(c, &topic, &policy, limit, now))).await?;
-            expired.events += part.events;
-            expired.lost += part.lost;
-            expired.more |= part.more;
         }
-        match found.next {
-            Some(cursor) => page = PageRequest { cursor: Some(cursor), limit: BATCH },
-            None => return Ok(expired),
-        }
+        Ok(expired)
     }
-}
 
-/// Deletes a topic with its events, one piece in each commit.
-pub(super) async fn delete_topic(store: &EmbeddedStore, topic: &Topic, now: Timestamp) -> Result<ExpiredEvents> {
-    let mut deleted = ExpiredEvents::default();
-    loop {
-        let name = topic.clone();
-        let part = paced(store.commit(move |c| subscriptions::delete_topic(c, &name, now))).await?;
-        deleted.events += part.events;
-        deleted.lost += part.lost;
-        if !part.more {
-            return Ok(deleted);
-        }
+    async fn expire_events(&self, policy: EventPolicy, limit: usize, now: Timestamp) -> Result<ExpiredEvents> {
+        expiry::expire_events(self, policy, limit, now).await
     }
 }
 
 fn forget_operations(commit: &mut WriteTx<'_, '_>, ids: &[String]) -> Result<()> {
     for id in ids {
-        replay::forget(commit, id)?;
+        operations::delete_replay(commit, id)?;
         commit.delete(OPERATIONS, id.as_bytes());
     }
     Ok(())
@@ -124,28 +102,28 @@ fn ended_runs(store: &EmbeddedStore, before: Timestamp, limit: usize) -> Result<
     let mut found = Vec::new();
     let mut looked_at = 0;
     let mut range = prefix_range(&[]);
-    if let Some(last) = store.swept() {
+    if let Some(last) = *store.last_expired.lock().unwrap_or_else(PoisonError::into_inner) {
         range.start = [last.to_bytes().as_slice(), &[0]].concat();
     }
     // Runs sort by creation time: after the first run that is too new, there are only newer ones.
     range.end = RunId::new(before, 0).to_bytes().to_vec();
     while range.start < range.end {
-        let batch = store.kv.range(RUNS, range.clone(), false, BATCH)?;
+        let batch = store.latest().range(RUNS, range.clone(), false, BATCH)?;
         let Some((last, _)) = batch.last() else { break };
         range.start = [last.as_ref(), &[0]].concat();
         for (_, bytes) in &batch {
             let kept: RunRecord = decode(RUNS, bytes)?;
             looked_at += 1;
-            if is_expired(&store.kv, &kept.run, before)? {
+            if is_expired(store.latest(), &kept.run, before)? {
                 found.push(kept.run.id);
             }
             if found.len() == limit || looked_at == LOOK_AT {
-                store.sweep_from(Some(kept.run.id));
+                *store.last_expired.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept.run.id);
                 return Ok((found, true));
             }
         }
     }
-    store.sweep_from(None);
+    *store.last_expired.lock().unwrap_or_else(PoisonError::into_inner) = None;
     Ok((found, false))
 }
 
@@ -155,7 +133,7 @@ fn is_expired(store: &impl ReadTx, run: &Run, before: Timestamp) -> Result<bool>
         return Ok(false);
     }
     let Some(parent) = run.trigger.parent else { return Ok(true) };
-    Ok(record::kept(store, parent)?.is_none_or(|parent| parent.run.state.has_ended()))
+    Ok(record::find(store, parent)?.is_none_or(|parent| parent.run.state.has_ended()))
 }
 
 /// Deletes runs with all their rows, within the limits of a commit. Returns how many are gone. A
@@ -163,7 +141,7 @@ fn is_expired(store: &impl ReadTx, run: &Run, before: Timestamp) -> Result<bool>
 fn forget_runs(commit: &mut WriteTx<'_, '_>, ids: &[RunId], before: Timestamp) -> Result<usize> {
     let mut left = PIECE;
     for (done, id) in ids.iter().enumerate() {
-        let Some(kept) = record::kept(commit, *id)? else { continue };
+        let Some(kept) = record::find(commit, *id)? else { continue };
         // It may have been retried since the search.
         if is_expired(commit, &kept.run, before)? && !forget(commit, &kept.run, &mut left)? {
             return Ok(done);
@@ -178,7 +156,7 @@ fn forget(commit: &mut WriteTx<'_, '_>, run: &Run, left: &mut usize) -> Result<b
         let rows = commit.scan_prefix(table, &id, *left)?;
         for (key, value) in &rows {
             if [JOURNAL, INBOX].contains(&table) {
-                commit.delete_held(Some(&run.deployment), table, key)?;
+                commit.delete_value(Some(&run.deployment), table, key)?;
                 continue;
             }
             commit.delete(table, key);
@@ -192,7 +170,7 @@ fn forget(commit: &mut WriteTx<'_, '_>, run: &Run, left: &mut usize) -> Result<b
         }
     }
     for table in [INPUTS, OUTPUTS, HEADS] {
-        commit.delete_held(Some(&run.deployment), table, &id)?;
+        commit.delete_value(Some(&run.deployment), table, &id)?;
     }
     commit.delete(CANCELS, &id);
     // A cancelled run may still wait for a person.
@@ -210,35 +188,37 @@ fn forget(commit: &mut WriteTx<'_, '_>, run: &Run, left: &mut usize) -> Result<b
 /// Returns components that were uploaded before `before` and that nothing refers to.
 fn unnamed_components(store: &impl ReadTx, before: Timestamp, limit: usize) -> Result<Vec<ComponentDigest>> {
     let mut unnamed = BTreeSet::new();
-    each(store, COMPONENTS, |bytes| {
+    store.each_while(COMPONENTS, prefix_range(&[]), |_, bytes| {
         let component: Component = decode(COMPONENTS, bytes)?;
         if component.uploaded_at < before {
             unnamed.insert(component.digest);
         }
         Ok(true)
     })?;
-    each(store, REVISIONS, |bytes| {
+    store.each_while(REVISIONS, prefix_range(&[]), |_, bytes| {
         unnamed.remove(&decode::<Deployment>(REVISIONS, bytes)?.component);
         Ok(!unnamed.is_empty())
     })?;
-    each(store, RUNS, |bytes| {
+    store.each_while(RUNS, prefix_range(&[]), |_, bytes| {
         unnamed.remove(&decode::<RunRecord>(RUNS, bytes)?.run.component);
         Ok(!unnamed.is_empty())
     })?;
     Ok(unnamed.into_iter().take(limit).collect())
 }
 
-/// Visits every record of a table until `visit` returns `false`.
-fn each(store: &impl ReadTx, table: crate::kv::Table, mut visit: impl FnMut(&[u8]) -> Result<bool>) -> Result<()> {
-    let mut range = prefix_range(&[]);
-    loop {
-        let batch = store.range(table, range.clone(), false, BATCH)?;
-        let Some((last, _)) = batch.last() else { return Ok(()) };
-        range.start = [last.as_ref(), &[0]].concat();
-        for (_, bytes) in &batch {
-            if !visit(bytes)? {
-                return Ok(());
-            }
+/// Removes unreferenced payload files, and the notes about them that an earlier version wrote.
+async fn sweep(store: &EmbeddedStore, now: Timestamp) -> Result<()> {
+    let sweeper = store.clone();
+    blocking(move || blobs::sweep(&sweeper.blobs, sweeper.latest(), now)).await?;
+    while store.count(UNNAMED) > 0 {
+        let forget = |c: &mut WriteTx<'_, '_>| {
+            let notes = c.scan_prefix(UNNAMED, &[], PIECE)?;
+            notes.iter().for_each(|(key, _)| c.delete(UNNAMED, key));
+            Ok(notes.len())
+        };
+        if paced(store.commit(forget)).await? == 0 {
+            break;
         }
     }
+    Ok(())
 }

@@ -1,21 +1,23 @@
 //! The key-value state of deployments: each value with the commit that wrote it.
 
+use async_trait::async_trait;
 use tidemill_core::DeploymentName;
 use tidemill_core::limits::STATE_PAGE_BYTES;
 
-use super::EmbeddedStore;
-use super::read_tx::{ReadTx, prefix_range};
-use super::runs::no_deployment;
-use super::tables::{DEPLOYMENTS, STATE, under};
-use super::value::{self, ValueRef};
-use super::write_tx::WriteTx;
-use crate::error::StoreError;
-use crate::records::{FeedEvent, ScanPage, ScanRequest, StateEdit, StateEditResult, StateWrite, Version};
+use crate::embedded::deployments;
+use crate::embedded::store::EmbeddedStore;
+use crate::embedded::tables::{DEPLOYMENTS, STATE, name_key};
+use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
+use crate::embedded::value;
+use crate::embedded::value::ValueRef;
+use crate::error::{Result, StoreError};
+use crate::records::{
+    FeedEvent, ScanPage, ScanRequest, StateEdit, StateEditResult, StateWrite, Version, VersionedValue,
+};
+use crate::traits::StateStore;
 
-type Result<T> = std::result::Result<T, StoreError>;
-
-pub(super) fn get(store: &impl ReadTx, deployment: &DeploymentName, key: &str) -> Result<(Option<ValueRef>, Version)> {
-    match store.bytes(STATE, &under(deployment.as_str(), key.as_bytes()))? {
+pub(crate) fn get(store: &impl ReadTx, deployment: &DeploymentName, key: &str) -> Result<(Option<ValueRef>, Version)> {
+    match store.bytes(STATE, &name_key(deployment.as_str(), key.as_bytes()))? {
         None => Ok((None, Version::ABSENT)),
         Some(bytes) => {
             let (value, version) = split(&bytes)?;
@@ -24,9 +26,42 @@ pub(super) fn get(store: &impl ReadTx, deployment: &DeploymentName, key: &str) -
     }
 }
 
+#[async_trait]
+impl StateStore for EmbeddedStore {
+    async fn state(&self, deployment: &DeploymentName, key: &str) -> Result<VersionedValue> {
+        let lease = self.lease();
+        let (value, version) = get(self.latest(), deployment, key)?;
+        Ok(VersionedValue { value: self.maybe(lease, value).await?, version })
+    }
+
+    async fn newest_state(&self, deployment: &DeploymentName, key: &str) -> Result<VersionedValue> {
+        let lease = self.lease();
+        let (value, version) = get(&self.uncommitted(), deployment, key)?;
+        Ok(VersionedValue { value: self.maybe(lease, value).await?, version })
+    }
+
+    async fn scan_state(&self, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanPage> {
+        let lease = self.lease();
+        let ScanRows { entries, more } = scan(&self.snapshot(), deployment, request)?;
+        let mut held = Vec::with_capacity(entries.len());
+        let mut keys = Vec::with_capacity(entries.len());
+        for (key, value, version) in entries {
+            held.push(value);
+            keys.push((key, version));
+        }
+        let values = self.values(lease, held).await?;
+        let entries = keys.into_iter().zip(values).map(|((key, version), value)| (key, value, version)).collect();
+        Ok(ScanPage { entries, more })
+    }
+
+    async fn edit_state(&self, edit: StateEdit) -> Result<StateEditResult> {
+        self.commit_with(value::long(&edit.value), move |c| self::edit(c, &edit)).await
+    }
+}
+
 /// Returns only the version, without copying the value.
-pub(super) fn version(store: &impl ReadTx, deployment: &DeploymentName, key: &str) -> Result<Version> {
-    match store.bytes(STATE, &under(deployment.as_str(), key.as_bytes()))? {
+pub(crate) fn version(store: &impl ReadTx, deployment: &DeploymentName, key: &str) -> Result<Version> {
+    match store.bytes(STATE, &name_key(deployment.as_str(), key.as_bytes()))? {
         None => Ok(Version::ABSENT),
         Some(bytes) => Ok(split(&bytes)?.1),
     }
@@ -34,15 +69,15 @@ pub(super) fn version(store: &impl ReadTx, deployment: &DeploymentName, key: &st
 
 /// The entries of a scan. Values in payload files are not read yet.
 #[derive(Default)]
-pub(super) struct ScanRows {
-    pub(super) entries: Vec<(String, ValueRef, Version)>,
-    pub(super) more: bool,
+pub(crate) struct ScanRows {
+    pub(crate) entries: Vec<(String, ValueRef, Version)>,
+    pub(crate) more: bool,
 }
 
-pub(super) fn scan(store: &impl ReadTx, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanRows> {
-    let mut range = prefix_range(&under(deployment.as_str(), request.prefix.as_bytes()));
+pub(crate) fn scan(store: &impl ReadTx, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanRows> {
+    let mut range = prefix_range(&name_key(deployment.as_str(), request.prefix.as_bytes()));
     if let Some(after) = &request.after {
-        let mut start = under(deployment.as_str(), after.as_bytes());
+        let mut start = name_key(deployment.as_str(), after.as_bytes());
         start.push(0);
         range.start = range.start.max(start);
     }
@@ -69,22 +104,22 @@ pub(super) fn scan(store: &impl ReadTx, deployment: &DeploymentName, request: &S
     Ok(page)
 }
 
-pub(super) fn write(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentName, write: &StateWrite) -> Result<()> {
-    let key = under(deployment.as_str(), write.key.as_bytes());
+pub(crate) fn write(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentName, write: &StateWrite) -> Result<()> {
+    let key = name_key(deployment.as_str(), write.key.as_bytes());
     match &write.value {
-        None => commit.delete_held(Some(deployment), STATE, &key),
+        None => commit.delete_value(Some(deployment), STATE, &key),
         Some(value) => {
             let version = commit.position().to_le_bytes();
-            commit.put_held(Some(deployment), STATE, &key, &version, value)
+            commit.put_value(Some(deployment), STATE, &key, &version, value)
         }
     }
 }
 
 /// Changes a value by hand, outside of any run.
-pub(super) fn edit(commit: &mut WriteTx<'_, '_>, edit: &StateEdit) -> Result<StateEditResult> {
+fn edit(commit: &mut WriteTx<'_, '_>, edit: &StateEdit) -> Result<StateEditResult> {
     let StateEdit { deployment, key, value, expected, now } = edit;
     if commit.bytes(DEPLOYMENTS, deployment.as_str().as_bytes())?.is_none() {
-        return Err(no_deployment(deployment));
+        return Err(deployments::no_deployment(deployment));
     }
     let before = version(commit, deployment, key)?;
     if expected.is_some_and(|expected| expected != before) {
@@ -113,23 +148,4 @@ fn split(stored: &[u8]) -> Result<(ValueRef, Version)> {
         .first_chunk()
         .ok_or_else(|| StoreError::Damaged { what: "a value of table state is too short".into() })?;
     Ok((value, Version(u64::from_le_bytes(*version))))
-}
-
-/// Returns a page of a deployment's state with its values.
-pub(super) async fn page(
-    store: &EmbeddedStore,
-    deployment: &DeploymentName,
-    request: &ScanRequest,
-) -> Result<ScanPage> {
-    let lease = store.lease();
-    let ScanRows { entries, more } = scan(&store.kv.view(), deployment, request)?;
-    let mut held = Vec::with_capacity(entries.len());
-    let mut keys = Vec::with_capacity(entries.len());
-    for (key, value, version) in entries {
-        held.push(value);
-        keys.push((key, version));
-    }
-    let values = store.values(lease, held).await?;
-    let entries = keys.into_iter().zip(values).map(|((key, version), value)| (key, value, version)).collect();
-    Ok(ScanPage { entries, more })
 }

@@ -1,586 +1,212 @@
-//! Implements [`Store`] for [`EmbeddedStore`]: passes each write to the committer, and reads the
-//! last committed state.
+//! The embedded store: opens the folder, commits operations and reads values.
 
-use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use tidemill_core::flow::Rate;
-use tidemill_core::ids::Owner;
-use tidemill_core::journal::JournalChange;
-use tidemill_core::lane::Lane;
-use tidemill_core::run::Run;
-use tidemill_core::{
-    ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, SubscriptionName,
-    Timestamp, Topic,
-};
-use tokio::sync::watch;
+use tidemill_core::RunId;
+use tidemill_core::quotas::Quotas;
 
-use super::throttle::paced;
-use super::write_tx::WriteTx;
-use crate::contract::{CommitPosition, Result, Store, StoreHealth};
-use crate::embedded::runs::{claim, commit, failures, inbox, index, journal, lanes, parked, position, tree};
-use crate::embedded::schedules::{firing_log, queue};
-use crate::embedded::topics::{replay, subscriptions};
-use crate::embedded::{
-    EmbeddedStore, UncommittedView, blobs, blocking, deployments, epoch, feed, ledger, modules, retention, runs,
-    schedules, scrubs, state, tables, topics, zones,
-};
-use crate::kv::{IndexSpace, KvHealth, VisibilityGuard};
-use crate::records::{
-    AccountTotal, AdmissionResult, BackfillPart, ChildOutcome, ClaimedRun, CommitEffects, Component, DeliveryCommit,
-    Deployment, DueSchedule, Event, EventPolicy, ExpiredEvents, ExternalId, FeedEntry, FeedEvent, FiringCommit,
-    FiringCommitResult, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion,
-    NewPublication, NewRun, NewSignal, NumberedFailure, Operation, Page, PageRequest, ParkedFilter, ParkedGroup,
-    ParkedRun, Pause, PublishOutcome, PutDeployment, PutVersion, QueuePosition, RecoveryFilter, ReplayCommit,
-    RetentionPolicy, RetentionResult, RetryChange, RunCommit, RunCommitResult, RunCounts, RunFilter, RunRequestResult,
-    ScanPage, ScanRequest, Schedule, ScheduleReplan, ScheduleResume, Scrub, SignalReceipt, StateEdit, StateEditResult,
-    StoredJournal, StreamTotal, Subscription, SubscriptionLag, SubscriptionReplay, TopicSummary, UnendedFirings,
-    VersionedValue,
-};
+use crate::embedded::blobs::{BlobFolder, PinnedBlobs, ReadLease};
+use crate::embedded::epoch::PendingEpoch;
+use crate::embedded::tables;
+use crate::embedded::tables::PAYLOADS;
+use crate::embedded::tx::{ReadTx, Table, UncommittedView, WriteTx};
+use crate::embedded::value::{BlobDigest, ValueRef};
+use crate::embedded::{blobs, epoch, usage};
+use crate::error::{Result, StoreError};
+use crate::kv::MAX_OPERATION;
+use crate::kv::{Kv, KvConfig, OpenReport, SubmitError};
 
-#[async_trait]
-impl Store for EmbeddedStore {
-    async fn begin_epoch(&self, node: &NodeId) -> Result<Epoch> {
-        epoch::begin_next(self, node).await
+/// The embedded store: a commit log in front of sled.
+#[derive(Clone)]
+pub struct EmbeddedStore {
+    kv: Kv,
+    pub(crate) pending_epoch: PendingEpoch,
+    /// The last run that retention read; `None` if it starts from the oldest.
+    pub(crate) last_expired: Arc<Mutex<Option<RunId>>>,
+    pub(crate) blobs: Arc<BlobFolder>,
+    /// The quotas of each deployment.
+    pub(crate) quotas: Quotas,
+}
+
+impl EmbeddedStore {
+    /// Returns the default configuration of a store in `dir`.
+    #[must_use]
+    pub fn config(dir: &Path) -> KvConfig {
+        KvConfig::new(dir, tables::ALL)
     }
 
-    fn health(&self) -> StoreHealth {
-        match self.kv.health() {
-            KvHealth::Healthy => StoreHealth::Good,
-            KvHealth::DiskFull { .. } => StoreHealth::DiskFull,
-            KvHealth::ReadOnly { why, .. } => StoreHealth::ReadOnly(why),
+    /// Opens the store, or creates it if the folder is empty or missing. Returns what recovery
+    /// found. Blocks while it reads.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if another process uses the folder, [`StoreError::Damaged`] if stored
+    /// data differs from what was acknowledged, [`StoreError::Io`] if the operating system reports
+    /// an error.
+    pub fn open(config: KvConfig) -> Result<(Self, OpenReport)> {
+        let blobs =
+            Arc::new(BlobFolder::new(&config.dir, Arc::clone(&config.disk), config.reserve_bytes, MAX_OPERATION));
+        let (kv, report) = Kv::open(config)?;
+        let references = kv.downgrade();
+        // While the store is read-only, the log may contain a reference that this process does not
+        // know.
+        let is_unreferenced = move |digest: &BlobDigest| {
+            references.upgrade().is_some_and(|kv| !kv.is_read_only() && matches!(kv.get(PAYLOADS, digest), Ok(None)))
+        };
+        blobs.start_removing(is_unreferenced).map_err(|error| {
+            StoreError::Io(format!("the thread that removes payload files could not start: {error}"))
+        })?;
+        Ok((
+            Self {
+                kv,
+                pending_epoch: PendingEpoch::default(),
+                last_expired: Arc::default(),
+                blobs,
+                quotas: Quotas::default(),
+            },
+            report,
+        ))
+    }
+
+    /// Replaces the default quotas.
+    #[must_use]
+    pub const fn with_quotas(mut self, quotas: Quotas) -> Self {
+        self.quotas = quotas;
+        self
+    }
+
+    /// Returns the key-value layer, for its metrics.
+    #[must_use]
+    pub const fn kv(&self) -> &Kv {
+        &self.kv
+    }
+
+    /// Returns the last committed state. Each read can see a later commit than the previous one.
+    pub(crate) const fn latest(&self) -> &impl ReadTx {
+        &self.kv
+    }
+
+    /// Returns the committed state of this moment.
+    pub(crate) fn snapshot(&self) -> impl ReadTx + use<> {
+        self.kv.view()
+    }
+
+    /// Returns the state with the commits that are not durable yet.
+    pub(crate) const fn uncommitted(&self) -> impl ReadTx {
+        UncommittedView(&self.kv)
+    }
+
+    /// Returns the number of records in a table after the last commit, without reading any.
+    pub(crate) fn count(&self, table: Table) -> u64 {
+        self.kv.count(table)
+    }
+
+    /// Commits an operation.
+    pub(crate) async fn commit<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut WriteTx<'_, '_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.commit_with(Vec::new(), operation).await
+    }
+
+    /// Commits an operation that stores the `long` values. Writes them to payload files first.
+    pub(crate) async fn commit_with<T: Send + 'static>(
+        &self,
+        long: Vec<Bytes>,
+        operation: impl FnOnce(&mut WriteTx<'_, '_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let filed = if long.is_empty() {
+            None
+        } else {
+            let blobs = Arc::clone(&self.blobs);
+            Some(Arc::new(blocking(move || blobs.file(long)).await?))
+        };
+        let blobs = Arc::clone(&self.blobs);
+        let pending = self.pending_epoch.now();
+        let quotas = self.quotas;
+        let first = pending.clone();
+        let submitted = self.kv.submit(move |tx| {
+            let pinned = filed.clone();
+            let mut commit = WriteTx::new(tx, filed, quotas);
+            if let Some(epoch) = first {
+                epoch::write(&mut commit, &epoch)?;
+            }
+            let done = operation(&mut commit)?;
+            usage::write(&mut commit)?;
+            let superseded = commit.finish()?;
+            // Travels with the result, which is delivered or dropped when the commit is durable.
+            // Until then the new payload files stay pinned, and the superseded ones stay.
+            Ok((done, CommitFollowUp { blobs, superseded, _pinned: pinned }))
+        });
+        let (done, answered) = submitted.await.map_err(|error| match error {
+            SubmitError::Refused(refusal) => refusal,
+            SubmitError::Store(error) => error.into(),
+            SubmitError::Panicked(why) => StoreError::Io(format!("an operation of the store failed: {why}")),
+        })?;
+        drop(answered);
+        if let Some(epoch) = pending {
+            self.pending_epoch.written(&epoch);
+        }
+        Ok(done)
+    }
+
+    /// Protects payload files from removal. Take the lease before you read a record that may name
+    /// one.
+    pub(crate) fn lease(&self) -> ReadLease {
+        self.blobs.lease()
+    }
+
+    /// Returns a value from its record or its payload file.
+    pub(crate) async fn value(&self, lease: ReadLease, held: ValueRef) -> Result<Bytes> {
+        match held {
+            ValueRef::Here(bytes) => Ok(bytes),
+            held => Ok(self.values(lease, vec![held]).await?.pop().unwrap_or_default()),
         }
     }
 
-    fn space(&self) -> Option<IndexSpace> {
-        Some(self.kv.space())
-    }
-
-    fn committed(&self) -> watch::Receiver<CommitPosition> {
-        self.kv.commits()
-    }
-
-    fn sync_count(&self) -> u64 {
-        self.kv.sync_count()
-    }
-
-    async fn scrub(&self, now: Timestamp) -> Result<Scrub> {
-        scrubs::all(self, now).await
-    }
-
-    async fn last_scrub(&self) -> Result<Option<Scrub>> {
-        scrubs::last(&self.kv)
-    }
-
-    async fn index_scrub(&self, now: Timestamp) -> Result<Option<Scrub>> {
-        scrubs::index(self, now).await
-    }
-
-    fn run_counts(&self) -> RunCounts {
-        index::counts(&self.kv)
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.files.stop_removing();
-        Ok(self.kv.close().await?)
-    }
-
-    async fn put_version(&self, version: ModuleVersion, component: Component) -> Result<PutVersion> {
-        self.commit(move |c| modules::put(c, &version, &component)).await
-    }
-
-    async fn component(&self, digest: &ComponentDigest) -> Result<Option<Component>> {
-        modules::component(&self.kv, digest)
-    }
-
-    async fn versions(&self, module: &ModuleName) -> Result<Vec<ModuleVersion>> {
-        modules::versions(&self.kv, module)
-    }
-
-    async fn modules(&self, page: PageRequest) -> Result<Page<ModuleVersion>> {
-        modules::list(&self.kv, &page)
-    }
-
-    async fn delete_component(&self, digest: &ComponentDigest) -> Result<()> {
-        let digest = *digest;
-        self.commit(move |c| modules::delete(c, &digest)).await
-    }
-
-    async fn put_deployment(&self, put: PutDeployment) -> Result<Deployment> {
-        if self.kv.get(tables::PURGES, put.name.as_str().as_bytes())?.is_some() {
-            self.purge(&put.name).await?;
+    /// Returns values from their records or their payload files, in order.
+    pub(crate) async fn values(&self, lease: ReadLease, held: Vec<ValueRef>) -> Result<Vec<Bytes>> {
+        if held.iter().all(|held| matches!(held, ValueRef::Here(_))) {
+            return blobs::read_all(&self.blobs, &lease, held);
         }
-        self.commit(move |c| deployments::put(c, &put)).await
-    }
-
-    async fn deployment(&self, name: &DeploymentName) -> Result<Option<Deployment>> {
-        deployments::get(&self.kv, name)
-    }
-
-    async fn revision(&self, name: &DeploymentName, revision: Revision) -> Result<Option<Deployment>> {
-        deployments::revision(&self.kv, name, revision)
-    }
-
-    async fn revisions(&self, name: &DeploymentName, page: PageRequest) -> Result<Page<Deployment>> {
-        deployments::revisions(&self.kv, name, &page)
-    }
-
-    async fn deployments(&self, page: PageRequest) -> Result<Page<Deployment>> {
-        deployments::list(&self.kv, &page)
-    }
-
-    async fn pause_deployment(
-        &self,
-        name: &DeploymentName,
-        pause: Option<Pause>,
-        now: Timestamp,
-    ) -> Result<Deployment> {
-        let name = name.clone();
-        self.commit(move |c| deployments::pause(c, &name, pause, now)).await
-    }
-
-    async fn end_waiting(
-        &self,
-        name: &DeploymentName,
-        after: Option<RunId>,
-        now: Timestamp,
-    ) -> Result<(Option<RunId>, CommitEffects)> {
-        let name = name.clone();
-        paced(self.commit(move |c| deployments::end_waiting(c, &name, after, now))).await
-    }
-
-    async fn delete_deployment(&self, name: &DeploymentName, now: Timestamp) -> Result<()> {
-        deployments::delete_with_state(self, name, now).await
-    }
-
-    async fn request_run(&self, new: NewRun) -> Result<RunRequestResult> {
-        self.commit_with(blobs::long([&new.input]), move |c| runs::request(c, &new)).await
-    }
-
-    async fn run_by_key(&self, deployment: &DeploymentName, key: &str) -> Result<Option<Run>> {
-        runs::by_key(&self.kv, deployment, key)
-    }
-
-    async fn key_outlives(&self, deployment: &DeploymentName, key: &str, now: Timestamp) -> Result<Option<RunId>> {
-        runs::outlived(&self.kv, deployment, key, now)
-    }
-
-    async fn admit(
-        &self,
-        owner: &Owner,
-        deployment: &DeploymentName,
-        limit: usize,
-        rate: Option<Rate>,
-        now: Timestamp,
-    ) -> Result<AdmissionResult> {
-        let (owner, deployment, lease) = (owner.clone(), deployment.clone(), self.lease());
-        let (claimed, next) = self.commit(move |c| claim::admit(c, &owner, &deployment, limit, rate, now)).await?;
-        Ok(AdmissionResult { claimed: self.with_inputs(lease, claimed).await?, next })
-    }
-
-    async fn waiting(&self, deployment: &DeploymentName) -> Result<u64> {
-        index::queued(&self.kv, deployment)
-    }
-
-    async fn queue_position(&self, id: RunId, max: usize) -> Result<Option<QueuePosition>> {
-        position::of(&self.kv.view(), id, max)
-    }
-
-    async fn lane_deadlock(
-        &self,
-        parent: RunId,
-        deployment: &DeploymentName,
-        lanes: &[Lane],
-    ) -> Result<Option<(String, RunId)>> {
-        lanes::lane_deadlock(&self.kv.view(), parent, deployment, lanes)
-    }
-
-    async fn waiting_deployments(&self, now: Timestamp) -> Result<Vec<DeploymentName>> {
-        runs::waiting(&self.kv, now)
-    }
-
-    async fn next_delayed(&self, now: Timestamp) -> Result<Option<Timestamp>> {
-        runs::next_delayed(&self.kv, now)
-    }
-
-    async fn queued(&self, deployment: &DeploymentName, max: usize) -> Result<usize> {
-        runs::queued(&self.kv, deployment, max)
-    }
-
-    async fn lane(&self, deployment: &DeploymentName, lane: &str, max: usize) -> Result<LaneView> {
-        lanes::view(&self.kv.view(), deployment, lane, max)
-    }
-
-    async fn commit_run(&self, commit: RunCommit) -> Result<RunCommitResult> {
-        self.commit_with(blobs::long(commit::values(&commit)), move |c| commit::commit(c, &commit)).await
-    }
-
-    async fn commit_run_guarded(&self, commit: RunCommit, turn: VisibilityGuard) -> Result<RunCommitResult> {
-        let long = blobs::long(commit::values(&commit));
-        self.commit_with(long, move |c| commit::commit_in_turn(c, &commit, turn)).await
-    }
-
-    async fn save_progress(&self, owner: &Owner, run: &Run, logs: Vec<LogLine>) -> Result<()> {
-        let (owner, run) = (owner.clone(), run.clone());
-        self.commit(move |c| runs::save_progress(c, &owner, &run, &logs)).await
-    }
-
-    async fn save(
-        &self,
-        owner: &Owner,
-        run: &Run,
-        journal: Option<JournalChange>,
-        head: Option<Bytes>,
-        logs: Vec<LogLine>,
-    ) -> Result<()> {
-        let (owner, run) = (owner.clone(), run.clone());
-        let long = blobs::long(journal.iter().flat_map(|change| &change.chunks).chain(&head));
-        let save = move |c: &mut WriteTx<'_, '_>| runs::save(c, &owner, &run, journal.as_ref(), head.as_ref(), &logs);
-        self.commit_with(long, save).await
-    }
-
-    async fn journal(&self, id: RunId) -> Result<StoredJournal> {
-        journal::stored(self, id).await
-    }
-
-    async fn journal_part(&self, id: RunId, from: u32, limit: u64) -> Result<Vec<Bytes>> {
-        let lease = self.lease();
-        self.values(lease, journal::part(&self.kv.view(), id, from, limit)?).await
-    }
-
-    async fn take_over(
-        &self,
-        owner: &Owner,
-        of: RecoveryFilter,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Vec<ClaimedRun>> {
-        let (owner, lease) = (owner.clone(), self.lease());
-        let taken = self.commit(move |c| runs::take_over(c, &owner, of, limit, now)).await?;
-        self.with_inputs(lease, taken).await
-    }
-
-    async fn request_cancel(&self, id: RunId, terminate: bool, now: Timestamp) -> Result<(Run, CommitEffects)> {
-        self.commit(move |c| tree::request_cancel(c, id, terminate, now)).await
-    }
-
-    async fn drain_cancels(&self, limit: usize, now: Timestamp) -> Result<(bool, CommitEffects)> {
-        self.commit(move |c| tree::drain(c, limit, now)).await
-    }
-
-    async fn retry_run(&self, id: RunId, retry: RetryChange) -> Result<(Run, CommitEffects)> {
-        self.commit(move |c| tree::retry(c, id, &retry)).await
-    }
-
-    async fn children(&self, parent: RunId, page: PageRequest) -> Result<Page<Run>> {
-        tree::children(&self.kv, parent, &page)
-    }
-
-    async fn outcome(&self, id: RunId) -> Result<Option<ChildOutcome>> {
-        runs::child_outcome(self, id).await
-    }
-
-    async fn signal(&self, signal: NewSignal, now: Timestamp) -> Result<SignalReceipt> {
-        self.commit_with(blobs::long([&signal.payload]), move |c| inbox::signal(c, &signal, now)).await
-    }
-
-    async fn inbox(&self, id: RunId, name: &str, after: Option<u64>) -> Result<Option<InboxSignal>> {
-        inbox::first_signal(self, id, name, after).await
-    }
-
-    async fn signals(&self, id: RunId, page: PageRequest) -> Result<Page<InboxSignal>> {
-        inbox::signals(self, id, &page).await
-    }
-
-    async fn drop_signal(&self, id: RunId, place: u64) -> Result<bool> {
-        self.commit(move |c| inbox::drop_one(c, id, place)).await
-    }
-
-    async fn failures(&self, id: RunId) -> Result<Vec<NumberedFailure>> {
-        failures::list(&self.kv, id)
-    }
-
-    async fn dismiss(&self, id: RunId) -> Result<bool> {
-        self.commit(move |c| parked::dismiss(c, id)).await
-    }
-
-    async fn run(&self, id: RunId) -> Result<Option<Run>> {
-        runs::run(&self.kv, id)
-    }
-
-    async fn input(&self, id: RunId) -> Result<Option<Bytes>> {
-        let lease = self.lease();
-        self.maybe(lease, runs::input(&self.kv, id)?).await
-    }
-
-    async fn output(&self, id: RunId) -> Result<Option<Bytes>> {
-        let lease = self.lease();
-        self.maybe(lease, runs::output(&self.kv, id)?).await
-    }
-
-    async fn logs(&self, id: RunId, seq: u64, limit: usize) -> Result<LogPage> {
-        runs::logs(&self.kv, id, seq, limit)
-    }
-
-    async fn runs(&self, filter: RunFilter, page: PageRequest) -> Result<Page<Run>> {
-        // A list is not a snapshot: a run that changes during the read is shown in its old or new
-        // state.
-        runs::list(&self.kv, &filter, &page)
-    }
-
-    async fn schedules(&self, deployment: Option<&DeploymentName>, page: PageRequest) -> Result<Page<Schedule>> {
-        schedules::list(&self.kv, deployment, &page)
-    }
-
-    async fn schedule(&self, deployment: &DeploymentName, name: &ScheduleName) -> Result<Option<Schedule>> {
-        schedules::get(&self.kv, deployment, name)
-    }
-
-    async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<DueSchedule>> {
-        schedules::due(&self.kv, now, limit)
-    }
-
-    async fn next_due(&self) -> Result<Option<Timestamp>> {
-        schedules::next_due(&self.kv)
-    }
-
-    async fn fire(&self, firing: FiringCommit, now: Timestamp) -> Result<Option<FiringCommitResult>> {
-        let long = blobs::long(firing.firings.iter().map(|firing| &firing.run.input));
-        self.commit_with(long, move |c| schedules::fire(c, &firing, now)).await
-    }
-
-    async fn trigger_schedule(&self, name: &ScheduleName, new: NewRun) -> Result<RunRequestResult> {
-        let name = name.clone();
-        self.commit_with(blobs::long([&new.input]), move |c| schedules::trigger(c, &name, &new)).await
-    }
-
-    async fn backfill(&self, part: BackfillPart, now: Timestamp) -> Result<Option<(Operation, FiringCommitResult)>> {
-        let long = blobs::long(part.firings.iter().map(|firing| &firing.run.input));
-        self.commit_with(long, move |c| schedules::backfill(c, &part, now)).await
-    }
-
-    async fn firing_list(
-        &self,
-        deployment: &DeploymentName,
-        name: &ScheduleName,
-        page: PageRequest,
-    ) -> Result<Page<FiringEntry>> {
-        firing_log::list(&self.kv, deployment, name, &page)
-    }
-
-    async fn pause_schedule(
-        &self,
-        deployment: &DeploymentName,
-        name: &ScheduleName,
-        pause: Pause,
-        now: Timestamp,
-    ) -> Result<Schedule> {
-        let (deployment, name) = (deployment.clone(), name.clone());
-        self.commit(move |c| schedules::pause(c, (&deployment, &name), pause, now)).await
-    }
-
-    async fn resume_schedule(
-        &self,
-        deployment: &DeploymentName,
-        name: &ScheduleName,
-        resume: ScheduleResume,
-        now: Timestamp,
-    ) -> Result<Schedule> {
-        let (deployment, name) = (deployment.clone(), name.clone());
-        self.commit(move |c| schedules::resume(c, (&deployment, &name), &resume, now)).await
-    }
-
-    async fn replan_schedule(&self, replan: ScheduleReplan, now: Timestamp) -> Result<Option<Schedule>> {
-        self.commit(move |c| schedules::replan(c, &replan, now)).await
-    }
-
-    async fn unended_firings(
-        &self,
-        deployment: &DeploymentName,
-        name: &ScheduleName,
-        max: usize,
-    ) -> Result<UnendedFirings> {
-        let view = self.kv.view();
-        let started = queue::started(&view, deployment, name, max)?;
-        Ok(UnendedFirings { started, waiting: queue::waiting(&view, deployment, name, max)? })
-    }
-
-    async fn watermark(&self, stream: &DeploymentName) -> Result<Option<Timestamp>> {
-        schedules::watermark(&self.kv, stream)
-    }
-
-    async fn publish(&self, publish: NewPublication, now: Timestamp) -> Result<PublishOutcome> {
-        let long = blobs::long([&publish.event.payload]);
-        self.commit_with(long, move |c| topics::publish_once(c, &publish, now)).await
-    }
-
-    async fn topics(&self, page: PageRequest) -> Result<Page<TopicSummary>> {
-        topics::topics(&self.kv, &page)
-    }
-
-    async fn topic(&self, topic: &Topic) -> Result<Option<TopicSummary>> {
-        Ok(topics::head(&self.kv, topic)?.map(|head| topics::summary(topic.clone(), &head)))
-    }
-
-    async fn topic_count(&self) -> Result<u64> {
-        topics::total(&self.kv)
-    }
-
-    async fn events(&self, topic: &Topic, position: u64, limit: usize) -> Result<Vec<Event>> {
-        let lease = self.lease();
-        let found = topics::from(&self.kv, topic, position, limit)?;
-        self.with_payloads(lease, topic, found).await
-    }
-
-    async fn topic_events(&self, topic: &Topic, since: Option<Timestamp>, page: PageRequest) -> Result<Page<Event>> {
-        let lease = self.lease();
-        let Page { items, next } = topics::list(&self.kv.view(), topic, since, &page)?;
-        Ok(Page { items: self.with_payloads(lease, topic, items).await?, next })
-    }
-
-    async fn subscriptions(
-        &self,
-        deployment: Option<&DeploymentName>,
-        page: PageRequest,
-    ) -> Result<Page<Subscription>> {
-        subscriptions::list(&self.kv, deployment, &page)
-    }
-
-    async fn subscription(&self, deployment: &DeploymentName, name: &SubscriptionName) -> Result<Option<Subscription>> {
-        subscriptions::get(&self.kv, deployment, name)
-    }
-
-    async fn pause_subscription(
-        &self,
-        deployment: &DeploymentName,
-        name: &SubscriptionName,
-        pause: Option<Pause>,
-        now: Timestamp,
-    ) -> Result<Subscription> {
-        let (deployment, name) = (deployment.clone(), name.clone());
-        self.commit(move |c| subscriptions::pause(c, &deployment, &name, pause, now)).await
-    }
-
-    async fn subscription_lag(
-        &self,
-        deployment: &DeploymentName,
-        name: &SubscriptionName,
-        topic: &Topic,
-    ) -> Result<Option<SubscriptionLag>> {
-        subscriptions::lag_in(&self.kv.view(), deployment, name, topic)
-    }
-
-    async fn lag(&self, subscription: &Subscription) -> Result<u64> {
-        subscriptions::lag(&self.kv.view(), subscription)
-    }
-
-    async fn deliver(&self, delivery: DeliveryCommit) -> Result<bool> {
-        let long = blobs::long(delivery.runs.iter().map(|new| &new.input));
-        self.commit_with(long, move |c| subscriptions::deliver(c, &delivery)).await
-    }
-
-    async fn skip(&self, deployment: &DeploymentName, name: &SubscriptionName, now: Timestamp) -> Result<u64> {
-        let (deployment, name) = (deployment.clone(), name.clone());
-        self.commit(move |c| subscriptions::skip(c, &deployment, &name, now)).await
-    }
-
-    async fn begin_replay(&self, operation: Operation) -> Result<Operation> {
-        self.commit(move |c| replay::begin(c, &operation)).await
-    }
-
-    async fn next_replay(&self, operation: &str) -> Result<Option<SubscriptionReplay>> {
-        replay::next(&self.kv, operation)
-    }
-
-    async fn replay(&self, replayed: ReplayCommit) -> Result<bool> {
-        let long = blobs::long(replayed.runs.iter().map(|new| &new.input));
-        self.commit_with(long, move |c| replay::advance(c, &replayed)).await
-    }
-
-    async fn expire_events(&self, policy: EventPolicy, limit: usize, now: Timestamp) -> Result<ExpiredEvents> {
-        retention::expire_events(self, policy, limit, now).await
-    }
-
-    async fn state(&self, deployment: &DeploymentName, key: &str) -> Result<VersionedValue> {
-        let lease = self.lease();
-        let (value, version) = state::get(&self.kv, deployment, key)?;
-        Ok(VersionedValue { value: self.maybe(lease, value).await?, version })
-    }
-
-    async fn newest_state(&self, deployment: &DeploymentName, key: &str) -> Result<VersionedValue> {
-        let lease = self.lease();
-        let (value, version) = state::get(&UncommittedView(&self.kv), deployment, key)?;
-        Ok(VersionedValue { value: self.maybe(lease, value).await?, version })
-    }
-
-    async fn scan_state(&self, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanPage> {
-        state::page(self, deployment, request).await
-    }
-
-    async fn edit_state(&self, edit: StateEdit) -> Result<StateEditResult> {
-        self.commit_with(blobs::long(&edit.value), move |c| state::edit(c, &edit)).await
-    }
-
-    async fn external_id(&self, stream: &DeploymentName, external_id: &str) -> Result<ExternalId> {
-        ledger::external_id(&self.kv, stream, external_id)
-    }
-
-    async fn ledger_entries(&self, stream: Option<&DeploymentName>, page: PageRequest) -> Result<Page<LedgerEntry>> {
-        ledger::entries(&self.kv, stream, &page)
-    }
-
-    async fn revenue(&self, stream: &DeploymentName, start: Timestamp, end: Timestamp) -> Result<Vec<StreamTotal>> {
-        ledger::revenue(&self.kv.view(), stream, start, end)
-    }
-
-    async fn stream_totals(&self) -> Result<Vec<StreamTotal>> {
-        ledger::stream_totals(&self.kv.view())
-    }
-
-    async fn account_totals(&self, stream: Option<&DeploymentName>) -> Result<Vec<AccountTotal>> {
-        ledger::account_totals(&self.kv.view(), stream)
-    }
-
-    async fn check_ledger(&self) -> Result<LedgerCheck> {
-        let store = self.clone();
-        blocking(move || ledger::check(&store.kv.view())).await
-    }
-
-    async fn zone_marks(&self) -> Result<BTreeMap<String, u64>> {
-        zones::marks(&self.kv)
-    }
-
-    async fn put_zone_marks(&self, marks: BTreeMap<String, u64>) -> Result<()> {
-        self.commit(move |c| zones::put_marks(c, &marks)).await
-    }
-
-    async fn announce(&self, event: FeedEvent, now: Timestamp) -> Result<()> {
-        self.commit(move |c| c.announce(now, &event)).await
-    }
-
-    async fn feed(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>> {
-        feed::after(&self.kv, after, limit)
-    }
-
-    async fn feed_range(&self) -> Result<(u64, u64)> {
-        feed::ends(&self.kv)
-    }
-
-    async fn trim(&self, keep: usize, now: Timestamp) -> Result<()> {
-        feed::trim(self, keep, now).await
-    }
-
-    async fn parked(&self, filter: ParkedFilter, page: PageRequest) -> Result<Page<ParkedRun>> {
-        parked::list(&self.kv, &filter, &page)
-    }
-
-    async fn parked_groups(&self, filter: ParkedFilter) -> Result<Vec<ParkedGroup>> {
-        let store = self.clone();
-        blocking(move || parked::groups(&store.kv, &filter)).await
-    }
-
-    async fn expire(&self, policy: RetentionPolicy, limit: usize) -> Result<RetentionResult> {
-        retention::expire(self, policy, limit).await
-    }
+        let files = Arc::clone(&self.blobs);
+        // Move the lease into the task: reading continues even if the caller drops the future.
+        blocking(move || blobs::read_all(&files, &lease, held)).await.inspect_err(|error| self.stop_if_damaged(error))
+    }
+
+    /// Makes the store read-only if `error` is damage.
+    pub(crate) fn stop_if_damaged(&self, error: &StoreError) {
+        if let StoreError::Damaged { what } = error {
+            self.kv.found_damaged(what.clone());
+        }
+    }
+
+    /// Returns a value that may be absent.
+    pub(crate) async fn maybe(&self, lease: ReadLease, held: Option<ValueRef>) -> Result<Option<Bytes>> {
+        match held {
+            Some(held) => Ok(Some(self.value(lease, held).await?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The clean-up after a commit is durable.
+struct CommitFollowUp {
+    blobs: Arc<BlobFolder>,
+    superseded: Vec<BlobDigest>,
+    _pinned: Option<Arc<PinnedBlobs>>,
+}
+
+impl Drop for CommitFollowUp {
+    fn drop(&mut self) {
+        if !self.superseded.is_empty() {
+            self.blobs.superseded().hint(std::mem::take(&mut self.superseded));
+        }
+    }
+}
+
+/// Runs blocking work on a thread for blocking tasks.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::Io(error.to_string()))?
 }

@@ -9,13 +9,13 @@
 use tidemill_core::run::Run;
 use tidemill_core::{DeploymentName, RunId, Timestamp};
 
-use crate::kv::Table;
+use crate::embedded::tx::Table;
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $name:ident = $kind:ident $id:literal, $tree:literal;)*) => {
-        $($(#[$doc])* pub(super) const $name: Table = Table::$kind($id, $tree);)*
+        $($(#[$doc])* pub(crate) const $name: Table = Table::$kind($id, $tree);)*
         /// Every table, as the embedded store is opened with. Ids never change their meaning.
-        pub(super) const ALL: &[Table] = &[$($name),*];
+        pub(crate) const ALL: &[Table] = &[$($name),*];
     };
 }
 
@@ -144,7 +144,7 @@ tables! {
 }
 
 /// Builds the key `name NUL rest`.
-pub(super) fn under(name: &str, rest: &[u8]) -> Vec<u8> {
+pub(crate) fn name_key(name: &str, rest: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(name.len() + 1 + rest.len());
     key.extend_from_slice(name.as_bytes());
     key.push(0);
@@ -153,7 +153,7 @@ pub(super) fn under(name: &str, rest: &[u8]) -> Vec<u8> {
 }
 
 /// Builds the key `time rest`, which sorts by time.
-pub(super) fn at(time: Timestamp, rest: &[u8]) -> Vec<u8> {
+pub(crate) fn time_key(time: Timestamp, rest: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(8 + rest.len());
     key.extend_from_slice(&time.as_millis().to_be_bytes());
     key.extend_from_slice(rest);
@@ -161,37 +161,37 @@ pub(super) fn at(time: Timestamp, rest: &[u8]) -> Vec<u8> {
 }
 
 /// Builds the key of a run under its deployment.
-pub(super) fn run_of(deployment: &DeploymentName, run: RunId) -> Vec<u8> {
-    under(deployment.as_str(), &run.to_bytes())
+pub(crate) fn run_of(deployment: &DeploymentName, run: RunId) -> Vec<u8> {
+    name_key(deployment.as_str(), &run.to_bytes())
 }
 
 /// Builds the key in [`READY`]: runs that have started before come first, then higher priority,
 /// then older runs.
-pub(super) fn ready(run: &Run) -> Vec<u8> {
+pub(crate) fn ready(run: &Run) -> Vec<u8> {
     let mut rest = [0; 18];
     rest[0] = u8::from(run.started_at.is_none());
     rest[1] = 9u8.saturating_sub(run.priority);
     rest[2..].copy_from_slice(&run.id.to_bytes());
-    under(run.deployment.as_str(), &rest)
+    name_key(run.deployment.as_str(), &rest)
 }
 
 /// Builds the value in [`DELAYED`] of a run that asks for its lanes when it is due.
-pub(super) fn asks(run: &Run) -> Vec<u8> {
-    under(run.deployment.as_str(), &[2])
+pub(crate) fn asks(run: &Run) -> Vec<u8> {
+    name_key(run.deployment.as_str(), &[2])
 }
 
 /// Returns whether a value in [`DELAYED`] means that the run asks for its lanes.
-pub(super) fn is_asks(ready: &[u8]) -> bool {
+pub(crate) fn is_asks(ready: &[u8]) -> bool {
     ready.iter().position(|byte| *byte == 0).is_some_and(|end| ready.len() == end + 2)
 }
 
 /// Builds the key of a child under its parent.
-pub(super) fn pair(parent: RunId, child: RunId) -> Vec<u8> {
+pub(crate) fn pair(parent: RunId, child: RunId) -> Vec<u8> {
     [parent.to_bytes(), child.to_bytes()].concat()
 }
 
 /// Builds the key of one chunk of a journal.
-pub(super) fn chunk(run: RunId, at: u32) -> Vec<u8> {
+pub(crate) fn chunk(run: RunId, at: u32) -> Vec<u8> {
     let mut key = Vec::with_capacity(20);
     key.extend_from_slice(&run.to_bytes());
     key.extend_from_slice(&at.to_be_bytes());
@@ -200,7 +200,7 @@ pub(super) fn chunk(run: RunId, at: u32) -> Vec<u8> {
 
 /// Builds the key of a numbered row of a run: a signal, a failure, or a chunk of log lines by its
 /// first line.
-pub(super) fn placed(run: RunId, place: u64) -> Vec<u8> {
+pub(crate) fn placed(run: RunId, place: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(24);
     key.extend_from_slice(&run.to_bytes());
     key.extend_from_slice(&place.to_be_bytes());
@@ -208,31 +208,19 @@ pub(super) fn placed(run: RunId, place: u64) -> Vec<u8> {
 }
 
 /// Reads the time at the start of a key.
-pub(super) fn time_of(key: &[u8]) -> Option<Timestamp> {
+pub(crate) fn time_of(key: &[u8]) -> Option<Timestamp> {
     key.first_chunk::<8>().map(|bytes| Timestamp::from_millis(u64::from_be_bytes(*bytes)))
 }
 
 /// Reads the run at the end of a key.
-pub(super) fn run_at_end(key: &[u8]) -> Option<RunId> {
+pub(crate) fn run_at_end(key: &[u8]) -> Option<RunId> {
     key.last_chunk::<16>().map(|bytes| RunId::from_bytes(*bytes))
 }
 
 /// Reads the name before the first NUL of a key.
-pub(super) fn name_of(key: &[u8]) -> Option<DeploymentName> {
+pub(crate) fn name_of(key: &[u8]) -> Option<DeploymentName> {
     let end = key.iter().position(|byte| *byte == 0)?;
     std::str::from_utf8(&key[..end]).ok()?.parse().ok()
-}
-
-/// Returns the first key after all keys that begin with `prefix`; `None` if there is no such key.
-pub(super) fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if last < u8::MAX {
-            end.push(last + 1);
-            return Some(end);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -250,17 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn prefix_end_sorts_after_all_keys_with_the_prefix() {
-        assert_eq!(prefix_end(b"ab"), Some(b"ac".to_vec()));
-        assert_eq!(prefix_end(&[1, 255]), Some(vec![2]));
-        assert_eq!(prefix_end(&[255, 255]), None);
-    }
-
-    #[test]
     fn ready_runs_sort_by_having_begun_then_priority_and_then_age() {
         let run = |millis, priority, started_at| {
-            let new =
-                NewRun { id: RunId::new(Timestamp::from_millis(millis), 7), priority, ..crate::embedded::tests::new() };
+            let new = NewRun {
+                id: RunId::new(Timestamp::from_millis(millis), 7),
+                priority,
+                ..crate::embedded::fixture::new_run()
+            };
             ready(&Run { started_at, ..new.to_run() })
         };
         assert!(run(5, 9, None) < run(1, 5, None));
@@ -268,6 +252,6 @@ mod tests {
         assert!(run(5, 1, Some(Timestamp::default())) < run(1, 9, None));
         let key = run(2, 5, None);
         assert_eq!(run_at_end(&key), Some(RunId::new(Timestamp::from_millis(2), 7)));
-        assert_eq!(name_of(&key), Some(crate::embedded::tests::new().deployment));
+        assert_eq!(name_of(&key), Some(crate::embedded::fixture::new_run().deployment));
     }
 }

@@ -6,41 +6,38 @@
 //! prefix.
 
 use bytes::Bytes;
-use tidemill_core::DeploymentName;
 
-use super::blobs::BlobDigest;
-use super::read_tx::ReadTx;
-use super::tables::{PAYLOADS, STATE};
-use super::usage::{UsageDelta, signed};
-use super::write_tx::WriteTx;
-use crate::error::StoreError;
-use crate::kv::Table;
+use crate::embedded::tx::{ReadTx, Table};
+use crate::error::{Result, StoreError};
 
-type Result<T> = std::result::Result<T, StoreError>;
+/// The SHA-256 digest of a payload file's bytes.
+pub(crate) type BlobDigest = [u8; 32];
 
 /// Maximum size of an inline value, in bytes. Longer values are stored in payload files.
-pub(super) const INLINE: usize = 8 << 10;
-
-const IN_RECORD: u8 = 0;
-const IN_FILE: u8 = 1;
+pub(crate) const INLINE: usize = 8 << 10;
+pub(crate) const IN_RECORD: u8 = 0;
+pub(crate) const IN_FILE: u8 = 1;
 
 /// Where a value is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ValueRef {
+pub(crate) enum ValueRef {
     Here(Bytes),
     InFile(BlobRef),
 }
 
 /// A payload file, by the digest of its contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BlobRef {
-    pub(super) digest: BlobDigest,
-    pub(super) length: u64,
+pub(crate) struct BlobRef {
+    pub(crate) digest: BlobDigest,
+    pub(crate) length: u64,
 }
 
 impl ValueRef {
+    /// The value of a run without an input.
+    pub(crate) const EMPTY: Self = Self::Here(Bytes::new());
+
     /// Returns the size of the value, in bytes.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Here(bytes) => bytes.len(),
             Self::InFile(named) => usize::try_from(named.length).unwrap_or(usize::MAX),
@@ -49,7 +46,7 @@ impl ValueRef {
 }
 
 /// Splits `stored` into the value and the table's own prefix of `own` bytes.
-pub(super) fn read(table: Table, stored: &[u8], own: usize) -> Result<(ValueRef, &[u8])> {
+pub(crate) fn read(table: Table, stored: &[u8], own: usize) -> Result<(ValueRef, &[u8])> {
     let damaged = || StoreError::Damaged { what: format!("a value of table {} is too short", table.name) };
     let (mark, rest) = stored.split_first().ok_or_else(damaged)?;
     match *mark {
@@ -69,7 +66,7 @@ pub(super) fn read(table: Table, stored: &[u8], own: usize) -> Result<(ValueRef,
 
 /// Returns the bytes after the tag of an inline value, or the table's own prefix of a value in a
 /// file; `None` if `stored` is malformed.
-pub(super) fn own(stored: &[u8]) -> Option<&[u8]> {
+pub(crate) fn own(stored: &[u8]) -> Option<&[u8]> {
     let (mark, rest) = stored.split_first()?;
     match *mark {
         IN_RECORD => Some(rest),
@@ -79,7 +76,7 @@ pub(super) fn own(stored: &[u8]) -> Option<&[u8]> {
 }
 
 /// Reads a value whose table has no prefix of its own.
-pub(super) fn alone(store: &impl ReadTx, table: Table, key: &[u8]) -> Result<Option<ValueRef>> {
+pub(crate) fn alone(store: &impl ReadTx, table: Table, key: &[u8]) -> Result<Option<ValueRef>> {
     store.bytes(table, key)?.map(|stored| Ok(read(table, &stored, 0)?.0)).transpose()
 }
 
@@ -91,7 +88,7 @@ fn name(bytes: &[u8]) -> Option<(BlobRef, &[u8])> {
 
 /// Returns the size of a stored value and its table's own prefix, in bytes, wherever the value is
 /// stored.
-pub(super) fn size(stored: &[u8]) -> usize {
+pub(crate) fn size(stored: &[u8]) -> usize {
     // Without the tag, and without the length and digest of a value in a file.
     match file_of(stored) {
         Some(named) => usize::try_from(named.length).unwrap_or(usize::MAX).saturating_add(stored.len() - 41),
@@ -99,81 +96,14 @@ pub(super) fn size(stored: &[u8]) -> usize {
     }
 }
 
-fn file_of(stored: &[u8]) -> Option<BlobRef> {
+pub(crate) fn file_of(stored: &[u8]) -> Option<BlobRef> {
     let (mark, rest) = stored.split_first()?;
     (*mark == IN_FILE).then(|| name(rest)).flatten().map(|(named, _)| named)
 }
 
-impl WriteTx<'_, '_> {
-    /// Stores a value after the table's own prefix, and replaces the old value. Counts it in the
-    /// usage of the `whose` deployment; `None` if an operator published it.
-    pub(super) fn put_held(
-        &mut self,
-        whose: Option<&DeploymentName>,
-        table: Table,
-        key: &[u8],
-        own: &[u8],
-        value: &Bytes,
-    ) -> Result<()> {
-        let before = self.release(table, key)?;
-        self.count(whose, table, key, before, Some(own.len() + value.len()));
-        let mut stored = Vec::with_capacity(1 + own.len() + value.len().clamp(40, INLINE));
-        if value.len() <= INLINE {
-            stored.push(IN_RECORD);
-            stored.extend_from_slice(own);
-            stored.extend_from_slice(value);
-        } else {
-            let digest = self.filed(value)?;
-            stored.push(IN_FILE);
-            stored.extend_from_slice(&(value.len() as u64).to_le_bytes());
-            stored.extend_from_slice(&digest);
-            stored.extend_from_slice(own);
-            let names: u64 = self.record(PAYLOADS, &digest)?.unwrap_or_default();
-            self.put_record(PAYLOADS, &digest, &(names + 1))?;
-        }
-        self.put(table, key, &stored);
-        Ok(())
-    }
-
-    /// Deletes a value from the usage of the `whose` deployment.
-    pub(super) fn delete_held(&mut self, whose: Option<&DeploymentName>, table: Table, key: &[u8]) -> Result<()> {
-        let before = self.release(table, key)?;
-        self.count(whose, table, key, before, None);
-        self.delete(table, key);
-        Ok(())
-    }
-
-    /// Adds the change of size under a key to the usage of a deployment.
-    fn count(
-        &mut self,
-        whose: Option<&DeploymentName>,
-        table: Table,
-        key: &[u8],
-        before: Option<usize>,
-        after: Option<usize>,
-    ) {
-        let Some(whose) = whose else { return };
-        // Only state keys are chosen by the guest and vary in length.
-        let fixed = if table == STATE { key.len() } else { 0 };
-        let size = |size: Option<usize>| size.map_or(0, |size| signed(size + fixed));
-        self.changes.note(whose, UsageDelta::bytes(table, size(after) - size(before)));
-    }
-
-    /// Removes the reference of the value under a key to its payload file, and returns the value's
-    /// size. A file without references is removed after the commit is durable.
-    fn release(&mut self, table: Table, key: &[u8]) -> Result<Option<usize>> {
-        let Some(stored) = self.bytes(table, key)? else { return Ok(None) };
-        let before = Some(size(&stored));
-        let Some(BlobRef { digest, .. }) = file_of(&stored) else { return Ok(before) };
-        let names: u64 = self.record(PAYLOADS, &digest)?.unwrap_or_default();
-        if names > 1 {
-            self.put_record(PAYLOADS, &digest, &(names - 1))?;
-        } else {
-            self.delete(PAYLOADS, &digest);
-            self.superseded.push(digest);
-        }
-        Ok(before)
-    }
+/// Returns the values that are too long for a record.
+pub(crate) fn long<'v>(values: impl IntoIterator<Item = &'v Bytes>) -> Vec<Bytes> {
+    values.into_iter().filter(|value| value.len() > INLINE).cloned().collect()
 }
 
 #[cfg(test)]
@@ -181,6 +111,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::embedded::tables::STATE;
 
     proptest! {
         #[test]

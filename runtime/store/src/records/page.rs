@@ -32,3 +32,10 @@ impl<T> Default for Page<T> {
         Self { items: Vec::new(), next: None }
     }
 }
+
+impl<T> Page<T> {
+    /// Converts each item of the page.
+    pub(crate) fn try_map<U, E>(self, f: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
+        Ok(Page { items: self.items.into_iter().map(f).collect::<Result<_, _>>()?, next: self.next })
+    }
+}

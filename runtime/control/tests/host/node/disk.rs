@@ -8,8 +8,8 @@ use serde_json::json;
 use tidemill_control::RunRequest;
 use tidemill_core::Code;
 use tidemill_core::run::RunState;
-use tidemill_store::contract::StoreHealth;
 use tidemill_store::records::RunFilter;
+use tidemill_store::traits::StoreHealth;
 use tokio::sync::Semaphore;
 
 use crate::fixture::guests::{count, wait};

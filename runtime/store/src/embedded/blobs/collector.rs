@@ -12,15 +12,13 @@
 //! are unrelated to the epochs of nodes.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
-use std::thread;
+use std::{io, thread};
 
 use tidemill_core::failpoint;
 
-use crate::embedded::blobs::{BlobDigest, BlobFolder};
-use crate::embedded::tables::PAYLOADS;
-use crate::kv::{Kv, WeakKv};
+use crate::embedded::blobs::BlobFolder;
+use crate::embedded::value::BlobDigest;
 
 /// Maximum number of hints that wait for readers to end. Beyond it, the next listing of the folder
 /// finds the files.
@@ -48,9 +46,10 @@ struct CollectorState {
     closed: bool,
 }
 
-/// The handle to the thread that removes files, and the store in which it looks up references.
+/// The handle to the thread that removes files.
 struct BlobRemover {
-    kv: WeakKv,
+    /// Returns whether the store is open and writable, and no durable record names the file.
+    is_unreferenced: Box<dyn Fn(&BlobDigest) -> bool + Send + Sync>,
     wake: mpsc::Sender<()>,
 }
 
@@ -131,9 +130,12 @@ impl BlobCollector {
 }
 
 impl BlobFolder {
-    /// Starts the thread that removes files which `kv` does not refer to. It ends when the last
-    /// handle to this folder is dropped.
-    pub(crate) fn start_removing(self: &Arc<Self>, kv: &Kv) -> io::Result<()> {
+    /// Starts the thread that removes files for which `is_unreferenced` returns true. It ends when
+    /// the last handle to this folder is dropped.
+    pub(crate) fn start_removing(
+        self: &Arc<Self>,
+        is_unreferenced: impl Fn(&BlobDigest) -> bool + Send + Sync + 'static,
+    ) -> io::Result<()> {
         let (wake, woken) = mpsc::channel();
         let files = Arc::downgrade(self);
         thread::Builder::new().name("tidemill-payloads".to_owned()).spawn(move || {
@@ -143,7 +145,7 @@ impl BlobFolder {
             }
         })?;
         // This is called once, when the store opens.
-        let _ = self.superseded().remover.set(BlobRemover { kv: kv.downgrade(), wake });
+        let _ = self.superseded().remover.set(BlobRemover { is_unreferenced: Box::new(is_unreferenced), wake });
         Ok(())
     }
 
@@ -163,8 +165,8 @@ impl BlobFolder {
         let _removing = superseded.removing.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let next = superseded.state().next_due();
-            let (Some(digest), Some(kv)) = (next, remover.kv.upgrade()) else { return };
-            self.remove_if_unnamed(&kv, &digest);
+            let Some(digest) = next else { return };
+            self.remove_if_unreferenced(remover, &digest);
         }
     }
 
@@ -175,11 +177,10 @@ impl BlobFolder {
         drop(self.pins());
     }
 
-    fn remove_if_unnamed(&self, kv: &Kv, digest: &BlobDigest) {
+    fn remove_if_unreferenced(&self, remover: &BlobRemover, digest: &BlobDigest) {
         // A caller that pins the file later finds it missing and writes it again.
         let pins = self.pins();
-        let named = || !matches!(kv.get(PAYLOADS, digest), Ok(None));
-        if pins.contains_key(digest) || kv.is_read_only() || self.superseded().state().closed || named() {
+        if pins.contains_key(digest) || self.superseded().state().closed || !(remover.is_unreferenced)(digest) {
             return;
         }
         failpoint::hit("payload/remove");
@@ -194,14 +195,14 @@ mod tests {
     use tidemill_core::Timestamp;
 
     use super::*;
-    use crate::embedded::EmbeddedStore;
-    use crate::embedded::read_tx::ReadTx as _;
-    use crate::embedded::tables::STATE;
+    use crate::embedded::store::EmbeddedStore;
+    use crate::embedded::tables::{PAYLOADS, STATE};
+    use crate::embedded::tx::ReadTx as _;
     use crate::embedded::{blobs, value};
 
     async fn put(store: &EmbeddedStore, value: &Bytes) {
-        let (long, value) = (blobs::long([value]), value.clone());
-        store.commit_with(long, move |c| c.put_held(None, STATE, b"key", &[], &value)).await.unwrap();
+        let (long, value) = (value::long([value]), value.clone());
+        store.commit_with(long, move |c| c.put_value(None, STATE, b"key", &[], &value)).await.unwrap();
     }
 
     #[tokio::test]
@@ -213,21 +214,21 @@ mod tests {
         let mut readers = Vec::new();
         for value in &values[1..] {
             let lease = store.lease();
-            let held = value::alone(&store.kv, STATE, b"key").unwrap().unwrap();
+            let held = value::alone(store.latest(), STATE, b"key").unwrap().unwrap();
             put(&store, value).await;
-            store.files.remove_superseded();
+            store.blobs.remove_superseded();
             readers.push((lease, held));
         }
         // The oldest reader leaves last.
         for (at, (lease, held)) in readers.into_iter().enumerate().rev() {
-            assert_eq!(blobs::read_all(&store.files, &lease, vec![held.clone()]).unwrap(), [values[at].clone()]);
+            assert_eq!(blobs::read_all(&store.blobs, &lease, vec![held.clone()]).unwrap(), [values[at].clone()]);
             drop(lease);
-            store.files.remove_superseded();
-            let gone = blobs::read_all(&store.files, &store.lease(), vec![held]).is_err();
+            store.blobs.remove_superseded();
+            let gone = blobs::read_all(&store.blobs, &store.lease(), vec![held]).is_err();
             assert_eq!(gone, at == 0, "reader {at}");
         }
-        assert_eq!(store.files.list().unwrap().len(), 1);
-        let now = value::alone(&store.kv, STATE, b"key").unwrap().unwrap();
+        assert_eq!(store.blobs.list().unwrap().len(), 1);
+        let now = value::alone(store.latest(), STATE, b"key").unwrap().unwrap();
         assert_eq!(store.value(store.lease(), now).await.unwrap(), values[3]);
     }
 
@@ -236,19 +237,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
         let now = Timestamp::from_millis(1);
-        blobs::sweep(&store.files, &store.kv, now).unwrap();
+        blobs::sweep(&store.blobs, store.latest(), now).unwrap();
         put(&store, &Bytes::from(vec![1; 9_000])).await;
         // No hint of the first value is left in the queue.
-        store.files.remove_superseded();
+        store.blobs.remove_superseded();
         let lease = store.lease();
-        store.files.superseded().hint((0..HINTS_MAX).map(|_| [0; 32]));
+        store.blobs.superseded().hint((0..HINTS_MAX).map(|_| [0; 32]));
         put(&store, &Bytes::from(vec![2; 9_000])).await;
-        assert!(store.kv.bytes(PAYLOADS, &[0; 32]).unwrap().is_none());
+        assert!(store.latest().bytes(PAYLOADS, &[0; 32]).unwrap().is_none());
         drop(lease);
-        store.files.remove_superseded();
-        assert_eq!(store.files.list().unwrap().len(), 2);
-        blobs::sweep(&store.files, &store.kv, now).unwrap();
-        assert_eq!(store.files.list().unwrap().len(), 1);
+        store.blobs.remove_superseded();
+        assert_eq!(store.blobs.list().unwrap().len(), 2);
+        blobs::sweep(&store.blobs, store.latest(), now).unwrap();
+        assert_eq!(store.blobs.list().unwrap().len(), 1);
     }
 
     #[tokio::test]
@@ -260,13 +261,13 @@ mod tests {
             let lease = store.lease();
             put(&store, &Bytes::from(vec![2; 9_000])).await;
             if closed {
-                store.files.stop_removing();
+                store.blobs.stop_removing();
             } else {
-                store.kv.found_damaged("a test");
+                store.kv().found_damaged("a test");
             }
             drop(lease);
-            store.files.remove_superseded();
-            assert_eq!(store.files.list().unwrap().len(), 2);
+            store.blobs.remove_superseded();
+            assert_eq!(store.blobs.list().unwrap().len(), 2);
         }
     }
 }

@@ -12,7 +12,6 @@ use tidemill_core::schedule::Overlap;
 use tidemill_core::{ComponentDigest, DeploymentName, Epoch, Failure, Fuel, Revision, Timestamp};
 
 use super::{SEED, at, golden, run};
-use crate::embedded::Table;
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::runs::RunKeyRecord;
 use crate::embedded::runs::record::{RunCounters, RunRecord};
@@ -21,6 +20,7 @@ use crate::embedded::tables::{
     OPERATIONS, PARKED, REPLAYS, RUNS, SCHEDULES, SUBSCRIPTIONS, TOPIC_OWNERS, TOPICS, USAGE, WATERMARKS,
 };
 use crate::embedded::topics::TopicRecord;
+use crate::embedded::tx::Table;
 use crate::records::{
     Action, Component, Deployment, FailedPart, FailureRecord, FeedEvent, FiringEntry, FiringFate, LedgerEntry,
     LedgerLeg, LogLevel, LogLine, ModuleVersion, Operation, OperationState, ParkRecord, Pause, RunFilter, Schedule,
@@ -52,7 +52,7 @@ fn pause() -> Pause {
 }
 
 fn plain() -> Run {
-    Run { seed: SEED, ..crate::embedded::tests::new().to_run() }
+    Run { seed: SEED, ..crate::embedded::fixture::new_run().to_run() }
 }
 
 /// A run with every field set.

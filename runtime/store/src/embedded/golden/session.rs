@@ -14,16 +14,16 @@ use tidemill_core::topics::SubscriptionStart;
 use tidemill_core::{ComponentDigest, EventId, Failure, Fuel, Revision, Timestamp};
 
 use super::{SEED, at, golden, run};
-use crate::Store;
 use crate::embedded::tables::{ALL, CANCELS, PURGES, UNNAMED};
-use crate::embedded::{EmbeddedStore, tests};
-use crate::embedded::{KeyRange, Table};
+use crate::embedded::{EmbeddedStore, fixture};
+use crate::kv::{KeyRange, Table};
 use crate::records::{
     AdmissionTerms, CommitStart, Component, DebounceTerms, FailedPart, FailureRecord, FiringCommit, LedgerEntry,
     LedgerLeg, LogLevel, LogLine, ModuleVersion, NewEvent, NewFiring, NewPosting, NewPublication, NewRun, NewSignal,
     NominalRange as Times, Operation, PutDeployment, RunCommit, RunCommitResult, RunRequestResult, ScheduleChange,
     StateEdit, StateWrite, SubscriptionChange, Task,
 };
+use crate::traits::*;
 
 /// A request for a run of `shop`.
 fn new(number: u128) -> NewRun {
@@ -35,7 +35,7 @@ fn new(number: u128) -> NewRun {
         now: at(0),
         not_before: at(0),
         seed: SEED,
-        ..tests::new()
+        ..fixture::new_run()
     }
 }
 

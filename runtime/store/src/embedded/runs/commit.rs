@@ -21,22 +21,17 @@
 use bytes::Bytes;
 use tidemill_core::run::{CancelRequest, Run, RunState};
 
-use crate::embedded::read_tx::ReadTx;
-use crate::embedded::runs;
-use crate::embedded::runs::KeyLookup;
-use crate::embedded::runs::record;
+use crate::embedded::runs::admission::lanes;
 use crate::embedded::runs::record::RunRecord;
-use crate::embedded::runs::{failures, inbox, index, journal, lanes, tree};
+use crate::embedded::runs::{KeyLookup, failures, inbox, journal, record, tree};
+use crate::embedded::runs::{children, transition};
 use crate::embedded::tables::{DEPLOYMENTS, INPUTS, OUTPUTS, WATERMARKS};
-use crate::embedded::write_tx::WriteTx;
-use crate::embedded::{ledger, state, topics};
-use crate::error::StoreError;
-use crate::kv::VisibilityGuard;
+use crate::embedded::tx::{ReadTx, VisibilityGuard, WriteTx};
+use crate::embedded::{ledger, runs, state, topics};
+use crate::error::{Result, StoreError};
 use crate::records::{
     CommitStart, FailedPart, FailureRecord, NewRun, Publisher, ReadCheck, RunCommit, RunCommitResult,
 };
-
-type Result<T> = std::result::Result<T, StoreError>;
 
 /// Returns every value of a transaction that can exceed the inline size.
 pub(crate) fn values(transaction: &RunCommit) -> impl Iterator<Item = &Bytes> {
@@ -55,15 +50,15 @@ pub(crate) fn values(transaction: &RunCommit) -> impl Iterator<Item = &Bytes> {
         .chain(transaction.events.iter().map(|event| &event.payload))
 }
 
-/// Commits a transaction, and passes its turn to the next run if it was not refused.
-pub(crate) fn commit_in_turn(
+/// Commits a transaction, and makes its writes visible early if it was not refused.
+pub(crate) fn commit_guarded(
     c: &mut WriteTx<'_, '_>,
     transaction: &RunCommit,
-    turn: VisibilityGuard,
+    guard: VisibilityGuard,
 ) -> Result<RunCommitResult> {
     let committed = commit(c, transaction)?;
     if matches!(committed, RunCommitResult::Done(_)) {
-        c.publish_early(turn);
+        c.publish_early(guard);
     }
     Ok(committed)
 }
@@ -71,7 +66,7 @@ pub(crate) fn commit_in_turn(
 pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> Result<RunCommitResult> {
     let run = &transaction.run;
     let before = match &transaction.begins {
-        CommitStart::Continues => Some(record::owned(commit, &transaction.owner, run.id)?),
+        CommitStart::Continues => Some(record::get_owned(commit, &transaction.owner, run.id)?),
         CommitStart::Fresh { input } => {
             if let Some(key) = &run.key
                 && let KeyLookup::Taken(winner) =
@@ -103,12 +98,12 @@ pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> R
     match &transaction.begins {
         CommitStart::Fresh { input } => runs::insert(commit, &after, input, transaction.now)?,
         CommitStart::Continues => {
-            index::write(commit, before.as_ref().map(|before| &before.run), &after, transaction.now)?
+            transition::write(commit, before.as_ref().map(|before| &before.run), &after, transaction.now)?
         }
     }
     // After `insert`, which writes the first input of a fresh run.
     if let Some(input) = &transaction.input {
-        commit.put_held(Some(&run.deployment), INPUTS, &run.id.to_bytes(), &[], input)?;
+        commit.put_value(Some(&run.deployment), INPUTS, &run.id.to_bytes(), &[], input)?;
     }
     for write in &transaction.writes {
         state::write(commit, &run.deployment, write)?;
@@ -116,7 +111,7 @@ pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> R
     ledger::post(commit, run, &transaction.postings, transaction.now)?;
     runs::put_logs(commit, run, &transaction.logs)?;
     if let Some(output) = &transaction.output {
-        commit.put_held(Some(&run.deployment), OUTPUTS, &run.id.to_bytes(), &[], output)?;
+        commit.put_value(Some(&run.deployment), OUTPUTS, &run.id.to_bytes(), &[], output)?;
     }
     if let Some(mark) = transaction.watermark {
         let stream = run.deployment.as_str().as_bytes();
@@ -124,7 +119,7 @@ pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> R
             commit.put_record(WATERMARKS, stream, &mark)?;
         }
     }
-    inbox::send(commit, run.id, &transaction.signals, transaction.now)?;
+    runs::send(commit, run.id, &transaction.signals, transaction.now)?;
     if !transaction.events.is_empty() {
         let publisher = Publisher::Run { deployment: run.deployment.clone(), run: run.id };
         topics::publish(commit, &transaction.events, &publisher, transaction.now)?;
@@ -148,8 +143,8 @@ fn write_side_records(commit: &mut WriteTx<'_, '_>, after: &mut RunRecord, trans
     journal::set_head(commit, after, transaction.head.as_ref())?;
     inbox::take(commit, after, &transaction.taken)?;
     failures::add(commit, id, &transaction.failures)?;
-    tree::observed(commit, id, &transaction.observed)?;
-    tree::start(commit, after, &transaction.starts)
+    children::observed(commit, id, &transaction.observed)?;
+    runs::start_children(commit, after, &transaction.starts)
 }
 
 /// Merges the stored cancellation request with the owner's, so that the commit does not lose a

@@ -3,13 +3,10 @@
 use tidemill_core::{Failure, RunId};
 
 use crate::embedded::codec::decode;
-use crate::embedded::read_tx::{ReadTx, prefix_range};
 use crate::embedded::tables::{FAILURES, placed};
-use crate::embedded::write_tx::WriteTx;
-use crate::error::StoreError;
+use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
+use crate::error::{Result, StoreError};
 use crate::records::{FAILURES_OF_RUN, FailedPart, FailureRecord, NumberedFailure};
-
-type Result<T> = std::result::Result<T, StoreError>;
 
 /// Appends failures. Beyond the maximum, the oldest of the newer half is removed.
 pub(crate) fn add(commit: &mut WriteTx<'_, '_>, id: RunId, failures: &[FailureRecord]) -> Result<()> {

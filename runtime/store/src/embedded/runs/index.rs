@@ -1,88 +1,21 @@
-//! Writes a run's record together with all index entries of the run, and applies the consequences
-//! of its end to other runs.
+//! The lists of runs by their state: running, ready, delayed, or waiting for lanes.
 
-use tidemill_core::run::{Run, RunState};
+use tidemill_core::run::{Run, RunState, Wait, WaitCondition};
 use tidemill_core::{DeploymentName, RunId, Timestamp};
 
-use crate::embedded::read_tx::ReadTx;
-use crate::embedded::runs::RunKeyRecord;
+use crate::embedded::runs::admission::lanes;
 use crate::embedded::runs::record::RunRecord;
-use crate::embedded::runs::{debounce, lanes, parked, tree, waits};
-use crate::embedded::schedules::queue;
-use crate::embedded::tables::{
-    DELAYED, KEY_ENDS, KEYS, OPEN, PARKED, QUEUED, READY, RUNNING, RUNS, asks, at, ready, run_of, under,
-};
-use crate::embedded::write_tx::WriteTx;
-use crate::error::StoreError;
-use crate::kv::Kv;
-use crate::records::{FeedEvent, RunCounts};
+use crate::embedded::runs::{inbox, record};
+use crate::embedded::tables::{DELAYED, QUEUED, READY, RUNNING, RUNS, asks, ready, time_key};
+use crate::embedded::tx::{ReadTx, WriteTx};
+use crate::error::Result;
 
-type Result<T> = std::result::Result<T, StoreError>;
-
-/// Writes a run's record and updates every index entry to its state. Also applies the consequences
-/// of its end, which can change the run's own record: read it again before you use it further.
-pub(crate) fn write(
-    commit: &mut WriteTx<'_, '_>,
-    before: Option<&Run>,
-    kept: &RunRecord,
-    now: Timestamp,
-) -> Result<()> {
-    let same = before.is_some_and(|before| before.state == kept.run.state);
-    let mut left = None;
-    if !same && kept.run.state.has_ended() && !kept.run.lanes.is_empty() {
-        let mut kept = kept.clone();
-        lanes::leave(commit, &mut kept)?;
-        left = Some(kept);
-    }
-    let kept = left.as_ref().unwrap_or(kept);
-    let run = &kept.run;
-    let id = run.id.to_bytes();
-    commit.put_record(RUNS, &id, kept)?;
-    if same {
-        return Ok(());
-    }
-    count(commit, before, run)?;
-    let code = parked::failure(commit, run)?.map(|failure| failure.code);
-    parked::keep(commit, before, run, code.as_ref(), now)?;
-    if let Some(before) = before {
-        unindex(commit, before)?;
-        if is_queued(before) && !is_queued(run) {
-            debounce::closed(commit, kept)?;
-        }
-        if run.state.has_ended() {
-            commit.delete(OPEN, &run_of(&run.deployment, run.id));
-        }
-    }
-    list(commit, kept, now)?;
-    let had_ended = before.is_some_and(|before| before.state.has_ended());
-    if !run.state.has_ended() && (before.is_none() || had_ended) {
-        commit.put(OPEN, &run_of(&run.deployment, run.id), &[]);
-    }
-    let had_settled = before.is_none_or(|before| before.state.is_settled());
-    if had_settled && !run.state.is_settled() {
-        queue::add(commit, kept)?;
-    }
-    if run.state.has_ended() {
-        keep_key(commit, run, Some(now.plus_millis(run.key_millis)))?;
-    } else if had_ended {
-        keep_key(commit, run, None)?;
-    }
-    commit.announce(now, &announcement(run, code, now))?;
-    if run.state.is_settled() {
-        commit.settled(run);
-        if before.is_none_or(|before| !before.state.is_settled()) {
-            queue::settled(commit, kept, now)?;
-        }
-    }
-    if run.state.has_ended() && !had_ended { tree::ended(commit, kept) } else { Ok(()) }
-}
-
-const fn is_queued(run: &Run) -> bool {
+pub(crate) const fn is_queued(run: &Run) -> bool {
     matches!(run.state, RunState::Queued { .. })
 }
 
 /// Updates the number of the deployment's queued runs.
-fn count(commit: &mut WriteTx<'_, '_>, before: Option<&Run>, run: &Run) -> Result<()> {
+pub(crate) fn count_queued(commit: &mut WriteTx<'_, '_>, before: Option<&Run>, run: &Run) -> Result<()> {
     let (was, is) = (before.is_some_and(is_queued), is_queued(run));
     if was == is {
         return Ok(());
@@ -109,7 +42,7 @@ pub(crate) fn reindex(commit: &mut WriteTx<'_, '_>, before: &Run, kept: &RunReco
 }
 
 /// Removes a run from the list of its state.
-fn unindex(commit: &mut WriteTx<'_, '_>, run: &Run) -> Result<()> {
+pub(crate) fn unindex(commit: &mut WriteTx<'_, '_>, run: &Run) -> Result<()> {
     let due = match &run.state {
         RunState::Running { .. } => {
             commit.delete(RUNNING, &run.id.to_bytes());
@@ -126,7 +59,7 @@ fn unindex(commit: &mut WriteTx<'_, '_>, run: &Run) -> Result<()> {
 }
 
 fn undelay(commit: &mut WriteTx<'_, '_>, id: RunId, due: Option<Timestamp>) -> Result<bool> {
-    let Some(delayed) = due.map(|due| at(due, &id.to_bytes())) else { return Ok(false) };
+    let Some(delayed) = due.map(|due| time_key(due, &id.to_bytes())) else { return Ok(false) };
     let was = commit.bytes(DELAYED, &delayed)?.is_some();
     if was {
         commit.delete(DELAYED, &delayed);
@@ -149,7 +82,7 @@ pub(crate) fn list(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Timestam
         RunState::Queued { not_before } => Some(*not_before).filter(|_| !kept.must_be_notified()).unwrap_or(now),
         RunState::Suspended if kept.must_be_notified() => now,
         RunState::Suspended => match &run.waiting_for {
-            Some(wait) if !waits::holds(commit, kept, wait)? => match wait.until {
+            Some(wait) if !holds(commit, kept, wait)? => match wait.until {
                 Some(until) => until,
                 // A wait without conditions is over at once. A wait without a deadline ends only by
                 // a condition.
@@ -163,7 +96,7 @@ pub(crate) fn list(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Timestam
     let lacks = lanes::lacks(kept);
     if due > now {
         let when_due = if lacks { asks(run) } else { ready(run) };
-        commit.put(DELAYED, &at(due, &run.id.to_bytes()), &when_due);
+        commit.put(DELAYED, &time_key(due, &run.id.to_bytes()), &when_due);
         commit.caused.delayed = Some(commit.caused.delayed.map_or(due, |earliest| earliest.min(due)));
     } else if lacks {
         return lanes::ask(commit, kept.clone());
@@ -172,6 +105,22 @@ pub(crate) fn list(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Timestam
         commit.ready(&run.deployment);
     }
     Ok(())
+}
+
+/// Returns whether a wait holds now, apart from its deadline: any of its conditions is fulfilled,
+/// or all of them if `wait.all`.
+fn holds(store: &impl ReadTx, kept: &RunRecord, wait: &Wait) -> Result<bool> {
+    for thing in &wait.any_of {
+        let came = match thing {
+            WaitCondition::Signal(name) => kept.marks.signals > 0 && inbox::has(store, kept.run.id, name)?,
+            // A run without a record was removed by retention, so it has ended.
+            WaitCondition::Run(id) => record::find(store, *id)?.is_none_or(|other| other.run.state.has_ended()),
+        };
+        if came != wait.all {
+            return Ok(came);
+        }
+    }
+    Ok(wait.all && !wait.any_of.is_empty())
 }
 
 /// Moves a queued or suspended run to the ready list, regardless of its wait, or into its lanes
@@ -187,37 +136,14 @@ pub(crate) fn wake(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()>
     Ok(())
 }
 
-/// Writes when the reservation of a run's idempotency key ends; `None` means that the run has not
-/// ended.
-fn keep_key(commit: &mut WriteTx<'_, '_>, run: &Run, until: Option<Timestamp>) -> Result<()> {
-    let Some(key) = &run.key else { return Ok(()) };
-    let name = under(run.deployment.as_str(), key.as_bytes());
-    if let Some(mut reserved) = commit.record::<RunKeyRecord>(KEYS, &name)?.filter(|reserved| reserved.run == run.id) {
-        reserved.until = until;
-        commit.put_record(KEYS, &name, &reserved)?;
-        if let Some(until) = until {
-            commit.put(KEY_ENDS, &at(until, &name), &[]);
+/// Wakes a run if it waits for a condition that was just fulfilled, and its wait holds now.
+pub(crate) fn fulfil(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, thing: &WaitCondition) -> Result<()> {
+    match (&kept.run.state, &kept.run.waiting_for) {
+        (RunState::Suspended, Some(wait))
+            if wait.any_of.contains(thing) && (!wait.all || holds(commit, kept, wait)?) =>
+        {
+            wake(commit, kept)
         }
+        _ => Ok(()),
     }
-    Ok(())
-}
-
-fn announcement(run: &Run, code: Option<String>, now: Timestamp) -> FeedEvent {
-    FeedEvent::Run {
-        id: run.id,
-        deployment: run.deployment.clone(),
-        export: run.export,
-        trigger: run.trigger.kind,
-        state: run.state.name().to_owned(),
-        code,
-        attempt: run.attempt,
-        fuel: run.fuel,
-        peak_memory: run.peak_memory,
-        took_millis: run.started_at.map_or(0, |started| run.ended_at.unwrap_or(now).millis_since(started)),
-    }
-}
-
-/// Returns how many runs of each kind there are, without reading any.
-pub(crate) fn counts(kv: &Kv) -> RunCounts {
-    RunCounts { unended: kv.count(OPEN), running: kv.count(RUNNING), parked: kv.count(PARKED) }
 }

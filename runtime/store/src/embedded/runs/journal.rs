@@ -6,18 +6,13 @@ use bytes::Bytes;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::{RunId, batch};
 
-use crate::embedded::EmbeddedStore;
-use crate::embedded::read_tx::ReadTx;
 use crate::embedded::runs::record;
 use crate::embedded::runs::record::RunRecord;
 use crate::embedded::tables::{HEADS, JOURNAL, chunk};
+use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::embedded::value;
 use crate::embedded::value::ValueRef;
-use crate::embedded::write_tx::WriteTx;
-use crate::error::StoreError;
-use crate::records::StoredJournal;
-
-type Result<T> = std::result::Result<T, StoreError>;
+use crate::error::{Result, StoreError};
 
 /// Applies a change to the stored journal: chunk `from + i` becomes `chunks[i]`, and later chunks
 /// are removed.
@@ -33,10 +28,10 @@ pub(crate) fn change(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord, change:
         return Err(StoreError::IllegalTransition(what));
     };
     for (at, bytes) in (change.from..end).zip(&change.chunks) {
-        commit.put_held(whose, JOURNAL, &chunk(id, at), &[], bytes)?;
+        commit.put_value(whose, JOURNAL, &chunk(id, at), &[], bytes)?;
     }
     for at in end..marks.chunks {
-        commit.delete_held(whose, JOURNAL, &chunk(id, at))?;
+        commit.delete_value(whose, JOURNAL, &chunk(id, at))?;
     }
     marks.chunks = end;
     Ok(())
@@ -47,8 +42,8 @@ pub(crate) fn set_head(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord, head:
     let RunRecord { run, marks } = kept;
     let (id, whose) = (run.id, Some(&run.deployment));
     match head {
-        Some(head) => commit.put_held(whose, HEADS, &id.to_bytes(), &[], head)?,
-        None if marks.head => commit.delete_held(whose, HEADS, &id.to_bytes())?,
+        Some(head) => commit.put_value(whose, HEADS, &id.to_bytes(), &[], head)?,
+        None if marks.head => commit.delete_value(whose, HEADS, &id.to_bytes())?,
         None => {}
     }
     marks.head = head.is_some();
@@ -59,16 +54,9 @@ pub(crate) fn set_head(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord, head:
 /// are large.
 const PART: u32 = 64;
 
-/// Returns the journal and the replay state of a run, both as of one moment.
-pub(crate) async fn stored(store: &EmbeddedStore, id: RunId) -> Result<StoredJournal> {
-    let (of_chunks, of_head) = (store.lease(), store.lease());
-    let (chunks, head) = read(&store.kv.view(), id)?;
-    Ok(StoredJournal { chunks: store.values(of_chunks, chunks).await?, head: store.maybe(of_head, head).await? })
-}
-
 /// Returns the chunks of a journal and the replay state from `store`, which must show one moment.
 pub(crate) fn read(store: &impl ReadTx, id: RunId) -> Result<(Vec<ValueRef>, Option<ValueRef>)> {
-    let Some(kept) = record::kept(store, id)? else { return Ok((Vec::new(), None)) };
+    let Some(kept) = record::find(store, id)? else { return Ok((Vec::new(), None)) };
     let chunks = chunks(store, id, 0..kept.marks.chunks)?;
     if !kept.marks.head {
         return Ok((chunks, None));
@@ -80,7 +68,7 @@ pub(crate) fn read(store: &impl ReadTx, id: RunId) -> Result<(Vec<ValueRef>, Opt
 
 /// Returns the chunks from `from` on, up to the chunk that brings the total to `limit` bytes.
 pub(crate) fn part(store: &impl ReadTx, id: RunId, from: u32, limit: u64) -> Result<Vec<ValueRef>> {
-    let Some(kept) = record::kept(store, id)? else { return Ok(Vec::new()) };
+    let Some(kept) = record::find(store, id)? else { return Ok(Vec::new()) };
     let mut chunks = chunks(store, id, from..kept.marks.chunks.min(from.saturating_add(PART)))?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     chunks.truncate(batch::head(&chunks, usize::MAX, limit, ValueRef::len));

@@ -4,18 +4,18 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{DeploymentName, Failure, RunId, Timestamp};
 
 use crate::embedded::codec::decode;
-use crate::embedded::read_tx::{ReadTx, prefix_range};
 use crate::embedded::runs::{failures, record};
+use crate::embedded::store::{EmbeddedStore, blocking};
 use crate::embedded::tables::{PARKED, run_at_end};
-use crate::embedded::write_tx::WriteTx;
-use crate::error::StoreError;
-use crate::records::{Page, PageRequest, ParkRecord, ParkedFilter, ParkedGroup, ParkedRun, RunFilter};
-
-type Result<T> = std::result::Result<T, StoreError>;
+use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
+use crate::error::{Result, StoreError};
+use crate::records::{NumberedFailure, Page, PageRequest, ParkRecord, ParkedFilter, ParkedGroup, ParkedRun, RunFilter};
+use crate::traits::FailureStore;
 
 /// Number of entries that are read at once.
 const BATCH: usize = 1_000;
@@ -27,6 +27,26 @@ pub(crate) fn failure(store: &impl ReadTx, run: &Run) -> Result<Option<Failure>>
     match &run.state {
         RunState::Cancelled => failures::of_cancellation(store, run.id),
         state => Ok(state.failure().cloned()),
+    }
+}
+
+#[async_trait]
+impl FailureStore for EmbeddedStore {
+    async fn failures(&self, id: RunId) -> Result<Vec<NumberedFailure>> {
+        failures::list(self.latest(), id)
+    }
+
+    async fn parked(&self, filter: ParkedFilter, page: PageRequest) -> Result<Page<ParkedRun>> {
+        list(self.latest(), &filter, &page)
+    }
+
+    async fn parked_groups(&self, filter: ParkedFilter) -> Result<Vec<ParkedGroup>> {
+        let store = self.clone();
+        blocking(move || groups(store.latest(), &filter)).await
+    }
+
+    async fn dismiss(&self, id: RunId) -> Result<bool> {
+        self.commit(move |c| dismiss(c, id)).await
     }
 }
 
@@ -49,8 +69,8 @@ pub(crate) fn keep(
 }
 
 /// Removes a cancelled run from the list. Returns whether it was listed.
-pub(crate) fn dismiss(commit: &mut WriteTx<'_, '_>, id: RunId) -> Result<bool> {
-    let cancelled = record::existing(commit, id)?.run.state == RunState::Cancelled;
+fn dismiss(commit: &mut WriteTx<'_, '_>, id: RunId) -> Result<bool> {
+    let cancelled = record::get(commit, id)?.run.state == RunState::Cancelled;
     let listed = cancelled && commit.bytes(PARKED, &id.to_bytes())?.is_some();
     if listed {
         commit.delete(PARKED, &id.to_bytes());
@@ -74,7 +94,7 @@ fn fits(entry: &ParkRecord, deployment: Option<&DeploymentName>, codes: &[String
 }
 
 /// Lists matching runs, newest first. A page ends early if few of many entries match.
-pub(crate) fn list(store: &impl ReadTx, filter: &ParkedFilter, page: &PageRequest) -> Result<Page<ParkedRun>> {
+fn list(store: &impl ReadTx, filter: &ParkedFilter, page: &PageRequest) -> Result<Page<ParkedRun>> {
     let mut range = prefix_range(&[]);
     if let Some(cursor) = &page.cursor {
         range.end = range.end.min(cursor.clone());
@@ -106,7 +126,7 @@ fn run(key: &[u8]) -> Result<RunId> {
 }
 
 /// Counts matching runs by deployment and code, largest group first.
-pub(crate) fn groups(store: &impl ReadTx, filter: &ParkedFilter) -> Result<Vec<ParkedGroup>> {
+fn groups(store: &impl ReadTx, filter: &ParkedFilter) -> Result<Vec<ParkedGroup>> {
     let mut groups: BTreeMap<(DeploymentName, String), ParkedGroup> = BTreeMap::new();
     let mut range = prefix_range(&[]);
     loop {

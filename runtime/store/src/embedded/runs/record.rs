@@ -6,12 +6,11 @@ use tidemill_core::RunId;
 use tidemill_core::ids::Owner;
 use tidemill_core::run::{Run, RunEvent, RunState};
 
-use crate::embedded::read_tx::ReadTx;
-use crate::embedded::runs::lanes::Ticket;
-use crate::embedded::tables::RUNS;
-use crate::error::StoreError;
-
-type Result<T> = std::result::Result<T, StoreError>;
+use crate::embedded::tables::{INPUTS, OUTPUTS, RUNS};
+use crate::embedded::tx::ReadTx;
+use crate::embedded::value::ValueRef;
+use crate::embedded::{tables, value};
+use crate::error::{Result, StoreError};
 
 /// The record of a run, stored under its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +20,9 @@ pub(crate) struct RunRecord {
     /// The counters of related rows.
     pub(crate) marks: RunCounters,
 }
+
+/// A position in the order of requests: the number of the commit, and a counter within it.
+pub(crate) type Ticket = (u64, u32);
 
 /// Counters and positions of the rows that belong to a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,19 +75,44 @@ impl RunRecord {
     }
 }
 
-pub(crate) fn kept(store: &impl ReadTx, id: RunId) -> Result<Option<RunRecord>> {
+/// The progress of the cancellation of a run's children.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PendingCancellation {
+    pub(crate) terminate: bool,
+    /// The last cancelled child.
+    pub(crate) after: Option<RunId>,
+}
+
+pub(crate) fn find(store: &impl ReadTx, id: RunId) -> Result<Option<RunRecord>> {
     store.record(RUNS, &id.to_bytes())
 }
 
-pub(crate) fn existing(store: &impl ReadTx, id: RunId) -> Result<RunRecord> {
-    kept(store, id)?.ok_or_else(|| StoreError::NotFound { kind: "run", name: id.to_string() })
+pub(crate) fn get(store: &impl ReadTx, id: RunId) -> Result<RunRecord> {
+    find(store, id)?.ok_or_else(|| StoreError::NotFound { kind: "run", name: id.to_string() })
 }
 
 /// Returns the run's record if `owner` is executing the run.
-pub(crate) fn owned(store: &impl ReadTx, owner: &Owner, id: RunId) -> Result<RunRecord> {
-    let kept = existing(store, id)?;
+pub(crate) fn get_owned(store: &impl ReadTx, owner: &Owner, id: RunId) -> Result<RunRecord> {
+    let kept = get(store, id)?;
     match &kept.run.state {
         RunState::Running { node, epoch } if *node == owner.node && *epoch == owner.epoch => Ok(kept),
         _ => Err(StoreError::StaleEpoch { run: id }),
     }
+}
+
+pub(crate) fn run(store: &impl ReadTx, id: RunId) -> Result<Option<Run>> {
+    Ok(find(store, id)?.map(|kept| kept.run))
+}
+
+pub(crate) fn run_in_key(table: crate::embedded::tx::Table, key: &[u8]) -> Result<RunId> {
+    tables::run_at_end(key)
+        .ok_or_else(|| StoreError::Damaged { what: format!("a key of table {} is too short", table.name) })
+}
+
+pub(crate) fn input(store: &impl ReadTx, id: RunId) -> Result<Option<ValueRef>> {
+    value::alone(store, INPUTS, &id.to_bytes())
+}
+
+pub(crate) fn output(store: &impl ReadTx, id: RunId) -> Result<Option<ValueRef>> {
+    value::alone(store, OUTPUTS, &id.to_bytes())
 }

@@ -6,18 +6,13 @@ use tidemill_core::run::{Run, RunState};
 
 use crate::embedded::schedules;
 use crate::embedded::schedules::firing_log;
-use crate::embedded::write_tx::WriteTx;
-use crate::error::StoreError;
+use crate::embedded::tx::WriteTx;
+use crate::error::Result;
 use crate::records::{Pause, Schedule};
 
 /// Counts how a run of the schedule ended or that it was parked. The caller writes the schedule's
 /// record.
-pub(crate) fn count(
-    commit: &mut WriteTx<'_, '_>,
-    schedule: &mut Schedule,
-    run: &Run,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub(crate) fn count(commit: &mut WriteTx<'_, '_>, schedule: &mut Schedule, run: &Run, now: Timestamp) -> Result<()> {
     match run.state {
         RunState::Succeeded => {
             (schedule.failures, schedule.last_failed) = (0, None);

@@ -1,29 +1,25 @@
 //! A schedule's list of irregular firings: the newest ones. Regular firings are not listed.
 
-use tidemill_core::{DeploymentName, ScheduleName, Timestamp};
+use tidemill_core::{Code, DeploymentName, ScheduleName, Timestamp};
 
-use crate::embedded::codec::decode;
-use crate::embedded::read_tx::ReadTx;
-use crate::embedded::tables::{FIRING_LIST, at, under};
-use crate::embedded::write_tx::WriteTx;
-use crate::error::StoreError;
-use crate::records::{FeedEvent, FiringEntry, FiringFate, Page, PageRequest, Schedule};
-
-type Result<T> = std::result::Result<T, StoreError>;
+use crate::embedded::tables::{FIRING_LIST, name_key, time_key};
+use crate::embedded::tx::{ReadTx, WriteTx};
+use crate::error::Result;
+use crate::records::{FeedEvent, FiringEntry, FiringFate, NominalRange, Schedule};
 
 /// Maximum number of entries of one schedule.
 const KEPT: u32 = 1_000;
 
-fn of(deployment: &DeploymentName, name: &ScheduleName) -> Vec<u8> {
-    under(deployment.as_str(), &under(name.as_str(), &[]))
+pub(crate) fn prefix(deployment: &DeploymentName, name: &ScheduleName) -> Vec<u8> {
+    name_key(deployment.as_str(), &name_key(name.as_str(), &[]))
 }
 
 /// Adds an entry to the list, announces it on the feed, and removes the oldest entries beyond the
 /// maximum. The caller writes the schedule's record.
 pub(crate) fn note(commit: &mut WriteTx<'_, '_>, schedule: &mut Schedule, entry: &FiringEntry) -> Result<()> {
-    let prefix = of(&schedule.deployment, &schedule.name);
+    let prefix = prefix(&schedule.deployment, &schedule.name);
     let mut key = prefix.clone();
-    key.extend_from_slice(&at(entry.seen, &entry.first.as_millis().to_be_bytes()));
+    key.extend_from_slice(&time_key(entry.seen, &entry.first.as_millis().to_be_bytes()));
     key.push(fate(entry.fate));
     if commit.bytes(FIRING_LIST, &key)?.is_none() {
         schedule.listed = schedule.listed.saturating_add(1);
@@ -36,6 +32,21 @@ pub(crate) fn note(commit: &mut WriteTx<'_, '_>, schedule: &mut Schedule, entry:
         schedule.listed = KEPT;
     }
     announce(commit, schedule, entry.fate.as_str(), entry.count, None, entry.seen)
+}
+
+/// Lists nominal times that passed without being executed, as missed or paused.
+pub(crate) fn list_passed(
+    commit: &mut WriteTx<'_, '_>,
+    schedule: &mut Schedule,
+    fate: FiringFate,
+    span: NominalRange,
+    now: Timestamp,
+) -> Result<()> {
+    let NominalRange { first, last, count, more } = span;
+    let code = Code::FiringMissed.as_str().to_owned();
+    let entry = FiringEntry { fate, code, first, last, count, more, seen: now, run: None, operation: None };
+    schedule.through = schedule.dealt_with().max(Some(last));
+    note(commit, schedule, &entry)
 }
 
 /// Announces a change of a schedule on the feed.
@@ -51,20 +62,9 @@ pub(crate) fn announce(
     commit.announce(now, &FeedEvent::Schedule { deployment, name, change: change.into(), firings, note })
 }
 
-/// Lists the entries, newest first.
-pub(crate) fn list(
-    store: &impl ReadTx,
-    deployment: &DeploymentName,
-    name: &ScheduleName,
-    page: &PageRequest,
-) -> Result<Page<FiringEntry>> {
-    let found = store.page(FIRING_LIST, &of(deployment, name), true, page)?;
-    found.try_map(|(_, bytes)| decode(FIRING_LIST, &bytes))
-}
-
 /// Deletes the list of a removed schedule.
 pub(crate) fn forget(commit: &mut WriteTx<'_, '_>, schedule: &Schedule) -> Result<()> {
-    for (key, _) in commit.scan_prefix(FIRING_LIST, &of(&schedule.deployment, &schedule.name), usize::MAX)? {
+    for (key, _) in commit.scan_prefix(FIRING_LIST, &prefix(&schedule.deployment, &schedule.name), usize::MAX)? {
         commit.delete(FIRING_LIST, &key);
     }
     Ok(())

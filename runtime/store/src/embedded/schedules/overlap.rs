@@ -28,12 +28,10 @@ use tidemill_core::{Code, DeploymentName, RunId, ScheduleName, Timestamp};
 
 use crate::embedded::runs::{index, tree};
 use crate::embedded::schedules::queue;
-use crate::embedded::write_tx::WriteTx;
+use crate::embedded::tx::WriteTx;
 use crate::embedded::{runs, schedules, usage};
-use crate::error::StoreError;
+use crate::error::Result;
 use crate::records::{FiringEntry, FiringFate, NewFiring, RunRequestResult};
-
-type Result<T> = std::result::Result<T, StoreError>;
 
 /// Maximum number of started runs, and of waiting runs, that one firing cancels or terminates.
 const UNENDED_MAX: usize = 1_000;

@@ -8,17 +8,13 @@
 use tidemill_core::run::{Run, TriggerKind};
 use tidemill_core::{DeploymentName, RunId, ScheduleName, Timestamp};
 
-use crate::embedded::read_tx::ReadTx;
-use crate::embedded::runs::index;
-use crate::embedded::runs::record;
 use crate::embedded::runs::record::RunRecord;
+use crate::embedded::runs::{index, record};
 use crate::embedded::schedules::failure_streak;
-use crate::embedded::tables::{FIRINGS, RUNS, SCHEDULES, run_at_end, under};
-use crate::embedded::write_tx::WriteTx;
-use crate::error::StoreError;
+use crate::embedded::tables::{FIRINGS, RUNS, SCHEDULES, name_key, run_at_end};
+use crate::embedded::tx::{ReadTx, WriteTx};
+use crate::error::Result;
 use crate::records::Schedule;
-
-type Result<T> = std::result::Result<T, StoreError>;
 
 /// First byte of the row of a started run.
 const STARTED: u8 = 0;
@@ -31,7 +27,7 @@ fn schedule_of(run: &Run) -> Option<&str> {
 }
 
 fn rows(deployment: &DeploymentName, schedule: &str, kind: &[u8]) -> Vec<u8> {
-    under(deployment.as_str(), &under(schedule, kind))
+    name_key(deployment.as_str(), &name_key(schedule, kind))
 }
 
 /// Returns the row of a run that has not ended and is not parked; `None` if it belongs to no
@@ -52,7 +48,7 @@ pub(crate) fn add(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> 
     let Some(row) = row(kept) else { return Ok(()) };
     commit.put(FIRINGS, &row, &[]);
     if let Some(name) = schedule_of(&kept.run).filter(|_| kept.marks.turn.is_some()) {
-        let key = under(kept.run.deployment.as_str(), name.as_bytes());
+        let key = name_key(kept.run.deployment.as_str(), name.as_bytes());
         if let Some(mut schedule) = commit.record::<Schedule>(SCHEDULES, &key)? {
             schedule.waiting += 1;
             commit.put_record(SCHEDULES, &key, &schedule)?;
@@ -66,7 +62,7 @@ pub(crate) fn add(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> 
 pub(crate) fn settled(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Timestamp) -> Result<()> {
     let (Some(row), Some(name)) = (row(kept), schedule_of(&kept.run)) else { return Ok(()) };
     commit.delete(FIRINGS, &row);
-    let key = under(kept.run.deployment.as_str(), name.as_bytes());
+    let key = name_key(kept.run.deployment.as_str(), name.as_bytes());
     let mut schedule = commit.record::<Schedule>(SCHEDULES, &key)?;
     let before = schedule.clone();
     if let Some(schedule) = schedule.as_mut().filter(|_| kept.marks.turn.is_some()) {
@@ -99,7 +95,7 @@ fn next(
     let waiting = commit.scan_prefix(FIRINGS, &rows(deployment, name, &[WAITS]), 1)?;
     let Some((row, id)) = waiting.first().and_then(|(row, _)| Some((row, run_at_end(row)?))) else { return Ok(()) };
     commit.delete(FIRINGS, row);
-    let mut kept = record::existing(commit, id)?;
+    let mut kept = record::get(commit, id)?;
     kept.marks.turn = None;
     commit.put_record(RUNS, &id.to_bytes(), &kept)?;
     add(commit, &kept)?;

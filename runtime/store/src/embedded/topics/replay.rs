@@ -4,26 +4,27 @@
 //! A replay covers only events that the subscription had already passed. Events that still wait are
 //! delivered once, in the normal way.
 
+use async_trait::async_trait;
 use tidemill_core::{DeploymentName, SubscriptionName, Timestamp, Topic};
 
-use crate::embedded::operations;
-use crate::embedded::read_tx::ReadTx;
-use crate::embedded::tables::{REPLAYS, under};
-use crate::embedded::topics;
+use crate::embedded::codec::decode;
+use crate::embedded::store::EmbeddedStore;
+use crate::embedded::tables::{REPLAYS, name_key};
 use crate::embedded::topics::subscriptions;
-use crate::embedded::write_tx::WriteTx;
-use crate::error::StoreError;
+use crate::embedded::tx::{ReadTx, WriteTx};
+use crate::embedded::value;
+use crate::embedded::{operations, topics};
+use crate::error::{Result, StoreError};
 use crate::records::{Operation, OperationState, ReplayCommit, Subscription, SubscriptionReplay, Task};
-
-type Result<T> = std::result::Result<T, StoreError>;
+use crate::traits::ReplayStore;
 
 fn key(operation: &str, topic: &Topic) -> Vec<u8> {
-    under(operation, topic.as_str().as_bytes())
+    name_key(operation, topic.as_str().as_bytes())
 }
 
 /// Adds a replay operation and determines its events. If an operation with its id exists, returns
 /// that one. A replay without events is done at once.
-pub(crate) fn begin(commit: &mut WriteTx<'_, '_>, operation: &Operation) -> Result<Operation> {
+fn begin(commit: &mut WriteTx<'_, '_>, operation: &Operation) -> Result<Operation> {
     if let Some(there) = operations::get(commit, &operation.id)? {
         return Ok(there);
     }
@@ -46,8 +47,41 @@ pub(crate) fn begin(commit: &mut WriteTx<'_, '_>, operation: &Operation) -> Resu
     Ok(operation)
 }
 
+#[async_trait]
+impl ReplayStore for EmbeddedStore {
+    async fn replay_size(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        since: Timestamp,
+        until: Option<Timestamp>,
+    ) -> Result<u64> {
+        let (_, parts) = parts(&self.snapshot(), (deployment, name), since, until)?;
+        Ok(parts.iter().map(|part| part.to - part.from).sum())
+    }
+
+    async fn begin_replay(&self, operation: Operation) -> Result<Operation> {
+        self.commit(move |c| begin(c, &operation)).await
+    }
+
+    async fn next_replay(&self, operation: &str) -> Result<Option<SubscriptionReplay>> {
+        let found = self.latest().scan_prefix(REPLAYS, &name_key(operation, &[]), 1)?;
+        let Some((key, bytes)) = found.first() else { return Ok(None) };
+        let topic = key.get(operation.len() + 1..).and_then(|name| std::str::from_utf8(name).ok()?.parse().ok());
+        let topic =
+            topic.ok_or_else(|| StoreError::Damaged { what: "a key of table replays cannot be read".into() })?;
+        let (from, to) = decode(REPLAYS, bytes)?;
+        Ok(Some(SubscriptionReplay { topic, from, to }))
+    }
+
+    async fn replay(&self, replayed: ReplayCommit) -> Result<bool> {
+        let long = value::long(replayed.runs.iter().map(|new| &new.input));
+        self.commit_with(long, move |c| advance(c, &replayed)).await
+    }
+}
+
 /// Returns the subscription, and the events of each topic that a replay of a range delivers again.
-pub(crate) fn parts(
+fn parts(
     store: &impl ReadTx,
     (deployment, name): (&DeploymentName, &SubscriptionName),
     since: Timestamp,
@@ -67,19 +101,9 @@ pub(crate) fn parts(
     Ok((subscription, parts))
 }
 
-/// Returns the remaining range of the first unfinished topic of a replay.
-pub(crate) fn next(store: &impl ReadTx, operation: &str) -> Result<Option<SubscriptionReplay>> {
-    let found = store.scan_prefix(REPLAYS, &under(operation, &[]), 1)?;
-    let Some((key, bytes)) = found.first() else { return Ok(None) };
-    let topic = key.get(operation.len() + 1..).and_then(|name| std::str::from_utf8(name).ok()?.parse().ok());
-    let topic = topic.ok_or_else(|| StoreError::Damaged { what: "a key of table replays cannot be read".into() })?;
-    let (from, to) = crate::embedded::codec::decode(REPLAYS, bytes)?;
-    Ok(Some(SubscriptionReplay { topic, from, to }))
-}
-
 /// Creates the runs of one part and advances the replay past it; `false` if the replay has another
 /// position.
-pub(crate) fn advance(commit: &mut WriteTx<'_, '_>, replayed: &ReplayCommit) -> Result<bool> {
+fn advance(commit: &mut WriteTx<'_, '_>, replayed: &ReplayCommit) -> Result<bool> {
     let ReplayCommit { operation, part, runs } = replayed;
     let key = key(&operation.id, &part.topic);
     // A cancelled replay has no parts left.
@@ -98,12 +122,4 @@ pub(crate) fn advance(commit: &mut WriteTx<'_, '_>, replayed: &ReplayCommit) -> 
     }
     operations::put(commit, operation)?;
     Ok(true)
-}
-
-/// Deletes the remaining parts of a replay.
-pub(crate) fn forget(commit: &mut WriteTx<'_, '_>, operation: &str) -> Result<()> {
-    for (key, _) in commit.scan_prefix(REPLAYS, &under(operation, &[]), usize::MAX)? {
-        commit.delete(REPLAYS, &key);
-    }
-    Ok(())
 }

@@ -4,35 +4,107 @@
 //! commit that created the subscription, so creating a subscription writes no row for each topic.
 //! Positions sort by subscription, so those of one are one range.
 
+use async_trait::async_trait;
 use tidemill_core::topics::SubscriptionStart;
 use tidemill_core::{DeploymentName, RunId, SubscriptionName, Timestamp, Topic};
 
 use crate::embedded::codec::decode;
-use crate::embedded::read_tx::{ReadTx, prefix_range};
-use crate::embedded::tables::{CURSORS, SUBSCRIPTIONS, under};
-use crate::embedded::throttle::PIECE;
-use crate::embedded::topics;
+use crate::embedded::store::EmbeddedStore;
+use crate::embedded::tables::{CURSORS, SUBSCRIPTIONS, name_key};
 use crate::embedded::topics::TopicRecord;
-use crate::embedded::write_tx::WriteTx;
-use crate::embedded::{deployments, runs};
-use crate::error::StoreError;
+use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
+use crate::embedded::value;
+use crate::embedded::{deployments, runs, topics};
+use crate::error::{Result, StoreError};
 use crate::records::{
-    DeliveryCommit, Deployment, EventPolicy, ExpiredEvents, FeedEvent, NewRun, Page, PageRequest, Pause,
-    RunRequestResult, Subscription, SubscriptionChange, SubscriptionLag,
+    DeliveryCommit, Deployment, FeedEvent, NewRun, Page, PageRequest, Pause, RunRequestResult, Subscription,
+    SubscriptionChange, SubscriptionLag,
 };
+use crate::traits::SubscriptionStore;
 
-type Result<T> = std::result::Result<T, StoreError>;
+#[async_trait]
+impl SubscriptionStore for EmbeddedStore {
+    async fn subscriptions(
+        &self,
+        deployment: Option<&DeploymentName>,
+        page: PageRequest,
+    ) -> Result<Page<Subscription>> {
+        let prefix = deployment.map(|name| name_key(name.as_str(), &[])).unwrap_or_default();
+        self.latest().page(SUBSCRIPTIONS, &prefix, false, &page)?.try_map(|(_, bytes)| decode(SUBSCRIPTIONS, &bytes))
+    }
 
-fn key(deployment: &DeploymentName, name: &SubscriptionName) -> Vec<u8> {
-    under(deployment.as_str(), name.as_str().as_bytes())
+    async fn subscription(&self, deployment: &DeploymentName, name: &SubscriptionName) -> Result<Option<Subscription>> {
+        get(self.latest(), deployment, name)
+    }
+
+    async fn subscription_lag(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        topic: &Topic,
+    ) -> Result<Option<SubscriptionLag>> {
+        lag_in(&self.snapshot(), deployment, name, topic)
+    }
+
+    async fn lag(&self, subscription: &Subscription) -> Result<u64> {
+        lag(&self.snapshot(), subscription)
+    }
+
+    async fn pause_subscription(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        pause: Option<Pause>,
+        now: Timestamp,
+    ) -> Result<Subscription> {
+        let (deployment, name) = (deployment.clone(), name.clone());
+        self.commit(move |c| self::pause(c, &deployment, &name, pause, now)).await
+    }
+
+    async fn deliver(&self, delivery: DeliveryCommit) -> Result<bool> {
+        let long = value::long(delivery.runs.iter().map(|new| &new.input));
+        self.commit_with(long, move |c| self::deliver(c, &delivery)).await
+    }
+
+    async fn skip(&self, deployment: &DeploymentName, name: &SubscriptionName, now: Timestamp) -> Result<u64> {
+        let (deployment, name) = (deployment.clone(), name.clone());
+        self.commit(move |c| self::skip(c, &deployment, &name, now)).await
+    }
 }
 
-fn place(subscription: &Subscription, topic: &Topic) -> Vec<u8> {
+pub(crate) fn write(commit: &mut WriteTx<'_, '_>, subscription: &Subscription) -> Result<()> {
+    commit.put_record(SUBSCRIPTIONS, &key(&subscription.deployment, &subscription.name), subscription)
+}
+
+pub(crate) fn all(store: &impl ReadTx) -> Result<Vec<Subscription>> {
+    let found = store.range(SUBSCRIPTIONS, prefix_range(&[]), false, usize::MAX)?;
+    found.iter().map(|(_, bytes)| decode(SUBSCRIPTIONS, bytes)).collect()
+}
+
+pub(crate) fn place(subscription: &Subscription, topic: &Topic) -> Vec<u8> {
     places(subscription, topic.as_str())
 }
 
+/// Returns the position of the first event of a topic that a subscription has not received. If that
+/// event was deleted, the position is before the oldest stored event.
+pub(crate) fn position(
+    store: &impl ReadTx,
+    subscription: &Subscription,
+    topic: &Topic,
+    head: &TopicRecord,
+) -> Result<u64> {
+    match store.record(CURSORS, &place(subscription, topic))? {
+        Some(position) => Ok(position),
+        None => topics::after_commit(store, topic, head, subscription.since),
+    }
+}
+
+fn key(deployment: &DeploymentName, name: &SubscriptionName) -> Vec<u8> {
+    name_key(deployment.as_str(), name.as_str().as_bytes())
+}
+
 fn places(Subscription { deployment, name, .. }: &Subscription, topic: &str) -> Vec<u8> {
-    under(deployment.as_str(), &under(name.as_str(), topic.as_bytes()))
+    name_key(deployment.as_str(), &name_key(name.as_str(), topic.as_bytes()))
 }
 
 fn unknown(deployment: &DeploymentName, name: &SubscriptionName) -> StoreError {
@@ -55,22 +127,9 @@ pub(crate) fn existing(
     get(store, deployment, name)?.ok_or_else(|| unknown(deployment, name))
 }
 
-fn write(commit: &mut WriteTx<'_, '_>, subscription: &Subscription) -> Result<()> {
-    commit.put_record(SUBSCRIPTIONS, &key(&subscription.deployment, &subscription.name), subscription)
-}
-
 fn of(store: &impl ReadTx, deployment: &DeploymentName) -> Result<Vec<Subscription>> {
-    let found = store.scan_prefix(SUBSCRIPTIONS, &under(deployment.as_str(), &[]), usize::MAX)?;
+    let found = store.scan_prefix(SUBSCRIPTIONS, &name_key(deployment.as_str(), &[]), usize::MAX)?;
     found.iter().map(|(_, bytes)| decode(SUBSCRIPTIONS, bytes)).collect()
-}
-
-pub(crate) fn list(
-    store: &impl ReadTx,
-    deployment: Option<&DeploymentName>,
-    page: &PageRequest,
-) -> Result<Page<Subscription>> {
-    let prefix = deployment.map(|name| under(name.as_str(), &[])).unwrap_or_default();
-    store.page(SUBSCRIPTIONS, &prefix, false, page)?.try_map(|(_, bytes)| decode(SUBSCRIPTIONS, &bytes))
 }
 
 /// Updates the subscriptions of a deployment to its new revision. An existing one keeps its
@@ -154,15 +213,6 @@ pub(crate) fn remove_all(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentNa
     Ok(())
 }
 
-/// Returns the position of the first event of a topic that a subscription has not received. If that
-/// event was deleted, the position is before the oldest stored event.
-fn position(store: &impl ReadTx, subscription: &Subscription, topic: &Topic, head: &TopicRecord) -> Result<u64> {
-    match store.record(CURSORS, &place(subscription, topic))? {
-        Some(position) => Ok(position),
-        None => topics::after_commit(store, topic, head, subscription.since),
-    }
-}
-
 /// Returns the position of a subscription in a topic that it matches; `None` if either does not
 /// exist.
 pub(crate) fn lag_in(
@@ -179,7 +229,7 @@ pub(crate) fn lag_in(
 }
 
 /// Returns how many events wait for a subscription, over all its topics.
-pub(crate) fn lag(store: &impl ReadTx, subscription: &Subscription) -> Result<u64> {
+fn lag(store: &impl ReadTx, subscription: &Subscription) -> Result<u64> {
     let mut waiting = 0;
     for (topic, head) in topics::matching(store, &subscription.topic)? {
         waiting += head.next - position(store, subscription, &topic, &head)?.clamp(head.first, head.next);
@@ -189,7 +239,7 @@ pub(crate) fn lag(store: &impl ReadTx, subscription: &Subscription) -> Result<u6
 
 /// Creates the runs of some events and advances the subscription past them; `false` if anything has
 /// changed since the caller read it.
-pub(crate) fn deliver(commit: &mut WriteTx<'_, '_>, delivery: &DeliveryCommit) -> Result<bool> {
+fn deliver(commit: &mut WriteTx<'_, '_>, delivery: &DeliveryCommit) -> Result<bool> {
     let DeliveryCommit { deployment, subscription: name, revision, topic, from, to, runs, last } = delivery;
     let Some(mut subscription) = get(commit, deployment, name)? else { return Ok(false) };
     let Some(parent) = deployments::get(commit, deployment)? else { return Ok(false) };
@@ -235,7 +285,7 @@ pub(crate) fn note_run(
 }
 
 /// Advances a subscription past all waiting events. Returns their number.
-pub(crate) fn skip(
+fn skip(
     commit: &mut WriteTx<'_, '_>,
     deployment: &DeploymentName,
     name: &SubscriptionName,
@@ -259,7 +309,7 @@ pub(crate) fn skip(
 }
 
 /// Pauses a subscription. `None` resumes it at its position.
-pub(crate) fn pause(
+fn pause(
     commit: &mut WriteTx<'_, '_>,
     deployment: &DeploymentName,
     name: &SubscriptionName,
@@ -295,81 +345,4 @@ fn announce_change(
 ) -> Result<()> {
     let (deployment, name, topic) = (subscription.deployment.clone(), subscription.name.clone(), topic.cloned());
     commit.announce(now, &FeedEvent::Subscription { deployment, name, topic, change: change.into(), events, note })
-}
-
-/// Returns whether a policy allows to delete any event of a topic, or the topic.
-pub(crate) fn is_over(head: &TopicRecord, policy: &EventPolicy) -> bool {
-    let events = head.next - head.first;
-    let old = |time: Timestamp| policy.published_before.is_some_and(|before| time < before);
-    policy.keep.is_some_and(|keep| events > keep) || if events > 0 { old(head.first_at) } else { old(head.last_at) }
-}
-
-/// Deletes the oldest events of a topic, at most `limit`, and the topic if it is empty and old.
-/// Counts and announces events that a subscription had not received as lost.
-pub(crate) fn expire(
-    commit: &mut WriteTx<'_, '_>,
-    topic: &Topic,
-    policy: &EventPolicy,
-    limit: usize,
-    now: Timestamp,
-) -> Result<ExpiredEvents> {
-    let mut expired = ExpiredEvents::default();
-    let Some(mut head) = topics::head(commit, topic)?.filter(|head| is_over(head, policy)) else { return Ok(expired) };
-    let mut first = head.first;
-    if let Some(before) = policy.published_before {
-        first = topics::at_time(commit, topic, &head, before)?;
-    }
-    if let Some(keep) = policy.keep {
-        first = first.max(head.next.saturating_sub(keep));
-    }
-    let max = head.first.saturating_add(limit as u64);
-    expired.more = first > max;
-    first = first.clamp(head.first, head.next).min(max);
-    let ends = first == head.next && policy.published_before.is_some_and(|before| head.last_at < before);
-    for subscription in all(commit)? {
-        if !subscription.topic.matches(topic) {
-            continue;
-        }
-        let stands = position(commit, &subscription, topic, &head)?.clamp(head.first, head.next);
-        let (key, lost) = (place(&subscription, topic), first.saturating_sub(stands));
-        if lost > 0 {
-            expired.lost += lost;
-            announce(commit, &subscription, Some(topic), "lost", lost, now)?;
-            write(commit, &Subscription { lost: subscription.lost + lost, ..subscription })?;
-            commit.put_record(CURSORS, &key, &first)?;
-        }
-        if ends {
-            commit.delete(CURSORS, &key);
-        }
-    }
-    for position in head.first..first {
-        topics::delete_event(commit, topic, position)?;
-    }
-    expired.events = first - head.first;
-    head.first = first;
-    if ends {
-        topics::end(commit, topic)?;
-        return Ok(expired);
-    }
-    if let Some(oldest) = topics::from(commit, topic, first, 1)?.first() {
-        head.first_at = oldest.at;
-    }
-    topics::put_head(commit, topic, &head)?;
-    Ok(expired)
-}
-
-/// Deletes a topic, or the oldest part of its events if they exceed one commit. The result shows
-/// whether more are left.
-pub(crate) fn delete_topic(commit: &mut WriteTx<'_, '_>, topic: &Topic, now: Timestamp) -> Result<ExpiredEvents> {
-    if topics::head(commit, topic)?.is_none() {
-        return Err(StoreError::NotFound { kind: "topic", name: topic.to_string() });
-    }
-    // All events, and the topic, are older than the end of time.
-    let policy = EventPolicy { published_before: Some(Timestamp::from_millis(u64::MAX)), keep: None };
-    expire(commit, topic, &policy, PIECE, now)
-}
-
-fn all(store: &impl ReadTx) -> Result<Vec<Subscription>> {
-    let found = store.range(SUBSCRIPTIONS, prefix_range(&[]), false, usize::MAX)?;
-    found.iter().map(|(_, bytes)| decode(SUBSCRIPTIONS, bytes)).collect()
 }

@@ -73,7 +73,7 @@ struct OpenBatch {
 }
 
 /// The event that ended a wait.
-enum Event {
+enum CommitterEvent {
     /// A job arrived; `None` if the queue is closed.
     Job(Option<Job>),
     /// The previous group was written; `None` if the writer is lost.
@@ -271,21 +271,21 @@ impl Committer {
             }
             let takes = !ended && !open.is_full() && self.closing.is_empty();
             match self.event(&mut returning, takes) {
-                Event::Written(returned) => return returned,
-                Event::Job(Some(job)) => self.waiting.push_back(job),
-                Event::Job(None) => ended = true,
+                CommitterEvent::Written(returned) => return returned,
+                CommitterEvent::Job(Some(job)) => self.waiting.push_back(job),
+                CommitterEvent::Job(None) => ended = true,
             }
         }
     }
 
     /// Waits for the writer or, if `takes`, for a job.
-    fn event(&mut self, returning: &mut oneshot::Receiver<WriterReturn>, takes: bool) -> Event {
+    fn event(&mut self, returning: &mut oneshot::Receiver<WriterReturn>, takes: bool) -> CommitterEvent {
         let queue = &mut self.queue;
         block_on(poll_fn(move |context| {
             if let Poll::Ready(returned) = Pin::new(&mut *returning).poll(context) {
-                return Poll::Ready(Event::Written(returned.ok()));
+                return Poll::Ready(CommitterEvent::Written(returned.ok()));
             }
-            if takes { queue.poll_recv(context).map(Event::Job) } else { Poll::Pending }
+            if takes { queue.poll_recv(context).map(CommitterEvent::Job) } else { Poll::Pending }
         }))
     }
 

@@ -12,7 +12,7 @@ use crate::kv::index::IndexReader;
 /// A job in the committer's queue.
 pub(in crate::kv) enum Job {
     /// An operation to execute.
-    Run(Box<dyn Operation>),
+    Run(Box<dyn QueuedOperation>),
     /// Another thread found the index faulted: reopen it without waiting for an operation.
     Heal,
     /// Close the store, then answer the caller.
@@ -20,7 +20,7 @@ pub(in crate::kv) enum Job {
 }
 
 /// An operation with the channel to its caller.
-pub(in crate::kv) trait Operation: Send {
+pub(in crate::kv) trait QueuedOperation: Send {
     /// Runs the operation. Its caller is answered when the group is durable.
     fn run(self: Box<Self>, group: &mut Batch, index: &IndexReader<'_>) -> Box<dyn Answer>;
     /// Answers the caller without running the operation.
@@ -44,7 +44,7 @@ struct PendingAnswer<T, E> {
     answer: oneshot::Sender<Result<T, SubmitError<E>>>,
 }
 
-impl<F, T, E> Operation for SubmittedOperation<F, T, E>
+impl<F, T, E> QueuedOperation for SubmittedOperation<F, T, E>
 where
     F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     T: Send + 'static,

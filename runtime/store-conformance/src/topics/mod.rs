@@ -1,0 +1,4 @@
+//! Claims about topics and subscriptions.
+
+pub(crate) mod events;
+pub(crate) mod subscriptions;

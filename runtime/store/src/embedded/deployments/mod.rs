@@ -1,0 +1,8 @@
+//! Deployments.
+
+mod purge;
+mod record;
+mod revisions;
+
+pub(crate) use purge::{deleted, purge};
+pub(crate) use record::{get, no_deployment, read};

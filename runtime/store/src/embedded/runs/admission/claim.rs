@@ -1,0 +1,211 @@
+//! Claims waiting runs: selects the next runs of a deployment, within its rate.
+//!
+//! Runs that have started before come first and count under no rate. Of the others the highest
+//! priority comes first, then the oldest. Each pass over a priority level raises it by one
+//! sixteenth of a step until one of its runs is chosen. For a rate, the start of each run is
+//! stored, so the limit holds in every interval of its length, also across restarts.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use tidemill_core::flow::Rate;
+use tidemill_core::ids::Owner;
+use tidemill_core::run::{Run, RunEvent};
+use tidemill_core::{DeploymentName, RunId, Timestamp};
+
+use crate::embedded::runs;
+use crate::embedded::runs::admission::lanes;
+use crate::embedded::runs::record;
+use crate::embedded::runs::transition;
+use crate::embedded::tables;
+use crate::embedded::tables::{DELAYED, READY, STARTS, TURNS, name_key, time_key, time_of};
+use crate::embedded::tx::{Key, ReadTx, WriteTx, prefix_range};
+use crate::embedded::value::ValueRef;
+use crate::error::Result;
+
+/// Maximum number of delayed runs that one commit moves to the ready list.
+pub(crate) const PROMOTE: usize = 1_000;
+
+/// A claimed run, with its input.
+type ClaimedRow = (Run, ValueRef);
+
+/// Number of passes over a priority level that raise it by one step.
+const PASSED_A_STEP: u16 = 16;
+/// Number of priority levels.
+const LEVELS: usize = 9;
+/// Maximum number of expired starts that one commit deletes per range.
+const FORGET: usize = 10_000;
+
+/// The effect of a deployment's admissions on the next one. Written only if there are several
+/// priorities to choose from, or a rate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct AdmissionHistory {
+    /// The number of passes over each priority, from 1 to 9.
+    passed: [u16; LEVELS],
+    /// The number of rows in [`STARTS`].
+    starts: u32,
+}
+
+pub(crate) fn admit(
+    commit: &mut WriteTx<'_, '_>,
+    owner: &Owner,
+    deployment: &DeploymentName,
+    limit: usize,
+    rate: Option<Rate>,
+    now: Timestamp,
+) -> Result<(Vec<ClaimedRow>, Option<Timestamp>)> {
+    promote(commit, now)?;
+    let begun = commit.scan_prefix(READY, &name_key(deployment.as_str(), &[0]), limit)?;
+    let mut chosen: Vec<Key> = begun.into_iter().map(|(key, _)| key).collect();
+    let mut next = None;
+    let wanted = limit - chosen.len();
+    if wanted > 0 {
+        let before = turns(commit, deployment, rate.is_some())?;
+        let mut after = before;
+        let (room, oldest) = match rate {
+            Some(rate) => room(commit, deployment, rate, &mut after, now)?,
+            None => (wanted, None),
+        };
+        let fresh = choose(commit, deployment, wanted.min(room), &mut after)?;
+        if let Some(rate) = rate {
+            if room < wanted && is_more(commit, deployment, fresh.len())? {
+                let first = oldest.unwrap_or(now);
+                next = Some(first.plus_millis(rate.per_millis).max(now.plus_millis(1)));
+            }
+            for key in &fresh {
+                commit.put(STARTS, &started(deployment, now, runs::run_in_key(READY, key)?), &[]);
+                after.starts = after.starts.saturating_add(1);
+            }
+        }
+        if after != before {
+            commit.put_record(TURNS, deployment.as_str().as_bytes(), &after)?;
+        }
+        chosen.extend(fresh);
+    }
+    let taken = chosen.iter().map(|key| take(commit, owner, runs::run_in_key(READY, key)?, now));
+    Ok((taken.collect::<Result<_>>()?, next))
+}
+
+fn take(commit: &mut WriteTx<'_, '_>, owner: &Owner, id: RunId, now: Timestamp) -> Result<ClaimedRow> {
+    let before = record::get(commit, id)?;
+    let mut after = before.after(RunEvent::Claimed(owner.clone()))?;
+    after.run.started_at = after.run.started_at.or(Some(now));
+    after.run.waiting_for = None;
+    transition::write(commit, Some(&before.run), &after, now)?;
+    let input = runs::input(commit, id)?.unwrap_or(ValueRef::EMPTY);
+    // Return what the run waited for, which its record no longer contains.
+    Ok((Run { waiting_for: before.run.waiting_for, ..after.run }, input))
+}
+
+/// Moves due delayed runs to the ready list, or into their lanes.
+fn promote(commit: &mut WriteTx<'_, '_>, now: Timestamp) -> Result<()> {
+    let range = Vec::new()..time_key(now.plus_millis(1), &[]);
+    for (key, ready) in commit.range(DELAYED, range, false, PROMOTE)? {
+        commit.delete(DELAYED, &key);
+        if tables::is_asks(&ready) {
+            lanes::ask(commit, record::get(commit, runs::run_in_key(DELAYED, &key)?)?)?;
+        } else {
+            commit.put(READY, &ready, &[]);
+        }
+    }
+    Ok(())
+}
+
+/// Chooses the runs that start next, at most `limit`.
+fn choose(
+    commit: &WriteTx<'_, '_>,
+    deployment: &DeploymentName,
+    limit: usize,
+    turns: &mut AdmissionHistory,
+) -> Result<Vec<Key>> {
+    let prefix = name_key(deployment.as_str(), &[1]);
+    let first: Vec<Key> = commit.scan_prefix(READY, &prefix, limit)?.into_iter().map(|(key, _)| key).collect();
+    let level = |key: &Key| key.get(prefix.len()).map_or(0, |byte| usize::from(*byte).min(LEVELS - 1));
+    // If all runs are chosen or all have one priority, no level is passed over.
+    if first.len() < limit {
+        return Ok(first);
+    }
+    let last = commit.range(READY, prefix_range(&prefix), true, 1)?;
+    match (first.first(), last.first()) {
+        (Some(first), Some((last, _))) if level(first) != level(last) => {}
+        _ => return Ok(first),
+    }
+    *turns = self::turns(commit, deployment, true)?.with_starts(turns.starts);
+    let mut levels: [VecDeque<Key>; LEVELS] = Default::default();
+    for (below, level) in levels.iter_mut().enumerate() {
+        let prefix = name_key(deployment.as_str(), &[1, u8::try_from(below).unwrap_or(u8::MAX)]);
+        *level = commit.scan_prefix(READY, &prefix, limit)?.into_iter().map(|(key, _)| key).collect();
+    }
+    let mut chosen = Vec::with_capacity(limit);
+    while chosen.len() < limit {
+        // Rows are sorted by the distance from the highest priority.
+        let rank = |below: usize| LEVELS - 1 - below + usize::from(turns.passed[LEVELS - 1 - below] / PASSED_A_STEP);
+        let waiting = (0..LEVELS).filter(|below| !levels[*below].is_empty());
+        let Some(next) = waiting.max_by_key(|below| (rank(*below), LEVELS - *below)) else { break };
+        for (below, level) in levels.iter().enumerate() {
+            let passed = &mut turns.passed[LEVELS - 1 - below];
+            *passed = if below == next || level.is_empty() { 0 } else { passed.saturating_add(1) };
+        }
+        chosen.extend(levels[next].pop_front());
+    }
+    Ok(chosen)
+}
+
+impl AdmissionHistory {
+    const fn with_starts(mut self, starts: u32) -> Self {
+        self.starts = starts;
+        self
+    }
+}
+
+fn turns(store: &impl ReadTx, deployment: &DeploymentName, wanted: bool) -> Result<AdmissionHistory> {
+    let known = if wanted { store.record(TURNS, deployment.as_str().as_bytes())? } else { None };
+    Ok(known.unwrap_or_default())
+}
+
+/// Returns how many more runs may start now, and the time of the oldest start that still counts.
+/// Deletes starts that no longer count.
+fn room(
+    commit: &mut WriteTx<'_, '_>,
+    deployment: &DeploymentName,
+    rate: Rate,
+    turns: &mut AdmissionHistory,
+    now: Timestamp,
+) -> Result<(usize, Option<Timestamp>)> {
+    let all = prefix_range(&name_key(deployment.as_str(), &[]));
+    let edge = |time: Timestamp| name_key(deployment.as_str(), &time_key(time, &[]));
+    let over = Timestamp::from_millis(now.as_millis().saturating_sub(rate.per_millis));
+    // If the clock was set back far, starts are in the future. They must not block new starts until
+    // then.
+    let beyond = edge(now.plus_millis(rate.per_millis).plus_millis(1));
+    let past = if now.as_millis() >= rate.per_millis { edge(over.plus_millis(1)) } else { all.start.clone() };
+    for range in [all.start.clone()..past, beyond..all.end.clone()] {
+        if range.start >= range.end {
+            continue;
+        }
+        for (key, _) in commit.range(STARTS, range, false, FORGET)? {
+            commit.delete(STARTS, &key);
+            turns.starts = turns.starts.saturating_sub(1);
+        }
+    }
+    let oldest = commit.range(STARTS, all, false, 1)?;
+    let skip = deployment.as_str().len() + 1;
+    let oldest = oldest.first().and_then(|(key, _)| time_of(key.get(skip..)?));
+    Ok((rate.runs.saturating_sub(turns.starts) as usize, oldest))
+}
+
+fn started(deployment: &DeploymentName, at_time: Timestamp, id: RunId) -> Vec<u8> {
+    name_key(deployment.as_str(), &time_key(at_time, &id.to_bytes()))
+}
+
+fn is_more(store: &impl ReadTx, deployment: &DeploymentName, than: usize) -> Result<bool> {
+    Ok(store.scan_prefix(READY, &name_key(deployment.as_str(), &[1]), than.saturating_add(1))?.len() > than)
+}
+
+/// Returns how many starts a rate may still count, and the time of the first.
+pub(crate) fn starts(store: &impl ReadTx, deployment: &DeploymentName) -> Result<(u32, Option<Timestamp>)> {
+    let counted = turns(store, deployment, true)?.starts;
+    let first = store.scan_prefix(STARTS, &name_key(deployment.as_str(), &[]), 1)?;
+    let skip = deployment.as_str().len() + 1;
+    Ok((counted, first.first().and_then(|(key, _)| time_of(key.get(skip..)?))))
+}

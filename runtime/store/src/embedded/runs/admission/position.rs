@@ -1,0 +1,58 @@
+//! The queue position of a run, which explains why it is not executing.
+
+use tidemill_core::RunId;
+use tidemill_core::run::RunState;
+
+use crate::embedded::runs::admission::{claim, debounce, lanes};
+use crate::embedded::runs::record::RunRecord;
+use crate::embedded::runs::{index, record};
+use crate::embedded::schedules::queue;
+use crate::embedded::tables::{DELAYED, READY, name_key, ready, time_key};
+use crate::embedded::tx::ReadTx;
+use crate::error::Result;
+use crate::records::{QueueKind, QueuePosition};
+
+/// Maximum number of runs that are named for a lane or for a turn.
+const NAMED: usize = 10;
+
+pub(crate) fn of(store: &impl ReadTx, id: RunId, max: usize) -> Result<Option<QueuePosition>> {
+    let Some(kept) = record::find(store, id)? else { return Ok(None) };
+    let listed = listed(store, &kept, max)?;
+    let mut in_lanes = Vec::with_capacity(kept.run.lanes.len());
+    for (place, lane) in kept.run.lanes.iter().enumerate() {
+        let view = lanes::view(store, &kept.run.deployment, &lane.name, NAMED)?;
+        in_lanes.push((lane.clone(), lanes::is_in(&kept, place), view));
+    }
+    let queued = index::queued(store, &kept.run.deployment)?;
+    let starts = claim::starts(store, &kept.run.deployment)?;
+    let turn_after =
+        if matches!(listed, QueueKind::Turn(_)) { queue::before(store, &kept, NAMED)? } else { Vec::new() };
+    let gathers = debounce::gathers(&kept);
+    Ok(Some(QueuePosition { gathers, run: kept.run, listed, lanes: in_lanes, turn_after, queued, starts }))
+}
+
+fn listed(store: &impl ReadTx, kept: &RunRecord, max: usize) -> Result<QueueKind> {
+    let run = &kept.run;
+    let due = match &run.state {
+        RunState::Queued { not_before } => Some(*not_before),
+        RunState::Suspended => run.waiting_for.as_ref().and_then(|wait| wait.until),
+        _ => return Ok(QueueKind::Nowhere),
+    };
+    if let Some(before) = queue::ahead(store, kept, max)? {
+        return Ok(QueueKind::Turn(before));
+    }
+    if let Some((place, before)) = lanes::waits(store, kept, max)? {
+        return Ok(QueueKind::Lane(place, before));
+    }
+    if let Some(due) = due
+        && store.bytes(DELAYED, &time_key(due, &run.id.to_bytes()))?.is_some()
+    {
+        return Ok(QueueKind::Delayed(due));
+    }
+    let key = ready(run);
+    if store.bytes(READY, &key)?.is_none() {
+        return Ok(QueueKind::Nowhere);
+    }
+    let before = store.range(READY, name_key(run.deployment.as_str(), &[])..key, false, max)?;
+    Ok(QueueKind::Ready(before.len()))
+}

@@ -1,0 +1,56 @@
+//! Deployments and their usage.
+
+use async_trait::async_trait;
+use tidemill_core::quotas::Quotas;
+use tidemill_core::{DeploymentName, Revision, RunId, Timestamp};
+
+use crate::error::StoreError;
+use crate::records::{CommitEffects, Deployment, Page, PageRequest, Pause, PutDeployment, Usage};
+
+/// Deployments and their revisions.
+#[async_trait]
+pub trait DeploymentStore: Send + Sync + 'static {
+    /// Creates a revision. If component and manifest equal those of the current revision, writes
+    /// nothing and returns the current revision.
+    async fn put_deployment(&self, put: PutDeployment) -> Result<Deployment, StoreError>;
+    /// Returns the current revision.
+    async fn deployment(&self, name: &DeploymentName) -> Result<Option<Deployment>, StoreError>;
+    /// Returns one revision.
+    async fn revision(&self, name: &DeploymentName, revision: Revision) -> Result<Option<Deployment>, StoreError>;
+    /// Lists all revisions, newest first.
+    async fn revisions(&self, name: &DeploymentName, page: PageRequest) -> Result<Page<Deployment>, StoreError>;
+    /// Lists all deployments, sorted by name.
+    async fn deployments(&self, page: PageRequest) -> Result<Page<Deployment>, StoreError>;
+    /// Pauses admission and firing of a deployment. `None` resumes them.
+    async fn pause_deployment(
+        &self,
+        name: &DeploymentName,
+        pause: Option<Pause>,
+        now: Timestamp,
+    ) -> Result<Deployment, StoreError>;
+    /// Ends runs of a deployment that are queued, suspended or parked, without notifying their
+    /// guests: a bounded number of runs after the run `after`. Returns the run to continue after,
+    /// or `None` if no more are left.
+    async fn end_waiting(
+        &self,
+        name: &DeploymentName,
+        after: Option<RunId>,
+        now: Timestamp,
+    ) -> Result<(Option<RunId>, CommitEffects), StoreError>;
+    /// Deletes a deployment with its schedules, revisions and state. Its runs and ledger entries
+    /// stay.
+    ///
+    /// # Errors
+    /// [`StoreError::RunsGoing`] if runs have not ended.
+    async fn delete_deployment(&self, name: &DeploymentName, now: Timestamp) -> Result<(), StoreError>;
+}
+
+/// The usage of deployments and their limits.
+#[async_trait]
+pub trait UsageStore: Send + Sync + 'static {
+    /// Returns the usage of each deployment, sorted by name, without deployments that store
+    /// nothing.
+    async fn usage(&self) -> Result<Vec<(DeploymentName, Usage)>, StoreError>;
+    /// Returns the quotas of each deployment.
+    fn quotas(&self) -> Quotas;
+}
