@@ -49,6 +49,27 @@ fn dependencies_point_down() {
 }
 
 #[test]
+fn only_tests_use_the_conformance_suite() {
+    for (package, needs) in packages() {
+        let uses = needs.iter().any(|need| need == "tidemill-store-conformance");
+        assert!(!uses, "{package} must depend on tidemill-store-conformance in tests only");
+    }
+}
+
+#[test]
+fn the_nouns_of_the_store_reach_the_key_value_layer_through_transactions() {
+    let embedded = "runtime/store/src/embedded/";
+    // These make transactions, or report on the layer itself. Golden files show its bytes.
+    let allowed = ["tx/", "store.rs", "node.rs", "golden/"];
+    for (name, text) in files("rs") {
+        let Some(file) = name.strip_prefix(embedded) else { continue };
+        let may = allowed.iter().any(|allowed| file.starts_with(allowed));
+        let uses = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("crate::kv"));
+        assert!(may || !uses, "{name} must use `ReadTx` and `WriteTx` instead of `crate::kv`");
+    }
+}
+
+#[test]
 fn the_core_crate_does_no_io() {
     let core = &packages()["tidemill-core"];
     for banned in ["tokio", "reqwest", "axum", "sled", "wasmtime", "rustix", "async-trait", "getrandom"] {
