@@ -41,13 +41,23 @@ impl Origin {
         let (host, port) = match authority[after_address..].find(':') {
             Some(colon) => {
                 let port = &authority[after_address + colon + 1..];
-                let port = if port.is_empty() { Some(standard) } else { port.parse().ok().filter(|port| *port != 0) };
+                let port = if port.is_empty() {
+                    Some(standard)
+                } else {
+                    port.parse().ok().filter(|_| !port.starts_with('+')).filter(|port| *port != 0)
+                };
                 (&authority[..after_address + colon], port?)
             }
             None => (authority, standard),
         };
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        let good = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control());
+        let is_label = |label: &str| {
+            !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        };
+        let good = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => host.split('.').all(is_label),
+        };
         good.then_some(Self { scheme, host, port })
     }
 
