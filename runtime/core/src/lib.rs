@@ -6,29 +6,39 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "host")]
 pub mod batch;
+#[cfg(feature = "host")]
 pub mod breaker;
 pub mod clock;
 pub mod codes;
+#[cfg(feature = "host")]
 pub mod failpoint;
 pub mod failure;
 pub mod flow;
 pub mod ids;
+#[cfg(feature = "host")]
 pub mod journal;
 pub mod lane;
 pub mod limits;
 pub mod manifest;
 pub mod money;
+pub mod origin;
+#[cfg(feature = "host")]
 pub mod policy;
+#[cfg(feature = "host")]
 pub mod quotas;
 pub mod retry;
 pub mod retry_after;
 pub mod run;
+#[cfg(feature = "host")]
 pub mod schedule;
+#[cfg(feature = "host")]
 pub mod schema;
 pub mod spawn;
 pub mod topics;
 pub mod wire;
+#[cfg(feature = "host")]
 pub mod zones;
 
 pub use clock::Clock;
@@ -40,6 +50,7 @@ pub use ids::{
 };
 pub use limits::Limits;
 pub use manifest::Manifest;
+#[cfg(feature = "host")]
 pub use policy::Policy;
 pub use retry::RetryPolicy;
 pub use topics::{Topic, TopicPattern};

@@ -42,6 +42,6 @@ pub use activation::channel::{CommitOutcome, CommitReason, PendingCommit, RunCha
 pub use activation::result::{ActivationResult, Checkpoint, DryRun, NextAttempt, Outcome};
 pub use activation::run_context::RunContext;
 pub use config::{CompilerCommand, EngineConfig, MEMORY_MAX};
-pub use egress::{BadOrigin, BadRoots, EgressPolicy, OriginPattern, Roots, Scheme};
+pub use egress::{BadRoots, EgressPolicy, Roots};
 pub use engine::{Engine, EngineStats};
 pub use error::{ComponentInfo, ComponentProblem, ComponentRejection, EngineError};

@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tidemill_control::ZoneDirectory;
+use tidemill_core::ids::InvalidName;
+use tidemill_core::origin::OriginPattern;
 use tidemill_core::quotas::Quotas;
-use tidemill_engine::{EgressPolicy, OriginPattern, Roots};
+use tidemill_engine::{EgressPolicy, Roots};
 
 use super::policy::PolicyFile;
 use crate::client::read_token;
@@ -460,9 +462,7 @@ impl SettingValue<'_> {
     }
 
     fn list(&self) -> Result<Vec<OriginPattern>, CliError> {
-        self.parts()
-            .map(|part| part.parse().map_err(|bad: tidemill_engine::BadOrigin| self.wrong(&bad.to_string())))
-            .collect()
+        self.parts().map(|part| part.parse().map_err(|bad: InvalidName| self.wrong(&bad.to_string()))).collect()
     }
 
     fn roots(&self) -> Result<Roots, CliError> {

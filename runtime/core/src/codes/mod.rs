@@ -6,9 +6,11 @@
 //! given another meaning. An unused code stays in the list.
 
 mod list;
+#[cfg(feature = "host")]
 mod sdk;
 
 pub use list::Code;
+#[cfg(feature = "host")]
 pub use sdk::{SDK_CODES, SdkCode};
 
 use std::fmt;
@@ -25,6 +27,7 @@ struct CodeInfo {
     retryable: bool,
     title: &'static str,
     fix: &'static str,
+    #[cfg(feature = "host")]
     page: &'static str,
     page_path: &'static str,
 }
@@ -52,6 +55,7 @@ macro_rules! codes {
                         retryable: $retryable,
                         title: $title,
                         fix: $fix,
+                        #[cfg(feature = "host")]
                         page: include_str!(concat!("../../../../docs/errors/host-", $name, ".md")),
                         page_path: concat!("/errors/host-", $name),
                     },)*
@@ -96,6 +100,7 @@ impl Code {
     }
 
     /// The page of the code, in Markdown.
+    #[cfg(feature = "host")]
     #[must_use]
     pub const fn page(self) -> &'static str {
         self.facts().page

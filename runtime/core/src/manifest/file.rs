@@ -109,8 +109,10 @@ fn read_file(table: toml::Table, problems: &mut Vec<InputProblem>) -> Option<Mod
     }
 
     let from = problems.len();
+    #[cfg(feature = "host")]
     let schedules = if flat.contains_key("schedule") { "/schedule/" } else { "/schedules/" };
     let manifest = read::manifest(ObjectReader::new(String::new(), flat), problems);
+    #[cfg(feature = "host")]
     if problems.is_empty() {
         let unknown = manifest.iter().flat_map(Manifest::unknown_zones);
         problems.extend(unknown.map(|mut problem| {

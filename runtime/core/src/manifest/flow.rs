@@ -1,11 +1,14 @@
 //! Reads and writes a manifest's flow control. [`Flow`] documents the fields.
 
+#[cfg(feature = "host")]
 use serde_json::{Map, Value, json};
 
 use crate::flow::{
     DEBOUNCE_TIMES, DEBOUNCE_WAIT, Debounce, Flow, KEY_MILLIS_MAX, Pointer, QUEUE_MAX, RATE_PER, RATE_RUNS_MAX, Rate,
 };
-use crate::wire::{InputProblem, ObjectField, ObjectReader, duration_text};
+#[cfg(feature = "host")]
+use crate::wire::duration_text;
+use crate::wire::{InputProblem, ObjectField, ObjectReader};
 
 use super::CONCURRENCY_MAX;
 
@@ -69,6 +72,7 @@ fn debounce(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Debo
 }
 
 /// Writes the fields that `read` reads; absent values have no field.
+#[cfg(feature = "host")]
 pub(super) fn write(flow: &Flow, into: &mut Map<String, Value>) {
     let mut put = |name: &str, value: Value| into.insert(name.to_owned(), value);
     if let Some(key) = &flow.key {

@@ -5,16 +5,21 @@
 //! all fields, defaults included, so that a revision is complete and a later change of a default
 //! does not affect it.
 
+#[cfg(feature = "host")]
 mod changes;
+#[cfg(feature = "host")]
 mod compact;
 mod file;
 mod flow;
 mod grants;
+#[cfg(feature = "host")]
 mod lines;
 mod read;
 mod reference;
+#[cfg(feature = "host")]
 mod schedules;
 mod subscriptions;
+#[cfg(feature = "host")]
 mod write;
 
 #[cfg(test)]
@@ -22,10 +27,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "host")]
 pub use changes::ManifestChange;
+#[cfg(feature = "host")]
 pub use compact::CompactSchedules;
 pub use file::{MODULE_FILE_BYTES, ModuleFile, ModuleSection};
-pub use grants::{Grants, HttpGrant, SecretGrant};
+pub use grants::{Grants, SecretGrant};
+#[cfg(feature = "host")]
 pub use lines::line_of;
 pub use reference::{ModuleRef, ModuleVersion, Source};
 
@@ -34,6 +42,7 @@ use crate::flow::Flow;
 use crate::ids::{DeploymentName, Timestamp};
 use crate::limits::Limits;
 use crate::retry::RunRetry;
+#[cfg(feature = "host")]
 use crate::schedule::Schedule;
 use crate::topics::Subscription;
 use crate::wire::{InputProblem, ObjectReader, json};
@@ -81,6 +90,7 @@ pub struct Manifest {
     /// How its runs are retried.
     pub retry: RunRetry,
     /// Times at which it runs; names are unique.
+    #[cfg(feature = "host")]
     pub schedules: Vec<Schedule>,
     /// Events for which it runs; names are unique.
     pub subscriptions: Vec<Subscription>,
@@ -121,6 +131,7 @@ impl Manifest {
             grants: Grants::default(),
             limits: Limits::default(),
             retry: RunRetry::default(),
+            #[cfg(feature = "host")]
             schedules: Vec::new(),
             subscriptions: Vec::new(),
             health: HealthPolicy::default(),
@@ -149,7 +160,10 @@ impl Manifest {
             _ => Err(problems),
         }
     }
+}
 
+#[cfg(feature = "host")]
+impl Manifest {
     /// Writes the whole manifest as JSON, defaults included. Reading it returns an equal manifest.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {

@@ -1,19 +1,16 @@
 //! Reads a manifest field by field and checks its bounds. [`Manifest`] documents the fields.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::grants::GRANTS;
-use super::schedules::schedule;
 use super::subscriptions::subscriptions;
-use super::{
-    CONCURRENCY_MAX, CONFIG_BYTES, Grants, HealthPolicy, HttpGrant, LABELS, Manifest, SCHEDULES, SecretGrant, Source,
-};
+use super::{CONCURRENCY_MAX, CONFIG_BYTES, Grants, HealthPolicy, LABELS, Manifest, SecretGrant, Source};
 use crate::ids::{DeploymentName, Fuel};
 use crate::limits::{KIB, Limits, MIB, OUTPUT_BYTES};
+use crate::origin::HttpGrant;
 use crate::retry::{ATTEMPTS_MAX, DELAY_MAX_MILLIS, ExhaustionPolicy, InvalidRetryPolicy, RetryPolicy, RunRetry};
-use crate::schedule::Schedule;
 use crate::wire::json::shown;
 use crate::wire::{InputProblem, ObjectField, ObjectReader};
 
@@ -50,7 +47,15 @@ pub(super) fn manifest(mut object: ObjectReader, problems: &mut Vec<InputProblem
     if let Some(field) = object.take("retry") {
         manifest.retry = retry(field, problems);
     }
-    manifest.schedules = schedules(&mut object, problems);
+    // `[[schedule]]` in TOML gives `schedule`; in JSON `schedules` reads better. Both are
+    // accepted.
+    let (one, many) = (object.take("schedule"), object.take("schedules"));
+    #[cfg(feature = "host")]
+    {
+        manifest.schedules = super::schedules::schedules(one, many, problems);
+    }
+    #[cfg(not(feature = "host"))]
+    drop((one, many));
     manifest.subscriptions = subscriptions(&mut object, problems);
     if let Some(field) = object.take("health") {
         manifest.health = health(field, problems);
@@ -267,32 +272,6 @@ fn permille(field: ObjectField, least: f64, most: f64, problems: &mut Vec<InputP
             None
         }
     }
-}
-
-fn schedules(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> Vec<Schedule> {
-    // `[[schedule]]` in TOML gives `schedule`; in JSON `schedules` reads better. Both are
-    // accepted.
-    let (one, many) = (object.take("schedule"), object.take("schedules"));
-    if let (Some(_), Some(field)) = (&one, &many) {
-        problems.push(InputProblem::field(
-            &field.pointer,
-            "both `schedule` and `schedules` are given",
-            "Join the two lists.",
-        ));
-    }
-    let fields = many.or(one).and_then(|field| field.one_or_many(SCHEDULES, problems)).unwrap_or_default();
-    let (mut schedules, mut names) = (Vec::new(), BTreeSet::new());
-    for field in fields {
-        let pointer = format!("{}/name", field.pointer);
-        if let Some(schedule) = schedule(field, problems) {
-            if !names.insert(schedule.name().clone()) {
-                let message = format!("there are two schedules `{}`", schedule.name());
-                problems.push(InputProblem::field(pointer, message, "Give each schedule a name of its own."));
-            }
-            schedules.push(schedule);
-        }
-    }
-    schedules
 }
 
 fn health(field: ObjectField, problems: &mut Vec<InputProblem>) -> HealthPolicy {

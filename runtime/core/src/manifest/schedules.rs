@@ -1,7 +1,10 @@
-//! Reads one schedule of a manifest.
+//! Reads the schedules of a manifest.
+
+use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 
+use super::SCHEDULES;
 use crate::codes::Code;
 use crate::ids::Timestamp;
 use crate::run::Export;
@@ -17,6 +20,34 @@ use crate::zones::{ZONE_NAME_BYTES, Zone};
 /// The exports that a schedule may run.
 const EXPORTS: [(&str, Export); 2] =
     [(Export::Workflow.as_str(), Export::Workflow), (Export::RevenueStream.as_str(), Export::RevenueStream)];
+
+/// Reads the schedules of a manifest, which are under one of two names.
+pub(super) fn schedules(
+    one: Option<ObjectField>,
+    many: Option<ObjectField>,
+    problems: &mut Vec<InputProblem>,
+) -> Vec<Schedule> {
+    if let (Some(_), Some(field)) = (&one, &many) {
+        problems.push(InputProblem::field(
+            &field.pointer,
+            "both `schedule` and `schedules` are given",
+            "Join the two lists.",
+        ));
+    }
+    let fields = many.or(one).and_then(|field| field.one_or_many(SCHEDULES, problems)).unwrap_or_default();
+    let (mut schedules, mut names) = (Vec::new(), BTreeSet::new());
+    for field in fields {
+        let pointer = format!("{}/name", field.pointer);
+        if let Some(schedule) = schedule(field, problems) {
+            if !names.insert(schedule.name().clone()) {
+                let message = format!("there are two schedules `{}`", schedule.name());
+                problems.push(InputProblem::field(pointer, message, "Give each schedule a name of its own."));
+            }
+            schedules.push(schedule);
+        }
+    }
+    schedules
+}
 
 pub(super) fn schedule(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Schedule> {
     let before = problems.len();

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::limits::MIB;
+use crate::origin::Origin;
 use crate::retry::ExhaustionPolicy;
 use crate::schedule::Overlap;
 
@@ -83,7 +84,7 @@ fn the_example_file_of_the_book_is_read() {
     assert!(manifest.flow.key.is_some() && manifest.flow.rate.is_some() && manifest.flow.debounce.is_some());
     assert_eq!(manifest.flow.queue, Some(10_000));
     assert_eq!(manifest.config, r#"{"urls":["https://example.org/"]}"#);
-    assert!(manifest.grants.allows("https", "example.org", 443));
+    assert!(manifest.grants.allows(&Origin::of_url("https://example.org").unwrap()));
     assert_eq!(manifest.limits.memory, 32 * MIB);
     assert_eq!(manifest.limits.lifetime_millis, Some(3_600_000));
     assert_eq!((manifest.retry.policy.max_attempts, manifest.retry.then), (3, Some(ExhaustionPolicy::Park)));
@@ -467,6 +468,19 @@ fn same_at_rest(schedules: &[Schedule]) -> Result<(), TestCaseError> {
         prop_assert_eq!(at_rest.get(schedule.name()), Some(schedule.clone()));
     }
     Ok(())
+}
+
+#[test]
+fn a_manifest_grants_the_origins_of_the_common_table() {
+    let table: Vec<Value> = serde_json::from_str(include_str!("../../tests/data/origins.json")).unwrap();
+    for row in table {
+        let grants = json!({ "http": [row["text"]], "secrets": [{ "name": "key", "to": [row["text"]] }] });
+        let manifest = json!({ "module": "m@1.0.0", "grants": grants }).to_string();
+        let read = Manifest::parse_json(manifest.as_bytes()).ok().map(|it| it.grants);
+        let read = read.map(|grants| (grants.http[0].to_string(), grants.secrets[0].to[0].to_string()));
+        let expected = row["grant"].as_str().map(|grant| (grant.to_owned(), grant.to_owned()));
+        assert_eq!(read, expected.filter(|(grant, _)| grant.len() <= 256), "{}", row["text"]);
+    }
 }
 
 proptest! {

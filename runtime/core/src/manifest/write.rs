@@ -45,7 +45,7 @@ fn text_as_json(text: &str) -> Value {
 }
 
 fn grants(grants: &Grants) -> Value {
-    let origins = |origins: &[super::HttpGrant]| -> Value { origins.iter().map(ToString::to_string).collect() };
+    let origins = |origins: &[crate::origin::HttpGrant]| -> Value { origins.iter().map(ToString::to_string).collect() };
     let secrets: Vec<Value> = grants
         .secrets
         .iter()

@@ -2,7 +2,7 @@
 //! excess.
 
 use super::read::denied;
-use super::{CEILINGS, CeilingUnit, Policy, PolicyOrigin};
+use super::{CEILINGS, CeilingUnit, Policy};
 use crate::ids::{DeploymentName, Timestamp};
 use crate::manifest::{Grants, Manifest, SecretGrant};
 use crate::schedule::Schedule;
@@ -128,7 +128,7 @@ impl Policy {
         if self.secret(name, &secret.name).flatten().is_none() {
             missing.push(format!("\"{name}\" to its `deployments`"));
         }
-        let beyond = secret.to.iter().filter(|to| !rule.to.iter().any(|origin: &PolicyOrigin| origin.covers(to)));
+        let beyond = secret.to.iter().filter(|to| !rule.to.iter().any(|pattern| pattern.covers(to)));
         missing.extend(beyond.map(|to| format!("\"{to}\" to its `to`")));
         if secret.sign && !rule.sign {
             missing.push("`sign = true`".to_owned());
@@ -199,6 +199,7 @@ mod tests {
 
     use super::*;
     use crate::limits::{Limits, MIB};
+    use crate::origin::Origin;
 
     const POLICY: &str = r#"
         origins = ["https://*.example.com", "http://10.0.0.1:8080"]
@@ -324,10 +325,12 @@ mod tests {
         assert_eq!(policy.bounded("team-big", &limits).memory, 128 * MIB);
         assert_eq!(policy.bounded("team-a", &limits).memory, 64 * MIB);
         assert_eq!(policy.bounded("x", &Limits::default()).lifetime_millis, Some(3_600_000));
-        assert!(policy.allows_origin("team-big", "https", "anything.org", 8443));
-        assert!(!policy.allows_origin("team-big", "http", "10.0.0.1", 8080));
-        assert!(policy.allows_origin("team-a", "http", "10.0.0.1", 8080));
-        assert!(!policy.allows_origin("team-a", "https", "anything.org", 443));
+        let allows = |name: &str, url: &str| policy.allows_origin(name, &Origin::of_url(url).unwrap());
+        assert!(allows("team-big", "https://anything.org"));
+        assert!(!allows("team-big", "https://anything.org:8443"));
+        assert!(!allows("team-big", "http://10.0.0.1:8080"));
+        assert!(allows("team-a", "http://10.0.0.1:8080"));
+        assert!(!allows("team-a", "https://anything.org"));
     }
 
     #[test]
@@ -360,12 +363,25 @@ mod tests {
     #[test]
     fn a_secret_goes_only_to_the_origins_of_the_policy() {
         let policy = policy();
-        let may = |name: &str, host: &str| policy.allows_secret(name, "stripe-key", "https", host, 443);
+        let to = |host: &str| Origin::of_url(&format!("https://{host}")).unwrap();
+        let may = |name: &str, host: &str| policy.allows_secret(name, "stripe-key", &to(host));
         assert!(may("billing", "api.example.com") && may("team-a", "api.example.com"));
         assert!(!may("billing", "x.example.com") && !may("other", "api.example.com"));
-        assert!(!policy.allows_secret("billing", "unnamed", "https", "api.example.com", 443));
+        assert!(!policy.allows_secret("billing", "unnamed", &to("api.example.com")));
         assert!(policy.may_sign("x", "signing") && !policy.may_sign("billing", "stripe-key"));
-        assert!(Policy::default().allows_secret("x", "y", "https", "z", 1) && Policy::default().may_sign("x", "y"));
+        assert!(Policy::default().allows_secret("x", "y", &to("z")) && Policy::default().may_sign("x", "y"));
+    }
+
+    #[test]
+    fn a_policy_allows_the_origins_of_the_common_table() {
+        let table = include_str!("../../tests/data/origins.json");
+        let table: Vec<serde_json::Value> = serde_json::from_str(table).unwrap();
+        for row in table {
+            let (text, origins) = (&row["text"], row["operator"].as_str());
+            let policy = toml::to_string(&serde_json::json!({ "origins": [text] })).unwrap();
+            let read = Policy::parse_toml(&policy).ok().map(|policy| policy.origins("x").unwrap()[0].to_string());
+            assert_eq!(read.as_deref(), origins.filter(|it| it.len() <= 256), "{text}");
+        }
     }
 
     #[test]

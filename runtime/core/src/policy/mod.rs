@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::ids::Fuel;
 use crate::limits::Limits;
-use crate::manifest::HttpGrant;
+use crate::origin::{Origin, OriginPattern};
 
 /// Maximum size of a policy file, in bytes.
 pub const POLICY_BYTES: usize = 256 * 1024;
@@ -35,7 +35,7 @@ pub struct Policy {
 /// What one deployment may use. A field that is `None` sets no bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct PolicyRules {
-    origins: Option<Vec<PolicyOrigin>>,
+    origins: Option<Vec<OriginPattern>>,
     /// Maximum of each field of `[limits]`, in the order of [`CEILINGS`].
     limits: [Option<u64>; CEILINGS.len()],
     /// Maximum `concurrency`.
@@ -52,20 +52,11 @@ struct PolicyRules {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct SecretRule {
     /// Origins of requests that may carry it.
-    to: Vec<PolicyOrigin>,
+    to: Vec<OriginPattern>,
     /// Whether it may sign.
     sign: bool,
     /// Deployments that may use it, by name or by a prefix of names followed by `*`.
     deployments: Vec<String>,
-}
-
-/// Origins that a policy allows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum PolicyOrigin {
-    /// `https://*`: every host, at any port.
-    AnyHost(&'static str),
-    /// Origins in the form of a manifest's grant.
-    Named(HttpGrant),
 }
 
 /// One field of `[limits]` that a policy bounds.
@@ -143,18 +134,17 @@ const CEILINGS: [Ceiling; 9] = [
 ];
 
 impl Policy {
-    /// Whether a deployment may send requests to an origin. `host` is in lower case, an IPv6
-    /// address without brackets.
+    /// Whether a deployment may send requests to an origin.
     #[must_use]
-    pub fn allows_origin(&self, deployment: &str, scheme: &str, host: &str, port: u16) -> bool {
-        self.origins(deployment).is_none_or(|origins| origins.iter().any(|it| it.allows(scheme, host, port)))
+    pub fn allows_origin(&self, deployment: &str, origin: &Origin) -> bool {
+        self.origins(deployment).is_none_or(|origins| origins.iter().any(|it| it.matches(origin)))
     }
 
     /// Whether a request of a deployment may carry a secret to an origin.
     #[must_use]
-    pub fn allows_secret(&self, deployment: &str, name: &str, scheme: &str, host: &str, port: u16) -> bool {
+    pub fn allows_secret(&self, deployment: &str, name: &str, to: &Origin) -> bool {
         self.secret(deployment, name)
-            .is_none_or(|rule| rule.is_some_and(|rule| rule.to.iter().any(|origin| origin.allows(scheme, host, port))))
+            .is_none_or(|rule| rule.is_some_and(|rule| rule.to.iter().any(|pattern| pattern.matches(to))))
     }
 
     /// Whether a deployment may sign with a secret.
@@ -197,7 +187,7 @@ impl Policy {
         best.map(|(pattern, rules)| (pattern.as_str(), rules))
     }
 
-    fn origins(&self, deployment: &str) -> Option<&[PolicyOrigin]> {
+    fn origins(&self, deployment: &str) -> Option<&[OriginPattern]> {
         let own = self.own(deployment).and_then(|(_, rules)| rules.origins.as_deref());
         own.or(self.rules.origins.as_deref())
     }
@@ -215,23 +205,6 @@ impl Policy {
     fn secret(&self, deployment: &str, name: &str) -> Option<Option<&SecretRule>> {
         let rule = self.secrets.as_ref()?.get(name);
         Some(rule.filter(|rule| rule.deployments.iter().any(|pattern| fits(pattern, deployment))))
-    }
-}
-
-impl PolicyOrigin {
-    fn allows(&self, scheme: &str, host: &str, port: u16) -> bool {
-        match self {
-            Self::AnyHost(own) => *own == scheme,
-            Self::Named(grant) => grant.allows(scheme, host, port),
-        }
-    }
-
-    /// Whether it contains every origin of a grant.
-    fn covers(&self, grant: &HttpGrant) -> bool {
-        match self {
-            Self::AnyHost(scheme) => *scheme == grant.scheme(),
-            Self::Named(own) => own.covers(grant),
-        }
     }
 }
 

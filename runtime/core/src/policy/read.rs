@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{CEILINGS, CeilingUnit, ENTRIES, POLICY_BYTES, Policy, PolicyOrigin, PolicyRules, SecretRule};
+use super::{CEILINGS, CeilingUnit, ENTRIES, POLICY_BYTES, Policy, PolicyRules, SecretRule};
 use crate::codes::Code;
 use crate::flow::QUEUE_MAX;
 use crate::ids::DeploymentName;
 use crate::manifest::{CONCURRENCY_MAX, SCHEDULES};
+use crate::origin::OriginPattern;
 use crate::schedule::EVERY_MAX_MILLIS;
 use crate::wire::json::shown;
 use crate::wire::{InputProblem, ObjectField, ObjectReader};
@@ -138,17 +139,9 @@ fn list(field: Option<ObjectField>, problems: &mut Vec<InputProblem>) -> Option<
     field?.one_or_many(ENTRIES, problems)
 }
 
-fn origins(field: Option<ObjectField>, problems: &mut Vec<InputProblem>) -> Option<Vec<PolicyOrigin>> {
+fn origins(field: Option<ObjectField>, problems: &mut Vec<InputProblem>) -> Option<Vec<OriginPattern>> {
     let fields = list(field, problems)?;
-    Some(fields.into_iter().filter_map(|field| origin(field, problems)).collect())
-}
-
-fn origin(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<PolicyOrigin> {
-    match &field.value {
-        Value::String(text) if text == "https://*" => Some(PolicyOrigin::AnyHost("https")),
-        Value::String(text) if text == "http://*" => Some(PolicyOrigin::AnyHost("http")),
-        _ => field.parse(problems).map(PolicyOrigin::Named),
-    }
+    Some(fields.into_iter().filter_map(|field| field.parse(problems)).collect())
 }
 
 /// Returns the problem of a manifest that exceeds the policy.

@@ -12,6 +12,7 @@ pub mod text;
 pub use cursor::{InvalidCursor, PageCursor};
 pub use json::InvalidJson;
 pub use object::duration_text;
+#[cfg(feature = "host")]
 pub(crate) use object::size_text;
 pub use object::{ObjectField, ObjectReader};
 pub use problem::InputProblem;

@@ -54,7 +54,7 @@ impl RawResponse {
             leave.usage.bytes(chunk.len(), &leave.limits)?;
             body.extend_from_slice(&chunk);
         }
-        Ok(Self { status, headers, body, origin: target.origin() })
+        Ok(Self { status, headers, body, origin: target.origin.to_string() })
     }
 
     /// Returns the maximum number of bytes to process before the guest sees the response.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidemill_core::manifest::Grants;
+use tidemill_core::origin::Origin;
 use tidemill_core::{Code, Failure, Policy};
 
 use super::address::is_public;
@@ -29,45 +30,41 @@ pub(crate) struct Authorization {
 impl Authorization {
     /// Checks one hop. Returns whether it may go to addresses that are not public.
     pub(super) fn authorize(&self, target: &Target) -> Result<bool, Failure> {
-        let Target { scheme, host, port, .. } = target;
-        let origin = target.origin();
-        if !self.grants.allows(scheme.as_str(), host, *port) {
+        let origin = &target.origin;
+        if !self.grants.allows(origin) {
             return Err(Code::NotGranted.failure(format!(
                 "the deployment has no grant for {origin}; add to `[grants]`: http = [\"{origin}\"]"
             )));
         }
-        let is_allowed = self.policy.allows(*scheme, host, *port)
-            && self.operator.allows_origin(&self.deployment, scheme.as_str(), host, *port);
-        if !is_allowed {
+        if !self.policy.allows(origin) || !self.operator.allows_origin(&self.deployment, origin) {
             return Err(
                 Code::EgressDenied.failure(format!("the operator's policy does not allow requests to {origin}"))
             );
         }
-        let private = self.policy.allows_private(*scheme, host, *port);
-        if let Some(address) = target.address()
+        let private = self.policy.allows_private(origin);
+        if let Some(address) = origin.address()
             && !private
             && !is_public(address)
         {
-            return Err(refused(&origin, &format!("{address} is not on the public internet")));
+            return Err(refused(origin, &format!("{address} is not on the public internet")));
         }
         Ok(private)
     }
 
     /// Returns the values of the secrets that a request lists. Each must be granted for the target.
     pub(super) fn secrets(&self, names: &[String], target: &Target) -> Result<RequestSecrets, Failure> {
-        let Target { scheme, host, port, .. } = target;
+        let origin = &target.origin;
         let values = names.iter().map(|name| {
             let granted = self.grants.secret(name);
-            if !granted.is_some_and(|grant| grant.to.iter().any(|to| to.allows(scheme.as_str(), host, *port))) {
-                let (name, origin): (String, _) = (name.chars().take(64).collect(), target.origin());
+            if !granted.is_some_and(|grant| grant.to.iter().any(|to| to.matches(origin))) {
+                let name: String = name.chars().take(64).collect();
                 return Err(Code::SecretNotGranted.failure(format!(
                     "secret `{name}` may not be sent to {origin}; add to `[grants]`: secrets = [{{ name = \"{name}\", to = [\"{origin}\"] }}]"
                 )));
             }
-            if !self.operator.allows_secret(&self.deployment, name, scheme.as_str(), host, *port) {
+            if !self.operator.allows_secret(&self.deployment, name, origin) {
                 return Err(Code::PolicyDenied.failure(format!(
-                    "the operator's policy does not allow this deployment to send secret `{name}` to {}",
-                    target.origin()
+                    "the operator's policy does not allow this deployment to send secret `{name}` to {origin}"
                 )));
             }
             let value = self.secrets.secret(name).ok_or_else(|| {
@@ -87,7 +84,7 @@ impl Authorization {
 }
 
 /// Returns the failure for an address that may not be reached.
-pub(super) fn refused(origin: &str, why: &str) -> Failure {
+pub(super) fn refused(origin: &Origin, why: &str) -> Failure {
     Code::AddressRefused
         .failure(format!("{origin} cannot be reached: {why}; the operator can allow it as a private origin"))
 }

@@ -76,13 +76,13 @@ pub(super) fn client(private: bool, roots: &Roots) -> Result<Client, String> {
 
 /// Converts an error to a failure without the URL, which can contain a secret.
 pub(super) fn failure_of(error: reqwest::Error, target: &Target) -> Failure {
-    let origin = target.origin();
+    let origin = &target.origin;
     let error = error.without_url();
     let mut words = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(inner) = cause {
         if let Some(address) = inner.downcast_ref::<RefusedAddress>() {
-            return refused(&origin, &address.to_string());
+            return refused(origin, &address.to_string());
         }
         words = inner.to_string();
         cause = inner.source();

@@ -160,7 +160,7 @@ impl Egress {
                 }
                 Err(Code::HttpTimeout.failure(format!(
                     "{} did not answer within {} ms",
-                    prepared.first.target.origin(),
+                    prepared.first.target.origin,
                     request.timeout.as_millis()
                 )))
             }
@@ -182,8 +182,9 @@ impl Egress {
         let mut followed = 0;
         loop {
             let private = leave.reach.authorize(&hop.target)?;
-            let let_through = self.breakers.admit(&leave.reach.deployment, &hop.target.origin(), leave.purpose)?;
-            let _host = self.hosts.pass(&leave.reach.deployment, &hop.target.host).await;
+            let let_through =
+                self.breakers.admit(&leave.reach.deployment, &hop.target.origin.to_string(), leave.purpose)?;
+            let _host = self.hosts.pass(&leave.reach.deployment, hop.target.origin.host()).await;
             if followed == 0 {
                 leave.usage.call(&leave.limits)?;
             }
@@ -197,7 +198,7 @@ impl Egress {
                     }
                     if followed == request.redirects {
                         return Err(Code::HttpTooManyRedirects
-                            .failure(format!("{} redirects again after {followed} redirects", hop.target.origin())));
+                            .failure(format!("{} redirects again after {followed} redirects", hop.target.origin)));
                     }
                     followed += 1;
                     hop = hop.redirect(&to, prepared.carries_secret)?;

@@ -4,11 +4,12 @@ use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use tidemill_core::limits::HTTP_BODY_BYTES;
+use tidemill_core::origin::URL_BYTES;
 use tidemill_core::{Code, Failure};
 
 use super::outgoing::{HEADERS_BYTES, IDEMPOTENCY_KEY, OutgoingRequest, latin1};
 use super::placeholders::{FillError, PlaceholderContext, RequestSecrets};
-use super::target::{Target, URL_BYTES};
+use super::target::Target;
 
 /// The next target, with headers and body.
 #[derive(Clone)]
@@ -72,12 +73,12 @@ impl Hop {
     /// the location may repeat the secret in a form that the filter does not find.
     pub fn redirect(mut self, location: &str, carries_secret: bool) -> Result<Self, Failure> {
         let next = self.target.join(location)?;
-        if !next.same_origin(&self.target) {
+        if next.origin != self.target.origin {
             if carries_secret {
                 return Err(Code::HttpRedirectRefused.failure(format!(
                     "{} redirects a request that carries a secret to another origin; request it with `redirects = 0`, and send \
                      another request without the secret to the `location` of the answer",
-                    self.target.origin()
+                    self.target.origin
                 )));
             }
             for name in CREDENTIALS {
@@ -115,7 +116,7 @@ fn fill_url(text: &str, checked: &Target, carried: &mut RequestSecrets) -> Resul
     let filled =
         carried.fill(rest.as_bytes(), PlaceholderContext::Url, URL_BYTES).map_err(|unfit| bad("the URL", unfit))?;
     let target = Target::parse(&format!("{origin}{}", String::from_utf8(filled).unwrap_or_default()))?;
-    if target.same_origin(checked) {
+    if target.origin == checked.origin {
         Ok(target)
     } else {
         Err(Code::HttpBadRequest.failure("a secret is allowed in a URL's path and query, not in its origin"))

@@ -17,7 +17,6 @@ mod echoes;
 mod egress_client;
 mod hop;
 mod limits;
-mod origin;
 mod outgoing;
 mod placeholders;
 mod policy;
@@ -27,7 +26,6 @@ mod target;
 mod tries;
 mod usage;
 
-pub use origin::{BadOrigin, OriginPattern, Scheme};
 pub use policy::EgressPolicy;
 pub use roots::{BadRoots, Roots};
 

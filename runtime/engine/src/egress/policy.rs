@@ -1,6 +1,7 @@
 //! The operator's rules for the targets of requests, whatever the grants of deployments.
 
-use super::origin::{OriginPattern, Scheme};
+use tidemill_core::origin::{Origin, OriginPattern};
+
 use super::roots::Roots;
 
 /// The operator's rules. A request must satisfy these *and* its deployment's grant.
@@ -23,14 +24,14 @@ pub struct EgressPolicy {
 impl EgressPolicy {
     /// Whether the origin may be reached at all.
     #[must_use]
-    pub fn allows(&self, scheme: Scheme, host: &str, port: u16) -> bool {
-        let any = |patterns: &[OriginPattern]| patterns.iter().any(|p| p.fits(scheme, host, port));
+    pub fn allows(&self, origin: &Origin) -> bool {
+        let any = |patterns: &[OriginPattern]| patterns.iter().any(|pattern| pattern.matches(origin));
         !any(&self.deny) && (self.allow.is_empty() || any(&self.allow))
     }
 
     /// Whether the origin may be reached at addresses that are not public.
     #[must_use]
-    pub fn allows_private(&self, scheme: Scheme, host: &str, port: u16) -> bool {
-        self.allow_private || self.private.iter().any(|p| p.fits(scheme, host, port))
+    pub fn allows_private(&self, origin: &Origin) -> bool {
+        self.allow_private || self.private.iter().any(|pattern| pattern.matches(origin))
     }
 }
