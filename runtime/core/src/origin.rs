@@ -1,8 +1,9 @@
 //! Origins of requests, and the patterns that grant, allow or deny them. There is no other grammar
-//! of origins: manifests, policies, the host's egress rules and the SDK's test harness use this one.
+//! of origins: manifests, policies, the host's egress rules and the SDK's test harness use this
+//! one.
 //!
-//! A manifest holds [`HttpGrant`]s. An operator writes [`OriginPattern`]s, which can also name every
-//! host and every port.
+//! A manifest holds [`HttpGrant`]s. An operator writes [`OriginPattern`]s, which can also name
+//! every host and every port.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -73,8 +74,8 @@ impl Origin {
         Ok(Self { scheme, host, port })
     }
 
-    /// Reads the origin of an absolute URL that spells its host plainly: as a name of ASCII letters,
-    /// or as an address in its usual notation. Does not check the rest of the URL.
+    /// Reads the origin of an absolute URL that spells its host plainly: as a name of ASCII
+    /// letters, or as an address in its usual notation. Does not check the rest of the URL.
     ///
     /// # Errors
     /// If the URL has another scheme, a user name, or a host in any other notation.
@@ -96,7 +97,8 @@ impl Origin {
         self.scheme
     }
 
-    /// Returns the host in lower case; an IPv6 address is without brackets and in its shortest form.
+    /// Returns the host in lower case; an IPv6 address is without brackets and in its shortest
+    /// form.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
@@ -310,9 +312,9 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// The table holds what each spelling is as a grant, as an operator's pattern, and as a URL that a
-    /// host parses; `plain` is what [`Origin::of_url`] reads, if it differs. The tests of manifests,
-    /// policies, the engine and the SDK's harness read the same table.
+    /// The table holds what each spelling is as a grant, as an operator's pattern, and as a URL
+    /// that a host parses; `plain` is what [`Origin::of_url`] reads, if it differs. The tests of
+    /// manifests, policies, the engine and the SDK's harness read the same table.
     #[test]
     fn each_spelling_is_read_as_the_table_says() {
         let table: Vec<serde_json::Value> = serde_json::from_str(include_str!("../tests/data/origins.json")).unwrap();

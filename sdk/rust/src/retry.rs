@@ -126,20 +126,6 @@ impl Retry {
         self
     }
 
-    /// Returns the same policy with this number of attempts; 0 means no maximum.
-    #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
-    pub(crate) fn max_attempts(mut self, count: u32) -> Self {
-        self.max_attempts = count;
-        self
-    }
-
-    /// Returns the same policy with a maximum delay of at least this.
-    #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
-    pub(crate) fn at_least_max(mut self, delay: Duration) -> Self {
-        self.max_delay = self.max_delay.max(delay);
-        self
-    }
-
     pub(crate) fn to_policy(self) -> RetryPolicy {
         RetryPolicy {
             max_attempts: self.max_attempts,

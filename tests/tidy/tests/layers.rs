@@ -1,5 +1,5 @@
 //! Dependencies point down only: cli → api → control → engine → store → core. The SDKs depend on
-//! none of these crates.
+//! none of these crates, except that the test harness of the Rust SDK uses core.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -93,9 +93,27 @@ fn a_workspace_crate_uses_the_workspace_lints() {
     }
 }
 
+/// The only line of an SDK's manifest that may name a crate of the host. It is not for wasm, so that
+/// no component contains it.
+const CORE_OF_THE_HARNESS: &str = r#"
+[target.'cfg(not(target_arch = "wasm32"))'.dependencies]
+tidemill-core = { path = "../../runtime/core", default-features = false, optional = true }
+"#;
+
 #[test]
-fn an_sdk_depends_on_the_contract_only() {
+fn an_sdk_depends_on_the_contract_and_its_harness_on_core() {
     for (name, text) in files("toml").into_iter().filter(|(name, _)| name.starts_with("sdk/")) {
-        assert!(!text.contains("runtime/"), "{name} must not depend on the host");
+        let rest = if name == "sdk/rust/Cargo.toml" { text.replacen(CORE_OF_THE_HARNESS, "", 1) } else { text };
+        assert!(!rest.contains("runtime/"), "{name} must not depend on the host");
+        let features: Vec<_> = rest.lines().filter(|line| line.contains("tidemill-core")).collect();
+        assert!(features.iter().all(|line| line.starts_with("testing = ")), "{name}: {features:?}");
+    }
+}
+
+#[test]
+fn only_the_harness_of_an_sdk_uses_core() {
+    for (name, text) in files("rs").into_iter().filter(|(name, _)| name.starts_with("sdk/")) {
+        let is_harness = name.starts_with("sdk/rust/src/testing/");
+        assert!(is_harness || !text.contains("tidemill_core"), "{name} must not use the host's rules");
     }
 }

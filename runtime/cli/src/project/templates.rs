@@ -3,8 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+/// Folder of the embedded sources, relative to a project's folder.
+const VENDOR_FOLDER: &str = ".tidemill";
 /// Path of the SDK, relative to a project's folder.
-pub const SDK_FOLDER: &str = ".tidemill/sdk";
+const SDK_FOLDER: &str = ".tidemill/sdk/rust";
 
 /// A kind of project.
 #[derive(Debug)]
@@ -38,7 +40,7 @@ impl Template {
             |text: &str| text.replace("{{name}}", name).replace("{{crate}}", &crate_name).replace("{{sdk}}", &sdk_path);
         let own = SHARED.iter().chain(self.files).map(|&(path, text)| (PathBuf::from(path), filled(text)));
         let vendored = SDK.iter().filter(|_| sdk.is_none());
-        let vendored = vendored.map(|&(path, text)| (Path::new(SDK_FOLDER).join(path), text.to_owned()));
+        let vendored = vendored.map(|&(path, text)| (Path::new(VENDOR_FOLDER).join(path), text.to_owned()));
         own.chain(vendored).collect()
     }
 }
@@ -47,7 +49,6 @@ macro_rules! embedded {
     ($folder:literal: $($path:literal = $source:literal),+ $(,)?) => {
         &[$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $folder, "/", $source)))),+]
     };
-    ($folder:literal: $($source:literal),+ $(,)?) => { embedded!($folder: $($source = $source),+) };
 }
 
 /// Every template, in display order.
@@ -88,82 +89,9 @@ const SHARED: &[(&str, &str)] = embedded!("templates/shared":
     "rust-toolchain.toml" = "rust-toolchain.toml.template",
 );
 
-/// The SDK's sources, without files that only its own tests use.
-const SDK: &[(&str, &str)] = embedded!("../../sdk/rust":
-    "Cargo.toml",
-    "macros/Cargo.toml",
-    "macros/src/lib.rs",
-    "macros/src/schema/attributes.rs",
-    "macros/src/schema/mod.rs",
-    "macros/src/schema/names.rs",
-    "macros/src/signature.rs",
-    "src/bindings.rs",
-    "src/clock.rs",
-    "src/collections.rs",
-    "src/context.rs",
-    "src/durable/children.rs",
-    "src/durable/mod.rs",
-    "src/durable/saga.rs",
-    "src/durable/select.rs",
-    "src/durable/signals.rs",
-    "src/durable/start.rs",
-    "src/durable/step.rs",
-    "src/durable/wait.rs",
-    "src/error.rs",
-    "src/events.rs",
-    "src/export.rs",
-    "src/host.rs",
-    "src/http.rs",
-    "src/json.rs",
-    "src/ledger.rs",
-    "src/lib.rs",
-    "src/log.rs",
-    "src/metrics.rs",
-    "src/money.rs",
-    "src/random.rs",
-    "src/retry.rs",
-    "src/schema.rs",
-    "src/schema/tests.rs",
-    "src/secrets.rs",
-    "src/state.rs",
-    "src/status.rs",
-    "src/stream.rs",
-    "src/testing/crashes.rs",
-    "src/testing/drive.rs",
-    "src/testing/grants.rs",
-    "src/testing/harness.rs",
-    "src/testing/host/clock.rs",
-    "src/testing/host/durable.rs",
-    "src/testing/host/http.rs",
-    "src/testing/host/ledger.rs",
-    "src/testing/host/mod.rs",
-    "src/testing/host/plain.rs",
-    "src/testing/host/state.rs",
-    "src/testing/journal.rs",
-    "src/testing/layer.rs",
-    "src/testing/ledger.rs",
-    "src/testing/limits.rs",
-    "src/testing/manifest.rs",
-    "src/testing/mod.rs",
-    "src/testing/origin.rs",
-    "src/testing/ran.rs",
-    "src/testing/run.rs",
-    "src/testing/tests/bounds.rs",
-    "src/testing/tests/crashes.rs",
-    "src/testing/tests/durable.rs",
-    "src/testing/tests/effects.rs",
-    "src/testing/tests/mod.rs",
-    "src/testing/tests/waits.rs",
-    "src/testing/wait.rs",
-    "src/testing/web.rs",
-    "src/testing/world.rs",
-    "src/time.rs",
-    "src/webhook.rs",
-    "wit/guest.wit",
-    "wit/host.wit",
-    "wit/types.wit",
-    "wit/worlds.wit",
-);
+/// The sources of the SDK and of the core crate, which its test harness uses, by their paths in the
+/// repository.
+const SDK: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 
 #[cfg(test)]
 mod tests {
@@ -188,17 +116,6 @@ mod tests {
     }
 
     #[test]
-    fn every_source_of_the_sdk_is_embedded() {
-        let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/rust");
-        for folder in ["src", "macros/src", "wit"] {
-            let there = files_below(&sdk.join(folder));
-            let embedded: Vec<_> =
-                SDK.iter().filter_map(|(path, _)| path.strip_prefix(&format!("{folder}/"))).collect();
-            assert_eq!(there, embedded, "sdk/rust/{folder}");
-        }
-    }
-
-    #[test]
     fn every_template_is_embedded_whole() {
         let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
         let there = files_below(&templates).len() - 1; // README.md is about them
@@ -211,10 +128,11 @@ mod tests {
             let files = template.project("my-first", None);
             let text =
                 |path: &str| files.iter().find(|(file, _)| file == Path::new(path)).map(|(_, text)| text.as_str());
-            assert!(text("Cargo.toml").unwrap().contains("tidemill-sdk = { path = \".tidemill/sdk\" }"));
+            assert!(text("Cargo.toml").unwrap().contains("tidemill-sdk = { path = \".tidemill/sdk/rust\" }"));
             assert!(text("tidemill.toml").unwrap().contains("release/my_first.wasm"));
-            assert!(text(".tidemill/sdk/wit/host.wit").is_some());
-            let own = files.iter().filter(|(path, _)| !path.starts_with(SDK_FOLDER));
+            assert!(text(".tidemill/sdk/rust/wit/host.wit").is_some());
+            assert!(text(".tidemill/runtime/core/src/lib.rs").is_some());
+            let own = files.iter().filter(|(path, _)| !path.starts_with(VENDOR_FOLDER));
             for (path, text) in own {
                 for placeholder in ["{{name}}", "{{crate}}", "{{sdk}}"] {
                     assert!(!text.contains(placeholder), "{} of {}", path.display(), template.name);

@@ -159,7 +159,7 @@ fn a_new_project_is_whole_and_overwrites_nothing() {
         assert_eq!(make(&["new", template, &name]).code, 0, "{template}");
         let text = std::fs::read_to_string(folder.path().join(&name).join("tidemill.toml")).unwrap();
         tidemill_core::manifest::ModuleFile::parse_toml(&text).unwrap();
-        assert!(folder.path().join(&name).join(".tidemill/sdk/Cargo.toml").exists());
+        assert!(folder.path().join(&name).join(".tidemill/sdk/rust/Cargo.toml").exists());
         let ignored = std::fs::read_to_string(folder.path().join(&name).join(".gitignore")).unwrap();
         assert!(ignored.lines().any(|line| line == "/tidemill-data/"), "{ignored}");
         assert_eq!(

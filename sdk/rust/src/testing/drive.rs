@@ -1,25 +1,27 @@
 //! Executes a run across crashes, failed attempts and generations, and its children, which run when
 //! their parent waits.
 
+use super::failure::{of_module, with_no_answers};
 use super::harness::Setup;
 use super::host::{Current, durable::close_all};
-use super::journal::{Failed, Mismatch, with_no_answers};
-use super::run::{Fake, Left};
-use super::wait::delay;
-use super::world::{Child, Ended, Outcome};
+use super::journal::Mismatch;
+use super::run::{Exit, Fake, Snapshot};
+use super::world::{Child, ChildEnd, ChildOutcome};
 use crate::bindings::imports::tidemill::guest::durable::WaitFor;
-use crate::bindings::imports::tidemill::guest::types::Failure;
+use crate::bindings::imports::tidemill::guest::types::Failure as WitFailure;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use tidemill_core::retry::{AfterFailure, FailedAttempt};
+use tidemill_core::{Code, Failure};
 
 /// A function in the form of an export: from JSON to JSON.
-pub(super) type Function<'a> = &'a dyn Fn(&str) -> Result<String, Failure>;
+pub(super) type Function<'a> = &'a dyn Fn(&str) -> Result<String, WitFailure>;
 
 /// How a run ended.
 #[derive(Clone, Debug)]
-pub(super) enum Finish {
+pub(super) enum RunEnd {
     Succeeded(String),
-    Failed(Failed),
+    Failed(Failure),
     Cancelled,
     /// It continued as new more often than the harness allows.
     Continues(String),
@@ -28,72 +30,82 @@ pub(super) enum Finish {
 }
 
 /// Executes the run to its end, from the current position of the fake.
-pub(super) fn to_the_end(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> Finish {
+pub(super) fn to_the_end(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> RunEnd {
     let mut input = input.to_owned();
     let mut from = fake.run.borrow().durable.clone();
     loop {
         fake.begin(&from);
         let began = fake.run.borrow().attempt;
         match instance(fake, &input, function) {
-            Err(Left::Crash) => from = fake.crashed(),
-            Err(Left::ContinuesAsNew(next)) => {
+            Err(Exit::Crash) => from = fake.crashed(),
+            Err(Exit::ContinuesAsNew(next)) => {
                 fake.commit();
                 input = next;
                 if fake.run.borrow().generation >= fake.setup.generations {
-                    return Finish::Continues(input);
+                    return RunEnd::Continues(input);
                 }
                 from = fake.run.borrow_mut().next_generation();
             }
-            Err(Left::WaitsForEver(waits)) => return Finish::Waits(waits),
-            Err(Left::Mismatch(mismatch)) => return Finish::Mismatch(mismatch),
-            Err(Left::Stopped(failed)) => {
-                // Traps and limits are not retried.
-                take_hold_of_what_is_kept(fake);
-                return Finish::Failed(failed);
-            }
+            Err(Exit::WaitsForEver(waits)) => return RunEnd::Waits(waits),
+            Err(Exit::Mismatch(mismatch)) => return RunEnd::Mismatch(mismatch),
+            Err(Exit::Stopped(failed)) => match after_failure(fake, began, failed) {
+                Ok(next) => from = next,
+                Err(failed) => return RunEnd::Failed(failed),
+            },
             Ok(returned) => {
                 if let Some(mismatch) = fake.run.borrow().replay.left_over("the end of the run") {
-                    return Finish::Mismatch(mismatch);
+                    return RunEnd::Mismatch(mismatch);
                 }
                 let told = fake.run.borrow().told;
                 match returned {
                     Ok(output) => {
                         if let Err(failed) = fake.output(&output) {
-                            take_hold_of_what_is_kept(fake);
-                            return Finish::Failed(failed);
+                            match after_failure(fake, began, failed) {
+                                Ok(next) => from = next,
+                                Err(failed) => return RunEnd::Failed(failed),
+                            }
+                            continue;
                         }
                         fake.commit();
-                        return if told { Finish::Cancelled } else { Finish::Succeeded(output) };
+                        return if told { RunEnd::Cancelled } else { RunEnd::Succeeded(output) };
                     }
                     Err(_) if told => {
                         fake.commit();
-                        return Finish::Cancelled;
+                        return RunEnd::Cancelled;
                     }
-                    Err(failed) => {
-                        let nothing_new = {
-                            let run = fake.run.borrow();
-                            run.keep.journal.len() == run.replay.journal.len()
-                        };
-                        let policy = fake.setup.retry;
-                        let exhausted = policy.max_attempts != 0 && began >= policy.max_attempts;
-                        let now = fake.now();
-                        // What a retry keeps takes effect in the commit that ends a failed attempt.
-                        // The rest is dropped.
-                        take_hold_of_what_is_kept(fake);
-                        if !failed.retryable || exhausted || nothing_new {
-                            return Finish::Failed(failed);
-                        }
-                        from = fake.run.borrow().keep.clone();
-                        from.now = now.saturating_add(delay(&policy, began));
-                        // Usage is counted per generation.
-                        from.used = fake.run.borrow().used;
-                        let mut run = fake.run.borrow_mut();
-                        run.attempt = began + 1;
-                        run.attempt_from(&from, &fake.world.borrow());
-                    }
+                    Err(failed) => match after_failure(fake, began, failed) {
+                        Ok(next) => from = next,
+                        Err(failed) => return RunEnd::Failed(failed),
+                    },
                 }
             }
         }
+    }
+}
+
+/// Returns the state from which the next attempt continues, or the failure of the run.
+///
+/// What a retry keeps takes effect in the commit that ends a failed attempt. The rest is dropped.
+fn after_failure(fake: &Fake, attempt: u32, failed: Failure) -> Result<Snapshot, Failure> {
+    let nothing_new = {
+        let run = fake.run.borrow();
+        run.keep.journal.len() == run.replay.journal.len()
+    };
+    let now = fake.now();
+    take_hold_of_what_is_kept(fake);
+    let trap_or_limit = Code::parse(&failed.code).is_some_and(Code::is_trap_or_limit);
+    let child = fake.parent.is_some();
+    let failure = FailedAttempt { attempt, retryable: failed.retryable, trap_or_limit, child };
+    match fake.setup.retry.after_failure(failure, 0) {
+        AfterFailure::Retry { delay_millis } if !nothing_new => {
+            let mut run = fake.run.borrow_mut();
+            // Usage is counted per generation.
+            let next = Snapshot { now: now.saturating_add(delay_millis), used: run.used, ..run.keep.clone() };
+            run.attempt = attempt + 1;
+            run.attempt_from(&next, &fake.world.borrow());
+            Ok(next)
+        }
+        _ => Err(failed),
     }
 }
 
@@ -104,11 +116,11 @@ fn take_hold_of_what_is_kept(fake: &Fake) {
 }
 
 /// Executes one guest: returns its result, or the reason why it left.
-fn instance(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> Result<Result<String, Failed>, Left> {
-    with_no_answers(|| called(fake, input, function).map(|returned| returned.map_err(Failed::of_module)))
+fn instance(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> Result<Result<String, Failure>, Exit> {
+    with_no_answers(|| called(fake, input, function).map(|returned| returned.map_err(of_module)))
 }
 
-fn called(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> Result<Result<String, Failure>, Left> {
+fn called(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> Result<Result<String, WitFailure>, Exit> {
     let _aside = crate::durable::set_aside();
     close_all();
     let current = Current::of(Rc::clone(fake));
@@ -117,7 +129,7 @@ fn called(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> Result<Result
     close_all();
     match ended {
         Ok(returned) => Ok(returned),
-        Err(payload) => match payload.downcast::<Left>() {
+        Err(payload) => match payload.downcast::<Exit>() {
             Ok(left) => Err(*left),
             // A panic of the module or of the test itself.
             Err(panic) => resume_unwind(panic),
@@ -142,14 +154,14 @@ pub(super) fn children(parent: &Fake) {
     }
 }
 
-fn run_child(parent: &Fake, child: &Child) -> Ended {
+fn run_child(parent: &Fake, child: &Child) -> ChildEnd {
     let begins_at = child.started.begins_at.as_millis();
     if child.cancelled {
-        return Ended { at: begins_at, outcome: Outcome::Cancelled };
+        return ChildEnd { at: begins_at, outcome: ChildOutcome::Cancelled };
     }
     let setup: Rc<Setup> = Rc::clone(&parent.setup);
     let Some(function) = setup.deployments.get(&child.started.deployment).cloned() else {
-        return Ended { at: begins_at, outcome: Outcome::Never };
+        return ChildEnd { at: begins_at, outcome: ChildOutcome::Never };
     };
     let fake = Rc::new(Fake::new(
         setup,
@@ -161,11 +173,11 @@ fn run_child(parent: &Fake, child: &Child) -> Ended {
     ));
     let finish = to_the_end(&fake, &child.started.input.to_string(), &*function);
     let outcome = match finish {
-        Finish::Succeeded(output) => Outcome::Succeeded(output),
-        Finish::Failed(failed) => Outcome::Failed(failed),
-        Finish::Cancelled => Outcome::Cancelled,
-        Finish::Continues(_) | Finish::Waits(_) => Outcome::Never,
-        Finish::Mismatch(mismatch) => Outcome::Failed(Failed::host("journal-mismatch", mismatch.to_string())),
+        RunEnd::Succeeded(output) => ChildOutcome::Succeeded(output),
+        RunEnd::Failed(failed) => ChildOutcome::Failed(failed),
+        RunEnd::Cancelled => ChildOutcome::Cancelled,
+        RunEnd::Continues(_) | RunEnd::Waits(_) => ChildOutcome::Never,
+        RunEnd::Mismatch(mismatch) => ChildOutcome::Failed(Code::JournalMismatch.failure(mismatch.to_string())),
     };
-    Ended { at: fake.now(), outcome }
+    ChildEnd { at: fake.now(), outcome }
 }

@@ -2,9 +2,10 @@
 //! on a host, with the same code and the line that allows it. Grants apply only to the deployment
 //! under test. Other deployments of a harness may do anything.
 
-use super::journal::Failed;
-use super::origin::{Origin, Pattern};
 use super::run::Fake;
+use tidemill_core::manifest::{Grants as ManifestGrants, SecretGrant};
+use tidemill_core::origin::Origin;
+use tidemill_core::{Code, Failure, Topic};
 
 /// A deployment's `[grants]`. It begins with none.
 ///
@@ -21,20 +22,7 @@ use super::run::Fake;
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct Grants {
-    http: Vec<Pattern>,
-    secrets: Vec<Secret>,
-    ledger: bool,
-    deployments: Vec<String>,
-    topics: Vec<String>,
-}
-
-#[derive(Clone, Debug)]
-struct Secret {
-    name: String,
-    to: Vec<Pattern>,
-    sign: bool,
-}
+pub struct Grants(ManifestGrants);
 
 impl Grants {
     /// Grants nothing except the deployment's own state, like a manifest without `[grants]`.
@@ -42,168 +30,169 @@ impl Grants {
         Self::default()
     }
 
+    pub(super) fn of_manifest(grants: ManifestGrants) -> Self {
+        Self(grants)
+    }
+
     /// Grants requests to an origin, such as `https://api.example.com`, or to all origins below a
     /// name: `https://*.example.com`.
     ///
     /// # Panics
-    /// If the text is not an origin.
+    /// If the text is not an origin as in a manifest.
     #[track_caller]
-    pub fn http(self, origin: &str) -> Self {
-        or_fail(self.try_http(origin))
+    pub fn http(mut self, origin: &str) -> Self {
+        self.0.http.push(parse(origin));
+        self
     }
 
     /// Grants a secret for requests to an origin.
     ///
     /// # Panics
-    /// If the text is not an origin.
+    /// If the text is not an origin as in a manifest.
     #[track_caller]
-    pub fn secret(self, name: impl Into<String>, to: &str) -> Self {
-        or_fail(self.try_secret(name, to))
+    pub fn secret(mut self, name: impl Into<String>, to: &str) -> Self {
+        let origin = parse(to);
+        self.secret_named(name.into()).to.push(origin);
+        self
     }
 
     /// Grants a secret for signing.
     pub fn signing_secret(mut self, name: impl Into<String>) -> Self {
-        self.secrets.push(Secret { name: name.into(), to: Vec::new(), sign: true });
+        self.secret_named(name.into()).sign = true;
         self
     }
 
     /// Grants the ledger.
     pub fn ledger(mut self) -> Self {
-        self.ledger = true;
+        self.0.ledger = true;
         self
     }
 
     /// Grants starting, signalling and cancelling the runs of another deployment.
+    ///
+    /// # Panics
+    /// If the text is not the name of a deployment.
+    #[track_caller]
     pub fn deployment(mut self, name: impl Into<String>) -> Self {
-        self.deployments.push(name.into());
+        self.0.deployments.push(parse(&name.into()));
         self
     }
 
     /// Grants publishing to a topic or to all topics that match a pattern: `*` matches one word, a
     /// final `**` matches all remaining words.
+    ///
+    /// # Panics
+    /// If the text is not a topic or a pattern.
+    #[track_caller]
     pub fn topic(mut self, pattern: impl Into<String>) -> Self {
-        self.topics.push(pattern.into());
+        self.0.topics.push(parse(&pattern.into()));
         self
     }
 
-    pub(super) fn try_http(mut self, origin: &str) -> Result<Self, String> {
-        self.http.push(pattern(origin)?);
-        Ok(self)
+    fn secret_named(&mut self, name: String) -> &mut SecretGrant {
+        let secrets = &mut self.0.secrets;
+        let place = secrets.iter().position(|secret| secret.name == name).unwrap_or(secrets.len());
+        if place == secrets.len() {
+            secrets.push(SecretGrant { name, to: Vec::new(), sign: false });
+        }
+        &mut secrets[place]
     }
-
-    pub(super) fn try_secret(mut self, name: impl Into<String>, to: &str) -> Result<Self, String> {
-        self.secrets.push(Secret { name: name.into(), to: vec![pattern(to)?], sign: false });
-        Ok(self)
-    }
-}
-
-fn pattern(text: &str) -> Result<Pattern, String> {
-    Pattern::of(text).ok_or_else(|| format!("`{text}` is not an origin such as https://api.example.com"))
 }
 
 #[track_caller]
 #[allow(clippy::panic, reason = "it fails the test")]
-fn or_fail(grants: Result<Grants, String>) -> Grants {
-    grants.unwrap_or_else(|why| panic!("{why}"))
+fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> T {
+    text.parse().unwrap_or_else(|why| panic!("`{text}` is {why}"))
 }
 
 impl Fake {
     /// Returns the grants of this run's deployment, or `None` if it may do anything.
-    fn granted(&self) -> Option<&Grants> {
-        self.setup.grants.as_ref().filter(|_| self.is_tested())
+    fn granted(&self) -> Option<&ManifestGrants> {
+        self.setup.grants.as_ref().filter(|_| self.is_tested()).map(|grants| &grants.0)
     }
 
     /// Checks that a request with these secrets may be sent to this origin.
-    pub(super) fn may_send(&self, to: &Origin, secrets: &[String]) -> Result<(), Failed> {
+    pub(super) fn may_send(&self, to: &Origin, secrets: &[String]) -> Result<(), Failure> {
         let Some(grants) = self.granted() else { return Ok(()) };
-        if !grants.http.iter().any(|granted| granted.allows(to)) {
-            return refused("not-granted", format!("the deployment has no grant for {to}"), &to.line());
+        if !grants.allows(to) {
+            let line = format!("http = [\"{to}\"]");
+            return refused(Code::NotGranted, format!("the deployment has no grant for {to}"), &line);
         }
-        let carries = |name: &&String| {
-            grants.secrets.iter().any(|it| it.name == **name && it.to.iter().any(|granted| granted.allows(to)))
-        };
+        let carries =
+            |name: &str| grants.secret(name).is_some_and(|it| it.to.iter().any(|pattern| pattern.matches(to)));
         match secrets.iter().find(|name| !carries(name)) {
             None => Ok(()),
             Some(name) => {
                 let line = format!("secrets = [{{ name = \"{name}\", to = [\"{to}\"] }}]");
-                refused("secret-not-granted", format!("secret `{name}` may not be sent to {to}"), &line)
+                refused(Code::SecretNotGranted, format!("secret `{name}` may not be sent to {to}"), &line)
             }
         }
     }
 
     /// Checks that a secret may sign.
-    pub(super) fn may_sign(&self, name: &str) -> Result<(), Failed> {
+    pub(super) fn may_sign(&self, name: &str) -> Result<(), Failure> {
         match self.granted() {
-            Some(grants) if !grants.secrets.iter().any(|it| it.name == name && it.sign) => {
+            Some(grants) if !grants.secret(name).is_some_and(|secret| secret.sign) => {
                 let line = format!("secrets = [{{ name = \"{name}\", use = \"sign\" }}]");
-                refused("secret-not-granted", format!("the deployment may not sign with secret `{name}`"), &line)
+                refused(Code::SecretNotGranted, format!("the deployment may not sign with secret `{name}`"), &line)
             }
             _ => Ok(()),
         }
     }
 
     /// Checks that the ledger may be used.
-    pub(super) fn may_post(&self) -> Result<(), Failed> {
+    pub(super) fn may_post(&self) -> Result<(), Failure> {
         match self.granted() {
             Some(grants) if !grants.ledger => {
-                refused("not-granted", "the deployment may not use the ledger".to_owned(), "ledger = true")
+                refused(Code::NotGranted, "the deployment may not use the ledger".to_owned(), "ledger = true")
             }
             _ => Ok(()),
         }
     }
 
     /// Checks that runs of a deployment may be started, signalled and cancelled.
-    pub(super) fn may_touch(&self, deployment: &str) -> Result<(), Failed> {
+    pub(super) fn may_touch(&self, deployment: &str) -> Result<(), Failure> {
+        let named = |grants: &ManifestGrants| grants.deployments.iter().any(|it| it.as_str() == deployment);
         match self.granted() {
-            Some(grants) if deployment != self.deployment && !grants.deployments.iter().any(|it| it == deployment) => {
+            Some(grants) if deployment != self.deployment && !named(grants) => {
                 let line = format!("deployments = [\"{deployment}\"]");
-                refused("not-granted", format!("the deployment has no grant for runs of `{deployment}`"), &line)
+                refused(Code::NotGranted, format!("the deployment may not access runs of `{deployment}`"), &line)
             }
             _ => Ok(()),
         }
     }
 
     /// Checks that an event may be published to a topic.
-    pub(super) fn may_publish(&self, topic: &str) -> Result<(), Failed> {
+    pub(super) fn may_publish(&self, topic: &Topic) -> Result<(), Failure> {
         match self.granted() {
-            Some(grants) if !grants.topics.iter().any(|pattern| names(pattern, topic)) => {
+            Some(grants) if !grants.may_publish(topic) => {
                 let line = format!("topics = [\"{topic}\"]");
-                refused("not-granted", format!("the deployment may not publish to `{topic}`"), &line)
+                refused(Code::NotGranted, format!("the deployment may not publish to `{topic}`"), &line)
             }
             _ => Ok(()),
         }
     }
 }
 
-fn refused(code: &str, why: String, line: &str) -> Result<(), Failed> {
-    Err(Failed::host(code, format!("{why}; add to `[grants]`: {line}")))
-}
-
-/// Whether a pattern matches a topic.
-fn names(pattern: &str, topic: &str) -> bool {
-    let mut words = topic.split('.');
-    for part in pattern.split('.') {
-        match (part, words.next()) {
-            ("**", Some(_)) => return true,
-            ("*", Some(_)) => {}
-            (part, Some(word)) if part == word => {}
-            _ => return false,
-        }
-    }
-    words.next().is_none()
+fn refused(code: Code, why: String, line: &str) -> Result<(), Failure> {
+    Err(code.failure(format!("{why}; add to `[grants]`: {line}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidemill_core::origin::HttpGrant;
 
     #[test]
-    fn a_pattern_names_words() {
-        for (pattern, topic) in [("a.b", "a.b"), ("a.*", "a.b"), ("*.b", "a.b"), ("a.**", "a.b.c"), ("**", "a")] {
-            assert!(names(pattern, topic), "{pattern} {topic}");
-        }
-        for (pattern, topic) in [("a.b", "a.c"), ("a.*", "a"), ("a.*", "a.b.c"), ("a.**", "a"), ("a", "a.b")] {
-            assert!(!names(pattern, topic), "{pattern} {topic}");
+    fn the_harness_reads_the_origins_of_the_common_table() {
+        let table = include_str!("../../../../runtime/core/tests/data/origins.json");
+        let table: Vec<serde_json::Value> = serde_json::from_str(table).unwrap();
+        for row in table {
+            let text = row["text"].as_str().unwrap();
+            let granted = text.parse::<HttpGrant>().ok().map(|_| Grants::none().http(text).0.http[0].to_string());
+            assert_eq!(serde_json::Value::from(granted), row["grant"], "{text:?}");
+            let read = Origin::of_url(text).ok().map(|origin| origin.to_string());
+            assert_eq!(serde_json::Value::from(read), *row.get("plain").unwrap_or(&row["url"]), "{text:?}");
         }
     }
 }

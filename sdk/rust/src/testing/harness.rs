@@ -1,16 +1,17 @@
 //! The initial world of a test, and its runs. A run never changes a harness: each run starts in the
 //! same world.
 
-use super::drive::{Finish, to_the_end};
+use super::drive::{RunEnd, to_the_end};
 use super::grants::Grants;
-use super::journal::{Failed, Mismatch, Recording};
+use super::journal::{Mismatch, Recording};
 use super::limits::Limits;
 use super::ran::{End, Ran};
+use super::retry::policy;
 use super::run::{Crash, Fake};
 use super::web::{Answer, Handler, Route, Sent};
 use super::world::{InInbox, World};
 use crate::bindings::imports::tidemill::guest::durable::WaitFor as WitWaitFor;
-use crate::bindings::imports::tidemill::guest::types::{Failure, RetryPolicy};
+use crate::bindings::imports::tidemill::guest::types::Failure as WitFailure;
 use crate::context::Trigger;
 use crate::durable::WaitFor;
 use crate::time::to_millis;
@@ -21,12 +22,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
+use tidemill_core::Failure;
+use tidemill_core::retry::RunRetry;
 
 /// 2026-01-01T00:00:00Z.
 const BEGINNING: u64 = 1_767_225_600_000;
 const RUN: &str = "run-in-a-test";
 
-pub(super) type Deployed = Rc<dyn Fn(&str) -> Result<String, Failure>>;
+pub(super) type DeployedFunction = Rc<dyn Fn(&str) -> Result<String, WitFailure>>;
 type Sign = Rc<dyn Fn(&str, &str, &[u8]) -> Vec<u8>>;
 
 /// A simulated host in which a module's function runs.
@@ -42,7 +45,7 @@ pub(super) struct Setup {
     pub(super) name: String,
     pub(super) config: Value,
     pub(super) trigger: Trigger,
-    pub(super) retry: RetryPolicy,
+    pub(super) retry: RunRetry,
     /// `None` if everything is granted.
     pub(super) grants: Option<Grants>,
     pub(super) limits: Limits,
@@ -50,7 +53,7 @@ pub(super) struct Setup {
     pub(super) state: BTreeMap<String, Vec<u8>>,
     pub(super) routes: Vec<Route>,
     pub(super) signals: Vec<(u64, String, Value)>,
-    pub(super) deployments: BTreeMap<String, Deployed>,
+    pub(super) deployments: BTreeMap<String, DeployedFunction>,
     pub(super) sign: Option<Sign>,
     pub(super) cancel_at: Option<u64>,
     pub(super) cancel_after: Option<u64>,
@@ -79,7 +82,7 @@ impl Harness {
             name: "test".to_owned(),
             config: json!({}),
             trigger,
-            retry: Retry::default().to_policy(),
+            retry: RunRetry::default(),
             grants: None,
             limits: Limits::default(),
             begins_at: BEGINNING,
@@ -133,7 +136,11 @@ impl Harness {
 
     /// Sets the deployment's `[retry]`. The default is five attempts, as on a host.
     pub fn retry(self, retry: Retry) -> Self {
-        self.with(|setup| setup.retry = retry.to_policy())
+        self.run_retry(RunRetry { policy: policy(&retry.to_policy()), ..RunRetry::default() })
+    }
+
+    pub(super) fn run_retry(self, retry: RunRetry) -> Self {
+        self.with(|setup| setup.retry = retry)
     }
 
     /// Sets the deployment's `[grants]`. By default everything is granted.
@@ -189,7 +196,7 @@ impl Harness {
         O: Serialize,
         E: Into<Error>,
     {
-        let deployed: Deployed = Rc::new(move |input| export::workflow(input, &function));
+        let deployed: DeployedFunction = Rc::new(move |input| export::workflow(input, &function));
         self.with(|setup| {
             setup.deployments.insert(name.into(), deployed);
         })
@@ -278,15 +285,15 @@ impl Harness {
         };
         let finish = to_the_end(&fake, &input.to_string(), &exported);
         let end = match finish {
-            Finish::Succeeded(_) => match output.take() {
+            RunEnd::Succeeded(_) => match output.take() {
                 Some(output) => End::Succeeded(output),
                 None => End::Failed(Error::new("bad-output", "the function returned no output")),
             },
-            Finish::Failed(failed) => End::Failed(error(failed)),
-            Finish::Cancelled => End::Cancelled,
-            Finish::Continues(input) => End::Continues(serde_json::from_str(&input).unwrap_or_default()),
-            Finish::Waits(waits) => End::Waits(waits.into_iter().map(wait_for).collect()),
-            Finish::Mismatch(mismatch) => return Err(mismatch),
+            RunEnd::Failed(failed) => End::Failed(error(failed)),
+            RunEnd::Cancelled => End::Cancelled,
+            RunEnd::Continues(input) => End::Continues(serde_json::from_str(&input).unwrap_or_default()),
+            RunEnd::Waits(waits) => End::Waits(waits.into_iter().map(wait_for).collect()),
+            RunEnd::Mismatch(mismatch) => return Err(mismatch),
         };
         let input = serde_json::from_str(&input_text.borrow()).unwrap_or_default();
         let run = fake.run.borrow();
@@ -344,7 +351,7 @@ pub(super) fn fails_with<T>(ran: Result<T, Mismatch>) -> T {
     ran.unwrap_or_else(|mismatch| panic!("replay diverged from the journal: {mismatch}"))
 }
 
-fn error(failed: Failed) -> Error {
+fn error(failed: Failure) -> Error {
     Error::from_failure(failed.into())
 }
 

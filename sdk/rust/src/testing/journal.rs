@@ -1,99 +1,13 @@
 //! The journal of one generation: calls with their answers, and steps with their contents. It
 //! replays its entries and then records. Does not execute calls.
 
-use crate::host::types::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
-
-/// Maximum length of a failure's code, in bytes.
-const CODE: usize = 128;
-
-thread_local! {
-    /// The codes of the host that calls have returned to the current guest.
-    static ANSWERED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
-}
-
-/// A failure that can be serialized.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Failed {
-    pub(super) code: String,
-    pub(super) message: String,
-    pub(super) retryable: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) details: Option<String>,
-}
-
-impl Failed {
-    /// Creates a failure of the host.
-    pub(super) fn host(code: &str, message: impl Into<String>) -> Self {
-        Self { code: format!("host/{code}"), message: message.into(), retryable: false, details: None }
-    }
-
-    pub(super) fn cancelled() -> Self {
-        Self::host("cancelled", "the run is being cancelled")
-    }
-
-    /// Converts a failure of the module as a host does: its code must be the module's own, or one
-    /// of the host's that a call has returned to this guest.
-    pub(super) fn of_module(failure: Failure) -> Self {
-        let Failure { code, message, retryable, details } = failure;
-        let is_host = code.as_bytes().get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"host/"));
-        if is_host && !was_answered(&code) {
-            let message = format!("the guest failed with `{code}`, which no call returned: {message}");
-            return Self { retryable, details, ..Self::host("forged-code", message) };
-        }
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/');
-        let own: String = code.chars().take(CODE).map(|c| if allowed(c) { c } else { '-' }).collect();
-        let code = if is_host {
-            code
-        } else if own.is_empty() {
-            "unnamed".to_owned()
-        } else {
-            own
-        };
-        Self { code, message, retryable, details }
-    }
-
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.code == "host/cancelled"
-    }
-}
-
-/// The failures that a test lets the host return.
-impl From<Failure> for Failed {
-    fn from(failure: Failure) -> Self {
-        let Failure { code, message, retryable, details } = failure;
-        Self { code, message, retryable, details }
-    }
-}
-
-impl From<Failed> for Failure {
-    fn from(failed: Failed) -> Self {
-        let Failed { code, message, retryable, details } = failed;
-        if code.starts_with("host/") {
-            ANSWERED.with_borrow_mut(|answered| answered.insert(code.clone()));
-        }
-        Self { code, message, retryable, details }
-    }
-}
-
-/// Whether a call has returned a code of the host to the current guest.
-pub(super) fn was_answered(code: &str) -> bool {
-    ANSWERED.with_borrow(|answered| answered.contains(code))
-}
-
-/// Calls `instance` with an empty set of returned codes.
-pub(super) fn with_no_answers<T>(instance: impl FnOnce() -> T) -> T {
-    let before = ANSWERED.take();
-    let returned = instance();
-    ANSWERED.set(before);
-    returned
-}
+use tidemill_core::Failure;
 
 /// A recorded run for replay: its input and the journal of its last generation. Store it as a file
 /// with the tests. A change that open runs would not survive then shows as a [`Mismatch`].
@@ -193,7 +107,7 @@ struct Step {
     attempt: u32,
     at: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    outcome: Option<Result<String, Failed>>,
+    outcome: Option<Result<String, Failure>>,
     /// The entries of the current attempt; dropped when it ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     inner: Vec<Rc<Record>>,
@@ -232,13 +146,13 @@ struct Frame {
 }
 
 /// The result of beginning a step.
-pub(super) enum Begun {
+pub(super) enum StepEntry {
     Done {
-        outcome: Result<String, Failed>,
+        outcome: Result<String, Failure>,
         at: u64,
     },
     /// The beginning was refused, as recorded.
-    Refused(Failed),
+    Refused(Failure),
     Open {
         attempt: u32,
         at: u64,
@@ -300,7 +214,7 @@ impl Replay {
     }
 
     /// Begins a step. If it is neither recorded nor refused, [`Replay::open`] must follow.
-    pub(super) fn begin_step(&mut self, name: &str) -> Result<Begun, Mismatch> {
+    pub(super) fn begin_step(&mut self, name: &str) -> Result<StepEntry, Mismatch> {
         let ordinal = self.top().ordinals.get(name).copied().unwrap_or(0) + 1;
         if let Some((place, step)) = self.find(name, ordinal) {
             let (attempt, at, outcome) = (step.attempt, step.at, step.outcome.clone());
@@ -309,17 +223,17 @@ impl Replay {
                 if self.top().next == place {
                     self.top().next = place + 1;
                 }
-                return Ok(Begun::Done { outcome, at });
+                return Ok(StepEntry::Done { outcome, at });
             }
             self.top().next = place + 1;
             self.frames.push(Frame { place, ..Frame::default() });
-            return Ok(Begun::Open { attempt, at });
+            return Ok(StepEntry::Open { attempt, at });
         }
         match self.call("durable.begin-step", name) {
-            Ok(None) => Ok(Begun::New),
+            Ok(None) => Ok(StepEntry::New),
             Ok(Some((result, _))) => match serde_json::from_value(result) {
-                Ok(refused) => Ok(Begun::Refused(refused)),
-                Err(_) => Ok(Begun::New),
+                Ok(refused) => Ok(StepEntry::Refused(refused)),
+                Err(_) => Ok(StepEntry::New),
             },
             Err(mismatch) => Err(Mismatch { called: format!("step `{name}`"), ..mismatch }),
         }
@@ -346,7 +260,7 @@ impl Replay {
     }
 
     /// Ends the innermost step and drops its contents.
-    pub(super) fn end_step(&mut self, outcome: Result<String, Failed>, at: u64) {
+    pub(super) fn end_step(&mut self, outcome: Result<String, Failure>, at: u64) {
         if let Some(step) = self.innermost() {
             (step.outcome, step.at) = (Some(outcome), at);
             step.inner.clear();

@@ -5,29 +5,24 @@
 use super::host::durable::StartOptions;
 use super::host::http::Request;
 use super::host::types::Field;
-use super::journal::Failed;
-use super::run::{Fake, Left, leave};
-use serde_json::Value;
+use super::run::{Exit, Fake, leave};
+use tidemill_core::limits::{
+    FETCH_ALL_BYTES, FETCH_ALL_REQUESTS, HTTP_BODY_BYTES, HTTP_TRY_MILLIS, INPUT_BYTES, LOG_FIELD_BYTES,
+    LOG_LINE_BYTES, Limits as RunLimits, OUTPUT_BYTES, RANDOM_BYTES, STATE_KEY_BYTES, STATE_VALUE_BYTES,
+    TRANSACTION_KEYS, TRANSACTION_WRITE_BYTES,
+};
+use tidemill_core::origin::Origin;
+use tidemill_core::retry::RetryPolicy;
+use tidemill_core::run::Export;
+use tidemill_core::spawn::OPEN_CHILDREN;
+use tidemill_core::topics::EVENT_BYTES;
+use tidemill_core::wire::json;
+use tidemill_core::{Code, DeploymentName, Failure, Topic};
 
-const KIB: usize = 1024;
-const MIB: usize = 1024 * KIB;
-
-/// Maximum sizes of state keys and values, and of the writes of one transaction.
-const STATE_KEY: usize = 512;
-const STATE_VALUE: usize = MIB;
-const TRANSACTION_BYTES: usize = 16 * MIB;
-/// Maximum number of objects that one transaction may read, write, post, start, send and publish.
-const TRANSACTION_OBJECTS: usize = 10_000;
-/// Maximum sizes of the body of one request or response, and of all bodies of one `fetch-all`. The
-/// second also limits the outcomes of one wait.
-const HTTP_BODY: usize = 4 * MIB;
-const FETCH_ALL: usize = 6 * MIB;
-const FETCH_ALL_REQUESTS: usize = 256;
+/// Bounds of the engine.
 const HEADERS: usize = 100;
-const HEADERS_BYTES: usize = 64 * KIB;
+const HEADERS_BYTES: usize = 64 * 1024;
 const SECRETS: usize = 16;
-/// Maximum timeout of a try, in milliseconds.
-const HTTP_TRY: u64 = 10 * 60 * 1000;
 /// Headers of the connection, which the host sets.
 const OURS: [&str; 11] = [
     "connection",
@@ -42,30 +37,17 @@ const OURS: [&str; 11] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// Maximum size of inputs, outputs and results of steps.
-const VALUE: usize = 4 * MIB;
-/// Maximum nesting depth of a JSON text.
-const LEVELS: usize = 64;
 /// Maximum length of the names of steps and signals, and of idempotency keys.
 const NAME: usize = 255;
 const OPEN_STEPS: usize = 64;
 const LABELS: usize = 16;
 const LABEL: usize = 256;
-/// Maximum size of the payloads of signals and events, and of a run's status.
-const PAYLOAD: usize = 64 * KIB;
-const TOPIC: usize = 128;
-/// Maximum numbers of signals and runs in one wait.
+/// Maximum number of signals in one wait.
 const WAIT_SIGNALS: usize = 1_000;
-const WAIT_RUNS: usize = 4_096;
-const NOTE: usize = KIB;
-const LOG_LINE: usize = 64 * KIB;
-pub(super) const LOG_FIELDS: usize = 64;
-/// Minimum size that a field counts.
-const LOG_FIELD: usize = 32;
+const NOTE: usize = 1024;
 /// Size that a line counts in addition to its text.
 const LOG_LINE_OVERHEAD: u64 = 32;
-const RANDOM: u32 = 65_536;
-const SIGNED: usize = MIB;
+const SIGNED: usize = 1024 * 1024;
 const METRIC_NAME: usize = 64;
 const METRIC_VALUE: usize = 128;
 const METRIC_LABELS: usize = 8;
@@ -88,53 +70,61 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { output: VALUE as u64, log: MIB as u64, http_calls: 1_000, http_bytes: 256 * MIB as u64 }
+        Self::of_manifest(&RunLimits::default())
+    }
+}
+
+impl Limits {
+    pub(super) fn of_manifest(limits: &RunLimits) -> Self {
+        let RunLimits { output, log, http_calls, http_bytes, .. } = *limits;
+        Self { output, log, http_calls, http_bytes }
     }
 }
 
 /// The usage of one generation.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Used {
+pub(super) struct Usage {
     calls: u64,
     bytes: u64,
     log: u64,
 }
 
-type Checked = Result<(), Failed>;
+type Check = Result<(), Failure>;
 
-fn bad(why: String) -> Checked {
-    Err(Failed::host("bad-argument", why))
+fn bad(why: impl Into<String>) -> Check {
+    Err(Code::BadArgument.failure(why))
 }
 
-pub(super) fn key(key: &str) -> Checked {
+pub(super) fn key(key: &str) -> Check {
     match key.len() {
-        1..=STATE_KEY => Ok(()),
+        1..=STATE_KEY_BYTES => Ok(()),
         len => long_key(len),
     }
 }
 
 /// Checks a key prefix, which may be empty.
-pub(super) fn prefix(text: &str) -> Checked {
-    if text.len() <= STATE_KEY { Ok(()) } else { long_key(text.len()) }
+pub(super) fn prefix(text: &str) -> Check {
+    if text.len() <= STATE_KEY_BYTES { Ok(()) } else { long_key(text.len()) }
 }
 
-fn long_key(len: usize) -> Checked {
-    Err(Failed::host("limit-state-key", format!("a state key has 1 to {STATE_KEY} bytes; this one has {len}")))
+fn long_key(len: usize) -> Check {
+    let message = format!("a state key has 1 to {STATE_KEY_BYTES} bytes; this one has {len}");
+    Err(Code::LimitStateKey.failure(message))
 }
 
-pub(super) fn value(value: &[u8]) -> Checked {
-    if value.len() <= STATE_VALUE {
+pub(super) fn value(value: &[u8]) -> Check {
+    if value.len() <= STATE_VALUE_BYTES {
         return Ok(());
     }
-    let message = format!("a state value has at most {STATE_VALUE} bytes; this one has {}", value.len());
-    Err(Failed::host("limit-state-value", message))
+    let message = format!("a state value has at most {STATE_VALUE_BYTES} bytes; this one has {}", value.len());
+    Err(Code::LimitStateValue.failure(message))
 }
 
-pub(super) fn page(limit: u32) -> Checked {
-    if limit == 0 { bad("`limit` is 0: a page has at least one entry".to_owned()) } else { Ok(()) }
+pub(super) fn page(limit: u32) -> Check {
+    if limit == 0 { bad("`limit` is 0: a page has at least one entry") } else { Ok(()) }
 }
 
-pub(super) fn step(name: &str, open: usize) -> Checked {
+pub(super) fn step(name: &str, open: usize) -> Check {
     if name.is_empty() || name.len() > NAME {
         return bad(format!("the name of a step has 1 to {NAME} bytes; this one has {}", name.len()));
     }
@@ -144,98 +134,93 @@ pub(super) fn step(name: &str, open: usize) -> Checked {
     Ok(())
 }
 
-/// Checks an input or a result of a step.
-pub(super) fn json(what: &str, text: &str) -> Checked {
-    bounded(what, text, VALUE)
+/// Checks the policy of a step or a request.
+pub(super) fn retry(policy: RetryPolicy) -> Result<RetryPolicy, Failure> {
+    policy.checked().map_err(|why| Code::BadArgument.failure(format!("the retry policy: {why}")))
+}
+
+/// Checks a result of a step.
+pub(super) fn result(text: &str) -> Check {
+    bounded("the result of the step", text, OUTPUT_BYTES)
+}
+
+/// Checks the input of a run.
+pub(super) fn input(text: &str) -> Check {
+    bounded("the input", text, INPUT_BYTES)
 }
 
 /// Checks the payload of a signal or an event.
-pub(super) fn payload(text: &str) -> Checked {
-    bounded("the payload", text, PAYLOAD)
+pub(super) fn payload(text: &str) -> Check {
+    bounded("the payload", text, EVENT_BYTES)
 }
 
-fn bounded(what: &str, text: &str, most: usize) -> Checked {
-    if text.len() > most {
-        return bad(format!("{what} has {} bytes; the maximum is {most}", text.len()));
-    }
-    match serde_json::from_str::<Value>(text) {
-        Ok(value) if levels(&value) > LEVELS => bad(format!("{what} is not JSON: nested deeper than {LEVELS} levels")),
-        Ok(_) => Ok(()),
-        Err(why) => bad(format!("{what} is not JSON: {why}")),
-    }
+fn bounded(what: &str, text: &str, most: usize) -> Check {
+    json::check(text.as_bytes(), most).or_else(|why| match why {
+        json::InvalidJson::TooLarge { bytes, limit } => {
+            bad(format!("{what} has {bytes} bytes; the maximum is {limit}"))
+        }
+        why @ json::InvalidJson::Wrong(_) => bad(format!("{what} is not JSON: {why}")),
+    })
 }
 
-/// Returns the nesting depth of arrays and objects.
-fn levels(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
-        Value::Object(fields) => 1 + fields.values().map(levels).max().unwrap_or(0),
-        _ => 0,
-    }
+pub(super) fn topic(text: &str) -> Result<Topic, Failure> {
+    text.parse().map_err(|why: tidemill_core::ids::InvalidName| Code::BadArgument.failure(why.to_string()))
 }
 
-pub(super) fn topic(text: &str) -> Checked {
-    let word = |word: &str| {
-        let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
-        !word.is_empty() && word.bytes().all(known)
-    };
-    if text.len() <= TOPIC && text.split('.').all(word) {
-        return Ok(());
-    }
-    bad(format!("`{}` is not a valid topic", text.chars().take(TOPIC).collect::<String>()))
-}
-
-pub(super) fn signal(name: &str) -> Checked {
+pub(super) fn signal(name: &str) -> Check {
     match name.len() {
         1..=NAME => Ok(()),
         _ => bad(format!("the name of a signal has 1 to {NAME} bytes")),
     }
 }
 
-pub(super) fn waits(signals: usize, runs: usize, ends: bool) -> Checked {
-    if signals > WAIT_SIGNALS || runs > WAIT_RUNS {
+pub(super) fn waits(signals: usize, runs: usize, ends: bool) -> Check {
+    if signals > WAIT_SIGNALS || runs > OPEN_CHILDREN as usize {
         return bad(format!(
-            "the wait is for {signals} signals and {runs} runs; it may be for {WAIT_SIGNALS} signals and {WAIT_RUNS} runs"
+            "the wait is for {signals} signals and {runs} runs; it may be for {WAIT_SIGNALS} signals and {OPEN_CHILDREN} runs"
         ));
     }
     if signals + runs == 0 && !ends {
-        return bad("the wait is for nothing and has no timeout: it would never end".to_owned());
+        return bad("the wait is for nothing and has no timeout: it would never end");
     }
     Ok(())
 }
 
-pub(super) fn start(input: &str, options: &StartOptions) -> Checked {
-    json("the input", input)?;
+pub(super) fn start(deployment: &str, text: &str, options: &StartOptions) -> Check {
+    if deployment.parse::<DeploymentName>().is_err() {
+        return bad("the deployment's name is not valid");
+    }
+    input(text)?;
     if options.idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > NAME) {
         return bad(format!("an idempotency key has 1 to {NAME} bytes"));
     }
     if options.priority.is_some_and(|priority| !(1..=9).contains(&priority)) {
-        return bad("a priority is from 1 to 9".to_owned());
+        return bad("a priority is from 1 to 9");
     }
     let long = |label: &Field| label.name.len() + label.value.len() > LABEL;
     if options.labels.len() > LABELS || options.labels.iter().any(long) {
         return bad(format!("a run has at most {LABELS} labels of {LABEL} bytes each"));
     }
-    match options.export.as_deref() {
-        None | Some("workflow" | "revenue-stream" | "webhook") => Ok(()),
-        Some(_) => bad("the export does not exist; it must be `workflow`, `revenue-stream` or `webhook`".to_owned()),
+    match options.export.as_deref().map(Export::parse) {
+        Some(None) => bad("the export is unknown: use `workflow`, `revenue-stream` or `webhook`"),
+        _ => Ok(()),
     }
 }
 
 /// Checks a message to sign.
-pub(super) fn message(message: &[u8]) -> Checked {
+pub(super) fn message(message: &[u8]) -> Check {
     if message.len() <= SIGNED { Ok(()) } else { bad(format!("a message to sign has at most {SIGNED} bytes")) }
 }
 
 /// Checks the form of one request, but not its destination.
-pub(super) fn request(request: &Request) -> Checked {
-    let bad = |why: String| Err(Failed::host("http-bad-request", why));
+pub(super) fn request(request: &Request) -> Check {
+    let bad = |why: String| Err(Code::HttpBadRequest.failure(why));
     let method = request.method.as_bytes();
     let token = (1..=20).contains(&method.len()) && method.iter().all(|b| b.is_ascii_alphabetic() || *b == b'-');
     if !token || ["CONNECT", "TRACE"].iter().any(|refused| request.method.eq_ignore_ascii_case(refused)) {
         return bad(format!("`{}` is not a valid method", request.method.chars().take(20).collect::<String>()));
     }
-    super::origin::Origin::of(&request.url)?;
+    origin(&request.url)?;
     body(request.body.len())?;
     let bytes: usize = request.headers.iter().map(|field| field.name.len() + field.value.len()).sum();
     if request.headers.len() > HEADERS || bytes > HEADERS_BYTES {
@@ -248,37 +233,43 @@ pub(super) fn request(request: &Request) -> Checked {
         return bad(format!("the header `{}` belongs to the connection; the host sets it", ours.name));
     }
     match request.timeout {
-        Some(timeout) if timeout == 0 || timeout > HTTP_TRY => {
-            bad(format!("the timeout is {timeout} ms; it must be 1 to {HTTP_TRY} ms"))
+        Some(timeout) if timeout == 0 || timeout > HTTP_TRY_MILLIS => {
+            bad(format!("the timeout is {timeout} ms; it must be 1 to {HTTP_TRY_MILLIS} ms"))
         }
         _ => Ok(()),
     }
 }
 
-fn body(len: usize) -> Checked {
-    if len <= HTTP_BODY {
+/// Returns the origin of a request.
+pub(super) fn origin(url: &str) -> Result<Origin, Failure> {
+    let shown = || url.chars().take(100).collect::<String>();
+    Origin::of_url(url).map_err(|why| Code::HttpBadRequest.failure(format!("the URL `{}` is {why}", shown())))
+}
+
+fn body(len: usize) -> Check {
+    if len <= HTTP_BODY_BYTES {
         return Ok(());
     }
-    let message = format!("the body has {len} bytes; the maximum is {HTTP_BODY}");
-    Err(Failed::host("limit-http-body", message))
+    let message = format!("the body has {len} bytes; the maximum is {HTTP_BODY_BYTES}");
+    Err(Code::LimitHttpBody.failure(message))
 }
 
 /// Checks the bodies of one `fetch-all`, of its requests or of its responses.
-pub(super) fn bodies(all: usize) -> Checked {
-    if all <= FETCH_ALL {
+pub(super) fn bodies(all: usize) -> Check {
+    if all <= FETCH_ALL_BYTES {
         return Ok(());
     }
-    let message = format!("the bodies of one `fetch-all` have {all} bytes; the maximum is {FETCH_ALL}");
-    Err(Failed::host("limit-http-body", message))
+    let message = format!("the bodies of one `fetch-all` have {all} bytes; the maximum is {FETCH_ALL_BYTES}");
+    Err(Code::LimitHttpBody.failure(message))
 }
 
 /// Checks the outcomes of one wait.
-pub(super) fn outcomes(bytes: usize) -> Checked {
-    if bytes <= FETCH_ALL {
+pub(super) fn outcomes(bytes: usize) -> Check {
+    if bytes <= FETCH_ALL_BYTES {
         return Ok(());
     }
-    let message = format!("the outcomes have {bytes} bytes; the maximum of one call is {FETCH_ALL}");
-    Err(Failed::host("limit-host-call", message))
+    let message = format!("the outcomes have {bytes} bytes; the maximum of one call is {FETCH_ALL_BYTES}");
+    Err(Code::LimitHostCall.failure(message))
 }
 
 /// Checks a metric sample. The call cannot return a failure, so an invalid sample stops the run.
@@ -292,15 +283,15 @@ pub(super) fn sample(name: &str, value: f64, labels: &[Field], counts: bool) {
     let number = value.is_finite() && !(counts && value < 0.0);
     if !is_name(name) || !number || labels.len() > METRIC_LABELS || !labels.iter().all(good) {
         let message = format!("the metric is not valid: `{name}` of {value}, with {} labels", labels.len());
-        stopped("bad-argument", message);
+        stopped(Code::BadArgument, message);
     }
 }
 
 /// Checks the number of random bytes in one call.
 pub(super) fn random(len: u32) {
-    if len > RANDOM {
-        let message = format!("the guest requested {len} random bytes; the maximum of one call is {RANDOM}");
-        stopped("limit-random", message);
+    if len > RANDOM_BYTES {
+        let message = format!("the guest requested {len} random bytes; the maximum of one call is {RANDOM_BYTES}");
+        stopped(Code::LimitRandom, message);
     }
 }
 
@@ -308,14 +299,14 @@ pub(super) fn random(len: u32) {
 pub(super) fn requests(count: usize) {
     if count > FETCH_ALL_REQUESTS {
         let message = format!("`http.fetch-all` has {count} requests; the maximum is {FETCH_ALL_REQUESTS}");
-        stopped("bad-argument", message);
+        stopped(Code::BadArgument, message);
     }
 }
 
 /// Checks the status that operators see.
 pub(super) fn status(text: &str) {
-    if let Err(failed) = bounded("the status", text, PAYLOAD) {
-        leave(Left::Stopped(failed));
+    if let Err(failed) = bounded("the status", text, EVENT_BYTES) {
+        leave(Exit::Stopped(failed));
     }
 }
 
@@ -330,8 +321,8 @@ fn cut(text: &str, most: usize) -> &str {
 }
 
 /// Stops the run like a host, regardless of how the module would handle a failure.
-fn stopped(code: &str, message: String) -> ! {
-    leave(Left::Stopped(Failed::host(code, message)))
+fn stopped(code: Code, message: String) -> ! {
+    leave(Exit::Stopped(code.failure(message)))
 }
 
 impl Fake {
@@ -345,29 +336,29 @@ impl Fake {
     }
 
     /// Checks that the transaction has room for one more object.
-    pub(super) fn has_room(&self) -> Checked {
+    pub(super) fn has_room(&self) -> Check {
         let things: usize = self.run.borrow().layers.iter().map(super::layer::Layer::things).sum();
-        if things < TRANSACTION_OBJECTS {
+        if things < TRANSACTION_KEYS {
             return Ok(());
         }
         let message = format!(
-            "the maximum of one transaction is {TRANSACTION_OBJECTS} reads, writes, postings, starts, signals and events"
+            "the maximum of one transaction is {TRANSACTION_KEYS} reads, writes, postings, starts, signals and events"
         );
-        Err(Failed::host("limit-commit", message))
+        Err(Code::LimitCommit.failure(message))
     }
 
     /// Checks that the transaction has room for this number of bytes of state.
-    pub(super) fn has_room_for(&self, bytes: usize) -> Checked {
+    pub(super) fn has_room_for(&self, bytes: usize) -> Check {
         let written: usize = self.run.borrow().layers.iter().map(|layer| layer.written).sum();
-        if written.saturating_add(bytes) <= TRANSACTION_BYTES {
+        if written.saturating_add(bytes) <= TRANSACTION_WRITE_BYTES {
             return Ok(());
         }
-        let message = format!("the maximum of one transaction is {TRANSACTION_BYTES} bytes of state");
-        Err(Failed::host("limit-commit", message))
+        let message = format!("the maximum of one transaction is {TRANSACTION_WRITE_BYTES} bytes of state");
+        Err(Code::LimitCommit.failure(message))
     }
 
     /// Counts a try of a request.
-    pub(super) fn count_request(&self, body: usize) -> Checked {
+    pub(super) fn count_request(&self, body: usize) -> Check {
         let limit = self.limits().http_calls;
         let calls = {
             let mut run = self.run.borrow_mut();
@@ -379,18 +370,18 @@ impl Fake {
             let message = format!(
                 "the run has sent {limit} requests, tries included; raise it with `http_calls = {raised}` under `[limits]`"
             );
-            return Err(Failed::host("limit-http", message));
+            return Err(Code::LimitHttp.failure(message));
         }
         self.count_body(body)
     }
 
     /// Counts its response.
-    pub(super) fn count_answer(&self, len: usize) -> Checked {
+    pub(super) fn count_answer(&self, len: usize) -> Check {
         body(len)?;
         self.count_body(len)
     }
 
-    fn count_body(&self, len: usize) -> Checked {
+    fn count_body(&self, len: usize) -> Check {
         let limit = self.limits().http_bytes;
         let bytes = {
             let mut run = self.run.borrow_mut();
@@ -403,14 +394,15 @@ impl Fake {
         let message = format!(
             "the bodies of the run's requests and responses exceed {limit} bytes; raise it with `http_bytes` under `[limits]`"
         );
-        Err(Failed::host("limit-http", message))
+        Err(Code::LimitHttp.failure(message))
     }
 
     /// Returns a log line as the host stores it, cut to its maximum, or `None` if the log is full.
     pub(super) fn kept_line(&self, message: &str, fields: &[Field]) -> Option<String> {
         let beside: usize = fields.iter().map(|field| field.name.len() + field.value.len()).sum();
-        let counted: usize = fields.iter().map(|field| (field.name.len() + field.value.len()).max(LOG_FIELD)).sum();
-        let message = cut(message, LOG_LINE.saturating_sub(beside));
+        let counted: usize =
+            fields.iter().map(|field| (field.name.len() + field.value.len()).max(LOG_FIELD_BYTES as usize)).sum();
+        let message = cut(message, LOG_LINE_BYTES.saturating_sub(beside));
         let mut run = self.run.borrow_mut();
         let bytes = (message.len() + counted) as u64 + LOG_LINE_OVERHEAD;
         if run.used.log.saturating_add(bytes) > self.limits().log {
@@ -421,12 +413,13 @@ impl Fake {
     }
 
     /// Checks the output of a run.
-    pub(super) fn output(&self, output: &str) -> Checked {
-        let limit = self.limits().output.min(VALUE as u64);
+    pub(super) fn output(&self, output: &str) -> Check {
+        let limit = self.limits().output.min(OUTPUT_BYTES as u64);
         if output.len() as u64 <= limit {
-            return json("the output", output).map_err(|failed| Failed::host("output-invalid", failed.message));
+            return bounded("the output", output, OUTPUT_BYTES)
+                .map_err(|failed| Code::OutputInvalid.failure(failed.message));
         }
         let message = format!("the output has {} bytes; the maximum is {limit}", output.len());
-        Err(Failed::host("limit-output", message))
+        Err(Code::LimitOutput.failure(message))
     }
 }

@@ -61,7 +61,7 @@
 pub use grants::Grants;
 pub use harness::Harness;
 pub use journal::{Mismatch, Recording};
-pub use ledger::{Posted, Standing};
+pub use ledger::Posted;
 pub use limits::Limits;
 pub use ran::{End, Ran};
 pub use web::{Answer, Sent};
@@ -69,6 +69,7 @@ pub use world::{Line, Measured, Published, Signalled, Started};
 
 mod crashes;
 mod drive;
+mod failure;
 mod grants;
 mod harness;
 pub(crate) mod host;
@@ -77,8 +78,8 @@ mod layer;
 mod ledger;
 mod limits;
 mod manifest;
-mod origin;
 mod ran;
+mod retry;
 mod run;
 mod wait;
 mod web;

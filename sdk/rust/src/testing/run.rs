@@ -1,29 +1,31 @@
 //! One run on the simulated host: its journal, its layers, its clock, and what survives a crash.
 //! The functions of the contract are in `host`, and the transitions between guests in `drive`.
 
+use super::failure::{cancelled, is_cancelled};
 use super::harness::Setup;
-use super::journal::{Begun, Failed, Journal, Mismatch, Replay};
+use super::journal::{Journal, Mismatch, Replay, StepEntry};
 use super::layer::Layer;
-use super::limits::Used;
+use super::limits::Usage;
 use super::world::World;
 use crate::bindings::imports::tidemill::guest::durable::WaitFor;
 use serde::{Serialize, de::DeserializeOwned};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use tidemill_core::Failure;
 
 /// The reason why a guest ended without returning. An unwinding that no hook prints carries it.
-pub(super) enum Left {
+pub(super) enum Exit {
     Crash,
     ContinuesAsNew(String),
     WaitsForEver(Vec<WaitFor>),
     Mismatch(Mismatch),
     /// The host stopped the guest.
-    Stopped(Failed),
+    Stopped(Failure),
 }
 
 /// Leaves the module by unwinding.
-pub(super) fn leave(why: Left) -> ! {
+pub(super) fn leave(why: Exit) -> ! {
     std::panic::resume_unwind(Box::new(why))
 }
 
@@ -39,7 +41,7 @@ pub(super) struct Crash {
 
 /// The state from which a new guest continues.
 #[derive(Clone, Default)]
-pub(super) struct Saved {
+pub(super) struct Snapshot {
     pub(super) journal: Journal,
     /// The layers of the transaction and of each open step.
     pub(super) layers: Vec<Layer>,
@@ -47,7 +49,7 @@ pub(super) struct Saved {
     /// The number of requests per route. A request that is sent again after a crash gets the same
     /// answer.
     pub(super) asked: BTreeMap<usize, u32>,
-    pub(super) used: Used,
+    pub(super) used: Usage,
 }
 
 pub(super) struct Run {
@@ -56,7 +58,7 @@ pub(super) struct Run {
     pub(super) now: u64,
     pub(super) replay: Replay,
     pub(super) layers: Vec<Layer>,
-    pub(super) used: Used,
+    pub(super) used: Usage,
     /// Equal requests per open step, and random bytes drawn there. Both restart with each attempt
     /// of the step.
     counts: Vec<Counts>,
@@ -64,11 +66,11 @@ pub(super) struct Run {
     /// The number of entries over all attempts and generations.
     pub(super) recorded: u64,
     pub(super) crash: Option<Crash>,
-    pub(super) durable: Saved,
+    pub(super) durable: Snapshot,
     /// The state from which a retry continues.
-    pub(super) keep: Saved,
+    pub(super) keep: Snapshot,
     /// The same at the time of `durable`.
-    durable_keep: Saved,
+    durable_keep: Snapshot,
 }
 
 #[derive(Default)]
@@ -103,14 +105,14 @@ impl Fake {
         parent: Option<String>,
         now: u64,
     ) -> Self {
-        let saved = Saved { layers: vec![Layer::default()], now, ..Saved::default() };
+        let saved = Snapshot { layers: vec![Layer::default()], now, ..Snapshot::default() };
         let run = Run {
             generation: 1,
             attempt: 1,
             now,
             replay: Replay::of(Journal::default()),
             layers: saved.layers.clone(),
-            used: Used::default(),
+            used: Usage::default(),
             counts: vec![Counts::default()],
             told: false,
             recorded: 0,
@@ -133,7 +135,7 @@ impl Fake {
     }
 
     /// Starts a new guest from the saved state.
-    pub(super) fn begin(&self, from: &Saved) {
+    pub(super) fn begin(&self, from: &Snapshot) {
         let mut run = self.run.borrow_mut();
         run.replay = Replay::of(from.journal.clone());
         run.layers = from.layers.clone();
@@ -144,7 +146,7 @@ impl Fake {
     }
 
     /// Returns the state after a crash.
-    pub(super) fn crashed(&self) -> Saved {
+    pub(super) fn crashed(&self) -> Snapshot {
         let mut run = self.run.borrow_mut();
         run.keep = run.durable_keep.clone();
         self.world.borrow_mut().asked = run.durable.asked.clone();
@@ -175,12 +177,12 @@ impl Fake {
     ) -> T {
         let met = self.run.borrow_mut().replay.call(kind, request);
         match met {
-            Err(mismatch) => leave(Left::Mismatch(mismatch)),
+            Err(mismatch) => leave(Exit::Mismatch(mismatch)),
             Ok(Some((result, at))) => {
                 self.pass_to(at);
                 match serde_json::from_value(result) {
                     Ok(result) => result,
-                    Err(why) => leave(Left::Mismatch(Mismatch {
+                    Err(why) => leave(Exit::Mismatch(Mismatch {
                         entry: 0,
                         steps: Vec::new(),
                         recorded: format!("an answer to `{kind}` that is not valid: {why}"),
@@ -201,9 +203,9 @@ impl Fake {
         &self,
         kind: &str,
         request: &str,
-        live: impl FnOnce() -> Result<T, Failed>,
-    ) -> Result<T, Failed> {
-        let result = self.call(kind, request, || if self.is_to_be_told() { Err(Failed::cancelled()) } else { live() });
+        live: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let result = self.call(kind, request, || if self.is_to_be_told() { Err(cancelled()) } else { live() });
         if let Err(failed) = &result {
             self.hear(failed);
         }
@@ -219,8 +221,8 @@ impl Fake {
     }
 
     /// Marks a returned cancellation as received. It is returned once.
-    pub(super) fn hear(&self, failed: &Failed) {
-        if failed.is_cancelled() {
+    pub(super) fn hear(&self, failed: &Failure) {
+        if is_cancelled(failed) {
             self.run.borrow_mut().told = true;
         }
     }
@@ -243,7 +245,7 @@ impl Fake {
             run.make_durable(&self.world.borrow());
         }
         drop(run);
-        leave(Left::Crash);
+        leave(Exit::Crash);
     }
 
     /// Makes the recorded entries durable without a commit.
@@ -295,10 +297,10 @@ impl Fake {
         self.run.borrow().replay.is_live()
     }
 
-    pub(super) fn begin_step(&self, name: &str) -> Begun {
+    pub(super) fn begin_step(&self, name: &str) -> StepEntry {
         let begun = self.run.borrow_mut().replay.begin_step(name);
         match begun {
-            Err(mismatch) => leave(Left::Mismatch(mismatch)),
+            Err(mismatch) => leave(Exit::Mismatch(mismatch)),
             Ok(begun) => begun,
         }
     }
@@ -332,7 +334,7 @@ impl Fake {
     }
 
     /// Ends the innermost step.
-    pub(super) fn end_step(&self, outcome: Result<String, Failed>) {
+    pub(super) fn end_step(&self, outcome: Result<String, Failure>) {
         let mut run = self.run.borrow_mut();
         let (now, depth) = (run.now, run.replay.depth());
         run.counts.truncate(depth);
@@ -383,26 +385,26 @@ impl Fake {
 }
 
 impl Run {
-    pub(super) fn saved(&self) -> Saved {
+    pub(super) fn saved(&self) -> Snapshot {
         let (journal, layers) = (self.replay.journal.clone(), self.layers.clone());
-        Saved { journal, layers, now: self.now, asked: BTreeMap::new(), used: self.used }
+        Snapshot { journal, layers, now: self.now, asked: BTreeMap::new(), used: self.used }
     }
 
     /// Sets the state from which a retry, and a crash in it, continues.
-    pub(super) fn attempt_from(&mut self, from: &Saved, world: &World) {
+    pub(super) fn attempt_from(&mut self, from: &Snapshot, world: &World) {
         (self.durable, self.keep, self.durable_keep) = (from.clone(), from.clone(), from.clone());
         self.durable.asked = world.asked.clone();
     }
 
     fn make_durable(&mut self, world: &World) {
-        self.durable = Saved { asked: world.asked.clone(), ..self.saved() };
+        self.durable = Snapshot { asked: world.asked.clone(), ..self.saved() };
         self.durable_keep = self.keep.clone();
     }
 
     /// Starts the next generation with empty state at the current time.
-    pub(super) fn next_generation(&mut self) -> Saved {
+    pub(super) fn next_generation(&mut self) -> Snapshot {
         let asked = self.durable.asked.clone();
-        let saved = Saved { layers: vec![Layer::default()], now: self.now, asked, ..Saved::default() };
+        let saved = Snapshot { layers: vec![Layer::default()], now: self.now, asked, ..Snapshot::default() };
         (self.generation, self.attempt) = (self.generation + 1, 1);
         (self.durable, self.keep, self.durable_keep) = (saved.clone(), saved.clone(), saved.clone());
         saved

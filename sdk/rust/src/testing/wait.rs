@@ -2,23 +2,23 @@
 //! its end during the wait.
 
 use super::drive;
-use super::journal::Failed;
+use super::failure::cancelled;
 use super::limits;
-use super::run::{Fake, Left, leave};
-use super::world::{Ended, Outcome};
+use super::run::{Exit, Fake, leave};
+use super::world::{ChildEnd, ChildOutcome};
 use crate::bindings::imports::tidemill::guest::durable::WaitFor;
-use crate::bindings::imports::tidemill::guest::types::RetryPolicy;
 use serde::{Deserialize, Serialize};
+use tidemill_core::{Code, Failure};
 
 /// How a child ended, as the journal records it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum HowEnded {
+pub(super) enum RecordedOutcome {
     Succeeded(String),
-    Failed(Failed),
+    Failed(Failure),
     Cancelled,
 }
 
-impl HowEnded {
+impl RecordedOutcome {
     fn bytes(&self) -> usize {
         match self {
             Self::Succeeded(output) => output.len(),
@@ -30,44 +30,31 @@ impl HowEnded {
 
 /// The result of waiting for the first of several events.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Came {
+pub(super) enum WaitResult {
     Signal(u32, String),
-    Ended(u32, HowEnded),
+    Outcome(u32, RecordedOutcome),
     Timeout,
 }
 
-/// Returns the delay after this attempt, without jitter.
-pub(super) fn delay(policy: &RetryPolicy, attempt: u32) -> u64 {
-    let mut delay = policy.initial_delay.min(policy.max_delay);
-    for _ in 1..attempt {
-        let grown = delay.saturating_mul(u64::from(policy.factor_permille)) / 1_000;
-        if grown == delay || delay >= policy.max_delay {
-            break;
-        }
-        delay = grown.min(policy.max_delay);
-    }
-    delay
-}
-
 impl Fake {
-    fn refuse_in_step(&self) -> Result<(), Failed> {
+    fn refuse_in_step(&self) -> Result<(), Failure> {
         if self.in_step() {
-            return Err(Failed::host("wait-in-step", "a step may not wait or start runs"));
+            return Err(Code::WaitInStep.failure("a step may not wait or start runs"));
         }
         Ok(())
     }
 
     /// Refuses inside a step, and if the run is being cancelled.
-    pub(super) fn may_start(&self) -> Result<(), Failed> {
+    pub(super) fn may_start(&self) -> Result<(), Failure> {
         self.refuse_in_step()?;
         if self.run.borrow().told {
-            return Err(Failed::cancelled());
+            return Err(cancelled());
         }
         Ok(())
     }
 
     /// Sleeps until a time. A cancellation ends the sleep.
-    pub(super) fn wait_until(&self, at: u64) -> Result<(), Failed> {
+    pub(super) fn wait_until(&self, at: u64) -> Result<(), Failure> {
         self.refuse_in_step()?;
         self.commit();
         drive::children(self);
@@ -75,26 +62,26 @@ impl Fake {
     }
 
     /// Moves the clock to a time, or to an earlier cancellation.
-    pub(super) fn pass_unless_cancelled(&self, at: u64) -> Result<(), Failed> {
+    pub(super) fn pass_unless_cancelled(&self, at: u64) -> Result<(), Failure> {
         let cancel = self.cancel_at.get().filter(|cancel| *cancel <= at && !self.run.borrow().told);
         self.pass_to(cancel.unwrap_or(at));
-        if cancel.is_some() { Err(Failed::cancelled()) } else { Ok(()) }
+        if cancel.is_some() { Err(cancelled()) } else { Ok(()) }
     }
 
-    pub(super) fn await_first(&self, any_of: &[WaitFor], timeout: Option<u64>) -> Result<Came, Failed> {
+    pub(super) fn await_first(&self, any_of: &[WaitFor], timeout: Option<u64>) -> Result<WaitResult, Failure> {
         self.refuse_in_step()?;
         self.commit();
         drive::children(self);
         let until = timeout.map(|span| self.now().saturating_add(span));
         // The earliest event; of several at the same time, the first in the list.
-        let mut first: Option<(u64, Came, Option<usize>)> = None;
+        let mut first: Option<(u64, WaitResult, Option<usize>)> = None;
         for (index, wait) in any_of.iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let found = match wait {
                 WaitFor::Signal(name) => {
-                    self.signal(name).map(|(place, at, payload)| (at, Came::Signal(index, payload), Some(place)))
+                    self.signal(name).map(|(place, at, payload)| (at, WaitResult::Signal(index, payload), Some(place)))
                 }
-                WaitFor::Run(id) => self.end_of(id)?.map(|(at, how)| (at, Came::Ended(index, how), None)),
+                WaitFor::Run(id) => self.end_of(id)?.map(|(at, how)| (at, WaitResult::Outcome(index, how), None)),
             };
             if let Some(found) = found
                 && first.as_ref().is_none_or(|(at, ..)| found.0 < *at)
@@ -111,12 +98,16 @@ impl Fake {
                 }
                 Ok(came)
             }
-            (None, Some(until)) => self.pass_unless_cancelled(until).map(|()| Came::Timeout),
+            (None, Some(until)) => self.pass_unless_cancelled(until).map(|()| WaitResult::Timeout),
             (None, None) => self.for_ever(any_of),
         }
     }
 
-    pub(super) fn await_all(&self, runs: &[String], timeout: Option<u64>) -> Result<Option<Vec<HowEnded>>, Failed> {
+    pub(super) fn await_all(
+        &self,
+        runs: &[String],
+        timeout: Option<u64>,
+    ) -> Result<Option<Vec<RecordedOutcome>>, Failure> {
         self.refuse_in_step()?;
         self.commit();
         drive::children(self);
@@ -136,18 +127,18 @@ impl Fake {
             }
         }
         self.pass_unless_cancelled(last)?;
-        limits::outcomes(outcomes.iter().map(HowEnded::bytes).sum())?;
+        limits::outcomes(outcomes.iter().map(RecordedOutcome::bytes).sum())?;
         Ok(Some(outcomes))
     }
 
     /// Waits until a cancellation.
-    fn for_ever<T>(&self, waits: &[WaitFor]) -> Result<T, Failed> {
+    fn for_ever<T>(&self, waits: &[WaitFor]) -> Result<T, Failure> {
         match self.cancel_at.get() {
             Some(at) if !self.run.borrow().told => {
                 self.pass_to(at);
-                Err(Failed::cancelled())
+                Err(cancelled())
             }
-            _ => leave(Left::WaitsForEver(waits.to_vec())),
+            _ => leave(Exit::WaitsForEver(waits.to_vec())),
         }
     }
 
@@ -163,18 +154,18 @@ impl Fake {
     }
 
     /// Returns when and how a child ended, or `None` if it never ends.
-    fn end_of(&self, id: &str) -> Result<Option<(u64, HowEnded)>, Failed> {
+    fn end_of(&self, id: &str) -> Result<Option<(u64, RecordedOutcome)>, Failure> {
         let world = self.world.borrow();
         let child = world.children.iter().find(|child| child.started.id == id && child.parent == self.id);
         let Some(child) = child else {
-            return Err(Failed::host("not-found", format!("this run did not start `{id}`")));
+            return Err(Code::BadArgument.failure(format!("run {id} was not started by this one")));
         };
-        Ok(child.ended.clone().and_then(|Ended { at, outcome }| {
+        Ok(child.ended.clone().and_then(|ChildEnd { at, outcome }| {
             let how = match outcome {
-                Outcome::Succeeded(output) => HowEnded::Succeeded(output),
-                Outcome::Failed(failed) => HowEnded::Failed(Failed { retryable: false, ..failed }),
-                Outcome::Cancelled => HowEnded::Cancelled,
-                Outcome::Never => return None,
+                ChildOutcome::Succeeded(output) => RecordedOutcome::Succeeded(output),
+                ChildOutcome::Failed(failed) => RecordedOutcome::Failed(Failure { retryable: false, ..failed }),
+                ChildOutcome::Cancelled => RecordedOutcome::Cancelled,
+                ChildOutcome::Never => return None,
             };
             Some((at, how))
         }))

@@ -5,6 +5,8 @@ use crate::{Error, Timestamp, json};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::rc::Rc;
+use tidemill_core::Code;
+use tidemill_core::retry_after::after_answer;
 
 /// A request that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +100,7 @@ impl Answer {
     /// may be retried.
     #[must_use]
     pub fn lost() -> Self {
-        Self::failed(Error::retryable("host/http-failed", "the connection was lost"))
+        Self::failed(Error::retryable(Code::HttpConnectFailed.as_str(), "the connection was lost"))
     }
 
     /// Fails instead of answering, for example with a failure of the host.
@@ -138,8 +140,17 @@ impl Answer {
     pub(super) fn is_passing(&self) -> bool {
         match &self.result {
             Ok((status, ..)) => matches!(status, 429 | 500..=599),
-            Err(error) => error.is_retryable(),
+            Err(error) => [Code::HttpConnectFailed, Code::HttpTimeout, Code::HttpCircuitOpen]
+                .iter()
+                .any(|code| code.as_str() == error.code()),
         }
+    }
+
+    /// Returns the earliest time of another try that the answer requests.
+    pub(super) fn retry_after(&self, now: tidemill_core::Timestamp) -> Option<tidemill_core::Timestamp> {
+        let (status, headers, _) = self.result.as_ref().ok()?;
+        let header = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("Retry-After"));
+        after_answer(*status, header.map(|(_, value)| value.as_str()), now)
     }
 
     /// Whether the provider executed the request.

@@ -1,13 +1,13 @@
 //! Everything outside the run: committed effects, visible values, sent requests, and the functions
 //! that answer them. A crash does not change it.
 
-use super::journal::Failed;
 use super::layer::Layer;
 use super::ledger::Posted;
 use super::web::{Answer, Sent};
 use crate::{Timestamp, log::Level};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use tidemill_core::Failure;
 
 /// An event that was published.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,15 +70,15 @@ pub struct Measured {
 
 /// How a child ended, and when.
 #[derive(Clone, Debug)]
-pub(super) struct Ended {
+pub(super) struct ChildEnd {
     pub(super) at: u64,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: ChildOutcome,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Outcome {
+pub(super) enum ChildOutcome {
     Succeeded(String),
-    Failed(Failed),
+    Failed(Failure),
     Cancelled,
     /// It waits for something that never arrives.
     Never,
@@ -88,7 +88,7 @@ pub(super) enum Outcome {
 pub(super) struct Child {
     pub(super) started: Started,
     pub(super) parent: String,
-    pub(super) ended: Option<Ended>,
+    pub(super) ended: Option<ChildEnd>,
     pub(super) cancelled: bool,
 }
 

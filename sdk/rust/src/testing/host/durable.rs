@@ -1,17 +1,21 @@
 //! `durable`: steps, other runs, signals, waits, continue-as-new.
 
-use super::types::{Failure, RetryPolicy};
+use super::types::{Failure as WitFailure, RetryPolicy as WitRetryPolicy};
 use super::{current, types};
 use crate::Timestamp;
 pub(crate) use crate::bindings::imports::tidemill::guest::durable::{
     Begun, Event, First, Outcome, StartOptions, Step, Target, Verdict, WaitFor,
 };
-use crate::testing::journal::{Begun as Met, Failed};
+use crate::testing::failure::of_module;
+use crate::testing::journal::StepEntry;
 use crate::testing::limits;
-use crate::testing::run::{Fake, Left, hash, leave};
-use crate::testing::wait::{Came, HowEnded, delay};
+use crate::testing::retry::policy;
+use crate::testing::run::{Exit, Fake, hash, leave};
+use crate::testing::wait::{RecordedOutcome, WaitResult};
 use crate::testing::world::{Signalled, Started};
 use std::cell::RefCell;
+use tidemill_core::retry::RetryPolicy;
+use tidemill_core::{Code, Failure};
 
 thread_local! {
     /// The retry policies of the open steps with their ids, from the outermost to the innermost.
@@ -23,15 +27,16 @@ pub(in crate::testing) fn close_all() {
     OPEN.with_borrow_mut(Vec::clear);
 }
 
-pub(crate) fn begin_step(name: &str, retry: Option<RetryPolicy>) -> Result<Begun, Failure> {
+pub(crate) fn begin_step(name: &str, retry: Option<WitRetryPolicy>) -> Result<Begun, WitFailure> {
     let fake = current();
-    limits::step(name, OPEN.with_borrow(Vec::len)).map_err(Failure::from)?;
+    limits::step(name, OPEN.with_borrow(Vec::len))?;
+    let retry = retry.map_or(Ok(fake.setup.retry.policy), |retry| limits::retry(policy(&retry)))?;
     let attempt = match fake.begin_step(name) {
-        Met::Refused(failed) => {
+        StepEntry::Refused(failed) => {
             fake.hear(&failed);
             return Err(failed.into());
         }
-        Met::Done { outcome, at } => {
+        StepEntry::Done { outcome, at } => {
             fake.pass_to(at);
             return match outcome {
                 Ok(record) => Ok(Begun { id: 0, step: Step::Completed(record) }),
@@ -41,15 +46,15 @@ pub(crate) fn begin_step(name: &str, retry: Option<RetryPolicy>) -> Result<Begun
                 }
             };
         }
-        Met::Open { attempt, at } => {
+        StepEntry::Open { attempt, at } => {
             fake.pass_to(at);
             fake.opened(false);
             attempt
         }
-        Met::New => {
+        StepEntry::New => {
             if fake.is_to_be_told() {
                 // Recorded as a call, because no step began.
-                fake.fallible::<()>("durable.begin-step", name, || Ok(())).map_err(Failure::from)?;
+                fake.fallible::<()>("durable.begin-step", name, || Ok(())).map_err(WitFailure::from)?;
             }
             let now = fake.now();
             fake.run.borrow_mut().replay.open(name, now);
@@ -58,38 +63,36 @@ pub(crate) fn begin_step(name: &str, retry: Option<RetryPolicy>) -> Result<Begun
             1
         }
     };
-    let policy = retry.unwrap_or(fake.setup.retry);
     let id = OPEN.with_borrow_mut(|open| {
         let id = u32::try_from(open.len()).unwrap_or(u32::MAX) + 1;
-        open.push((id, policy));
+        open.push((id, retry));
         id
     });
     Ok(Begun { id, step: Step::Execute(attempt) })
 }
 
-pub(crate) fn end_step(id: u32, outcome: Result<&str, &Failure>) -> Result<Verdict, Failure> {
+pub(crate) fn end_step(id: u32, outcome: Result<&str, &WitFailure>) -> Result<Verdict, WitFailure> {
     let fake = current();
-    let Some((_, policy)) = OPEN.with_borrow(|open| open.last().copied()).filter(|(own, _)| *own == id) else {
-        return Err(Failed::host("step-order", "only the innermost open step can be ended").into());
+    let Some((_, retry)) = OPEN.with_borrow(|open| open.last().copied()).filter(|(own, _)| *own == id) else {
+        return Err(Code::StepOrder.failure("only the innermost open step can be ended").into());
     };
     if let Some(mismatch) = fake.run.borrow().replay.left_over("the end of the step") {
-        leave(Left::Mismatch(mismatch));
+        leave(Exit::Mismatch(mismatch));
     }
     let failure = match outcome {
         Ok(record) => {
-            limits::json("the result of the step", record).map_err(Failure::from)?;
+            limits::result(record).map_err(WitFailure::from)?;
             fake.end_step(Ok(record.to_owned()));
             OPEN.with_borrow_mut(Vec::pop);
             return Ok(Verdict::Done);
         }
-        Err(failure) => Failed::of_module(failure.clone()),
+        Err(failure) => of_module(failure.clone()),
     };
     let attempt = fake.run.borrow_mut().replay.attempt();
-    let goes_on = failure.retryable && (policy.max_attempts == 0 || attempt < policy.max_attempts);
-    let gave_up = if goes_on {
+    let gave_up = if failure.retryable && retry.has_another(attempt) {
         // The delay between attempts is allowed inside a step, unlike a wait. A cancellation ends
         // it.
-        let due = fake.now().saturating_add(delay(&policy, attempt));
+        let due = fake.now().saturating_add(retry.delay_before(attempt + 1, 0));
         match fake.pass_unless_cancelled(due) {
             Ok(()) => {
                 fake.attempt_again(attempt + 1);
@@ -99,7 +102,7 @@ pub(crate) fn end_step(id: u32, outcome: Result<&str, &Failure>) -> Result<Verdi
         }
     } else {
         // The enclosing step or run does not retry a step that failed finally.
-        Failed { retryable: false, ..failure }
+        Failure { retryable: false, ..failure }
     };
     fake.hear(&gave_up);
     fake.end_step(Err(gave_up.clone()));
@@ -108,7 +111,7 @@ pub(crate) fn end_step(id: u32, outcome: Result<&str, &Failure>) -> Result<Verdi
 }
 
 #[allow(clippy::panic, reason = "a test without this deployment cannot continue")]
-pub(crate) fn start(deployment: &str, input: &str, options: &StartOptions) -> Result<String, Failure> {
+pub(crate) fn start(deployment: &str, input: &str, options: &StartOptions) -> Result<String, WitFailure> {
     let fake = current();
     let labels: Vec<(String, String)> =
         options.labels.iter().map(|types::Field { name, value }| (name.clone(), value.clone())).collect();
@@ -125,7 +128,7 @@ pub(crate) fn start(deployment: &str, input: &str, options: &StartOptions) -> Re
         }
     };
     fake.fallible("durable.start", &request, || {
-        limits::start(input, options)?;
+        limits::start(deployment, input, options)?;
         fake.may_start()?;
         fake.may_touch(deployment)?;
         fake.has_room()?;
@@ -140,7 +143,7 @@ pub(crate) fn start(deployment: &str, input: &str, options: &StartOptions) -> Re
         });
         Ok(id)
     })
-    .map_err(Failure::from)
+    .map_err(WitFailure::from)
 }
 
 fn named(target: &Target) -> String {
@@ -152,14 +155,14 @@ fn named(target: &Target) -> String {
 
 /// A run by key belongs to its deployment. A run by id is this run's child or parent, or unknown to
 /// the test.
-fn may_reach(fake: &Fake, target: &Target) -> Result<(), Failed> {
+fn may_reach(fake: &Fake, target: &Target) -> Result<(), Failure> {
     match target {
         Target::Key((deployment, key)) if !fake.starts(&format!("{deployment}/{key}")) => fake.may_touch(deployment),
         Target::Key(_) | Target::Run(_) => Ok(()),
     }
 }
 
-pub(crate) fn signal(target: &Target, name: &str, payload: &str) -> Result<(), Failure> {
+pub(crate) fn signal(target: &Target, name: &str, payload: &str) -> Result<(), WitFailure> {
     let fake = current();
     let to = named(target);
     fake.fallible("durable.signal", &format!("{to} {name} {payload}"), || {
@@ -172,10 +175,10 @@ pub(crate) fn signal(target: &Target, name: &str, payload: &str) -> Result<(), F
         fake.write(|layer| layer.signals.push(signal));
         Ok(())
     })
-    .map_err(Failure::from)
+    .map_err(WitFailure::from)
 }
 
-pub(crate) fn cancel(target: &Target) -> Result<(), Failure> {
+pub(crate) fn cancel(target: &Target) -> Result<(), WitFailure> {
     let fake = current();
     let run = named(target);
     fake.fallible("durable.cancel", &run, || {
@@ -184,10 +187,10 @@ pub(crate) fn cancel(target: &Target) -> Result<(), Failure> {
         fake.write(|layer| layer.cancels.push(run.clone()));
         Ok(())
     })
-    .map_err(Failure::from)
+    .map_err(WitFailure::from)
 }
 
-pub(crate) fn await_first(any_of: &[WaitFor], timeout: Option<u64>) -> Result<Option<First>, Failure> {
+pub(crate) fn await_first(any_of: &[WaitFor], timeout: Option<u64>) -> Result<Option<First>, WitFailure> {
     let fake = current();
     let names: Vec<String> = any_of
         .iter()
@@ -204,17 +207,17 @@ pub(crate) fn await_first(any_of: &[WaitFor], timeout: Option<u64>) -> Result<Op
         signals.into_iter().try_for_each(|name| limits::signal(name))?;
         fake.await_first(any_of, timeout)
     });
-    if matches!(came, Ok(Came::Timeout)) {
+    if matches!(came, Ok(WaitResult::Timeout)) {
         fake.keep();
     }
-    Ok(match came.map_err(Failure::from)? {
-        Came::Signal(index, payload) => Some(First { index, event: Event::Signal(payload) }),
-        Came::Ended(index, how) => Some(First { index, event: Event::Ended(outcome(how)) }),
-        Came::Timeout => None,
+    Ok(match came.map_err(WitFailure::from)? {
+        WaitResult::Signal(index, payload) => Some(First { index, event: Event::Signal(payload) }),
+        WaitResult::Outcome(index, how) => Some(First { index, event: Event::Ended(outcome(how)) }),
+        WaitResult::Timeout => None,
     })
 }
 
-pub(crate) fn await_all(runs: &[String], timeout: Option<u64>) -> Result<Option<Vec<Outcome>>, Failure> {
+pub(crate) fn await_all(runs: &[String], timeout: Option<u64>) -> Result<Option<Vec<Outcome>>, WitFailure> {
     let fake = current();
     let request = format!("{} within {timeout:?}", runs.join(", "));
     let outcomes = fake.fallible("durable.await-all", &request, || {
@@ -224,14 +227,14 @@ pub(crate) fn await_all(runs: &[String], timeout: Option<u64>) -> Result<Option<
     if matches!(outcomes, Ok(None)) {
         fake.keep();
     }
-    Ok(outcomes.map_err(Failure::from)?.map(|outcomes| outcomes.into_iter().map(outcome).collect()))
+    Ok(outcomes.map_err(WitFailure::from)?.map(|outcomes| outcomes.into_iter().map(outcome).collect()))
 }
 
-fn outcome(how: HowEnded) -> Outcome {
+fn outcome(how: RecordedOutcome) -> Outcome {
     match how {
-        HowEnded::Succeeded(output) => Outcome::Succeeded(output),
-        HowEnded::Failed(failed) => Outcome::Failed(failed.into()),
-        HowEnded::Cancelled => Outcome::Cancelled,
+        RecordedOutcome::Succeeded(output) => Outcome::Succeeded(output),
+        RecordedOutcome::Failed(failed) => Outcome::Failed(failed.into()),
+        RecordedOutcome::Cancelled => Outcome::Cancelled,
     }
 }
 
@@ -244,15 +247,15 @@ pub(crate) fn set_status(status: &str) {
     current().world.borrow_mut().status = serde_json::from_str(status).ok();
 }
 
-pub(crate) fn continue_as_new(input: &str) -> Failure {
+pub(crate) fn continue_as_new(input: &str) -> WitFailure {
     let fake = current();
     let refused = fake.fallible("durable.continue-as-new", input, || {
-        limits::json("the input", input)?;
+        limits::input(input)?;
         fake.may_start()?;
-        leave(Left::ContinuesAsNew(input.to_owned()))
+        leave(Exit::ContinuesAsNew(input.to_owned()))
     });
     match refused {
-        Ok(()) => leave(Left::ContinuesAsNew(input.to_owned())),
+        Ok(()) => leave(Exit::ContinuesAsNew(input.to_owned())),
         Err(failed) => failed.into(),
     }
 }

@@ -1,20 +1,25 @@
 //! `http`: a request that may change something is a commit point and has a key. Its response is
 //! saved on arrival.
 
-use super::types::{Failure, Field};
+use super::types::{Failure as WitFailure, Field};
 use super::{Bytes, current, shown};
 use crate::Timestamp;
 pub(crate) use crate::bindings::imports::tidemill::guest::http::{Request, Response};
-use crate::testing::journal::Failed;
+use crate::testing::failure::{cancelled, of_wit};
 use crate::testing::limits;
-use crate::testing::origin::Origin;
+use crate::testing::retry::policy;
 use crate::testing::run::{Fake, hash};
 use crate::testing::web::{Answer, Sent, is_effect};
 use serde::{Deserialize, Serialize};
+use tidemill_core::retry::RetryPolicy;
+use tidemill_core::{Code, Failure};
+
+/// Maximum delay between two tries, in milliseconds. A host waits in memory.
+const WAIT_MILLIS: u64 = 10 * 60 * 1000;
 
 /// A response as the journal records it.
 #[derive(Serialize, Deserialize)]
-struct Answered {
+struct RecordedResponse {
     status: u16,
     headers: Vec<(String, String)>,
     body: Bytes,
@@ -23,7 +28,7 @@ struct Answered {
     len: usize,
 }
 
-pub(crate) fn fetch(request: &Request) -> Result<Response, Failure> {
+pub(crate) fn fetch(request: &Request) -> Result<Response, WitFailure> {
     let fake = current();
     let key = key(&fake, request);
     let effect = is_effect(&request.method);
@@ -37,7 +42,7 @@ pub(crate) fn fetch(request: &Request) -> Result<Response, Failure> {
     });
     if effect {
         // A retry keeps what the provider did, and every response is saved at once.
-        if matches!(&answered, Ok(Answered { status: 200..=299, .. })) {
+        if matches!(&answered, Ok(RecordedResponse { status: 200..=299, .. })) {
             fake.keep();
         }
         fake.save();
@@ -45,7 +50,7 @@ pub(crate) fn fetch(request: &Request) -> Result<Response, Failure> {
     response(request, answered)
 }
 
-pub(crate) fn fetch_all(requests: &[Request]) -> Vec<Result<Response, Failure>> {
+pub(crate) fn fetch_all(requests: &[Request]) -> Vec<Result<Response, WitFailure>> {
     let fake = current();
     limits::requests(requests.len());
     let keys: Vec<Option<String>> = requests.iter().map(|request| key(&fake, request)).collect();
@@ -54,9 +59,9 @@ pub(crate) fn fetch_all(requests: &[Request]) -> Vec<Result<Response, Failure>> 
     let answers = fake.call("http.fetch-all", &all, || {
         let bodies = || limits::bodies(requests.iter().map(|request| request.body.len()).sum());
         let allowed = || bodies().and_then(|()| claim_in_step(&fake, effect));
-        let refused = if fake.is_to_be_told() { Err(Failed::cancelled()) } else { allowed() };
+        let refused = if fake.is_to_be_told() { Err(cancelled()) } else { allowed() };
         if let Err(failed) = refused {
-            return requests.iter().map(|_| Err(failed.clone())).collect::<Vec<Result<Answered, Failed>>>();
+            return requests.iter().map(|_| Err(failed.clone())).collect::<Vec<Result<RecordedResponse, Failure>>>();
         }
         if effect {
             fake.commit();
@@ -74,7 +79,7 @@ pub(crate) fn fetch_all(requests: &[Request]) -> Vec<Result<Response, Failure>> 
         fake.hear(failed);
     }
     if effect {
-        if answers.iter().any(|answer| matches!(answer, Ok(Answered { status: 200..=299, .. }))) {
+        if answers.iter().any(|answer| matches!(answer, Ok(RecordedResponse { status: 200..=299, .. }))) {
             fake.keep();
         }
         fake.save();
@@ -82,11 +87,10 @@ pub(crate) fn fetch_all(requests: &[Request]) -> Vec<Result<Response, Failure>> 
     requests.iter().zip(answers).map(|(request, answer)| response(request, answer)).collect()
 }
 
-fn claim_in_step(fake: &Fake, effect: bool) -> Result<(), Failed> {
+fn claim_in_step(fake: &Fake, effect: bool) -> Result<(), Failure> {
     let claimed = fake.run.borrow().layers.iter().skip(1).any(|layer| layer.claimed);
     if effect && claimed {
-        return Err(Failed::host(
-            "claim-in-step",
+        return Err(Code::ClaimInStep.failure(
             "a request that may change something follows a compare-and-set in the same step: claim before the step",
         ));
     }
@@ -121,31 +125,30 @@ fn text(request: &Request) -> String {
 }
 
 /// Sends the request with its own retries.
-fn send(fake: &Fake, request: &Request, key: Option<String>) -> Result<Answered, Failed> {
+fn send(fake: &Fake, request: &Request, key: Option<String>) -> Result<RecordedResponse, Failure> {
     // A denied request is not retried.
-    fake.may_send(&Origin::of(&request.url)?, &request.secrets)?;
-    let policy = request.retry;
+    fake.may_send(&limits::origin(&request.url)?, &request.secrets)?;
+    let retry = request.retry.map_or(Ok(RetryPolicy::NEVER), |retry| limits::retry(policy(&retry)))?;
     let mut attempt = 1;
     loop {
         fake.count_request(request.body.len())?;
         let answer = send_once(fake, request, key.as_deref());
-        let again = policy.filter(|policy| policy.max_attempts == 0 || attempt < policy.max_attempts);
-        match again {
-            Some(policy) if answer.is_passing() => {
-                fake.pass_to(fake.now().saturating_add(crate::testing::wait::delay(&policy, attempt)));
-                attempt += 1;
-            }
-            _ => {
-                return match answer.result {
-                    Ok((status, headers, body)) => {
-                        let len = body.len();
-                        fake.count_answer(len)?;
-                        Ok(Answered { status, headers, body: body.into(), len })
-                    }
-                    Err(error) => Err(Failed::from(error.into_failure())),
-                };
-            }
+        let now = tidemill_core::Timestamp::from_millis(fake.now());
+        let asked_for = answer.retry_after(now).map_or(0, |at| at.millis_since(now));
+        if answer.is_passing() && retry.has_another(attempt) && asked_for <= WAIT_MILLIS {
+            attempt += 1;
+            let delay = retry.delay_before(attempt, 0).min(WAIT_MILLIS).max(asked_for);
+            fake.pass_to(fake.now().saturating_add(delay));
+            continue;
         }
+        return match answer.result {
+            Ok((status, headers, body)) => {
+                let len = body.len();
+                fake.count_answer(len)?;
+                Ok(RecordedResponse { status, headers, body: body.into(), len })
+            }
+            Err(error) => Err(of_wit(error.into_failure())),
+        };
     }
 }
 
@@ -187,8 +190,8 @@ fn send_once(fake: &Fake, request: &Request, key: Option<&str>) -> Answer {
     answer
 }
 
-fn response(request: &Request, answered: Result<Answered, Failed>) -> Result<Response, Failure> {
-    let Answered { status, headers, body, .. } = answered.map_err(Failure::from)?;
+fn response(request: &Request, answered: Result<RecordedResponse, Failure>) -> Result<Response, WitFailure> {
+    let RecordedResponse { status, headers, body, .. } = answered.map_err(WitFailure::from)?;
     Ok(Response {
         status,
         headers: headers.into_iter().map(|(name, value)| Field { name, value }).collect(),

@@ -1,23 +1,19 @@
-//! `ledger`: the committed entries, overlaid by the postings of this run.
+//! `ledger`: the committed entries, overlaid by the postings of this run. `reserve`, `settle` and
+//! `void` are refused, as on a host of this release.
 
 use super::current;
-use super::types::{Failure, Money};
+use super::types::{Failure as WitFailure, Money};
 pub(crate) use crate::bindings::imports::tidemill::guest::ledger::{Entry, Posting};
-use crate::testing::journal::Failed;
-use crate::testing::ledger::{Posted, Standing};
+use crate::testing::failure::cancelled;
+use crate::testing::ledger::Posted;
 use crate::testing::run::Fake;
 use std::collections::BTreeMap;
+use tidemill_core::Code;
 
-pub(crate) fn post(entry: &Entry) -> Result<Posting, Failure> {
-    enter("ledger.post", entry, Standing::Posted)
-}
-
-pub(crate) fn reserve(entry: &Entry) -> Result<Posting, Failure> {
-    enter("ledger.reserve", entry, Standing::Reserved)
-}
-
-fn enter(kind: &str, entry: &Entry, standing: Standing) -> Result<Posting, Failure> {
+pub(crate) fn post(entry: &Entry) -> Result<Posting, WitFailure> {
     let fake = current();
+    // Like a host, refuse it before it is recorded.
+    let posted = Posted::of(&fake.deployment, entry)?;
     let request = format!(
         "{} {} {} {} at {} of {:?} {} {}",
         entry.external_id,
@@ -29,56 +25,49 @@ fn enter(kind: &str, entry: &Entry, standing: Standing) -> Result<Posting, Failu
         entry.description,
         entry.metadata
     );
-    posting(fake.fallible(kind, &request, || {
-        let posted = Posted::of(&fake.deployment, entry, standing)?;
+    let answer = fake.fallible("ledger.post", &request, || {
         fake.may_post()?;
         let id = posted.id();
         match find(&fake, &entry.external_id) {
-            Some(there) if there.again(&posted) => Ok((id, true)),
-            Some(_) => Err(Failed::host(
-                "external-id-conflict",
-                format!("`{}` was posted before with different content", entry.external_id),
-            )),
+            Some(there) if there.fingerprint == posted.fingerprint => Ok((id, true)),
+            Some(_) => {
+                let message = format!("external id `{}` was posted before with different content", entry.external_id);
+                Err(Code::ExternalIdConflict.failure(message))
+            }
             None => {
                 fake.has_room()?;
                 fake.write(|layer| layer.postings.insert(entry.external_id.clone(), posted));
                 Ok((id, false))
             }
         }
-    }))
+    });
+    Ok(answer.map(|(id, duplicate)| Posting { id, duplicate })?)
 }
 
-pub(crate) fn settle(posting_id: &str, amount: Option<&Money>) -> Result<Posting, Failure> {
-    let text = amount.map_or_else(|| "all".to_owned(), |money| format!("{} {}", money.minor_units, money.currency));
-    change("ledger.settle", posting_id, &text, |posted| posted.settle(amount))
+pub(crate) fn reserve(_: &Entry) -> Result<Posting, WitFailure> {
+    refuse("ledger.reserve")
 }
 
-pub(crate) fn void(posting_id: &str) -> Result<Posting, Failure> {
-    change("ledger.void", posting_id, "", Posted::void)
+pub(crate) fn settle(_: &str, _: Option<&Money>) -> Result<Posting, WitFailure> {
+    refuse("ledger.settle")
 }
 
-fn change(
-    kind: &str,
-    id: &str,
-    how: &str,
-    change: impl FnOnce(&Posted) -> Result<Option<Posted>, Failed>,
-) -> Result<Posting, Failure> {
+pub(crate) fn void(_: &str) -> Result<Posting, WitFailure> {
+    refuse("ledger.void")
+}
+
+fn refuse(call: &str) -> Result<Posting, WitFailure> {
     let fake = current();
-    posting(fake.fallible(kind, &format!("{id} {how}"), || {
-        fake.may_post()?;
-        let own = id.strip_prefix(fake.deployment.as_str()).and_then(|rest| rest.strip_prefix('/'));
-        let posted = own.and_then(|external_id| find(&fake, external_id));
-        let Some(posted) = posted else { return Err(Failed::host("not-found", format!("there is no posting `{id}`"))) };
-        let changed = change(&posted)?;
-        let duplicate = changed.is_none();
-        if let Some(changed) = changed {
-            fake.write(|layer| layer.postings.insert(changed.external_id.clone(), changed));
-        }
-        Ok((id.to_owned(), duplicate))
-    }))
+    let failure = if fake.is_to_be_told() {
+        cancelled()
+    } else {
+        Code::NotAvailable.failure(format!("`{call}` is not in this release"))
+    };
+    fake.hear(&failure);
+    Err(failure.into())
 }
 
-pub(crate) fn revenue(start: u64, end: u64) -> Result<Vec<Money>, Failure> {
+pub(crate) fn revenue(start: u64, end: u64) -> Result<Vec<Money>, WitFailure> {
     let fake = current();
     let sums = fake.fallible("ledger.revenue", &format!("{start} to {end}"), || {
         fake.may_post()?;
@@ -86,12 +75,12 @@ pub(crate) fn revenue(start: u64, end: u64) -> Result<Vec<Money>, Failure> {
         for posted in fake.world.borrow().ledger.values() {
             if posted.stream == fake.deployment && (start..end).contains(&posted.occurred_at.as_millis()) {
                 let sum = sums.entry(posted.amount.currency.clone()).or_default();
-                *sum = sum.saturating_add(posted.net());
+                *sum = sum.saturating_add(posted.net_revenue);
             }
         }
         Ok(sums)
     });
-    let sums = sums.map_err(Failure::from)?;
+    let sums = sums.map_err(WitFailure::from)?;
     Ok(sums.into_iter().map(|(currency, minor_units)| Money { minor_units, currency }).collect())
 }
 
@@ -99,8 +88,4 @@ fn find(fake: &Fake, external_id: &str) -> Option<Posted> {
     let run = fake.run.borrow();
     let own = run.layers.iter().rev().find_map(|layer| layer.postings.get(external_id)).cloned();
     own.or_else(|| fake.world.borrow().ledger.get(&(fake.deployment.clone(), external_id.to_owned())).cloned())
-}
-
-fn posting(answer: Result<(String, bool), Failed>) -> Result<Posting, Failure> {
-    answer.map(|(id, duplicate)| Posting { id, duplicate }).map_err(Failure::from)
 }

@@ -1,7 +1,7 @@
 //! The interfaces that only read or note something: context, log, random, secrets, events, metrics.
 
 use super::{current, types};
-use crate::testing::journal::was_answered;
+use crate::testing::failure::was_answered;
 
 pub(crate) mod context {
     use super::current;
@@ -64,8 +64,8 @@ pub(crate) mod log {
     use super::own_name;
     use super::{current, types::Field};
     pub(crate) use crate::bindings::imports::tidemill::guest::log::Level;
-    use crate::testing::limits;
     use crate::testing::world::Line;
+    use tidemill_core::limits::LOG_FIELDS;
 
     pub(crate) fn write(level: Level, message: &str, fields: &[Field]) {
         let fake = current();
@@ -80,7 +80,7 @@ pub(crate) mod log {
             Level::Warn => crate::log::Level::Warn,
             Level::Error => crate::log::Level::Error,
         };
-        let fields = &fields[..fields.len().min(limits::LOG_FIELDS)];
+        let fields = &fields[..fields.len().min(LOG_FIELDS)];
         let Some(message) = fake.kept_line(message, fields) else { return };
         let fields = fields.iter().map(|field| (own_name(field), field.value.clone())).collect();
         fake.world.borrow_mut().lines.push(Line { level, message, fields });
@@ -101,12 +101,12 @@ pub(crate) mod random {
 }
 
 pub(crate) mod secrets {
-    use super::{current, types::Failure};
+    use super::{current, types::Failure as WitFailure};
     use crate::testing::host::{Bytes, shown};
-    use crate::testing::journal::Failed;
     use crate::testing::limits;
+    use tidemill_core::Code;
 
-    pub(crate) fn sign(secret: &str, algorithm: &str, message: &[u8]) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn sign(secret: &str, algorithm: &str, message: &[u8]) -> Result<Vec<u8>, WitFailure> {
         let fake = current();
         let request = format!("{secret} {algorithm} {}", shown(message));
         fake.fallible("secrets.sign", &request, || {
@@ -116,32 +116,33 @@ pub(crate) mod secrets {
                 Some(sign) => Ok(Bytes::from(sign(secret, algorithm, message))),
                 None => {
                     let why = format!("there is no secret `{secret}` to sign with: add `Harness::sign`");
-                    Err(Failed::host("secret-missing", why))
+                    Err(Code::SecretMissing.failure(why))
                 }
             }
         })
         .map(Vec::from)
-        .map_err(Failure::from)
+        .map_err(WitFailure::from)
     }
 }
 
 pub(crate) mod events {
-    use super::{current, types::Failure};
+    use super::{current, types::Failure as WitFailure};
     use crate::testing::limits;
     use crate::testing::world::Published;
 
-    pub(crate) fn publish(topic: &str, payload: &str) -> Result<(), Failure> {
+    pub(crate) fn publish(topic: &str, payload: &str) -> Result<(), WitFailure> {
         let fake = current();
         // Like a host, refuse it before it is recorded.
-        limits::payload(payload).and_then(|()| limits::topic(topic)).map_err(Failure::from)?;
+        limits::payload(payload)?;
+        let granted = limits::topic(topic)?;
         fake.fallible("events.publish", &format!("{topic} {payload}"), || {
-            fake.may_publish(topic)?;
+            fake.may_publish(&granted)?;
             fake.has_room()?;
             let payload = serde_json::from_str(payload).unwrap_or_default();
             fake.write(|layer| layer.events.push(Published { topic: topic.to_owned(), payload }));
             Ok(())
         })
-        .map_err(Failure::from)
+        .map_err(WitFailure::from)
     }
 }
 

@@ -1,34 +1,34 @@
 //! `state`: the committed values, overlaid by the writes of this run.
 
-use super::types::Failure;
+use super::types::Failure as WitFailure;
 use super::{Bytes, current, shown};
 pub(crate) use crate::bindings::imports::tidemill::guest::state::{Entry, Page};
-use crate::testing::journal::Failed;
 use crate::testing::limits;
 use crate::testing::run::Fake;
 use std::collections::BTreeMap;
+use tidemill_core::Failure;
 
-pub(crate) fn get(key: &str) -> Result<Option<Vec<u8>>, Failure> {
+pub(crate) fn get(key: &str) -> Result<Option<Vec<u8>>, WitFailure> {
     let fake = current();
     let found = fake.fallible("state.get", key, || {
         limits::key(key)?;
         Ok(read(&fake, key)?.map(Bytes::from))
     });
-    found.map(|found| found.map(Vec::from)).map_err(Failure::from)
+    found.map(|found| found.map(Vec::from)).map_err(WitFailure::from)
 }
 
-pub(crate) fn set(key: &str, value: &[u8]) -> Result<(), Failure> {
+pub(crate) fn set(key: &str, value: &[u8]) -> Result<(), WitFailure> {
     let fake = current();
     let request = format!("{key} = {}", shown(value));
-    fake.fallible("state.set", &request, || write(&fake, key, Some(value))).map_err(Failure::from)
+    fake.fallible("state.set", &request, || write(&fake, key, Some(value))).map_err(WitFailure::from)
 }
 
-pub(crate) fn delete(key: &str) -> Result<(), Failure> {
+pub(crate) fn delete(key: &str) -> Result<(), WitFailure> {
     let fake = current();
-    fake.fallible("state.delete", key, || write(&fake, key, None)).map_err(Failure::from)
+    fake.fallible("state.delete", key, || write(&fake, key, None)).map_err(WitFailure::from)
 }
 
-pub(crate) fn compare_and_set(key: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool, Failure> {
+pub(crate) fn compare_and_set(key: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool, WitFailure> {
     let fake = current();
     let request = format!("{key} from {} to {}", expected.map_or_else(|| "nothing".to_owned(), shown), shown(value));
     fake.fallible("state.compare-and-set", &request, || {
@@ -41,10 +41,10 @@ pub(crate) fn compare_and_set(key: &str, expected: Option<&[u8]>, value: &[u8]) 
         fake.write(|layer| layer.claimed = true);
         Ok(holds)
     })
-    .map_err(Failure::from)
+    .map_err(WitFailure::from)
 }
 
-pub(crate) fn scan(prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Failure> {
+pub(crate) fn scan(prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, WitFailure> {
     let fake = current();
     let request = format!("{prefix} after {} limit {limit}", after.unwrap_or("nothing"));
     let found = fake.fallible("state.scan", &request, || {
@@ -73,13 +73,13 @@ pub(crate) fn scan(prefix: &str, after: Option<&str>, limit: u32) -> Result<Page
         fake.write(|layer| layer.reads.extend(page.iter().map(|(key, _)| key.clone())));
         Ok((page, more))
     });
-    let (entries, more) = found.map_err(Failure::from)?;
+    let (entries, more) = found.map_err(WitFailure::from)?;
     let next = if more { entries.last().map(|(key, _)| key.clone()) } else { None };
     let entries = entries.into_iter().map(|(key, value)| Entry { key, value: value.into() }).collect();
     Ok(Page { entries, next })
 }
 
-fn read(fake: &Fake, key: &str) -> Result<Option<Vec<u8>>, Failed> {
+fn read(fake: &Fake, key: &str) -> Result<Option<Vec<u8>>, Failure> {
     if let Some(written) = fake.run.borrow().layers.iter().rev().find_map(|layer| layer.writes.get(key)) {
         return Ok(written.clone());
     }
@@ -88,7 +88,7 @@ fn read(fake: &Fake, key: &str) -> Result<Option<Vec<u8>>, Failed> {
     Ok(fake.world.borrow().state.get(&fake.deployment).and_then(|state| state.get(key)).cloned())
 }
 
-fn write(fake: &Fake, key: &str, value: Option<&[u8]>) -> Result<(), Failed> {
+fn write(fake: &Fake, key: &str, value: Option<&[u8]>) -> Result<(), Failure> {
     limits::key(key)?;
     limits::value(value.unwrap_or_default())?;
     fake.has_room_for(key.len() + value.map_or(0, <[u8]>::len))?;
