@@ -162,7 +162,7 @@ impl ControlPlane {
 
     /// Returns the run in its stored state.
     async fn snapshot(&self, id: RunId) -> Result<InvokeResult, ControlError> {
-        let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
+        let run = self.stored_run(id).await?;
         let output = if run.state == RunState::Succeeded { self.0.store.output(id).await? } else { None };
         Ok(InvokeResult { run, output, replayed: false })
     }

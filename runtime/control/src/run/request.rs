@@ -76,6 +76,14 @@ impl ControlPlane {
         self.enqueue(&live, new).await
     }
 
+    /// Returns a run as it is stored.
+    ///
+    /// # Errors
+    /// `host/run-not-found`; errors of the store.
+    pub(crate) async fn stored_run(&self, id: RunId) -> Result<Run, ControlError> {
+        self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))
+    }
+
     pub(crate) async fn enqueue(
         &self,
         live: &Arc<ActiveDeployment>,
@@ -162,7 +170,7 @@ impl ControlPlane {
     /// # Errors
     /// `host/run-not-found`; `host/run-state` if it has ended otherwise.
     pub async fn cancel(&self, id: RunId, terminate: bool) -> Result<Run, ControlError> {
-        let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
+        let run = self.stored_run(id).await?;
         if run.state == RunState::Cancelled {
             // A repeated request succeeds. It also means that an operator has seen the run's
             // failure.
@@ -201,9 +209,7 @@ impl ControlPlane {
         limit: usize,
         bytes: usize,
     ) -> Result<JournalPage, ControlError> {
-        if self.0.store.run(id).await?.is_none() {
-            return Err(ControlError::no_run(id));
-        }
+        self.stored_run(id).await?;
         journal::page(&*self.0.store, id, start, limit, bytes).await
     }
 
@@ -212,9 +218,7 @@ impl ControlPlane {
     /// # Errors
     /// `host/run-not-found`.
     pub async fn children(&self, id: RunId, page: PageRequest) -> Result<Page<Run>, ControlError> {
-        if self.0.store.run(id).await?.is_none() {
-            return Err(ControlError::no_run(id));
-        }
+        self.stored_run(id).await?;
         Ok(self.0.store.children(id, page).await?)
     }
 }

@@ -48,7 +48,7 @@ impl ControlPlane {
     /// `host/journal-mismatch` if it cannot continue the run.
     pub async fn retry(&self, id: RunId, request: RetryRequest) -> Result<RetryResult, ControlError> {
         self.0.shutdown.check_open()?;
-        let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
+        let run = self.stored_run(id).await?;
         if !matches!(run.state, RunState::Parked(_) | RunState::Failed(_)) {
             return Err(ControlError::refused_with(
                 Code::RunState,

@@ -91,9 +91,7 @@ impl ControlPlane {
     /// # Errors
     /// `host/run-not-found`.
     pub async fn inbox(&self, run: RunId, page: PageRequest) -> Result<Page<InboxSignal>, ControlError> {
-        if self.0.store.run(run).await?.is_none() {
-            return Err(ControlError::no_run(run));
-        }
+        self.stored_run(run).await?;
         Ok(self.0.store.signals(run, page).await?)
     }
 
@@ -103,9 +101,7 @@ impl ControlPlane {
     /// `host/run-not-found`; `host/signal-not-found` if there is no signal at that position.
     pub async fn drop_signal(&self, run: RunId, place: u64) -> Result<(), ControlError> {
         self.0.shutdown.check_open()?;
-        if self.0.store.run(run).await?.is_none() {
-            return Err(ControlError::no_run(run));
-        }
+        self.stored_run(run).await?;
         let host = std::sync::Arc::clone(&self.0);
         run_to_completion(async move {
             if !host.store.drop_signal(run, place).await? {

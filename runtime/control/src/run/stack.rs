@@ -24,7 +24,7 @@ impl ControlPlane {
     /// # Errors
     /// `host/run-not-found`; `host/run-state` if the run has no failure, or one without a stack.
     pub async fn stack(&self, id: RunId) -> Result<RunStack, ControlError> {
-        let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
+        let run = self.stored_run(id).await?;
         let frames = run.state.failure().and_then(stack_of).ok_or_else(|| {
             let detail = format!("the run is {}, and no failure with a stack is known of it", run.state.name());
             ControlError::refused_with(Code::RunState, detail, "A run has a stack after its guest has trapped.")

@@ -6,7 +6,7 @@ use tidemill_core::run::{Export, Run, TriggerKind};
 use tidemill_store::StoreError;
 
 use crate::deployment::active::ActiveDeployment;
-use crate::run::collection::CollectionRequest;
+use crate::run::collection::{CollectionRequest, period};
 use crate::run::execution::Execution;
 use crate::state::HostState;
 
@@ -19,7 +19,7 @@ impl Execution {
             return Ok(self.input.clone());
         }
         let (start, end, joins) = collected(&self.host, &self.live, &self.run, &self.input).await?;
-        let period = period(start, end);
+        let period = period(Some(start), end);
         // A collection that leaves a gap before it does not move the stream's watermark.
         self.collected_to = joins.then_some(end);
         self.collects = Some(period.clone());
@@ -38,7 +38,7 @@ pub(crate) async fn input_of(
         return Ok(input);
     }
     let (start, end, _) = collected(host, live, run, &input).await?;
-    Ok(period(start, end))
+    Ok(period(Some(start), end))
 }
 
 /// Returns the period of a collection, and whether it starts no later than the last successful one
@@ -60,8 +60,4 @@ async fn collected(
     let by_itself = run.trigger.kind == TriggerKind::Schedule && !run.trigger.is_backfill();
     let start = request.start.filter(|_| !by_itself).unwrap_or(joint).min(end);
     Ok((start, end, start <= joint))
-}
-
-fn period(start: Timestamp, end: Timestamp) -> Bytes {
-    Bytes::from(format!(r#"{{"start":{},"end":{}}}"#, start.as_millis(), end.as_millis()))
 }
