@@ -180,7 +180,7 @@ impl Kv {
     /// Takes the result of the scrub that followed an unclean shutdown. Returns it once.
     #[must_use]
     pub fn take_scrub(&self) -> Option<ScrubResult> {
-        self.shared.unclaimed_scrub.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+        self.shared.unclaimed_scrub.lock().take()
     }
 
     /// Rewrites the index while commits continue, so that it takes no more disk space than its

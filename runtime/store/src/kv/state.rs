@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
-use std::thread;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::{mpsc, watch};
 
 use super::catch_panic;
@@ -119,41 +119,30 @@ impl KvState {
     }
 
     pub fn lock_checkpointed(&self) -> MutexGuard<'_, LastCheckpoint> {
-        self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.checkpointed.lock()
     }
 
     pub fn lock_inserting(&self) -> MutexGuard<'_, ()> {
-        self.inserting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inserting.lock()
     }
 
     /// Like [`KvState::lock_checkpointed`], but fails after `patience`, because a checkpoint may
     /// hang in the index.
     pub fn lock_checkpointed_within(&self, patience: Duration) -> Result<MutexGuard<'_, LastCheckpoint>, KvError> {
-        let pause = Duration::from_millis(1);
-        let mut waited = Duration::ZERO;
-        loop {
-            match self.checkpointed.try_lock() {
-                Ok(checkpointed) => return Ok(checkpointed),
-                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if waited < patience => {}
-                Err(TryLockError::WouldBlock) => {
-                    let message = "a checkpoint hangs in the index".to_owned();
-                    return Err(KvError::Io { what: "the index".to_owned(), message });
-                }
-            }
-            thread::sleep(pause);
-            waited += pause;
-        }
+        self.checkpointed.try_lock_for(patience).ok_or_else(|| {
+            let message = "a checkpoint hangs in the index".to_owned();
+            KvError::Io { what: "the index".to_owned(), message }
+        })
     }
 
     /// Stores the result of a scrub that no caller waits for.
     pub fn scrubbed(&self, found: ScrubResult) {
-        *self.unclaimed_scrub.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        *self.unclaimed_scrub.lock() = Some(found);
     }
 
     /// Releases the lock on the data folder.
     pub fn unlock(&self) {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.lock.lock().take();
     }
 
     /// Runs one of the store's threads. A panic in it is a bug and makes the store read-only.
@@ -165,7 +154,7 @@ impl KvState {
 
     /// Makes the store read-only. Only the first cause is kept.
     pub fn stop(&self, why: KvError) {
-        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stopped = self.stopped.lock();
         if stopped.is_none() {
             tracing::error!(code = why.code(), %why, "the store became read-only");
             *stopped = Some(why);
@@ -174,7 +163,7 @@ impl KvState {
 
     /// Returns why the store is read-only, if it is.
     pub fn stopped(&self) -> Option<KvError> {
-        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.stopped.lock().clone()
     }
 
     /// Returns `error`; if it is damage, makes the store read-only.
@@ -194,7 +183,7 @@ impl KvState {
             Ok(free) => Err(KvError::DiskFull { free, needed }),
             Err(error) => Err(KvError::io("reading the free disk space", &error)),
         };
-        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut full = self.full.lock();
         if full.is_none()
             && let Err(error) = &result
         {
@@ -210,7 +199,7 @@ impl KvState {
             let code = if matches!(why, KvError::Damaged { .. }) { why.code() } else { "host/store-read-only" };
             return KvHealth::ReadOnly { code, why: why.to_string() };
         }
-        let was_full = self.full.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let was_full = self.full.lock().is_some();
         match if was_full { self.room() } else { Ok(()) } {
             Ok(()) => KvHealth::Healthy,
             Err(error) => KvHealth::DiskFull { error },
@@ -275,10 +264,9 @@ impl CheckpointPace {
 
     /// Waits until a checkpoint is due. Returns false if the thread is to end.
     pub fn wait(&self, every: Duration) -> bool {
-        let state = self.lock();
-        let state = self.changed.wait_while(state, |s| !s.dirty && !s.stop).unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(state, every, |s| !s.full && !s.stop);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        self.changed.wait_while(&mut state, |s| !s.dirty && !s.stop);
+        self.changed.wait_while_for(&mut state, |s| !s.full && !s.stop, every);
         state.dirty = false;
         state.full = false;
         !state.stop
@@ -291,6 +279,6 @@ impl CheckpointPace {
     }
 
     fn lock(&self) -> MutexGuard<'_, PaceState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

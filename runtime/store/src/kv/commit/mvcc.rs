@@ -26,7 +26,9 @@
 //!   [`KvError::SnapshotTooOld`].
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::kv::checksum::seal_of;
 use crate::kv::error::KvError;
@@ -128,7 +130,7 @@ impl Versions {
     }
 
     fn state(&self) -> MutexGuard<'_, VersionsState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// After the last group that is durable.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::failpoint;
+use tidemill_core::retry::Backoff;
 use tokio::sync::oneshot;
 
 use crate::kv::commit::job::Answer;
@@ -28,8 +29,8 @@ use crate::kv::table_checksum::TableSum;
 pub(in crate::kv) const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Maximum number of attempts to reopen a faulted index before the store becomes read-only.
 const TRIES: u32 = 5;
-/// Pause after the first attempt to reopen the index; it triples after each attempt.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The pauses between these attempts.
+const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(100), factor: 3, max: Duration::from_millis(8_100) };
 
 /// A group that was executed and is not durable yet.
 pub(in crate::kv) struct ExecutedBatch {
@@ -178,9 +179,8 @@ impl Writer {
         if self.exhausted.is_none() {
             tracing::warn!(?fault, "the index faulted; reopening it and replaying the log");
         }
-        let mut pause = PAUSE;
         let mut last = KvError::Closed;
-        for _ in 0..TRIES {
+        for failures in 1..=TRIES {
             match self.reopen() {
                 Ok(()) => {
                     self.shared.faulted.store(false, Ordering::Release);
@@ -204,8 +204,7 @@ impl Writer {
                 }
                 Err(error) => last = error,
             }
-            thread::sleep(pause);
-            pause *= 3;
+            thread::sleep(BACKOFF.pause(failures));
         }
         let why = match last {
             damaged @ KvError::Damaged { .. } => damaged,

@@ -26,11 +26,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
 use tidemill_core::failpoint;
 
 use super::catch_panic;
@@ -220,17 +221,17 @@ impl Index {
 
     /// Returns the folder of the index's files.
     pub fn folder(&self) -> PathBuf {
-        self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.folder.lock().clone()
     }
 
     /// Replaces the handles by those of another folder, and returns the old ones; `None` if the
     /// index is not open. A reader that has the old handles keeps reading the old files.
     pub fn replace(&self, folder: PathBuf, trees: Arc<Trees>) -> Option<Arc<Trees>> {
-        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.write();
         if !matches!(*open, IndexState::Open(_)) {
             return None;
         }
-        *self.folder.lock().unwrap_or_else(PoisonError::into_inner) = folder;
+        *self.folder.lock() = folder;
         match std::mem::replace(&mut *open, IndexState::Open(trees)) {
             IndexState::Open(old) => Some(old),
             IndexState::Lost | IndexState::Closed => None,
@@ -250,7 +251,7 @@ impl Index {
         timeout: Duration,
         recover: impl FnOnce(&IndexReader) -> Result<(), KvError>,
     ) -> Result<(), KvError> {
-        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.write();
         if let IndexState::Open(old) = std::mem::replace(&mut *open, IndexState::Lost)
             && !old.give_up(timeout)
         {
@@ -264,7 +265,7 @@ impl Index {
 
     /// Returns the handles for one read or one group.
     pub fn reading(&self) -> Result<IndexReader<'_>, KvError> {
-        match &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.open.read() {
             IndexState::Open(trees) => Ok(IndexReader { index: self, trees: Arc::clone(trees) }),
             IndexState::Lost => Err(lost()),
             IndexState::Closed => Err(KvError::Closed),
@@ -283,7 +284,7 @@ impl Index {
 
     /// Closes the index. Returns false after `patience`.
     pub fn close(&self, patience: Duration) -> bool {
-        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.write();
         match std::mem::replace(&mut *open, IndexState::Closed) {
             IndexState::Open(trees) => trees.give_up(patience),
             IndexState::Lost | IndexState::Closed => true,
@@ -443,7 +444,7 @@ pub(super) enum SyncError {
     /// succeed.
     #[error("{0}")]
     NotOpened(io::Error),
-    /// The disk refused a sync. Data in the page cache cannot be told from durable data.
+    /// The disk refused a sync. Data in the page cache cannot be distinguished from durable data.
     #[error("{0}")]
     Sync(io::Error),
 }

@@ -13,8 +13,8 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ pub(in crate::kv) fn begin_if_due(shared: &Arc<KvState>) {
 /// # Errors
 /// The reason why the rewrite failed; the old index stays in use.
 pub(in crate::kv) fn run(shared: &Arc<KvState>, haste: ScanPriority) -> Result<(), KvError> {
-    let _alone = shared.space.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = shared.space.rewriting.lock();
     let data = &shared.config.dir;
     let used = index::size(&shared.index.folder());
     let (free, needed) = (free(shared)?, shared.config.reserve_bytes + used + 4 * shared.pace.backlog());

@@ -1,8 +1,8 @@
 //! The known size of the index and of its records, and the state of the index's rewriting.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use parking_lot::{Mutex, MutexGuard};
 use tidemill_core::clock::Stopwatch;
 
 use crate::kv::commit::mvcc::DurableState;
@@ -50,7 +50,7 @@ pub(in crate::kv) struct SpaceState {
 
 impl SpaceTracker {
     pub fn state(&self) -> MutexGuard<'_, SpaceState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Records that a scrub is running, until the guard is dropped.

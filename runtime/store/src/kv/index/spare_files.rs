@@ -6,8 +6,8 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use crate::kv::error::KvError;
@@ -65,7 +65,7 @@ impl SpareFiles {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<File>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -14,7 +14,8 @@
 //! checkpoint, and so ends with the same values.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::kv::key_range::KeyRange;
 
@@ -95,7 +96,7 @@ impl TableIndex {
 }
 
 fn lock(records: &Mutex<Records>) -> MutexGuard<'_, Records> {
-    records.lock().unwrap_or_else(PoisonError::into_inner)
+    records.lock()
 }
 
 fn put(tree: &sled::Tree, key: &[u8], sealed: Option<sled::IVec>) -> sled::Result<()> {
@@ -132,6 +133,6 @@ mod tests {
         assert_eq!(records, table.scan(&KeyRange::all(), false, 10).unwrap());
         assert_eq!(table.scan(&KeyRange::all(), true, 1).unwrap(), [("new".into(), "2".into())]);
         let TableIndex::Resident(_, records) = &table else { panic!("the table is resident") };
-        assert_eq!(records.lock().unwrap().dirty.len(), 0);
+        assert_eq!(records.lock().dirty.len(), 0);
     }
 }

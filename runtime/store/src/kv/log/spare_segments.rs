@@ -4,11 +4,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use parking_lot::Mutex;
 use tidemill_core::failpoint;
 
 use crate::disk::Disk;
@@ -64,7 +65,7 @@ impl SpareSegments {
         if bytes > self.bytes {
             return None;
         }
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.spares.lock().pop()
     }
 
     /// Fills a new file of `bytes` at once, because there is no spare.
@@ -81,7 +82,7 @@ impl SpareSegments {
     /// Keeps a segment that is no longer needed as a spare, or removes it.
     pub fn give_back(&self, path: &Path) -> io::Result<()> {
         let fits = self.disk.open(path, false)?.length()? == self.bytes;
-        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spares = self.spares.lock();
         if !fits || spares.len() >= KEPT {
             return self.disk.remove(path);
         }
@@ -95,11 +96,11 @@ impl SpareSegments {
 
     /// Requests a spare if there is none. Returns at once.
     pub fn want(self: &Arc<Self>) {
-        let empty = self.spares.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let empty = self.spares.lock().is_empty();
         if !empty || self.asked.swap(true, Ordering::AcqRel) {
             return;
         }
-        let mut filler = self.filler.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut filler = self.filler.lock();
         if filler.is_none() {
             *filler = self.start();
         }
@@ -132,7 +133,7 @@ impl SpareSegments {
         failpoint::hit("segment/filled");
         let spare = self.next_name();
         self.disk.rename(&made, &spare)?;
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner).push(spare);
+        self.spares.lock().push(spare);
         Ok(())
     }
 
@@ -142,7 +143,7 @@ impl SpareSegments {
 
     /// Ends the filling thread after its current file.
     pub fn close(&self) {
-        let filler = self.filler.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let filler = self.filler.lock().take();
         if let Some((ask, thread)) = filler {
             drop(ask);
             let _ = thread.join();
