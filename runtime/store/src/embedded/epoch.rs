@@ -3,8 +3,9 @@
 //!
 //! A node can start on a full disk; its epoch is then written with its first commit.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tidemill_core::{Epoch, NodeId};
 
 use crate::embedded::tables::META;
@@ -25,14 +26,14 @@ pub(crate) struct PendingEpoch(Arc<Mutex<Option<EpochRecord>>>);
 impl PendingEpoch {
     /// Returns the epoch that the next commit must write.
     pub(crate) fn now(&self) -> Option<EpochRecord> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     /// Starts an epoch greater than all earlier ones, without writing it.
     pub(crate) fn begin(&self, store: &impl ReadTx, node: &NodeId) -> Result<Epoch> {
         let key = key(node);
         let written = store.record::<u64>(META, &key)?.unwrap_or_default();
-        let mut unwritten = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unwritten = self.0.lock();
         let epoch = unwritten.as_ref().map_or(written, |life| life.epoch.max(written)) + 1;
         *unwritten = Some(EpochRecord { key, epoch });
         Ok(Epoch::new(epoch))
@@ -40,7 +41,7 @@ impl PendingEpoch {
 
     /// Records that a commit has written an epoch.
     pub(crate) fn written(&self, life: &EpochRecord) {
-        let mut unwritten = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unwritten = self.0.lock();
         unwritten.take_if(|present| present.epoch <= life.epoch);
     }
 }

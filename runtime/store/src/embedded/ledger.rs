@@ -50,7 +50,7 @@ impl LedgerStore for EmbeddedStore {
     async fn ledger_entries(&self, stream: Option<&DeploymentName>, page: PageRequest) -> Result<Page<LedgerEntry>> {
         let store = self.latest();
         let Some(stream) = stream else {
-            return store.page(ENTRIES, &[], true, &page)?.try_map(|(_, bytes)| decode(ENTRIES, &bytes));
+            return store.record_page(ENTRIES, &[], true, &page);
         };
         let prefix = name_key(stream.as_str(), &[]);
         store.page(ENTRIES_BY_STREAM, &prefix, true, &page)?.try_map(|(key, _)| {

@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use tidemill_core::{ComponentDigest, DeploymentName, ModuleName};
 
 use crate::embedded::codec::decode;
+use crate::embedded::runs;
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{COMPONENTS, DEPLOYMENTS, MODULES, OPEN, name_key, run_at_end};
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
-use crate::embedded::{deployments, runs};
 use crate::error::{Result, StoreError};
-use crate::records::{Component, ModuleVersion, Page, PageRequest, PutVersion};
+use crate::records::{Component, Deployment, ModuleVersion, Page, PageRequest, PutVersion};
 use crate::traits::ModuleStore;
 
 #[async_trait]
@@ -23,12 +23,11 @@ impl ModuleStore for EmbeddedStore {
     }
 
     async fn versions(&self, module: &ModuleName) -> Result<Vec<ModuleVersion>> {
-        let found = self.latest().scan_prefix(MODULES, &name_key(module.as_str(), &[]), usize::MAX)?;
-        found.iter().map(|(_, bytes)| decode(MODULES, bytes)).collect()
+        self.latest().records(MODULES, &name_key(module.as_str(), &[]))
     }
 
     async fn modules(&self, page: PageRequest) -> Result<Page<ModuleVersion>> {
-        self.latest().page(MODULES, &[], false, &page)?.try_map(|(_, bytes)| decode(MODULES, &bytes))
+        self.latest().record_page(MODULES, &[], false, &page)
     }
 
     async fn delete_component(&self, digest: &ComponentDigest) -> Result<()> {
@@ -77,8 +76,7 @@ pub(crate) fn delete(commit: &mut WriteTx<'_, '_>, digest: &ComponentDigest) -> 
 /// Returns the deployments that use the component, or have unended runs of it.
 fn users(store: &impl ReadTx, digest: &ComponentDigest) -> Result<Vec<DeploymentName>> {
     let mut users = Vec::new();
-    for (_, bytes) in store.range(DEPLOYMENTS, prefix_range(&[]), false, usize::MAX)? {
-        let deployment = deployments::read(&bytes)?;
+    for deployment in store.records::<Deployment>(DEPLOYMENTS, &[])? {
         if deployment.component == *digest {
             users.push(deployment.name);
         }

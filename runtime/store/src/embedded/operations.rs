@@ -3,10 +3,9 @@
 use async_trait::async_trait;
 use tidemill_core::Timestamp;
 
-use crate::embedded::codec::decode;
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{OPERATIONS, REPLAYS, name_key};
-use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
+use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::{Result, StoreError};
 use crate::records::{Operation, OperationState, Page, PageRequest};
 use crate::traits::OperationStore;
@@ -26,7 +25,7 @@ impl OperationStore for EmbeddedStore {
     }
 
     async fn operations(&self, page: PageRequest) -> Result<Page<Operation>> {
-        self.latest().page(OPERATIONS, &[], false, &page)?.try_map(|(_, bytes)| decode(OPERATIONS, &bytes))
+        self.latest().record_page(OPERATIONS, &[], false, &page)
     }
 
     async fn add_operation(&self, operation: Operation) -> Result<Operation> {
@@ -90,8 +89,7 @@ pub(crate) fn get(store: &impl ReadTx, id: &str) -> Result<Option<Operation>> {
 
 /// Returns all operations.
 pub(crate) fn all(store: &impl ReadTx) -> Result<Vec<Operation>> {
-    let found = store.range(OPERATIONS, prefix_range(&[]), false, usize::MAX)?;
-    found.iter().map(|(_, bytes)| decode(OPERATIONS, bytes)).collect()
+    store.records(OPERATIONS, &[])
 }
 
 /// Deletes the remaining parts of a replay.

@@ -2,7 +2,6 @@
 //! commit.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 
 use async_trait::async_trait;
 use tidemill_core::run::Run;
@@ -28,8 +27,6 @@ use crate::traits::RetentionStore;
 /// Maximum number of runs that one call reads, which bounds its duration if few of many are old
 /// enough.
 const LOOK_AT: usize = 50_000;
-/// Number of runs that are read at once.
-const BATCH: usize = 256;
 
 #[async_trait]
 impl RetentionStore for EmbeddedStore {
@@ -102,29 +99,23 @@ fn ended_runs(store: &EmbeddedStore, before: Timestamp, limit: usize) -> Result<
     let mut found = Vec::new();
     let mut looked_at = 0;
     let mut range = prefix_range(&[]);
-    if let Some(last) = *store.last_expired.lock().unwrap_or_else(PoisonError::into_inner) {
+    if let Some(last) = *store.last_expired.lock() {
         range.start = [last.to_bytes().as_slice(), &[0]].concat();
     }
     // Runs sort by creation time: after the first run that is too new, there are only newer ones.
     range.end = RunId::new(before, 0).to_bytes().to_vec();
-    while range.start < range.end {
-        let batch = store.latest().range(RUNS, range.clone(), false, BATCH)?;
-        let Some((last, _)) = batch.last() else { break };
-        range.start = [last.as_ref(), &[0]].concat();
-        for (_, bytes) in &batch {
-            let kept: RunRecord = decode(RUNS, bytes)?;
-            looked_at += 1;
-            if is_expired(store.latest(), &kept.run, before)? {
-                found.push(kept.run.id);
-            }
-            if found.len() == limit || looked_at == LOOK_AT {
-                *store.last_expired.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept.run.id);
-                return Ok((found, true));
-            }
+    let mut stopped_at = None;
+    store.latest().each_while(RUNS, range, |_, bytes| {
+        let run = decode::<RunRecord>(RUNS, bytes)?.run;
+        looked_at += 1;
+        if is_expired(store.latest(), &run, before)? {
+            found.push(run.id);
         }
-    }
-    *store.last_expired.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    Ok((found, false))
+        stopped_at = (found.len() == limit || looked_at == LOOK_AT).then_some(run.id);
+        Ok(stopped_at.is_none())
+    })?;
+    *store.last_expired.lock() = stopped_at;
+    Ok((found, stopped_at.is_some()))
 }
 
 /// Returns whether a run has ended before `before`, and no unended parent can ask for its outcome.
@@ -141,9 +132,9 @@ fn is_expired(store: &impl ReadTx, run: &Run, before: Timestamp) -> Result<bool>
 fn forget_runs(commit: &mut WriteTx<'_, '_>, ids: &[RunId], before: Timestamp) -> Result<usize> {
     let mut left = PIECE;
     for (done, id) in ids.iter().enumerate() {
-        let Some(kept) = record::find(commit, *id)? else { continue };
+        let Some(record) = record::find(commit, *id)? else { continue };
         // It may have been retried since the search.
-        if is_expired(commit, &kept.run, before)? && !forget(commit, &kept.run, &mut left)? {
+        if is_expired(commit, &record.run, before)? && !forget(commit, &record.run, &mut left)? {
             return Ok(done);
         }
     }

@@ -1,9 +1,10 @@
 //! The embedded store: opens the folder, commits operations and reads values.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tidemill_core::RunId;
 use tidemill_core::quotas::Quotas;
 
@@ -116,19 +117,19 @@ impl EmbeddedStore {
         long: Vec<Bytes>,
         operation: impl FnOnce(&mut WriteTx<'_, '_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let filed = if long.is_empty() {
+        let pinned = if long.is_empty() {
             None
         } else {
             let blobs = Arc::clone(&self.blobs);
-            Some(Arc::new(blocking(move || blobs.file(long)).await?))
+            Some(Arc::new(blocking(move || blobs.write_pinned(long)).await?))
         };
         let blobs = Arc::clone(&self.blobs);
         let pending = self.pending_epoch.now();
         let quotas = self.quotas;
         let first = pending.clone();
         let submitted = self.kv.submit(move |tx| {
-            let pinned = filed.clone();
-            let mut commit = WriteTx::new(tx, filed, quotas);
+            let until_durable = pinned.clone();
+            let mut commit = WriteTx::new(tx, pinned, quotas);
             if let Some(epoch) = first {
                 epoch::write(&mut commit, &epoch)?;
             }
@@ -137,7 +138,7 @@ impl EmbeddedStore {
             let superseded = commit.finish()?;
             // Travels with the result, which is delivered or dropped when the commit is durable.
             // Until then the new payload files stay pinned, and the superseded ones stay.
-            Ok((done, CommitFollowUp { blobs, superseded, _pinned: pinned }))
+            Ok((done, CommitFollowUp { blobs, superseded, _pinned: until_durable }))
         });
         let (done, answered) = submitted.await.map_err(|error| match error {
             SubmitError::Refused(refusal) => refusal,
@@ -160,14 +161,14 @@ impl EmbeddedStore {
     /// Returns a value from its record or its payload file.
     pub(crate) async fn value(&self, lease: ReadLease, held: ValueRef) -> Result<Bytes> {
         match held {
-            ValueRef::Here(bytes) => Ok(bytes),
+            ValueRef::Inline(bytes) => Ok(bytes),
             held => Ok(self.values(lease, vec![held]).await?.pop().unwrap_or_default()),
         }
     }
 
     /// Returns values from their records or their payload files, in order.
     pub(crate) async fn values(&self, lease: ReadLease, held: Vec<ValueRef>) -> Result<Vec<Bytes>> {
-        if held.iter().all(|held| matches!(held, ValueRef::Here(_))) {
+        if held.iter().all(|held| matches!(held, ValueRef::Inline(_))) {
             return blobs::read_all(&self.blobs, &lease, held);
         }
         let files = Arc::clone(&self.blobs);

@@ -175,13 +175,13 @@ pub(crate) fn ready(run: &Run) -> Vec<u8> {
     name_key(run.deployment.as_str(), &rest)
 }
 
-/// Builds the value in [`DELAYED`] of a run that asks for its lanes when it is due.
-pub(crate) fn asks(run: &Run) -> Vec<u8> {
+/// Builds the value in [`DELAYED`] of a run that must enter its lanes when it is due.
+pub(crate) fn lane_request(run: &Run) -> Vec<u8> {
     name_key(run.deployment.as_str(), &[2])
 }
 
-/// Returns whether a value in [`DELAYED`] means that the run asks for its lanes.
-pub(crate) fn is_asks(ready: &[u8]) -> bool {
+/// Returns whether a value in [`DELAYED`] means that the run must enter its lanes.
+pub(crate) fn is_lane_request(ready: &[u8]) -> bool {
     ready.iter().position(|byte| *byte == 0).is_some_and(|end| ready.len() == end + 2)
 }
 

@@ -21,8 +21,8 @@ pub(crate) const IN_FILE: u8 = 1;
 /// Where a value is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ValueRef {
-    Here(Bytes),
-    InFile(BlobRef),
+    Inline(Bytes),
+    Blob(BlobRef),
 }
 
 /// A payload file, by the digest of its contents.
@@ -34,13 +34,13 @@ pub(crate) struct BlobRef {
 
 impl ValueRef {
     /// The value of a run without an input.
-    pub(crate) const EMPTY: Self = Self::Here(Bytes::new());
+    pub(crate) const EMPTY: Self = Self::Inline(Bytes::new());
 
     /// Returns the size of the value, in bytes.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Here(bytes) => bytes.len(),
-            Self::InFile(named) => usize::try_from(named.length).unwrap_or(usize::MAX),
+            Self::Inline(bytes) => bytes.len(),
+            Self::Blob(named) => usize::try_from(named.length).unwrap_or(usize::MAX),
         }
     }
 }
@@ -52,11 +52,11 @@ pub(crate) fn read(table: Table, stored: &[u8], own: usize) -> Result<(ValueRef,
     match *mark {
         IN_RECORD => {
             let (own, value) = rest.split_at_checked(own).ok_or_else(damaged)?;
-            Ok((ValueRef::Here(Bytes::copy_from_slice(value)), own))
+            Ok((ValueRef::Inline(Bytes::copy_from_slice(value)), own))
         }
         IN_FILE => {
             let (named, own) = name(rest).ok_or_else(damaged)?;
-            Ok((ValueRef::InFile(named), own))
+            Ok((ValueRef::Blob(named), own))
         }
         mark => {
             Err(StoreError::Damaged { what: format!("a value of table {} has the unknown tag {mark}", table.name) })
@@ -90,13 +90,13 @@ fn name(bytes: &[u8]) -> Option<(BlobRef, &[u8])> {
 /// stored.
 pub(crate) fn size(stored: &[u8]) -> usize {
     // Without the tag, and without the length and digest of a value in a file.
-    match file_of(stored) {
+    match blob_of(stored) {
         Some(named) => usize::try_from(named.length).unwrap_or(usize::MAX).saturating_add(stored.len() - 41),
         None => stored.len().saturating_sub(1),
     }
 }
 
-pub(crate) fn file_of(stored: &[u8]) -> Option<BlobRef> {
+pub(crate) fn blob_of(stored: &[u8]) -> Option<BlobRef> {
     let (mark, rest) = stored.split_first()?;
     (*mark == IN_FILE).then(|| name(rest)).flatten().map(|(named, _)| named)
 }
@@ -117,7 +117,7 @@ mod tests {
         #[test]
         fn garbage_never_panics(bytes in any::<Vec<u8>>(), own in 0_usize..20) {
             let _ = read(STATE, &bytes, own);
-            let _ = file_of(&bytes);
+            let _ = blob_of(&bytes);
             let _ = size(&bytes);
         }
     }

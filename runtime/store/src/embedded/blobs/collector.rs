@@ -12,9 +12,10 @@
 //! are unrelated to the epochs of nodes.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::{io, thread};
 
+use parking_lot::{Mutex, MutexGuard};
 use tidemill_core::failpoint;
 
 use crate::embedded::blobs::BlobFolder;
@@ -92,7 +93,7 @@ impl CollectorState {
 
 impl BlobCollector {
     fn state(&self) -> MutexGuard<'_, CollectorState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn wake(&self) {
@@ -162,7 +163,7 @@ impl BlobFolder {
     pub(crate) fn remove_superseded(&self) {
         let superseded = self.superseded();
         let Some(remover) = superseded.remover.get() else { return };
-        let _removing = superseded.removing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _removing = superseded.removing.lock();
         loop {
             let next = superseded.state().next_due();
             let Some(digest) = next else { return };

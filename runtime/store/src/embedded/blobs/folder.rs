@@ -8,11 +8,12 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fs, io};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest as _, Sha256};
 use tidemill_core::{Timestamp, failpoint};
 
@@ -76,7 +77,7 @@ impl BlobFolder {
     }
 
     pub(crate) fn pins(&self) -> MutexGuard<'_, HashMap<BlobDigest, usize>> {
-        self.pins.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pins.lock()
     }
 
     fn place(&self, digest: &BlobDigest) -> (PathBuf, String) {
@@ -89,21 +90,21 @@ impl BlobFolder {
     }
 
     /// Writes `values` to files durably, and pins them. Blocks.
-    pub(crate) fn file(self: &Arc<Self>, values: Vec<Bytes>) -> Result<PinnedBlobs> {
-        let mut filed = PinnedBlobs { files: Arc::clone(self), values: Vec::new() };
+    pub(crate) fn write_pinned(self: &Arc<Self>, values: Vec<Bytes>) -> Result<PinnedBlobs> {
+        let mut pinned = PinnedBlobs { files: Arc::clone(self), values: Vec::new() };
         for value in values {
             let digest: BlobDigest = Sha256::digest(&value).into();
             *self.pins().entry(digest).or_default() += 1;
-            filed.values.push((value, digest));
+            pinned.values.push((value, digest));
         }
-        for (value, digest) in &filed.values {
+        for (value, digest) in &pinned.values {
             self.write(digest, value).map_err(|error| match error.kind() {
                 io::ErrorKind::StorageFull => StoreError::DiskFull,
                 _ => StoreError::Io(format!("a long value could not be written: {error}")),
             })?;
         }
         failpoint::hit("payload/written");
-        Ok(filed)
+        Ok(pinned)
     }
 
     fn write(&self, digest: &BlobDigest, value: &[u8]) -> io::Result<()> {
@@ -206,8 +207,8 @@ impl PinnedBlobs {
     /// Returns the digest of `value`. Compares addresses, which is enough because this struct holds
     /// the value.
     pub(crate) fn digest(&self, value: &Bytes) -> Option<&BlobDigest> {
-        let same = |filed: &Bytes| filed.as_ptr() == value.as_ptr() && filed.len() == value.len();
-        self.values.iter().find(|(filed, _)| same(filed)).map(|(_, digest)| digest)
+        let same = |pinned: &Bytes| pinned.as_ptr() == value.as_ptr() && pinned.len() == value.len();
+        self.values.iter().find(|(pinned, _)| same(pinned)).map(|(_, digest)| digest)
     }
 }
 
@@ -250,8 +251,8 @@ pub(crate) fn verify(files: &Arc<BlobFolder>, store: &impl ReadTx) -> Result<(u6
 pub(crate) fn read_all(files: &BlobFolder, _lease: &ReadLease, held: Vec<ValueRef>) -> Result<Vec<Bytes>> {
     held.into_iter()
         .map(|held| match held {
-            ValueRef::Here(bytes) => Ok(bytes),
-            ValueRef::InFile(named) => files.read(&named),
+            ValueRef::Inline(bytes) => Ok(bytes),
+            ValueRef::Blob(named) => files.read(&named),
         })
         .collect()
 }

@@ -5,4 +5,4 @@ mod record;
 mod revisions;
 
 pub(crate) use purge::{deleted, purge};
-pub(crate) use record::{get, no_deployment, read};
+pub(crate) use record::{get, no_deployment};

@@ -2,15 +2,10 @@
 
 use tidemill_core::DeploymentName;
 
-use crate::embedded::codec::decode;
 use crate::embedded::tables::DEPLOYMENTS;
 use crate::embedded::tx::ReadTx;
 use crate::error::{Result, StoreError};
 use crate::records::Deployment;
-
-pub(crate) fn read(bytes: &[u8]) -> Result<Deployment> {
-    decode(DEPLOYMENTS, bytes)
-}
 
 pub(crate) fn get(store: &impl ReadTx, name: &DeploymentName) -> Result<Option<Deployment>> {
     store.record(DEPLOYMENTS, name.as_str().as_bytes())

@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use tidemill_core::run::RunState;
 use tidemill_core::{DeploymentName, Revision, RunId, Timestamp};
 
-use crate::embedded::codec::decode;
 use crate::embedded::runs::tree;
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{
@@ -39,12 +38,11 @@ impl DeploymentStore for EmbeddedStore {
     }
 
     async fn revisions(&self, name: &DeploymentName, page: PageRequest) -> Result<Page<Deployment>> {
-        let found = self.latest().page(REVISIONS, &name_key(name.as_str(), &[]), true, &page)?;
-        found.try_map(|(_, bytes)| decode(REVISIONS, &bytes))
+        self.latest().record_page(REVISIONS, &name_key(name.as_str(), &[]), true, &page)
     }
 
     async fn deployments(&self, page: PageRequest) -> Result<Page<Deployment>> {
-        self.latest().page(DEPLOYMENTS, &[], false, &page)?.try_map(|(_, bytes)| deployments::read(&bytes))
+        self.latest().record_page(DEPLOYMENTS, &[], false, &page)
     }
 
     async fn pause_deployment(
@@ -161,7 +159,7 @@ fn end_waiting(
         }
     }
     let last = open.last().filter(|_| open.len() == PIECE).and_then(|(key, _)| run_at_end(key));
-    Ok((last, tree::caused(commit, now)?))
+    Ok((last, tree::effects(commit, now)?))
 }
 
 fn delete(commit: &mut WriteTx<'_, '_>, name: &DeploymentName, now: Timestamp) -> Result<()> {

@@ -128,7 +128,7 @@ fn runs(rows: &mut Rows) {
         let trigger = Trigger { kind, ..Trigger::default() };
         rows.add(RUNS, &format!("run by {}", kind.as_str()), &RunRecord::new(Run { trigger, ..plain() }));
     }
-    let marks = RunCounters {
+    let counters = RunCounters {
         chunks: 2,
         head: true,
         children: 300,
@@ -141,7 +141,7 @@ fn runs(rows: &mut Rows) {
         gathers: Some(u128::MAX - 1),
         turn: Some((10, 11)),
     };
-    rows.add(RUNS, "run with everything", &RunRecord { run: whole(RunState::Suspended), marks });
+    rows.add(RUNS, "run with everything", &RunRecord { run: whole(RunState::Suspended), counters });
     rows.add(KEYS, "reserved", &RunKeyRecord { run: run(1), input: 99, until: Some(at(1)) });
     rows.add(KEYS, "reserved without an end", &RunKeyRecord { run: run(1), input: 99, until: None });
     let line = |seq, level| LogLine {

@@ -35,17 +35,17 @@ pub(crate) fn child_room(store: &impl ReadTx, parent: RunId) -> Result<Option<u3
     if depth(store, &parent.run)? >= DEPTH {
         return Ok(None);
     }
-    Ok(Some(spawn::OPEN_CHILDREN.saturating_sub(parent.marks.open_children)))
+    Ok(Some(spawn::OPEN_CHILDREN.saturating_sub(parent.counters.open_children)))
 }
 
 /// Adds the rows of a child that `parent` starts.
 pub(crate) fn add(commit: &mut WriteTx<'_, '_>, parent: &mut RunRecord, child: &NewRun) {
     let key = pair(parent.run.id, child.id);
     commit.put(CHILDREN, &key, OPEN);
-    parent.marks.children = parent.marks.children.saturating_add(1);
+    parent.counters.children = parent.counters.children.saturating_add(1);
     if !child.detached {
         commit.put(OPEN_CHILDREN, &key, &[]);
-        parent.marks.open_children = parent.marks.open_children.saturating_add(1);
+        parent.counters.open_children = parent.counters.open_children.saturating_add(1);
     }
 }
 
@@ -61,30 +61,30 @@ pub(crate) fn observed(commit: &mut WriteTx<'_, '_>, parent: RunId, children: &[
 }
 
 /// Applies the end of a run to its children and its parent.
-pub(crate) fn ended(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
-    if kept.marks.open_children > 0 {
-        let terminate = kept.run.cancel.as_ref().is_some_and(|asked| asked.terminate);
-        commit.to_cancel.push((kept.run.id, PendingCancellation { terminate, after: None }));
+pub(crate) fn ended(commit: &mut WriteTx<'_, '_>, record: &RunRecord) -> Result<()> {
+    if record.counters.open_children > 0 {
+        let terminate = record.run.cancel.as_ref().is_some_and(|cancel| cancel.terminate);
+        commit.to_cancel.push((record.run.id, PendingCancellation { terminate, after: None }));
     }
-    let Some(id) = kept.run.trigger.parent else { return Ok(()) };
+    let Some(id) = record.run.trigger.parent else { return Ok(()) };
     let Some(mut parent) = record::find(commit, id)? else { return Ok(()) };
-    let key = pair(id, kept.run.id);
+    let key = pair(id, record.run.id);
     if commit.bytes(OPEN_CHILDREN, &key)?.is_some() {
         commit.delete(OPEN_CHILDREN, &key);
-        parent.marks.open_children = parent.marks.open_children.saturating_sub(1);
+        parent.counters.open_children = parent.counters.open_children.saturating_sub(1);
         commit.put_record(RUNS, &id.to_bytes(), &parent)?;
         if parent.must_be_notified() {
             notify(commit, &parent)?;
         }
     }
-    index::fulfil(commit, &parent, &WaitCondition::Run(kept.run.id))
+    index::fulfil(commit, &parent, &WaitCondition::Run(record.run.id))
 }
 
 /// Makes sure that a run is notified of its cancellation.
-pub(crate) fn notify(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
-    match &kept.run.state {
-        RunState::Running { .. } => commit.caused.cancelling.push(kept.run.id),
-        RunState::Suspended | RunState::Queued { .. } => index::wake(commit, kept)?,
+pub(crate) fn notify(commit: &mut WriteTx<'_, '_>, record: &RunRecord) -> Result<()> {
+    match &record.run.state {
+        RunState::Running { .. } => commit.effects.cancelling.push(record.run.id),
+        RunState::Suspended | RunState::Queued { .. } => index::wake(commit, record)?,
         _ => {}
     }
     Ok(())
@@ -95,15 +95,15 @@ pub(crate) fn open_again(commit: &mut WriteTx<'_, '_>, run: &Run) -> Result<()> 
     let Some(parent) = run.trigger.parent else { return Ok(()) };
     let key = pair(parent, run.id);
     // Also if the parent has ended: it can be retried later.
-    let Some(mut kept) = record::find(commit, parent)? else { return Ok(()) };
+    let Some(mut record) = record::find(commit, parent)? else { return Ok(()) };
     if commit.bytes(CHILDREN, &key)?.is_none() {
         return Ok(());
     }
     commit.put(CHILDREN, &key, OPEN);
     if !run.detached {
         commit.put(OPEN_CHILDREN, &key, &[]);
-        kept.marks.open_children = kept.marks.open_children.saturating_add(1);
-        commit.put_record(RUNS, &parent.to_bytes(), &kept)?;
+        record.counters.open_children = record.counters.open_children.saturating_add(1);
+        commit.put_record(RUNS, &parent.to_bytes(), &record)?;
     }
     Ok(())
 }
@@ -117,7 +117,7 @@ pub(crate) fn failed_children(store: &impl ReadTx, parent: RunId, all: bool, max
             break;
         }
         let Some(child) = run_at_end(&key) else { continue };
-        let tried = record::find(store, child)?.is_some_and(|kept| match kept.run.state {
+        let tried = record::find(store, child)?.is_some_and(|record| match record.run.state {
             RunState::Parked(_) => true,
             RunState::Failed(_) => all || &*row == OPEN,
             _ => false,
@@ -135,7 +135,7 @@ pub(crate) fn children(store: &impl ReadTx, parent: RunId, page: &PageRequest) -
     let mut children = Page { items: Vec::with_capacity(found.items.len()), next: found.next };
     for (key, _) in found.items {
         let Some(id) = run_at_end(&key) else { continue };
-        children.items.extend(record::find(store, id)?.map(|kept| kept.run));
+        children.items.extend(record::find(store, id)?.map(|record| record.run));
     }
     Ok(children)
 }

@@ -88,7 +88,7 @@ pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> R
     let mut after = RunRecord::new(run.clone());
     if let Some(before) = &before {
         check_identity(&before.run, run)?;
-        after.marks = before.marks;
+        after.counters = before.counters;
         after.run.cancel = merge_cancel(before.run.cancel, run.cancel);
     }
     if !matches!(run.state, RunState::Suspended) {
@@ -130,7 +130,7 @@ pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> R
     if after.run.cancel.is_some() {
         apply_cancel(commit, &after, transaction)?;
     }
-    Ok(RunCommitResult::Done(tree::caused(commit, transaction.now)?))
+    Ok(RunCommitResult::Done(tree::effects(commit, transaction.now)?))
 }
 
 /// Writes the data stored next to the run's record: journal, replay state, inbox, failures,
@@ -163,7 +163,7 @@ fn merge_cancel(before: Option<CancelRequest>, after: Option<CancelRequest>) -> 
 /// Applies a cancellation to the effects of this commit: cancels the attached children that it
 /// starts, and ends the run if it parks.
 fn apply_cancel(commit: &mut WriteTx<'_, '_>, after: &RunRecord, transaction: &RunCommit) -> Result<()> {
-    let terminate = after.run.cancel.is_some_and(|asked| asked.terminate);
+    let terminate = after.run.cancel.is_some_and(|cancel| cancel.terminate);
     for new in transaction.starts.iter().filter(|new| !new.detached) {
         tree::cancel(commit, new.id, terminate, transaction.now)?;
     }
@@ -180,7 +180,7 @@ fn apply_cancel(commit: &mut WriteTx<'_, '_>, after: &RunRecord, transaction: &R
         RunState::Running { .. }
             if transaction.run.cancel != after.run.cancel && (after.must_be_notified() || terminate) =>
         {
-            commit.caused.cancelling.push(after.run.id);
+            commit.effects.cancelling.push(after.run.id);
             Ok(())
         }
         _ => Ok(()),

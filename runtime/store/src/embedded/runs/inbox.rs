@@ -59,10 +59,10 @@ pub(crate) fn first(
         range.start = placed(id, after.saturating_add(1));
     }
     for (key, bytes) in store.range(INBOX, range, false, (INBOX_SIGNALS + INBOX_RESERVE_SIGNALS) as usize)? {
-        let lying = StoredSignal::read(&bytes)?;
-        if lying.name == name {
+        let stored = StoredSignal::read(&bytes)?;
+        if stored.name == name {
             let place = key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-            return Ok(Some((place, lying.at, lying.payload()?)));
+            return Ok(Some((place, stored.at, stored.payload()?)));
         }
     }
     Ok(None)
@@ -74,14 +74,14 @@ pub(crate) fn has(store: &impl ReadTx, id: RunId, name: &str) -> Result<bool> {
 }
 
 /// Removes signals from the inbox.
-pub(crate) fn take(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord, places: &[u64]) -> Result<()> {
-    let RunRecord { run, marks } = kept;
+pub(crate) fn take(commit: &mut WriteTx<'_, '_>, record: &mut RunRecord, places: &[u64]) -> Result<()> {
+    let RunRecord { run, counters } = record;
     for place in places {
         let key = placed(run.id, *place);
         let Some(stored) = commit.bytes(INBOX, &key)? else { continue };
         commit.delete_value(Some(&run.deployment), INBOX, &key)?;
-        marks.signals = marks.signals.saturating_sub(1);
-        marks.signal_bytes = marks.signal_bytes.saturating_sub(StoredSignal::read(&stored)?.bytes()?);
+        counters.signals = counters.signals.saturating_sub(1);
+        counters.signal_bytes = counters.signal_bytes.saturating_sub(StoredSignal::read(&stored)?.bytes()?);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use tidemill_core::{DeploymentName, RunId, Timestamp};
 use crate::embedded::runs::admission::lanes;
 use crate::embedded::runs::record::RunRecord;
 use crate::embedded::runs::{inbox, record};
-use crate::embedded::tables::{DELAYED, QUEUED, READY, RUNNING, RUNS, asks, ready, time_key};
+use crate::embedded::tables::{DELAYED, QUEUED, READY, RUNNING, RUNS, lane_request, ready, time_key};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::Result;
 
@@ -35,10 +35,10 @@ pub(crate) fn queued(store: &impl ReadTx, deployment: &DeploymentName) -> Result
 }
 
 /// Writes a queued run whose request was replaced, and updates its index entries.
-pub(crate) fn reindex(commit: &mut WriteTx<'_, '_>, before: &Run, kept: &RunRecord, now: Timestamp) -> Result<()> {
-    commit.put_record(RUNS, &kept.run.id.to_bytes(), kept)?;
+pub(crate) fn reindex(commit: &mut WriteTx<'_, '_>, before: &Run, record: &RunRecord, now: Timestamp) -> Result<()> {
+    commit.put_record(RUNS, &record.run.id.to_bytes(), record)?;
     unindex(commit, before)?;
-    list(commit, kept, now)
+    list(commit, record, now)
 }
 
 /// Removes a run from the list of its state.
@@ -68,9 +68,9 @@ fn undelay(commit: &mut WriteTx<'_, '_>, id: RunId, due: Option<Timestamp>) -> R
 }
 
 /// Adds a run to the list of its state. A run that waits for its turn is on no list.
-pub(crate) fn list(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Timestamp) -> Result<()> {
-    let run = &kept.run;
-    if kept.marks.turn.is_some() {
+pub(crate) fn list(commit: &mut WriteTx<'_, '_>, record: &RunRecord, now: Timestamp) -> Result<()> {
+    let run = &record.run;
+    if record.counters.turn.is_some() {
         return Ok(());
     }
     let due = match &run.state {
@@ -79,10 +79,10 @@ pub(crate) fn list(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Timestam
             return Ok(());
         }
         // A back-off does not delay the notification of a cancellation.
-        RunState::Queued { not_before } => Some(*not_before).filter(|_| !kept.must_be_notified()).unwrap_or(now),
-        RunState::Suspended if kept.must_be_notified() => now,
+        RunState::Queued { not_before } => Some(*not_before).filter(|_| !record.must_be_notified()).unwrap_or(now),
+        RunState::Suspended if record.must_be_notified() => now,
         RunState::Suspended => match &run.waiting_for {
-            Some(wait) if !holds(commit, kept, wait)? => match wait.until {
+            Some(wait) if !holds(commit, record, wait)? => match wait.until {
                 Some(until) => until,
                 // A wait without conditions is over at once. A wait without a deadline ends only by
                 // a condition.
@@ -93,13 +93,13 @@ pub(crate) fn list(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Timestam
         },
         _ => return Ok(()),
     };
-    let lacks = lanes::lacks(kept);
+    let lacks = lanes::lacks(record);
     if due > now {
-        let when_due = if lacks { asks(run) } else { ready(run) };
+        let when_due = if lacks { lane_request(run) } else { ready(run) };
         commit.put(DELAYED, &time_key(due, &run.id.to_bytes()), &when_due);
-        commit.caused.delayed = Some(commit.caused.delayed.map_or(due, |earliest| earliest.min(due)));
+        commit.effects.delayed = Some(commit.effects.delayed.map_or(due, |earliest| earliest.min(due)));
     } else if lacks {
-        return lanes::ask(commit, kept.clone());
+        return lanes::try_enter(commit, record.clone());
     } else {
         commit.put(READY, &ready(run), &[]);
         commit.ready(&run.deployment);
@@ -109,10 +109,10 @@ pub(crate) fn list(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Timestam
 
 /// Returns whether a wait holds now, apart from its deadline: any of its conditions is fulfilled,
 /// or all of them if `wait.all`.
-fn holds(store: &impl ReadTx, kept: &RunRecord, wait: &Wait) -> Result<bool> {
+fn holds(store: &impl ReadTx, record: &RunRecord, wait: &Wait) -> Result<bool> {
     for thing in &wait.any_of {
         let came = match thing {
-            WaitCondition::Signal(name) => kept.marks.signals > 0 && inbox::has(store, kept.run.id, name)?,
+            WaitCondition::Signal(name) => record.counters.signals > 0 && inbox::has(store, record.run.id, name)?,
             // A run without a record was removed by retention, so it has ended.
             WaitCondition::Run(id) => record::find(store, *id)?.is_none_or(|other| other.run.state.has_ended()),
         };
@@ -125,11 +125,11 @@ fn holds(store: &impl ReadTx, kept: &RunRecord, wait: &Wait) -> Result<bool> {
 
 /// Moves a queued or suspended run to the ready list, regardless of its wait, or into its lanes
 /// first. Has no effect if the run is ready already.
-pub(crate) fn wake(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
-    let run = &kept.run;
+pub(crate) fn wake(commit: &mut WriteTx<'_, '_>, record: &RunRecord) -> Result<()> {
+    let run = &record.run;
     unindex(commit, run)?;
-    if lanes::lacks(kept) {
-        return lanes::ask(commit, kept.clone());
+    if lanes::lacks(record) {
+        return lanes::try_enter(commit, record.clone());
     }
     commit.put(READY, &ready(run), &[]);
     commit.ready(&run.deployment);
@@ -137,12 +137,12 @@ pub(crate) fn wake(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()>
 }
 
 /// Wakes a run if it waits for a condition that was just fulfilled, and its wait holds now.
-pub(crate) fn fulfil(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, thing: &WaitCondition) -> Result<()> {
-    match (&kept.run.state, &kept.run.waiting_for) {
+pub(crate) fn fulfil(commit: &mut WriteTx<'_, '_>, record: &RunRecord, thing: &WaitCondition) -> Result<()> {
+    match (&record.run.state, &record.run.waiting_for) {
         (RunState::Suspended, Some(wait))
-            if wait.any_of.contains(thing) && (!wait.all || holds(commit, kept, wait)?) =>
+            if wait.any_of.contains(thing) && (!wait.all || holds(commit, record, wait)?) =>
         {
-            wake(commit, kept)
+            wake(commit, record)
         }
         _ => Ok(()),
     }

@@ -16,37 +16,37 @@ use crate::error::{Result, StoreError};
 
 /// Applies a change to the stored journal: chunk `from + i` becomes `chunks[i]`, and later chunks
 /// are removed.
-pub(crate) fn change(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord, change: &JournalChange) -> Result<()> {
-    let RunRecord { run, marks } = kept;
+pub(crate) fn change(commit: &mut WriteTx<'_, '_>, record: &mut RunRecord, change: &JournalChange) -> Result<()> {
+    let RunRecord { run, counters } = record;
     let (id, whose) = (run.id, Some(&run.deployment));
     let end = u32::try_from(change.chunks.len()).ok().and_then(|added| change.from.checked_add(added));
-    let (Some(end), true) = (end, change.from <= marks.chunks) else {
+    let (Some(end), true) = (end, change.from <= counters.chunks) else {
         let what = format!(
             "the journal of run {id} has {} chunks, so a change cannot start at chunk {}",
-            marks.chunks, change.from
+            counters.chunks, change.from
         );
         return Err(StoreError::IllegalTransition(what));
     };
     for (at, bytes) in (change.from..end).zip(&change.chunks) {
         commit.put_value(whose, JOURNAL, &chunk(id, at), &[], bytes)?;
     }
-    for at in end..marks.chunks {
+    for at in end..counters.chunks {
         commit.delete_value(whose, JOURNAL, &chunk(id, at))?;
     }
-    marks.chunks = end;
+    counters.chunks = end;
     Ok(())
 }
 
 /// Writes the replay state, or removes it if `head` is `None`.
-pub(crate) fn set_head(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord, head: Option<&Bytes>) -> Result<()> {
-    let RunRecord { run, marks } = kept;
+pub(crate) fn set_head(commit: &mut WriteTx<'_, '_>, record: &mut RunRecord, head: Option<&Bytes>) -> Result<()> {
+    let RunRecord { run, counters } = record;
     let (id, whose) = (run.id, Some(&run.deployment));
     match head {
         Some(head) => commit.put_value(whose, HEADS, &id.to_bytes(), &[], head)?,
-        None if marks.head => commit.delete_value(whose, HEADS, &id.to_bytes())?,
+        None if counters.head => commit.delete_value(whose, HEADS, &id.to_bytes())?,
         None => {}
     }
-    marks.head = head.is_some();
+    counters.head = head.is_some();
     Ok(())
 }
 
@@ -56,9 +56,9 @@ const PART: u32 = 64;
 
 /// Returns the chunks of a journal and the replay state from `store`, which must show one moment.
 pub(crate) fn read(store: &impl ReadTx, id: RunId) -> Result<(Vec<ValueRef>, Option<ValueRef>)> {
-    let Some(kept) = record::find(store, id)? else { return Ok((Vec::new(), None)) };
-    let chunks = chunks(store, id, 0..kept.marks.chunks)?;
-    if !kept.marks.head {
+    let Some(record) = record::find(store, id)? else { return Ok((Vec::new(), None)) };
+    let chunks = chunks(store, id, 0..record.counters.chunks)?;
+    if !record.counters.head {
         return Ok((chunks, None));
     }
     let missing = || StoreError::Damaged { what: format!("the replay state of run {id} is missing") };
@@ -68,8 +68,8 @@ pub(crate) fn read(store: &impl ReadTx, id: RunId) -> Result<(Vec<ValueRef>, Opt
 
 /// Returns the chunks from `from` on, up to the chunk that brings the total to `limit` bytes.
 pub(crate) fn part(store: &impl ReadTx, id: RunId, from: u32, limit: u64) -> Result<Vec<ValueRef>> {
-    let Some(kept) = record::find(store, id)? else { return Ok(Vec::new()) };
-    let mut chunks = chunks(store, id, from..kept.marks.chunks.min(from.saturating_add(PART)))?;
+    let Some(record) = record::find(store, id)? else { return Ok(Vec::new()) };
+    let mut chunks = chunks(store, id, from..record.counters.chunks.min(from.saturating_add(PART)))?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     chunks.truncate(batch::head(&chunks, usize::MAX, limit, ValueRef::len));
     Ok(chunks)

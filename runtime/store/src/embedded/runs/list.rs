@@ -38,8 +38,8 @@ impl RunStore for EmbeddedStore {
         let store = self.latest();
         let name = name_key(deployment.as_str(), key.as_bytes());
         let Some(reserved) = store.record::<RunKeyRecord>(KEYS, &name)? else { return Ok(None) };
-        let kept = reserved.until.is_none_or(|until| until > now) && runs::run(store, reserved.run)?.is_none();
-        Ok(kept.then_some(reserved.run))
+        let removed = reserved.until.is_none_or(|until| until > now) && runs::run(store, reserved.run)?.is_none();
+        Ok(removed.then_some(reserved.run))
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>> {

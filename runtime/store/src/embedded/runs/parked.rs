@@ -128,16 +128,9 @@ fn run(key: &[u8]) -> Result<RunId> {
 /// Counts matching runs by deployment and code, largest group first.
 fn groups(store: &impl ReadTx, filter: &ParkedFilter) -> Result<Vec<ParkedGroup>> {
     let mut groups: BTreeMap<(DeploymentName, String), ParkedGroup> = BTreeMap::new();
-    let mut range = prefix_range(&[]);
-    loop {
-        let batch = store.range(PARKED, range.clone(), false, BATCH)?;
-        let Some((last, _)) = batch.last() else { break };
-        range.start = [last.as_ref(), &[0]].concat();
-        for (_, bytes) in &batch {
-            let entry: ParkRecord = decode(PARKED, bytes)?;
-            if !fits(&entry, filter.deployment.as_ref(), &filter.codes) {
-                continue;
-            }
+    store.each(PARKED, prefix_range(&[]), |_, bytes| {
+        let entry: ParkRecord = decode(PARKED, bytes)?;
+        if fits(&entry, filter.deployment.as_ref(), &filter.codes) {
             let ParkRecord { deployment, code, since } = entry;
             let group = groups.entry((deployment.clone(), code.clone())).or_insert(ParkedGroup {
                 deployment,
@@ -150,7 +143,8 @@ fn groups(store: &impl ReadTx, filter: &ParkedFilter) -> Result<Vec<ParkedGroup>
             group.oldest = group.oldest.min(since);
             group.newest = group.newest.max(since);
         }
-    }
+        Ok(())
+    })?;
     let mut groups: Vec<_> = groups.into_values().collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.runs));
     Ok(groups)

@@ -18,7 +18,7 @@ pub(crate) struct RunRecord {
     /// The run as callers see it.
     pub(crate) run: Run,
     /// The counters of related rows.
-    pub(crate) marks: RunCounters,
+    pub(crate) counters: RunCounters,
 }
 
 /// A position in the order of requests: the number of the commit, and a counter within it.
@@ -54,24 +54,24 @@ pub(crate) struct RunCounters {
 impl RunRecord {
     /// Creates the record of a run without related rows.
     pub(crate) fn new(run: Run) -> Self {
-        Self { run, marks: RunCounters::default() }
+        Self { run, counters: RunCounters::default() }
     }
 
     /// Returns the record after an event.
     pub(crate) fn after(&self, event: RunEvent) -> Result<Self> {
         let state = self.run.state.next(event).map_err(|e| StoreError::IllegalTransition(e.to_string()))?;
-        Ok(Self { run: Run { state, ..self.run.clone() }, marks: self.marks })
+        Ok(Self { run: Run { state, ..self.run.clone() }, counters: self.counters })
     }
 
     /// Returns whether its guest must be notified of a cancellation now: it was requested, the
     /// guest is not notified, and no attached child is left unended.
     pub(crate) fn must_be_notified(&self) -> bool {
-        self.marks.open_children == 0 && self.run.cancel.as_ref().is_some_and(|asked| !asked.notified)
+        self.counters.open_children == 0 && self.run.cancel.as_ref().is_some_and(|cancel| !cancel.notified)
     }
 
     /// Returns whether the run has done nothing that its guest could want to undo.
     pub(crate) const fn is_untouched(&self) -> bool {
-        self.marks.chunks == 0 && !self.marks.head && self.marks.open_children == 0
+        self.counters.chunks == 0 && !self.counters.head && self.counters.open_children == 0
     }
 }
 
@@ -93,15 +93,15 @@ pub(crate) fn get(store: &impl ReadTx, id: RunId) -> Result<RunRecord> {
 
 /// Returns the run's record if `owner` is executing the run.
 pub(crate) fn get_owned(store: &impl ReadTx, owner: &Owner, id: RunId) -> Result<RunRecord> {
-    let kept = get(store, id)?;
-    match &kept.run.state {
-        RunState::Running { node, epoch } if *node == owner.node && *epoch == owner.epoch => Ok(kept),
+    let record = get(store, id)?;
+    match &record.run.state {
+        RunState::Running { node, epoch } if *node == owner.node && *epoch == owner.epoch => Ok(record),
         _ => Err(StoreError::StaleEpoch { run: id }),
     }
 }
 
 pub(crate) fn run(store: &impl ReadTx, id: RunId) -> Result<Option<Run>> {
-    Ok(find(store, id)?.map(|kept| kept.run))
+    Ok(find(store, id)?.map(|record| record.run))
 }
 
 pub(crate) fn run_in_key(table: crate::embedded::tx::Table, key: &[u8]) -> Result<RunId> {

@@ -20,8 +20,8 @@ use crate::error::{Result, StoreError};
 use crate::records::{NewRun, RunRequestResult};
 
 /// Writes a new run: its record, input, key reservation and index entries.
-pub(crate) fn insert(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, input: &Bytes, now: Timestamp) -> Result<()> {
-    let run = &kept.run;
+pub(crate) fn insert(commit: &mut WriteTx<'_, '_>, record: &RunRecord, input: &Bytes, now: Timestamp) -> Result<()> {
+    let run = &record.run;
     let id = run.id.to_bytes();
     if commit.bytes(RUNS, &id)?.is_some() {
         return Err(StoreError::IllegalTransition(format!("run {} already exists", run.id)));
@@ -45,7 +45,7 @@ pub(crate) fn insert(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, input: &Byt
         commit.put_record(KEYS, &name_key(run.deployment.as_str(), key.as_bytes()), &reserved)?;
     }
     commit.put(RUNS_BY_DEPLOYMENT, &run_of(&run.deployment, run.id), &[]);
-    transition::write(commit, None, kept, now)
+    transition::write(commit, None, record, now)
 }
 
 pub(crate) fn request(commit: &mut WriteTx<'_, '_>, new: &NewRun) -> Result<RunRequestResult> {
@@ -63,10 +63,10 @@ pub(crate) fn request_in_turn(commit: &mut WriteTx<'_, '_>, new: &NewRun, waits:
         return Ok(RunRequestResult::Joined(run));
     }
     check_queue(commit, new)?;
-    let mut kept = debounce::opened(commit, new)?;
-    kept.marks.turn = waits.then(|| commit.ticket());
-    insert(commit, &kept, &new.input, new.now)?;
-    Ok(RunRequestResult::Created(kept.run))
+    let mut record = debounce::opened(commit, new)?;
+    record.counters.turn = waits.then(|| commit.ticket());
+    insert(commit, &record, &new.input, new.now)?;
+    Ok(RunRequestResult::Created(record.run))
 }
 
 /// Starts the children of a transaction, within the limits on children and of the queues that they
@@ -86,7 +86,7 @@ pub(crate) fn start_children(commit: &mut WriteTx<'_, '_>, parent: &mut RunRecor
         if commit.bytes(CHILDREN, &key)?.is_some() {
             continue;
         }
-        if !new.detached && parent.marks.open_children >= spawn::OPEN_CHILDREN {
+        if !new.detached && parent.counters.open_children >= spawn::OPEN_CHILDREN {
             let message = format!("{} children of run {} have not ended", spawn::OPEN_CHILDREN, parent.run.id);
             return Err(limit_children(message));
         }

@@ -51,10 +51,15 @@ impl SignalStore for EmbeddedStore {
         let mut signals = Page { items: Vec::with_capacity(found.items.len()), next: found.next };
         let mut held = Vec::with_capacity(found.items.len());
         for (key, bytes) in &found.items {
-            let lying = StoredSignal::read(bytes)?;
+            let stored = StoredSignal::read(bytes)?;
             let place = key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-            held.push(lying.payload()?);
-            signals.items.push(InboxSignal { place, name: lying.name.to_owned(), payload: Bytes::new(), at: lying.at });
+            held.push(stored.payload()?);
+            signals.items.push(InboxSignal {
+                place,
+                name: stored.name.to_owned(),
+                payload: Bytes::new(),
+                at: stored.at,
+            });
         }
         for (signal, payload) in signals.items.iter_mut().zip(self.values(lease, held).await?) {
             signal.payload = payload;
@@ -75,7 +80,7 @@ fn deliver(
     from: Option<RunId>,
     now: Timestamp,
 ) -> Result<SignalDelivery> {
-    let mut kept = record::get(commit, signal.to)?;
+    let mut record = record::get(commit, signal.to)?;
     let full = |what: &str| Err(StoreError::InboxFull { run: signal.to, what: what.to_owned() });
     if signal.name.is_empty() || signal.name.len() > NAME {
         return full("a signal's name must have 1 to 255 bytes");
@@ -98,50 +103,51 @@ fn deliver(
             Err(StoreError::SignalKeyMismatch { run: signal.to })
         };
     }
-    if kept.run.state.has_ended() {
+    if record.run.state.has_ended() {
         return Ok(SignalDelivery::Ended);
     }
     let bytes = (signal.name.len() + signal.payload.len()) as u64;
     // A full inbox of unexpected signals must not block the signal that the run waits for.
-    let awaited = is_awaited(commit, &kept, &signal.name)?;
+    let awaited = is_awaited(commit, &record, &signal.name)?;
     let (max, max_bytes) = if awaited {
         (INBOX_SIGNALS + INBOX_RESERVE_SIGNALS, INBOX_BYTES + INBOX_RESERVE_BYTES)
     } else {
         (INBOX_SIGNALS, INBOX_BYTES)
     };
-    if kept.marks.signals >= max {
+    if record.counters.signals >= max {
         return full("its inbox contains 1,000 signals");
     }
-    if kept.marks.signal_bytes + bytes > max_bytes {
+    if record.counters.signal_bytes + bytes > max_bytes {
         return full("its inbox contains 1 MiB of signals");
     }
-    let place = kept.marks.next_place;
+    let place = record.counters.next_place;
     let own = StoredSignal::own(now, &signal.name);
-    commit.put_value(Some(&kept.run.deployment), INBOX, &placed(signal.to, place), &own, &signal.payload)?;
+    commit.put_value(Some(&record.run.deployment), INBOX, &placed(signal.to, place), &own, &signal.payload)?;
     if let Some(key) = key {
         commit.put(SIGNAL_KEYS, &key, &print);
     }
-    kept.marks.next_place += 1;
-    kept.marks.signals += 1;
-    kept.marks.signal_bytes += bytes;
-    commit.put_record(RUNS, &signal.to.to_bytes(), &kept)?;
-    index::fulfil(commit, &kept, &WaitCondition::Signal(signal.name.clone()))?;
+    record.counters.next_place += 1;
+    record.counters.signals += 1;
+    record.counters.signal_bytes += bytes;
+    commit.put_record(RUNS, &signal.to.to_bytes(), &record)?;
+    index::fulfil(commit, &record, &WaitCondition::Signal(signal.name.clone()))?;
     Ok(SignalDelivery::Stored)
 }
 
 /// Returns whether the inbox is nearly full, the run waits for a signal with that name, and none is
 /// in the inbox.
-fn is_awaited(store: &impl ReadTx, kept: &RunRecord, name: &str) -> Result<bool> {
-    let full = kept.marks.signals >= INBOX_SIGNALS || kept.marks.signal_bytes + SIGNAL_BYTES as u64 > INBOX_BYTES;
+fn is_awaited(store: &impl ReadTx, record: &RunRecord, name: &str) -> Result<bool> {
+    let full =
+        record.counters.signals >= INBOX_SIGNALS || record.counters.signal_bytes + SIGNAL_BYTES as u64 > INBOX_BYTES;
     let waits = |wait: &Wait| wait.any_of.iter().any(|thing| matches!(thing, WaitCondition::Signal(of) if of == name));
     // Only a nearly full inbox makes the search necessary.
-    Ok(full && kept.run.waiting_for.as_ref().is_some_and(waits) && !inbox::has(store, kept.run.id, name)?)
+    Ok(full && record.run.waiting_for.as_ref().is_some_and(waits) && !inbox::has(store, record.run.id, name)?)
 }
 
 /// Adds a signal of a caller outside of any run to an inbox.
 fn signal(commit: &mut WriteTx<'_, '_>, signal: &NewSignal, now: Timestamp) -> Result<SignalReceipt> {
     Ok(match deliver(commit, signal, None, now)? {
-        SignalDelivery::Stored => SignalReceipt::Accepted(commit.take_caused()),
+        SignalDelivery::Stored => SignalReceipt::Accepted(commit.take_effects()),
         SignalDelivery::Duplicate => SignalReceipt::Duplicate,
         SignalDelivery::Ended => SignalReceipt::Ended,
     })
@@ -156,7 +162,7 @@ pub(crate) fn send(commit: &mut WriteTx<'_, '_>, from: RunId, signals: &[NewSign
             Err(error) => return Err(error),
         };
         if gone {
-            commit.caused.undelivered.push(UndeliveredSignal { to: signal.to, name: signal.name.clone() });
+            commit.effects.undelivered.push(UndeliveredSignal { to: signal.to, name: signal.name.clone() });
         }
     }
     Ok(())
@@ -164,12 +170,12 @@ pub(crate) fn send(commit: &mut WriteTx<'_, '_>, from: RunId, signals: &[NewSign
 
 /// Deletes the signal at a position. Returns whether there was one.
 fn drop_one(commit: &mut WriteTx<'_, '_>, id: RunId, place: u64) -> Result<bool> {
-    let mut kept = record::get(commit, id)?;
-    let before = kept.marks.signals;
-    inbox::take(commit, &mut kept, &[place])?;
-    let dropped = kept.marks.signals != before;
+    let mut record = record::get(commit, id)?;
+    let before = record.counters.signals;
+    inbox::take(commit, &mut record, &[place])?;
+    let dropped = record.counters.signals != before;
     if dropped {
-        commit.put_record(RUNS, &id.to_bytes(), &kept)?;
+        commit.put_record(RUNS, &id.to_bytes(), &record)?;
     }
     Ok(dropped)
 }

@@ -61,11 +61,11 @@ impl TransactionStore for EmbeddedStore {
 }
 
 fn save_progress(commit: &mut WriteTx<'_, '_>, owner: &Owner, run: &Run, logs: &[LogLine]) -> Result<()> {
-    let mut kept = record::get_owned(commit, owner, run.id)?;
-    kept.run.progress.clone_from(&run.progress);
-    kept.run.status.clone_from(&run.status);
-    commit.put_record(RUNS, &run.id.to_bytes(), &kept)?;
-    runs::put_logs(commit, &kept.run, logs)
+    let mut record = record::get_owned(commit, owner, run.id)?;
+    record.run.progress.clone_from(&run.progress);
+    record.run.status.clone_from(&run.status);
+    commit.put_record(RUNS, &run.id.to_bytes(), &record)?;
+    runs::put_logs(commit, &record.run, logs)
 }
 
 /// Saves the records of an open transaction.
@@ -77,18 +77,18 @@ fn save(
     head: Option<&Bytes>,
     logs: &[LogLine],
 ) -> Result<()> {
-    let mut kept = record::get_owned(commit, owner, run.id)?;
-    kept.run.progress.clone_from(&run.progress);
-    kept.run.status.clone_from(&run.status);
-    kept.run.fuel = kept.run.fuel.max(run.fuel);
-    kept.run.peak_memory = kept.run.peak_memory.max(run.peak_memory);
-    kept.run.journal_entries = run.journal_entries;
+    let mut record = record::get_owned(commit, owner, run.id)?;
+    record.run.progress.clone_from(&run.progress);
+    record.run.status.clone_from(&run.status);
+    record.run.fuel = record.run.fuel.max(run.fuel);
+    record.run.peak_memory = record.run.peak_memory.max(run.peak_memory);
+    record.run.journal_entries = run.journal_entries;
     if let Some(change) = change {
-        journal::change(commit, &mut kept, change)?;
+        journal::change(commit, &mut record, change)?;
         // The run made progress, so the host's crashes do not count against it.
-        kept.run.takeovers = 0;
+        record.run.takeovers = 0;
     }
-    journal::set_head(commit, &mut kept, head)?;
-    commit.put_record(RUNS, &run.id.to_bytes(), &kept)?;
-    runs::put_logs(commit, &kept.run, logs)
+    journal::set_head(commit, &mut record, head)?;
+    commit.put_record(RUNS, &run.id.to_bytes(), &record)?;
+    runs::put_logs(commit, &record.run, logs)
 }

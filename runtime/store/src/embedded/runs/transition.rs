@@ -19,20 +19,20 @@ use crate::records::FeedEvent;
 pub(crate) fn write(
     commit: &mut WriteTx<'_, '_>,
     before: Option<&Run>,
-    kept: &RunRecord,
+    record: &RunRecord,
     now: Timestamp,
 ) -> Result<()> {
-    let same = before.is_some_and(|before| before.state == kept.run.state);
+    let same = before.is_some_and(|before| before.state == record.run.state);
     let mut left = None;
-    if !same && kept.run.state.has_ended() && !kept.run.lanes.is_empty() {
-        let mut kept = kept.clone();
-        lanes::leave(commit, &mut kept)?;
-        left = Some(kept);
+    if !same && record.run.state.has_ended() && !record.run.lanes.is_empty() {
+        let mut record = record.clone();
+        lanes::leave(commit, &mut record)?;
+        left = Some(record);
     }
-    let kept = left.as_ref().unwrap_or(kept);
-    let run = &kept.run;
+    let record = left.as_ref().unwrap_or(record);
+    let run = &record.run;
     let id = run.id.to_bytes();
-    commit.put_record(RUNS, &id, kept)?;
+    commit.put_record(RUNS, &id, record)?;
     if same {
         return Ok(());
     }
@@ -42,20 +42,20 @@ pub(crate) fn write(
     if let Some(before) = before {
         index::unindex(commit, before)?;
         if index::is_queued(before) && !index::is_queued(run) {
-            debounce::closed(commit, kept)?;
+            debounce::closed(commit, record)?;
         }
         if run.state.has_ended() {
             commit.delete(OPEN, &run_of(&run.deployment, run.id));
         }
     }
-    index::list(commit, kept, now)?;
+    index::list(commit, record, now)?;
     let had_ended = before.is_some_and(|before| before.state.has_ended());
     if !run.state.has_ended() && (before.is_none() || had_ended) {
         commit.put(OPEN, &run_of(&run.deployment, run.id), &[]);
     }
     let had_settled = before.is_none_or(|before| before.state.is_settled());
     if had_settled && !run.state.is_settled() {
-        queue::add(commit, kept)?;
+        queue::add(commit, record)?;
     }
     if run.state.has_ended() {
         keys::keep_key(commit, run, Some(now.plus_millis(run.key_millis)))?;
@@ -66,10 +66,10 @@ pub(crate) fn write(
     if run.state.is_settled() {
         commit.settled(run);
         if before.is_none_or(|before| !before.state.is_settled()) {
-            queue::settled(commit, kept, now)?;
+            queue::settled(commit, record, now)?;
         }
     }
-    if run.state.has_ended() && !had_ended { children::ended(commit, kept) } else { Ok(()) }
+    if run.state.has_ended() && !had_ended { children::ended(commit, record) } else { Ok(()) }
 }
 
 fn announcement(run: &Run, code: Option<String>, now: Timestamp) -> FeedEvent {

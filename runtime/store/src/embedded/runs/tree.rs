@@ -50,31 +50,31 @@ impl RunTreeStore for EmbeddedStore {
 
 /// Cancels one run, and queues its children in `to_cancel`. Has no effect if the run has ended.
 pub(crate) fn cancel(commit: &mut WriteTx<'_, '_>, id: RunId, terminate: bool, now: Timestamp) -> Result<()> {
-    let Some(before) = record::find(commit, id)?.filter(|kept| !kept.run.state.has_ended()) else { return Ok(()) };
-    let asked = before.run.cancel;
-    let asks = CancelRequest {
-        at: asked.map_or(now, |asked| asked.at),
-        terminate: terminate || asked.is_some_and(|asked| asked.terminate),
-        notified: asked.is_some_and(|asked| asked.notified),
+    let Some(before) = record::find(commit, id)?.filter(|record| !record.run.state.has_ended()) else { return Ok(()) };
+    let earlier = before.run.cancel;
+    let request = CancelRequest {
+        at: earlier.map_or(now, |cancel| cancel.at),
+        terminate: terminate || earlier.is_some_and(|cancel| cancel.terminate),
+        notified: earlier.is_some_and(|cancel| cancel.notified),
     };
     let at_once = match &before.run.state {
         RunState::Running { .. } => false,
         RunState::Parked(_) => true,
-        RunState::Queued { .. } => asks.terminate || before.is_untouched(),
-        _ => asks.terminate,
+        RunState::Queued { .. } => request.terminate || before.is_untouched(),
+        _ => request.terminate,
     };
     if at_once {
-        return end_without_notice(commit, &before, Some(asks), now);
+        return end_without_notice(commit, &before, Some(request), now);
     }
     let mut after = before.clone();
-    after.run.cancel = Some(asks);
+    after.run.cancel = Some(request);
     commit.put_record(RUNS, &id.to_bytes(), &after)?;
-    let news = asked.is_none_or(|asked| asked.terminate != asks.terminate);
-    if after.marks.open_children > 0 && news {
-        commit.to_cancel.push((id, PendingCancellation { terminate: asks.terminate, after: None }));
+    let news = earlier.is_none_or(|cancel| cancel.terminate != request.terminate);
+    if after.counters.open_children > 0 && news {
+        commit.to_cancel.push((id, PendingCancellation { terminate: request.terminate, after: None }));
     }
     let running = matches!(after.run.state, RunState::Running { .. });
-    if after.must_be_notified() || (running && asks.terminate) { children::notify(commit, &after) } else { Ok(()) }
+    if after.must_be_notified() || (running && request.terminate) { children::notify(commit, &after) } else { Ok(()) }
 }
 
 /// Ends a run that is not running, without notifying its guest.
@@ -86,11 +86,11 @@ pub(crate) fn end(commit: &mut WriteTx<'_, '_>, id: RunId, now: Timestamp) -> Re
 fn end_without_notice(
     commit: &mut WriteTx<'_, '_>,
     before: &RunRecord,
-    asked: Option<CancelRequest>,
+    earlier: Option<CancelRequest>,
     now: Timestamp,
 ) -> Result<()> {
     let mut after = before.after(RunEvent::Cancelled)?;
-    after.run.cancel = asked;
+    after.run.cancel = earlier;
     after.run.waiting_for = None;
     after.run.ended_at = Some(now);
     transition::write(commit, Some(&before.run), &after, now)
@@ -110,17 +110,17 @@ fn request_cancel(
     }
     commit.about = Some(id);
     cancel(commit, id, terminate, now)?;
-    let caused = caused(commit, now)?;
-    Ok((record::get(commit, id)?.run, caused))
+    let effects = effects(commit, now)?;
+    Ok((record::get(commit, id)?.run, effects))
 }
 
 /// Completes an operation that may have ended runs: cancels their children, and returns all
 /// effects.
-pub(crate) fn caused(commit: &mut WriteTx<'_, '_>, now: Timestamp) -> Result<CommitEffects> {
+pub(crate) fn effects(commit: &mut WriteTx<'_, '_>, now: Timestamp) -> Result<CommitEffects> {
     if !commit.to_cancel.is_empty() {
         cancel_below(commit, AT_ONCE, now)?;
     }
-    Ok(commit.take_caused())
+    Ok(commit.take_effects())
 }
 
 fn cancel_below(commit: &mut WriteTx<'_, '_>, mut left: usize, now: Timestamp) -> Result<()> {
@@ -158,7 +158,7 @@ fn drain(commit: &mut WriteTx<'_, '_>, limit: usize, now: Timestamp) -> Result<(
         cancel_below(commit, limit.clamp(1, AT_ONCE), now)?;
     }
     let more = !commit.range(CANCELS, prefix_range(&[]), false, 1)?.is_empty();
-    Ok((more, commit.take_caused()))
+    Ok((more, commit.take_effects()))
 }
 
 /// Retries a run and its failed or parked descendants.
@@ -172,7 +172,7 @@ fn retry(commit: &mut WriteTx<'_, '_>, id: RunId, retry: &RetryChange) -> Result
         }
         let mut after = before.after(RunEvent::Retried { not_before: retry.now })?;
         tried += 1;
-        if after.marks.children > 0 {
+        if after.counters.children > 0 {
             let room = RETRIED.saturating_sub(tried + below.len());
             below.extend(
                 children::failed_children(commit, id, from_start, room)?.into_iter().map(|child| (child, None, false)),
@@ -198,6 +198,6 @@ fn retry(commit: &mut WriteTx<'_, '_>, id: RunId, retry: &RetryChange) -> Result
             children::open_again(commit, &after.run)?;
         }
     }
-    let caused = caused(commit, retry.now)?;
-    Ok((record::get(commit, id)?.run, caused))
+    let effects = effects(commit, retry.now)?;
+    Ok((record::get(commit, id)?.run, effects))
 }

@@ -28,7 +28,7 @@ pub(crate) fn count(commit: &mut WriteTx<'_, '_>, schedule: &mut Schedule, run: 
         let note = format!("{} runs in a row failed, the last of them {}", schedule.failures, run.id);
         schedules::unplace(commit, schedule);
         schedule.paused = Some(Pause { since: now, note: note.clone() });
-        commit.caused.paused.push((schedule.deployment.clone(), schedule.name.clone(), note.clone()));
+        commit.effects.paused.push((schedule.deployment.clone(), schedule.name.clone(), note.clone()));
         firing_log::announce(commit, schedule, "paused", 0, Some(note), now)?;
     }
     Ok(())

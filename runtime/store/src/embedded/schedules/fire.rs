@@ -82,7 +82,7 @@ fn result_of(
 ) -> Result<FiringCommitResult> {
     let FiringResult { made, skipped, dropped, late, .. } = done;
     let fired = made.into_iter().map(|(nominal, _)| nominal).collect();
-    Ok(FiringCommitResult { fired, skipped, dropped, late, missed, caused: tree::caused(commit, now)? })
+    Ok(FiringCommitResult { fired, skipped, dropped, late, missed, caused: tree::effects(commit, now)? })
 }
 
 /// Creates a run of a schedule outside its times, regardless of other runs.

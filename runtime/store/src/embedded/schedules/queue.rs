@@ -32,10 +32,11 @@ fn rows(deployment: &DeploymentName, schedule: &str, kind: &[u8]) -> Vec<u8> {
 
 /// Returns the row of a run that has not ended and is not parked; `None` if it belongs to no
 /// schedule.
-fn row(kept: &RunRecord) -> Option<Vec<u8>> {
-    let run = &kept.run;
-    let mut row = rows(&run.deployment, schedule_of(run)?, &[if kept.marks.turn.is_some() { WAITS } else { STARTED }]);
-    if let Some((commit, within)) = kept.marks.turn {
+fn row(record: &RunRecord) -> Option<Vec<u8>> {
+    let run = &record.run;
+    let mut row =
+        rows(&run.deployment, schedule_of(run)?, &[if record.counters.turn.is_some() { WAITS } else { STARTED }]);
+    if let Some((commit, within)) = record.counters.turn {
         row.extend_from_slice(&commit.to_be_bytes());
         row.extend_from_slice(&within.to_be_bytes());
     }
@@ -44,11 +45,11 @@ fn row(kept: &RunRecord) -> Option<Vec<u8>> {
 }
 
 /// Adds a new or retried run that is neither ended nor parked.
-pub(crate) fn add(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
-    let Some(row) = row(kept) else { return Ok(()) };
+pub(crate) fn add(commit: &mut WriteTx<'_, '_>, record: &RunRecord) -> Result<()> {
+    let Some(row) = row(record) else { return Ok(()) };
     commit.put(FIRINGS, &row, &[]);
-    if let Some(name) = schedule_of(&kept.run).filter(|_| kept.marks.turn.is_some()) {
-        let key = name_key(kept.run.deployment.as_str(), name.as_bytes());
+    if let Some(name) = schedule_of(&record.run).filter(|_| record.counters.turn.is_some()) {
+        let key = name_key(record.run.deployment.as_str(), name.as_bytes());
         if let Some(mut schedule) = commit.record::<Schedule>(SCHEDULES, &key)? {
             schedule.waiting += 1;
             commit.put_record(SCHEDULES, &key, &schedule)?;
@@ -59,21 +60,21 @@ pub(crate) fn add(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> 
 
 /// Removes a run that has just ended or parked, lets the next run start, and counts the result for
 /// its schedule.
-pub(crate) fn settled(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Timestamp) -> Result<()> {
-    let (Some(row), Some(name)) = (row(kept), schedule_of(&kept.run)) else { return Ok(()) };
+pub(crate) fn settled(commit: &mut WriteTx<'_, '_>, record: &RunRecord, now: Timestamp) -> Result<()> {
+    let (Some(row), Some(name)) = (row(record), schedule_of(&record.run)) else { return Ok(()) };
     commit.delete(FIRINGS, &row);
-    let key = name_key(kept.run.deployment.as_str(), name.as_bytes());
+    let key = name_key(record.run.deployment.as_str(), name.as_bytes());
     let mut schedule = commit.record::<Schedule>(SCHEDULES, &key)?;
     let before = schedule.clone();
-    if let Some(schedule) = schedule.as_mut().filter(|_| kept.marks.turn.is_some()) {
+    if let Some(schedule) = schedule.as_mut().filter(|_| record.counters.turn.is_some()) {
         schedule.waiting = schedule.waiting.saturating_sub(1);
     }
     // A removed schedule may have left waiting runs.
-    if kept.marks.turn.is_none() && schedule.as_ref().is_none_or(|schedule| schedule.waiting > 0) {
-        next(commit, &kept.run.deployment, name, schedule.as_mut(), now)?;
+    if record.counters.turn.is_none() && schedule.as_ref().is_none_or(|schedule| schedule.waiting > 0) {
+        next(commit, &record.run.deployment, name, schedule.as_mut(), now)?;
     }
     if let Some(schedule) = &mut schedule {
-        failure_streak::count(commit, schedule, &kept.run, now)?;
+        failure_streak::count(commit, schedule, &record.run, now)?;
     }
     match schedule {
         Some(schedule) if before.as_ref() != Some(&schedule) => commit.put_record(SCHEDULES, &key, &schedule),
@@ -95,14 +96,14 @@ fn next(
     let waiting = commit.scan_prefix(FIRINGS, &rows(deployment, name, &[WAITS]), 1)?;
     let Some((row, id)) = waiting.first().and_then(|(row, _)| Some((row, run_at_end(row)?))) else { return Ok(()) };
     commit.delete(FIRINGS, row);
-    let mut kept = record::get(commit, id)?;
-    kept.marks.turn = None;
-    commit.put_record(RUNS, &id.to_bytes(), &kept)?;
-    add(commit, &kept)?;
+    let mut record = record::get(commit, id)?;
+    record.counters.turn = None;
+    commit.put_record(RUNS, &id.to_bytes(), &record)?;
+    add(commit, &record)?;
     if let Some(schedule) = schedule {
         schedule.waiting = schedule.waiting.saturating_sub(1);
     }
-    index::list(commit, &kept, now)
+    index::list(commit, &record, now)
 }
 
 /// Returns the started runs, oldest first.
@@ -129,18 +130,18 @@ pub(crate) fn waiting(
 
 /// Returns how many runs have their turn before a waiting run, counted up to `max`; `None` if the
 /// run does not wait for its turn.
-pub(crate) fn ahead(store: &impl ReadTx, kept: &RunRecord, max: usize) -> Result<Option<usize>> {
-    let (Some(row), Some(name)) = (row(kept), schedule_of(&kept.run)) else { return Ok(None) };
-    if kept.marks.turn.is_none() || kept.run.state.is_settled() {
+pub(crate) fn ahead(store: &impl ReadTx, record: &RunRecord, max: usize) -> Result<Option<usize>> {
+    let (Some(row), Some(name)) = (row(record), schedule_of(&record.run)) else { return Ok(None) };
+    if record.counters.turn.is_none() || record.run.state.is_settled() {
         return Ok(None);
     }
-    let first = rows(&kept.run.deployment, name, &[WAITS]);
+    let first = rows(&record.run.deployment, name, &[WAITS]);
     Ok(Some(store.range(FIRINGS, first..row, false, max)?.len()))
 }
 
 /// Returns the started runs of a waiting run's schedule, at most `max`. Its turn comes when they
 /// have ended.
-pub(crate) fn before(store: &impl ReadTx, kept: &RunRecord, max: usize) -> Result<Vec<RunId>> {
-    let Some(name) = schedule_of(&kept.run).and_then(|name| name.parse().ok()) else { return Ok(Vec::new()) };
-    started(store, &kept.run.deployment, &name, max)
+pub(crate) fn before(store: &impl ReadTx, record: &RunRecord, max: usize) -> Result<Vec<RunId>> {
+    let Some(name) = schedule_of(&record.run).and_then(|name| name.parse().ok()) else { return Ok(Vec::new()) };
+    started(store, &record.run.deployment, &name, max)
 }

@@ -2,7 +2,6 @@
 
 use tidemill_core::{DeploymentName, ScheduleName};
 
-use crate::embedded::codec::decode;
 use crate::embedded::tables::{DUE, SCHEDULES, name_key, time_key};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::{Result, StoreError};
@@ -21,8 +20,7 @@ pub(crate) fn get(store: &impl ReadTx, deployment: &DeploymentName, name: &Sched
 }
 
 pub(crate) fn of(store: &impl ReadTx, deployment: &DeploymentName) -> Result<Vec<Schedule>> {
-    let found = store.scan_prefix(SCHEDULES, &name_key(deployment.as_str(), &[]), usize::MAX)?;
-    found.iter().map(|(_, bytes)| decode(SCHEDULES, bytes)).collect()
+    store.records(SCHEDULES, &name_key(deployment.as_str(), &[]))
 }
 
 pub(crate) fn with_next(schedule: Schedule, next: Option<NextFiring>) -> Schedule {

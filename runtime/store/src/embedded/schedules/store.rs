@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use tidemill_core::{DeploymentName, ScheduleName, Timestamp};
 
-use crate::embedded::codec::decode;
 use crate::embedded::schedules;
 use crate::embedded::schedules::{change, fire, firing_log};
 use crate::embedded::store::EmbeddedStore;
@@ -27,7 +26,7 @@ const ZONES: &[u8] = b"zones";
 impl ScheduleStore for EmbeddedStore {
     async fn schedules(&self, deployment: Option<&DeploymentName>, page: PageRequest) -> Result<Page<Schedule>> {
         let prefix = deployment.map(|name| name_key(name.as_str(), &[])).unwrap_or_default();
-        self.latest().page(SCHEDULES, &prefix, false, &page)?.try_map(|(_, bytes)| decode(SCHEDULES, &bytes))
+        self.latest().record_page(SCHEDULES, &prefix, false, &page)
     }
 
     async fn schedule(&self, deployment: &DeploymentName, name: &ScheduleName) -> Result<Option<Schedule>> {
@@ -64,8 +63,7 @@ impl ScheduleStore for EmbeddedStore {
         name: &ScheduleName,
         page: PageRequest,
     ) -> Result<Page<FiringEntry>> {
-        let found = self.latest().page(FIRING_LIST, &firing_log::prefix(deployment, name), true, &page)?;
-        found.try_map(|(_, bytes)| decode(FIRING_LIST, &bytes))
+        self.latest().record_page(FIRING_LIST, &firing_log::prefix(deployment, name), true, &page)
     }
 
     async fn pause_schedule(

@@ -140,8 +140,8 @@ pub(crate) fn publish(
         head.last_at = at;
         head.last_commit = number;
         record::put_head(commit, topic, &head)?;
-        if !commit.caused.published.contains(topic) {
-            commit.caused.published.push(topic.clone());
+        if !commit.effects.published.contains(topic) {
+            commit.effects.published.push(topic.clone());
         }
     }
     Ok(())

@@ -8,11 +8,10 @@ use async_trait::async_trait;
 use tidemill_core::topics::SubscriptionStart;
 use tidemill_core::{DeploymentName, RunId, SubscriptionName, Timestamp, Topic};
 
-use crate::embedded::codec::decode;
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{CURSORS, SUBSCRIPTIONS, name_key};
 use crate::embedded::topics::TopicRecord;
-use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
+use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::embedded::value;
 use crate::embedded::{deployments, runs, topics};
 use crate::error::{Result, StoreError};
@@ -30,7 +29,7 @@ impl SubscriptionStore for EmbeddedStore {
         page: PageRequest,
     ) -> Result<Page<Subscription>> {
         let prefix = deployment.map(|name| name_key(name.as_str(), &[])).unwrap_or_default();
-        self.latest().page(SUBSCRIPTIONS, &prefix, false, &page)?.try_map(|(_, bytes)| decode(SUBSCRIPTIONS, &bytes))
+        self.latest().record_page(SUBSCRIPTIONS, &prefix, false, &page)
     }
 
     async fn subscription(&self, deployment: &DeploymentName, name: &SubscriptionName) -> Result<Option<Subscription>> {
@@ -77,8 +76,7 @@ pub(crate) fn write(commit: &mut WriteTx<'_, '_>, subscription: &Subscription) -
 }
 
 pub(crate) fn all(store: &impl ReadTx) -> Result<Vec<Subscription>> {
-    let found = store.range(SUBSCRIPTIONS, prefix_range(&[]), false, usize::MAX)?;
-    found.iter().map(|(_, bytes)| decode(SUBSCRIPTIONS, bytes)).collect()
+    store.records(SUBSCRIPTIONS, &[])
 }
 
 pub(crate) fn place(subscription: &Subscription, topic: &Topic) -> Vec<u8> {
@@ -128,8 +126,7 @@ pub(crate) fn existing(
 }
 
 fn of(store: &impl ReadTx, deployment: &DeploymentName) -> Result<Vec<Subscription>> {
-    let found = store.scan_prefix(SUBSCRIPTIONS, &name_key(deployment.as_str(), &[]), usize::MAX)?;
-    found.iter().map(|(_, bytes)| decode(SUBSCRIPTIONS, bytes)).collect()
+    store.records(SUBSCRIPTIONS, &name_key(deployment.as_str(), &[]))
 }
 
 /// Updates the subscriptions of a deployment to its new revision. An existing one keeps its

@@ -54,6 +54,22 @@ pub(crate) trait ReadTx {
         Ok(Page { items, next })
     }
 
+    /// Returns a page of decoded records; see [`ReadTx::page`].
+    fn record_page<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        backwards: bool,
+        page: &PageRequest,
+    ) -> Result<Page<T>> {
+        self.page(table, prefix, backwards, page)?.try_map(|(_, bytes)| decode(table, &bytes))
+    }
+
+    /// Returns the decoded records of all keys that begin with `prefix`.
+    fn records<T: DeserializeOwned>(&self, table: Table, prefix: &[u8]) -> Result<Vec<T>> {
+        self.scan_prefix(table, prefix, usize::MAX)?.iter().map(|(_, bytes)| decode(table, bytes)).collect()
+    }
+
     /// Visits every record of a range, in order.
     fn each(
         &self,

@@ -30,7 +30,7 @@ impl WriteTx<'_, '_> {
             stored.extend_from_slice(own);
             stored.extend_from_slice(value);
         } else {
-            let digest = self.filed(value)?;
+            let digest = self.digest_of(value)?;
             stored.push(value::IN_FILE);
             stored.extend_from_slice(&(value.len() as u64).to_le_bytes());
             stored.extend_from_slice(&digest);
@@ -71,7 +71,7 @@ impl WriteTx<'_, '_> {
     fn release(&mut self, table: Table, key: &[u8]) -> Result<Option<usize>> {
         let Some(stored) = self.bytes(table, key)? else { return Ok(None) };
         let before = Some(value::size(&stored));
-        let Some(BlobRef { digest, .. }) = value::file_of(&stored) else { return Ok(before) };
+        let Some(BlobRef { digest, .. }) = value::blob_of(&stored) else { return Ok(before) };
         let names: u64 = self.record(PAYLOADS, &digest)?.unwrap_or_default();
         if names > 1 {
             self.put_record(PAYLOADS, &digest, &(names - 1))?;

@@ -37,32 +37,32 @@ pub(crate) struct WriteTx<'a, 'tx> {
     /// it.
     pub(crate) about: Option<RunId>,
     /// The effects of the operation on other objects.
-    pub(crate) caused: CommitEffects,
+    pub(crate) effects: CommitEffects,
     /// Runs whose children must be cancelled before the operation ends.
     pub(crate) to_cancel: Vec<(RunId, PendingCancellation)>,
     /// The changes of the operation to the usage of deployments.
     pub(crate) changes: UsageDeltas,
     /// The quotas of each deployment.
     pub(crate) quotas: Quotas,
-    filed: Option<Arc<PinnedBlobs>>,
+    pinned: Option<Arc<PinnedBlobs>>,
     /// Payload files that lose their last reference with this commit.
     pub(crate) superseded: Vec<BlobDigest>,
 }
 
 impl<'a, 'tx> WriteTx<'a, 'tx> {
-    /// Creates the transaction. `filed` contains the long values that the operation may store.
-    pub(crate) fn new(tx: &'a mut Tx<'tx>, filed: Option<Arc<PinnedBlobs>>, quotas: Quotas) -> Self {
+    /// Creates the transaction. `pinned` contains the long values that the operation may store.
+    pub(crate) fn new(tx: &'a mut Tx<'tx>, pinned: Option<Arc<PinnedBlobs>>, quotas: Quotas) -> Self {
         Self {
             tx: RefCell::new(tx),
             events: 0,
             tickets: 0,
             refused: None,
             about: None,
-            caused: CommitEffects::default(),
+            effects: CommitEffects::default(),
             to_cancel: Vec::new(),
             changes: UsageDeltas::default(),
             quotas,
-            filed,
+            pinned,
             superseded: Vec::new(),
         }
     }
@@ -87,8 +87,8 @@ impl<'a, 'tx> WriteTx<'a, 'tx> {
     }
 
     /// Returns the payload file of a long value.
-    pub(crate) fn filed(&self, value: &Bytes) -> Result<BlobDigest> {
-        let digest = self.filed.as_ref().and_then(|filed| filed.digest(value)).copied();
+    pub(crate) fn digest_of(&self, value: &Bytes) -> Result<BlobDigest> {
+        let digest = self.pinned.as_ref().and_then(|pinned| pinned.digest(value)).copied();
         digest.ok_or_else(|| StoreError::Io("a long value has no payload file".to_owned()))
     }
 
@@ -114,25 +114,25 @@ impl<'a, 'tx> WriteTx<'a, 'tx> {
 
     /// Records that a deployment has a new run to claim.
     pub(crate) fn ready(&mut self, deployment: &DeploymentName) {
-        if !self.caused.ready.contains(deployment) {
-            self.caused.ready.push(deployment.clone());
+        if !self.effects.ready.contains(deployment) {
+            self.effects.ready.push(deployment.clone());
         }
     }
 
     /// Records that a run ended or was parked.
     pub(crate) fn settled(&mut self, run: &Run) {
         if self.about != Some(run.id) {
-            self.caused.settled.push(run.clone());
+            self.effects.settled.push(run.clone());
         }
     }
 
     /// Returns the effects of the operation, sorted.
-    pub(crate) fn take_caused(&mut self) -> CommitEffects {
-        let mut caused = std::mem::take(&mut self.caused);
-        caused.ready.sort_unstable();
-        caused.cancelling.sort_unstable();
-        caused.cancelling.dedup();
-        caused
+    pub(crate) fn take_effects(&mut self) -> CommitEffects {
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.ready.sort_unstable();
+        effects.cancelling.sort_unstable();
+        effects.cancelling.dedup();
+        effects
     }
 
     /// Announces an event on the feed. Drops events beyond the maximum of one commit: the feed only

@@ -102,8 +102,8 @@ fn promote(commit: &mut WriteTx<'_, '_>, now: Timestamp) -> Result<()> {
     let range = Vec::new()..time_key(now.plus_millis(1), &[]);
     for (key, ready) in commit.range(DELAYED, range, false, PROMOTE)? {
         commit.delete(DELAYED, &key);
-        if tables::is_asks(&ready) {
-            lanes::ask(commit, record::get(commit, runs::run_in_key(DELAYED, &key)?)?)?;
+        if tables::is_lane_request(&ready) {
+            lanes::try_enter(commit, record::get(commit, runs::run_in_key(DELAYED, &key)?)?)?;
         } else {
             commit.put(READY, &ready, &[]);
         }

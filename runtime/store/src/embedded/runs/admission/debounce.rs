@@ -29,16 +29,16 @@ fn row(run: &Run, hash: u128) -> Vec<u8> {
 /// Creates the record of a request's own run. If the deployment debounces, the run waits for newer
 /// requests.
 pub(crate) fn opened(commit: &mut WriteTx<'_, '_>, new: &NewRun) -> Result<RunRecord> {
-    let mut kept = RunRecord::new(new.to_run());
+    let mut record = RunRecord::new(new.to_run());
     if let Some(debounce) = &new.terms.debounce {
         let not_before = new.not_before.max(new.now.plus_millis(debounce.wait_millis));
-        kept.run.state = RunState::Queued { not_before };
+        record.run.state = RunState::Queued { not_before };
         let hash = xxh3_128(debounce.key.as_bytes());
-        kept.marks.gathers = Some(hash);
+        record.counters.gathers = Some(hash);
         let until = not_before.max(new.now.plus_millis(debounce.max_wait_millis));
-        commit.put_record(DEBOUNCES, &row(&kept.run, hash), &DebounceRecord { run: new.id, until })?;
+        commit.put_record(DEBOUNCES, &row(&record.run, hash), &DebounceRecord { run: new.id, until })?;
     }
-    Ok(kept)
+    Ok(record)
 }
 
 /// Joins a request to the run that waits for it, if there is one.
@@ -47,7 +47,7 @@ pub(crate) fn join(commit: &mut WriteTx<'_, '_>, new: &NewRun) -> Result<Option<
     let newest = new.to_run();
     let hash = xxh3_128(debounce.key.as_bytes());
     let Some(open) = commit.record::<DebounceRecord>(DEBOUNCES, &row(&newest, hash))? else { return Ok(None) };
-    let Some(before) = record::find(commit, open.run)?.filter(|kept| waits_for_more(kept, new.now)) else {
+    let Some(before) = record::find(commit, open.run)?.filter(|record| waits_for_more(record, new.now)) else {
         return Ok(None);
     };
     lanes::check(&newest)?;
@@ -77,21 +77,21 @@ pub(crate) fn join(commit: &mut WriteTx<'_, '_>, new: &NewRun) -> Result<Option<
 }
 
 /// Returns whether newer requests can join the run until it is due.
-pub(crate) fn gathers(kept: &RunRecord) -> bool {
-    let queued = matches!(kept.run.state, RunState::Queued { .. });
-    let fresh = kept.run.started_at.is_none() && kept.run.attempt == 1 && kept.run.cancel.is_none();
-    queued && fresh && kept.marks.gathers.is_some()
+pub(crate) fn gathers(record: &RunRecord) -> bool {
+    let queued = matches!(record.run.state, RunState::Queued { .. });
+    let fresh = record.run.started_at.is_none() && record.run.attempt == 1 && record.run.cancel.is_none();
+    queued && fresh && record.counters.gathers.is_some()
 }
 
-fn waits_for_more(kept: &RunRecord, now: Timestamp) -> bool {
-    gathers(kept) && matches!(kept.run.state, RunState::Queued { not_before } if not_before > now)
+fn waits_for_more(record: &RunRecord, now: Timestamp) -> bool {
+    gathers(record) && matches!(record.run.state, RunState::Queued { not_before } if not_before > now)
 }
 
 /// Stops newer requests from joining a run, which is no longer queued.
-pub(crate) fn closed(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
-    let Some(hash) = kept.marks.gathers else { return Ok(()) };
-    let row = row(&kept.run, hash);
-    if commit.record::<DebounceRecord>(DEBOUNCES, &row)?.is_some_and(|open| open.run == kept.run.id) {
+pub(crate) fn closed(commit: &mut WriteTx<'_, '_>, record: &RunRecord) -> Result<()> {
+    let Some(hash) = record.counters.gathers else { return Ok(()) };
+    let row = row(&record.run, hash);
+    if commit.record::<DebounceRecord>(DEBOUNCES, &row)?.is_some_and(|open| open.run == record.run.id) {
         commit.delete(DEBOUNCES, &row);
     }
     Ok(())

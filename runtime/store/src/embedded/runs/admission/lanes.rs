@@ -18,7 +18,7 @@ use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::{Result, StoreError};
 use crate::records::LaneView;
 
-/// Maximum number of waiting runs that enter after one run leaves or asks. The next such run
+/// Maximum number of waiting runs that enter after one run leaves or waits. The next such run
 /// continues.
 const FILL: usize = 256;
 /// Maximum number of ancestors that are searched for a holder of a lane.
@@ -48,21 +48,21 @@ pub(crate) fn check(run: &Run) -> Result<()> {
 }
 
 /// Returns whether a run must enter a lane before it can be claimed.
-pub(crate) fn lacks(kept: &RunRecord) -> bool {
-    first_lacked(kept).is_some()
+pub(crate) fn lacks(record: &RunRecord) -> bool {
+    first_lacked(record).is_some()
 }
 
-pub(crate) fn is_in(kept: &RunRecord, at: usize) -> bool {
-    kept.marks.lanes & (1 << at) != 0
+pub(crate) fn is_in(record: &RunRecord, at: usize) -> bool {
+    record.counters.lanes & (1 << at) != 0
 }
 
 /// Removes an ended run from its lanes, and lets waiting runs enter. The caller writes the ended
 /// run's record.
-pub(crate) fn leave(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord) -> Result<()> {
-    let (deployment, id) = (kept.run.deployment.clone(), kept.run.id);
-    let waits_in = kept.marks.ticket.take().zip(first_lacked(kept));
-    let inside = std::mem::take(&mut kept.marks.lanes);
-    for (at, lane) in kept.run.lanes.iter().enumerate() {
+pub(crate) fn leave(commit: &mut WriteTx<'_, '_>, record: &mut RunRecord) -> Result<()> {
+    let (deployment, id) = (record.run.deployment.clone(), record.run.id);
+    let waits_in = record.counters.ticket.take().zip(first_lacked(record));
+    let inside = std::mem::take(&mut record.counters.lanes);
+    for (at, lane) in record.run.lanes.iter().enumerate() {
         let mut counts = counts(commit, &deployment, &lane.name)?;
         if inside & (1 << at) != 0 {
             commit.delete(LANE_RUNS, &row_in(&deployment, &lane.name, id));
@@ -80,46 +80,46 @@ pub(crate) fn leave(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord) -> Resul
 }
 
 /// Returns the index of the first lane that the run is not in. A waiting run waits for this lane.
-fn first_lacked(kept: &RunRecord) -> Option<usize> {
-    (0..kept.run.lanes.len()).find(|at| !is_in(kept, *at))
+fn first_lacked(record: &RunRecord) -> Option<usize> {
+    (0..record.run.lanes.len()).find(|at| !is_in(record, *at))
 }
 
 /// Lets a due queued run enter its lanes as far as they have room; makes it ready if it is in all
 /// of them. Writes its record.
-pub(crate) fn ask(commit: &mut WriteTx<'_, '_>, mut kept: RunRecord) -> Result<()> {
-    if kept.marks.ticket.is_some() {
+pub(crate) fn try_enter(commit: &mut WriteTx<'_, '_>, mut record: RunRecord) -> Result<()> {
+    if record.counters.ticket.is_some() {
         return Ok(());
     }
-    let (deployment, id) = (kept.run.deployment.clone(), kept.run.id);
-    while let Some(at) = first_lacked(&kept) {
-        let Lane { name, capacity, .. } = kept.run.lanes[at].clone();
+    let (deployment, id) = (record.run.deployment.clone(), record.run.id);
+    while let Some(at) = first_lacked(&record) {
+        let Lane { name, capacity, .. } = record.run.lanes[at].clone();
         let mut counts = counts(commit, &deployment, &name)?;
         counts.capacity = capacity;
         if counts.waiting == 0 && counts.held < capacity {
-            enter(commit, &mut kept, at, &mut counts);
+            enter(commit, &mut record, at, &mut counts);
             keep(commit, &deployment, &name, counts)?;
             continue;
         }
         let ticket = commit.ticket();
-        kept.marks.ticket = Some(ticket);
+        record.counters.ticket = Some(ticket);
         counts.waiting = counts.waiting.saturating_add(1);
         commit.put(LANE_RUNS, &row_waits(&deployment, &name, ticket, id), &[]);
         keep(commit, &deployment, &name, counts)?;
-        commit.put_record(RUNS, &id.to_bytes(), &kept)?;
+        commit.put_record(RUNS, &id.to_bytes(), &record)?;
         // The request may have raised the capacity.
         return fill(commit, &deployment, &name);
     }
-    commit.put_record(RUNS, &id.to_bytes(), &kept)?;
-    commit.put(READY, &ready(&kept.run), &[]);
+    commit.put_record(RUNS, &id.to_bytes(), &record)?;
+    commit.put(READY, &ready(&record.run), &[]);
     commit.ready(&deployment);
     Ok(())
 }
 
-fn enter(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord, at: usize, counts: &mut LaneRecord) {
-    kept.marks.lanes |= 1 << at;
-    kept.marks.ticket = None;
+fn enter(commit: &mut WriteTx<'_, '_>, record: &mut RunRecord, at: usize, counts: &mut LaneRecord) {
+    record.counters.lanes |= 1 << at;
+    record.counters.ticket = None;
     counts.held = counts.held.saturating_add(1);
-    commit.put(LANE_RUNS, &row_in(&kept.run.deployment, &kept.run.lanes[at].name, kept.run.id), &[]);
+    commit.put(LANE_RUNS, &row_in(&record.run.deployment, &record.run.lanes[at].name, record.run.id), &[]);
 }
 
 /// Lets waiting runs enter in the order of their tickets, as far as there is room.
@@ -138,12 +138,12 @@ fn fill(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentName, name: &str) -
         };
         commit.delete(LANE_RUNS, row);
         counts.waiting = counts.waiting.saturating_sub(1);
-        let mut kept = record::get(commit, id)?;
-        if let Some(at) = first_lacked(&kept) {
-            enter(commit, &mut kept, at, &mut counts);
+        let mut record = record::get(commit, id)?;
+        if let Some(at) = first_lacked(&record) {
+            enter(commit, &mut record, at, &mut counts);
         }
         keep(commit, deployment, name, counts)?;
-        ask(commit, kept)?;
+        try_enter(commit, record)?;
     }
     Ok(())
 }
@@ -190,12 +190,12 @@ pub(crate) fn lane_deadlock(
         }
         let mut above = Some(parent);
         for _ in 0..ANCESTORS {
-            let Some(kept) = above.map(|id| record::find(store, id)).transpose()?.flatten() else { break };
-            let is_in_it = |(at, of): (usize, &Lane)| of.name == lane.name && is_in(&kept, at);
-            if kept.run.deployment == *deployment && kept.run.lanes.iter().enumerate().any(is_in_it) {
-                return Ok(Some((lane.name.clone(), kept.run.id)));
+            let Some(record) = above.map(|id| record::find(store, id)).transpose()?.flatten() else { break };
+            let is_in_it = |(at, of): (usize, &Lane)| of.name == lane.name && is_in(&record, at);
+            if record.run.deployment == *deployment && record.run.lanes.iter().enumerate().any(is_in_it) {
+                return Ok(Some((lane.name.clone(), record.run.id)));
             }
-            above = kept.run.trigger.parent;
+            above = record.run.trigger.parent;
         }
     }
     Ok(None)
@@ -203,11 +203,11 @@ pub(crate) fn lane_deadlock(
 
 /// Returns the index of the lane that a run waits for, and how many runs enter before it, counted
 /// up to `max`.
-pub(crate) fn waits(store: &impl ReadTx, kept: &RunRecord, max: usize) -> Result<Option<(usize, usize)>> {
-    let (Some(ticket), Some(at)) = (kept.marks.ticket, first_lacked(kept)) else { return Ok(None) };
-    let (deployment, name) = (&kept.run.deployment, &kept.run.lanes[at].name);
+pub(crate) fn waits(store: &impl ReadTx, record: &RunRecord, max: usize) -> Result<Option<(usize, usize)>> {
+    let (Some(ticket), Some(at)) = (record.counters.ticket, first_lacked(record)) else { return Ok(None) };
+    let (deployment, name) = (&record.run.deployment, &record.run.lanes[at].name);
     let first = name_key(deployment.as_str(), &name_key(name, &[WAITS]));
-    let before = store.range(LANE_RUNS, first..row_waits(deployment, name, ticket, kept.run.id), false, max)?;
+    let before = store.range(LANE_RUNS, first..row_waits(deployment, name, ticket, record.run.id), false, max)?;
     Ok(Some((at, before.len())))
 }
 

@@ -16,32 +16,32 @@ use crate::records::{QueueKind, QueuePosition};
 const NAMED: usize = 10;
 
 pub(crate) fn of(store: &impl ReadTx, id: RunId, max: usize) -> Result<Option<QueuePosition>> {
-    let Some(kept) = record::find(store, id)? else { return Ok(None) };
-    let listed = listed(store, &kept, max)?;
-    let mut in_lanes = Vec::with_capacity(kept.run.lanes.len());
-    for (place, lane) in kept.run.lanes.iter().enumerate() {
-        let view = lanes::view(store, &kept.run.deployment, &lane.name, NAMED)?;
-        in_lanes.push((lane.clone(), lanes::is_in(&kept, place), view));
+    let Some(record) = record::find(store, id)? else { return Ok(None) };
+    let listed = listed(store, &record, max)?;
+    let mut in_lanes = Vec::with_capacity(record.run.lanes.len());
+    for (place, lane) in record.run.lanes.iter().enumerate() {
+        let view = lanes::view(store, &record.run.deployment, &lane.name, NAMED)?;
+        in_lanes.push((lane.clone(), lanes::is_in(&record, place), view));
     }
-    let queued = index::queued(store, &kept.run.deployment)?;
-    let starts = claim::starts(store, &kept.run.deployment)?;
+    let queued = index::queued(store, &record.run.deployment)?;
+    let starts = claim::starts(store, &record.run.deployment)?;
     let turn_after =
-        if matches!(listed, QueueKind::Turn(_)) { queue::before(store, &kept, NAMED)? } else { Vec::new() };
-    let gathers = debounce::gathers(&kept);
-    Ok(Some(QueuePosition { gathers, run: kept.run, listed, lanes: in_lanes, turn_after, queued, starts }))
+        if matches!(listed, QueueKind::Turn(_)) { queue::before(store, &record, NAMED)? } else { Vec::new() };
+    let gathers = debounce::gathers(&record);
+    Ok(Some(QueuePosition { gathers, run: record.run, listed, lanes: in_lanes, turn_after, queued, starts }))
 }
 
-fn listed(store: &impl ReadTx, kept: &RunRecord, max: usize) -> Result<QueueKind> {
-    let run = &kept.run;
+fn listed(store: &impl ReadTx, record: &RunRecord, max: usize) -> Result<QueueKind> {
+    let run = &record.run;
     let due = match &run.state {
         RunState::Queued { not_before } => Some(*not_before),
         RunState::Suspended => run.waiting_for.as_ref().and_then(|wait| wait.until),
         _ => return Ok(QueueKind::Nowhere),
     };
-    if let Some(before) = queue::ahead(store, kept, max)? {
+    if let Some(before) = queue::ahead(store, record, max)? {
         return Ok(QueueKind::Turn(before));
     }
-    if let Some((place, before)) = lanes::waits(store, kept, max)? {
+    if let Some((place, before)) = lanes::waits(store, record, max)? {
         return Ok(QueueKind::Lane(place, before));
     }
     if let Some(due) = due
