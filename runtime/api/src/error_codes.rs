@@ -13,7 +13,7 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::NotFound { .. }
             | StoreError::VersionTaken { .. }
-            | StoreError::RunsGoing { .. }
+            | StoreError::UnendedRuns { .. }
             | StoreError::QueueFull { .. }
             | StoreError::OverBound { .. }
             | StoreError::EventKeyMismatch { .. }

@@ -62,7 +62,7 @@ pub(crate) async fn a_deployment_with_running_runs_is_not_deleted(store: Arc<dyn
     let owner = owner(&store).await;
     let queued = request(&store, new_run("a")).await;
     let refused = store.delete_deployment(&name("a"), NOON).await;
-    assert_eq!(refused, Err(StoreError::RunsGoing { unended: 1 }));
+    assert_eq!(refused, Err(StoreError::UnendedRuns { unended: 1 }));
     let running = crate::fixture::claim_one(&store, &owner, "a").await.run;
     assert_eq!(running.id, queued.id);
     let waiting = request(&store, new_run("a")).await;
@@ -70,7 +70,7 @@ pub(crate) async fn a_deployment_with_running_runs_is_not_deleted(store: Arc<dyn
     assert_eq!(caused.settled.iter().map(|run| run.id).collect::<Vec<_>>(), [waiting.id]);
     assert_eq!(
         store.delete_deployment(&name("a"), NOON).await,
-        Err(StoreError::RunsGoing { unended: 1 }),
+        Err(StoreError::UnendedRuns { unended: 1 }),
         "the running one is its owner's to stop"
     );
     let cancelled = store.run(waiting.id).await.expect("a read").expect("a run");

@@ -158,7 +158,7 @@ pub(crate) async fn a_queue_counts_children(store: Arc<dyn Store>) {
         store.commit_run(commit)
     };
     assert_eq!(start(4).await.map(|_| ()), Err(StoreError::QueueFull { queued: 3 }));
-    assert_eq!(store.waiting(&name("b")).await, Ok(0), "nothing of it took hold");
+    assert_eq!(store.queue_length(&name("b")).await, Ok(0), "nothing of it took hold");
     start(3).await.expect("within the bound");
     assert_eq!(start(1).await.map(|_| ()), Err(StoreError::QueueFull { queued: 3 }));
 }

@@ -48,7 +48,7 @@ pub enum StoreError {
     },
     /// Runs of the deployment have not ended.
     #[error("{unended} runs have not ended")]
-    RunsGoing {
+    UnendedRuns {
         /// The number of runs, counted up to 1,000.
         unended: usize,
     },
@@ -158,7 +158,7 @@ impl StoreError {
             Self::VersionTaken { .. } => Code::VersionHasOtherBytes,
             Self::InUse { .. } => Code::ComponentInUse,
             Self::RevisionChanged { .. } | Self::ValueChanged { .. } => Code::PreconditionFailed,
-            Self::RunsGoing { .. } => Code::DeploymentInUse,
+            Self::UnendedRuns { .. } => Code::DeploymentInUse,
             Self::KeyMismatch { .. } | Self::EventKeyMismatch { .. } | Self::SignalKeyMismatch { .. } => {
                 Code::IdempotencyMismatch
             }

@@ -292,7 +292,7 @@ impl DeploymentRegistry {
     /// Errors of the store.
     pub(crate) async fn recount(&self, store: &dyn Store, metrics: &Metrics) -> Result<(), ControlError> {
         for live in self.all().values() {
-            let queued = store.waiting(&live.deployment.name).await?;
+            let queued = store.queue_length(&live.deployment.name).await?;
             live.limiter.set_queued(i64::try_from(queued).unwrap_or(i64::MAX));
         }
         let parked = match store.run_counts().parked {

@@ -264,7 +264,7 @@ impl ControlPlane {
         if !cancel_runs {
             return match running() {
                 0 => Ok(()),
-                unended => Err(StoreError::RunsGoing { unended }.into()),
+                unended => Err(StoreError::UnendedRuns { unended }.into()),
             };
         }
         self.cancel_running(live, false).await?;
@@ -272,7 +272,7 @@ impl ControlPlane {
         if tokio::time::timeout(CANCEL_WITHIN / 2, live.limiter.wait_until_idle()).await.is_err() {
             self.cancel_running(live, true).await?;
             if tokio::time::timeout(CANCEL_WITHIN / 2, live.limiter.wait_until_idle()).await.is_err() {
-                return Err(StoreError::RunsGoing { unended: running() }.into());
+                return Err(StoreError::UnendedRuns { unended: running() }.into());
             }
         }
         // A run that was about to wait is suspended now, and no run is admitted any more.

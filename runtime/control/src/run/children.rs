@@ -41,7 +41,7 @@ pub(crate) async fn target(
         return Err(Code::InputInvalid.failure(format!("{place} of a run of `{deployment}`: {}", problem.message)));
     }
     let queue_max = live.queue_max(host.config.queue_max);
-    let queued = host.store.waiting(deployment).await.map_err(|error| refused(error.into()))?;
+    let queued = host.store.queue_length(deployment).await.map_err(|error| refused(error.into()))?;
     if queued >= queue_max {
         return Err(refused(ControlError::queue_full(deployment, queued, queue_max)));
     }

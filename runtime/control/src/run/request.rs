@@ -120,7 +120,7 @@ impl ControlPlane {
     /// Refuses a request if the deployment's queue is full.
     pub(crate) async fn check_queue(&self, live: &ActiveDeployment) -> Result<(), ControlError> {
         let (most, name) = (live.queue_max(self.0.config.queue_max), &live.deployment.name);
-        let queued = self.0.store.waiting(name).await?;
+        let queued = self.0.store.queue_length(name).await?;
         if queued >= most { Err(ControlError::queue_full(name, queued, most)) } else { Ok(()) }
     }
 

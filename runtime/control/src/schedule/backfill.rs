@@ -103,7 +103,7 @@ impl ControlPlane {
         if !schedule.spec().time_zone.is_known() {
             return Ok((operation, NextTick::At(now.plus_millis(UNKNOWN_ZONE_INTERVAL))));
         }
-        let room = live.queue_max(self.0.config.queue_max).saturating_sub(self.0.store.waiting(deployment).await?);
+        let room = live.queue_max(self.0.config.queue_max).saturating_sub(self.0.store.queue_length(deployment).await?);
         let most = PART.min(usize::try_from(room).unwrap_or(PART));
         if most == 0 {
             return Ok((operation, NextTick::At(now.plus_millis(FULL_INTERVAL))));

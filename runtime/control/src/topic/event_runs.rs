@@ -26,7 +26,7 @@ pub(crate) async fn queue_room(
     live: &ActiveDeployment,
     queue_max: u64,
 ) -> Result<usize, ControlError> {
-    let queued = store.waiting(&live.deployment.name).await?;
+    let queued = store.queue_length(&live.deployment.name).await?;
     Ok(usize::try_from(live.queue_max(queue_max).saturating_sub(queued)).unwrap_or(usize::MAX))
 }
 

@@ -451,7 +451,7 @@ async fn check(store: &Arc<dyn Store>, model: &FamilyModel) -> Result<(), TestCa
         prop_assert_eq!(children.iter().map(|child| child.id).collect::<Vec<_>>(), model.children(*id));
     }
     let queued = model.0.values().filter(|one| one.state == "queued").count();
-    prop_assert_eq!(store.waiting(&name("a")).await.map_err(failed)?, queued as u64);
+    prop_assert_eq!(store.queue_length(&name("a")).await.map_err(failed)?, queued as u64);
     prop_assert_eq!(store.queued(&name("a"), 1_000).await.map_err(failed)?, model.claimable().len());
     Ok(())
 }

@@ -118,7 +118,7 @@ async fn play(store: Arc<dyn Store>, (rate, acts): (Rate, Vec<FlowStep>)) -> Res
                 store.take_over(&me, RecoveryFilter::All, 1_000, now).await.map_err(failed)?;
             }
         }
-        prop_assert_eq!(store.waiting(&name("a")).await.map_err(failed)?, waiting.len() as u64);
+        prop_assert_eq!(store.queue_length(&name("a")).await.map_err(failed)?, waiting.len() as u64);
     }
     Ok(())
 }

@@ -418,7 +418,7 @@ async fn check(store: &Arc<dyn Store>, model: &LaneModel) -> Result<(), TestCase
         prop_assert_eq!(&view.next, &expected.waiting, "waiting for {:?}", &lane);
     }
     let queued = model.runs.values().filter(|one| one.state == "queued").count();
-    prop_assert_eq!(store.waiting(&name("a")).await.map_err(failed)?, queued as u64);
+    prop_assert_eq!(store.queue_length(&name("a")).await.map_err(failed)?, queued as u64);
     for (id, one) in &model.runs {
         let run = store.run(*id).await.map_err(failed)?;
         prop_assert_eq!(run.map(|run| run.state.name()), Some(one.state));

@@ -244,7 +244,7 @@ async fn check(store: &Arc<dyn Store>, model: &TransactionModel) -> Result<(), T
     let earned: i128 = store.stream_totals().await.map_err(failed)?.iter().map(|total| total.net_revenue).sum();
     prop_assert_eq!(earned, (model.earned - 1).max(0));
     prop_assert_eq!(store.check_ledger().await.map_err(failed)?.problems, Vec::<String>::new());
-    prop_assert_eq!(store.waiting(&name("a")).await.map_err(failed)?, model.queued.len() as u64);
+    prop_assert_eq!(store.queue_length(&name("a")).await.map_err(failed)?, model.queued.len() as u64);
     prop_assert_eq!(store.queued(&name("a"), 1_000).await.map_err(failed)?, model.queued.len());
     Ok(())
 }

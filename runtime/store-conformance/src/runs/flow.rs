@@ -104,18 +104,18 @@ pub(crate) async fn a_queue_is_bounded_and_counted(store: Arc<dyn Store>) {
     request(&store, NewRun { lanes: vec![key("k", 1)], ..bounded() }).await;
     let keyed = NewRun { key: Some("k".into()), lanes: vec![key("k", 1)], ..bounded() };
     let third = request(&store, keyed.clone()).await;
-    assert_eq!(store.waiting(&name("a")).await, Ok(3), "delayed ones and those before a lane count");
+    assert_eq!(store.queue_length(&name("a")).await, Ok(3), "delayed ones and those before a lane count");
     assert_eq!(store.request_run(bounded()).await, Err(StoreError::QueueFull { queued: 3 }));
     // A repeated request with the same key is answered even if the queue is full.
     let again = NewRun { id: bounded().id, ..keyed };
     assert_eq!(store.request_run(again).await, Ok(RunRequestResult::Existing(third.clone())));
     let run = claim_one(&store, &owner, "a").await.run;
-    assert_eq!(store.waiting(&name("a")).await, Ok(2));
+    assert_eq!(store.queue_length(&name("a")).await, Ok(2));
     request(&store, bounded()).await;
     store.request_cancel(third.id, false, NOON).await.expect("a queued run ends");
     done(&store, success(&owner, &run)).await;
     store.end_waiting(&name("a"), None, NOON).await.expect("all that wait end");
-    assert_eq!(store.waiting(&name("a")).await, Ok(0));
+    assert_eq!(store.queue_length(&name("a")).await, Ok(0));
 }
 
 pub(crate) async fn a_key_is_kept_for_its_configured_lifetime(store: Arc<dyn Store>) {
@@ -184,7 +184,7 @@ pub(crate) async fn debounced_requests_become_one_run(store: Arc<dyn Store>) {
     let run = joined(&store, newest.clone()).await;
     assert_eq!((run.id, run.priority, run.lanes), (first.id, 7, newest.lanes));
     assert_eq!(run.state, RunState::Queued { not_before: later(1_900) });
-    assert_eq!(store.waiting(&name("a")).await, Ok(2));
+    assert_eq!(store.queue_length(&name("a")).await, Ok(2));
     assert_eq!(admitted(&store, &owner, 10, None, later(1_899)).await.0, [other.id]);
     let claimed = store.claim(&owner, &name("a"), 10, later(1_900)).await.expect("a claim");
     assert_eq!(claimed.len(), 1);
@@ -203,7 +203,7 @@ pub(crate) async fn a_joined_request_takes_no_place_in_the_queue(store: Arc<dyn 
     let first = request(&store, bounded("x")).await;
     assert_eq!(joined(&store, bounded("x")).await.id, first.id, "it is asked before the queue's bound");
     assert_eq!(store.request_run(bounded("y")).await, Err(StoreError::QueueFull { queued: 1 }));
-    assert_eq!(store.waiting(&name("a")).await, Ok(1));
+    assert_eq!(store.queue_length(&name("a")).await, Ok(1));
 }
 
 pub(crate) async fn a_debounced_run_waits_at_most_the_maximum_wait(store: Arc<dyn Store>) {

@@ -41,7 +41,7 @@ pub trait DeploymentStore: Send + Sync + 'static {
     /// stay.
     ///
     /// # Errors
-    /// [`StoreError::RunsGoing`] if runs have not ended.
+    /// [`StoreError::UnendedRuns`] if runs have not ended.
     async fn delete_deployment(&self, name: &DeploymentName, now: Timestamp) -> Result<(), StoreError>;
 }
 

@@ -166,7 +166,7 @@ fn delete(commit: &mut WriteTx<'_, '_>, name: &DeploymentName, now: Timestamp) -
     let deployment = deployments::get(commit, name)?.ok_or_else(|| deployments::no_deployment(name))?;
     let unended = commit.scan_prefix(OPEN, &name_key(name.as_str(), &[]), COUNT)?.len();
     if unended > 0 {
-        return Err(StoreError::RunsGoing { unended });
+        return Err(StoreError::UnendedRuns { unended });
     }
     for schedule in schedules::of(commit, name)? {
         schedules::remove(commit, &schedule);

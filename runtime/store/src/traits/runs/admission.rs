@@ -39,7 +39,7 @@ pub trait AdmissionStore: Send + Sync + 'static {
     async fn next_delayed(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
     /// Returns how many runs of a deployment are queued, whether or not they are due or in their
     /// lanes. The number is exact, and the cost does not depend on it.
-    async fn waiting(&self, deployment: &DeploymentName) -> Result<u64, StoreError>;
+    async fn queue_length(&self, deployment: &DeploymentName) -> Result<u64, StoreError>;
     /// Returns the queue position of a run; `None` if the run does not exist. Runs ahead of it are
     /// counted up to `max`.
     async fn queue_position(&self, id: RunId, max: usize) -> Result<Option<QueuePosition>, StoreError>;

@@ -70,7 +70,7 @@ impl AdmissionStore for EmbeddedStore {
         Ok(self.latest().range(DELAYED, range, false, 1)?.first().and_then(|(key, _)| tables::time_of(key)))
     }
 
-    async fn waiting(&self, deployment: &DeploymentName) -> Result<u64> {
+    async fn queue_length(&self, deployment: &DeploymentName) -> Result<u64> {
         index::queued(self.latest(), deployment)
     }
 
