@@ -18,7 +18,7 @@ pub async fn measure(table: &mut Table) {
         host.deploy_hostile("counter", json!({ "concurrency": 256, "health": { "enabled": false } })).await;
         let url = host.url("/v1/deployments/counter/runs");
         let input = json!({ "do": "counter", "key": "n" }).to_string();
-        let redone = async || host.metric("tidemill_redone_total", "counter").await;
+        let redone = async || host.metric("tidemill_transaction_retries_total", "counter").await;
         let count = async || {
             let run = host.invoke("counter", &json!({ "do": "get", "key": "n" })).await;
             run["output"].as_f64().unwrap_or_default()

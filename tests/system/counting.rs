@@ -44,7 +44,7 @@ async fn runs_that_add_to_one_key_take_turns_instead_of_being_repeated() {
     let runs = join_all((0..MANY).map(|_| host.invoke("counter", &input))).await;
     assert!(runs.iter().all(|run| run["state"] == "succeeded"));
     assert_eq!(counter(&host, "counter").await, json!(MANY));
-    let redone = host.metric("tidemill_redone_total", "counter").await;
+    let redone = host.metric("tidemill_transaction_retries_total", "counter").await;
     // Runs that were active when the key became contended are repeated. Later runs take turns.
     assert!(redone < MANY as f64 / 2.0, "{redone} of {MANY} runs were repeated");
 }

@@ -54,71 +54,70 @@ pub struct GlobalArgs {
     pub quiet: bool,
 }
 
-/// The commands.
+/// The commands: of the host, of a project, the short forms, and of each noun.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the host
-    Serve(server::serve::Args),
+    Serve(server::serve::ServeArgs),
     /// Run a host on loopback without a token; build and deploy a project whenever it changes
-    Dev(server::dev::Args),
+    Dev(server::dev::DevArgs),
     /// Run a host with example modules on real input, and show what it does
-    Demo(server::demo::Args),
+    Demo(server::demo::DemoArgs),
     /// Create a project that builds at once
-    New(project::new::Args),
+    New(project::new::NewArgs),
     /// Build a project's component
-    Build(project::build::Args),
+    Build(project::build::BuildArgs),
     /// Run a project's tests without a host
-    Test(project::test::Args),
+    Test(project::test::TestArgs),
     /// Validate a component offline and list every problem
-    Check(project::check::Args),
+    Check(project::check::CheckArgs),
     /// Upload a project's component and deploy its manifest
-    Deploy(project::deploy::Args),
+    Deploy(project::deploy::DeployArgs),
     /// Start a run
-    Run(run::start::Args),
-    /// List runs, newest first
-    Runs(run::list::Args),
-    /// Show the runs that wait for an operator: parked runs, counted by cause
-    Parked(run::parked::Args),
-    /// Show one run
-    RunInfo(run::info::Args),
+    Run(run::start::RunStartArgs),
     /// Show a run's log
-    Logs(run::logs::Args),
-    /// Show a run's journal
-    Journal(run::journal::Args),
-    /// Send a signal to a run
-    Signal(run::signal::Args),
-    /// Cancel runs
-    Cancel(run::cancel::Args),
-    /// Retry failed or parked runs
-    Retry(run::retry::Args),
-    /// List and control schedules
-    Schedules(schedule::Args),
-    /// List topics and their events
-    Topics(topic::Args),
+    Logs(run::logs::RunLogsArgs),
     /// Publish an event
-    Publish(topic::publish::Args),
-    /// List and control subscriptions
-    Subscriptions(subscription::Args),
-    /// Replay events to a subscription
-    Replay(subscription::replay::Args),
+    Publish(topic::publish::TopicPublishArgs),
+    /// List, explain and control runs
+    #[command(subcommand)]
+    Runs(run::RunCommand),
     /// List and control deployments
-    Deployments(deployment::Args),
+    #[command(subcommand)]
+    Deployments(deployment::DeploymentCommand),
+    /// List modules
+    #[command(subcommand)]
+    Modules(module::ModuleCommand),
+    /// List and control schedules
+    #[command(subcommand)]
+    Schedules(schedule::ScheduleCommand),
+    /// List topics and their events, publish events, and delete topics
+    #[command(subcommand)]
+    Topics(topic::TopicCommand),
+    /// List and control subscriptions, and replay events to them
+    #[command(subcommand)]
+    Subscriptions(subscription::SubscriptionCommand),
     /// Show and edit the state of a deployment
-    State(state::Args),
-    /// List, show and cancel actions on many items
-    Operations(operation::Args),
-    /// List modules and their versions
-    Modules(module::Args),
-    /// List revenue streams with their revenue
-    Streams(money::streams::Args),
+    #[command(subcommand)]
+    State(state::StateCommand),
+    /// List revenue streams
+    #[command(subcommand)]
+    Streams(money::streams::StreamCommand),
     /// Show the ledger, sum revenue and check all totals
-    Ledger(money::ledger::Args),
-    /// Explain why a run is in its state, or show the page of an error code
-    Explain(explain::Args),
+    #[command(subcommand)]
+    Ledger(money::ledger::LedgerCommand),
+    /// List, show and cancel actions on many items
+    #[command(subcommand)]
+    Operations(operation::OperationCommand),
+    /// Show the page of an error code
+    Explain(explain::ExplainArgs),
     /// Check this machine, its configuration and its host
-    Doctor(server::doctor::Args),
+    Doctor(server::doctor::DoctorArgs),
     /// Print a shell's completion script
-    Completions(shell::Args),
+    Completions(shell::CompletionsArgs),
+    /// Show a run
+    #[command(hide = true)]
+    RunInfo(run::show::RunShowArgs),
 }
 
 impl Command {
@@ -134,6 +133,7 @@ impl Command {
                 | Self::Build(_)
                 | Self::Test(_)
                 | Self::Check(_)
+                | Self::Explain(_)
                 | Self::Completions(_)
         )
     }

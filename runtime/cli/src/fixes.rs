@@ -18,9 +18,9 @@ pub fn for_command<'a>(code: &str, fix: &'a str) -> Cow<'a, str> {
 const fn own(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::DeploymentInUse => "Wait for them, or delete it with --cancel-runs.",
-        Code::DeploymentNotFound => "See `tidemill deployments`, or make it with `tidemill deploy`.",
+        Code::DeploymentNotFound => "See `tidemill deployments list`, or make it with `tidemill deploy`.",
         Code::ModuleNotFound => "Upload it first: `tidemill deploy`.",
-        Code::ComponentNotFound => "Upload it first: `tidemill deploy`; `tidemill modules` lists the components.",
+        Code::ComponentNotFound => "Upload it first: `tidemill deploy`; `tidemill modules list` lists the components.",
         Code::Unauthorized => {
             "Give the host's token: --token-file FILE, TIDEMILL_TOKEN_FILE, TIDEMILL_TOKEN, or a profile with token_file."
         }
@@ -91,8 +91,11 @@ mod tests {
     #[test]
     fn a_fix_for_one_request_is_kept() {
         assert_eq!(for_command("host/deployment-in-use", "Wait for run 7."), "Wait for run 7.");
-        assert_eq!(for_command("host/run-not-found", Code::RunNotFound.fix()), "List runs with `tidemill runs`.");
-        assert_eq!(for_command("no-luck", "Try (`GET /x`) again (`tidemill retry`)."), "Try again (`tidemill retry`).");
+        assert_eq!(for_command("host/run-not-found", Code::RunNotFound.fix()), "List runs with `tidemill runs list`.");
+        assert_eq!(
+            for_command("no-luck", "Try (`GET /x`) again (`tidemill runs retry`)."),
+            "Try again (`tidemill runs retry`)."
+        );
         assert_eq!(for_command("x", "Send what fits: `GET /v1/x` shows it."), "Send what fits.");
         assert_eq!(for_command("x", "Write it: `tidemill x`."), "Write it: `tidemill x`.");
     }

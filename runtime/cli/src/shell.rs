@@ -8,13 +8,13 @@ use crate::printer::Printer;
 /// Arguments of `tidemill completions`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "For example: tidemill completions bash > ~/.local/share/bash-completion/completions/tidemill")]
-pub struct Args {
+pub struct CompletionsArgs {
     /// The shell
     shell: clap_complete::Shell,
 }
 
 /// Runs the command.
-pub fn run(args: &Args, printer: &Printer) {
+pub fn run(args: &CompletionsArgs, printer: &Printer) {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "tidemill", &mut script);
     printer.bytes(&script);

@@ -200,7 +200,7 @@ pub struct CancelJson {
     /// True to end at once; false for a grace period in which the run may compensate.
     terminate: bool,
     /// Whether the run was notified; that happens once, after its children have ended.
-    told: bool,
+    notified: bool,
 }
 
 fn stored(text: &str) -> StoredJson<'_> {
@@ -319,7 +319,7 @@ impl<'a> WaitJson<'a> {
 
 impl CancelJson {
     fn of(asked: CancelRequest) -> Self {
-        Self { asked_at: asked.at.into(), terminate: asked.terminate, told: asked.notified }
+        Self { asked_at: asked.at.into(), terminate: asked.terminate, notified: asked.notified }
     }
 }
 

@@ -16,7 +16,7 @@ const COUNTED: usize = 500;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Deletes the state of the deployment too, with its schedules, subscriptions and revisions.\n\
                         Its runs and ledger entries remain.")]
-pub struct Args {
+pub struct DeploymentDeleteArgs {
     /// The deployment
     name: String,
 
@@ -54,7 +54,7 @@ impl Count {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &DeploymentDeleteArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     if args.confirm.dry_run || args.confirm.asks() {
         let plan = DeletionPlan::of(&args.name, client).await?;
         if args.confirm.dry_run {

@@ -13,7 +13,7 @@ const SHOWN: usize = 4;
 
 /// Arguments of `tidemill deployments history`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct DeploymentHistoryArgs {
     /// The deployment
     name: String,
 
@@ -65,7 +65,7 @@ impl Row for RevisionRow {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &DeploymentHistoryArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("/v1/deployments/{}/revisions", encoded(&args.name));
     let limit = args.limit as usize;
     // Read one more revision, to compute the changes of the last one shown.

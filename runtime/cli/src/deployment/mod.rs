@@ -1,4 +1,4 @@
-//! `tidemill deployments`: lists and controls deployments. `tidemill deploy` creates them.
+//! Lists and controls deployments. `tidemill deploy` creates them.
 
 mod delete;
 mod history;
@@ -13,41 +13,34 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Arguments of `tidemill deployments`; without a subcommand, it lists deployments.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Subcommand
-    #[command(subcommand)]
-    verb: Option<Verb>,
-}
-
+/// The commands about deployments.
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// List deployments (the default)
+pub enum DeploymentCommand {
+    /// List deployments
     List,
     /// Show a deployment with its whole manifest, defaults included
-    Show(show::Args),
+    Show(show::DeploymentShowArgs),
     /// Pause a deployment: admit no runs and fire no schedules; running runs continue
-    Pause(pause::Args),
+    Pause(pause::DeploymentPauseArgs),
     /// Resume a deployment
-    Resume(pause::ResumeArgs),
+    Resume(pause::DeploymentResumeArgs),
     /// List the revisions of a deployment, with the changes of each
-    History(history::Args),
+    History(history::DeploymentHistoryArgs),
     /// Roll a deployment back to an earlier revision
-    Rollback(rollback::Args),
+    Rollback(rollback::DeploymentRollbackArgs),
     /// Delete a deployment with its state; its runs and ledger entries remain
-    Delete(delete::Args),
+    Delete(delete::DeploymentDeleteArgs),
 }
 
 /// Runs the command.
-pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    match args.verb {
-        None | Some(Verb::List) => list::run(client, printer).await,
-        Some(Verb::Show(args)) => show::run(&args, client, printer).await,
-        Some(Verb::Pause(args)) => pause::run(&args, client, printer).await,
-        Some(Verb::Resume(args)) => pause::resume(&args, client, printer).await,
-        Some(Verb::History(args)) => history::run(&args, client, printer).await,
-        Some(Verb::Rollback(args)) => rollback::run(&args, client, printer).await,
-        Some(Verb::Delete(args)) => delete::run(&args, client, printer).await,
+pub async fn run(command: DeploymentCommand, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match command {
+        DeploymentCommand::List => list::run(client, printer).await,
+        DeploymentCommand::Show(args) => show::run(&args, client, printer).await,
+        DeploymentCommand::Pause(args) => pause::run(&args, client, printer).await,
+        DeploymentCommand::Resume(args) => pause::resume(&args, client, printer).await,
+        DeploymentCommand::History(args) => history::run(&args, client, printer).await,
+        DeploymentCommand::Rollback(args) => rollback::run(&args, client, printer).await,
+        DeploymentCommand::Delete(args) => delete::run(&args, client, printer).await,
     }
 }

@@ -8,7 +8,7 @@ use crate::printer::Printer;
 
 /// Arguments of `tidemill deployments pause`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct DeploymentPauseArgs {
     /// The deployment
     name: String,
 
@@ -19,13 +19,13 @@ pub struct Args {
 
 /// Arguments of `tidemill deployments resume`.
 #[derive(Debug, clap::Args)]
-pub struct ResumeArgs {
+pub struct DeploymentResumeArgs {
     /// The deployment
     name: String,
 }
 
 /// Pauses a deployment.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &DeploymentPauseArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("/v1/deployments/{}/pause", encoded(&args.name));
     let answer = client.ask(Method::POST, &path, note(&args.note), &[], std::time::Duration::ZERO).await?;
     let record: serde_json::Value = answer.json().unwrap_or_default();
@@ -34,7 +34,7 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
 }
 
 /// Resumes a deployment.
-pub async fn resume(args: &ResumeArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn resume(args: &DeploymentResumeArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let record = client.post(&format!("/v1/deployments/{}/resume", encoded(&args.name))).await?;
     printer.record(&record, &format!("{} resumed", args.name));
     Ok(())

@@ -17,7 +17,7 @@ use crate::project::deploy::changes;
     after_help = "Creates a new revision with the manifest and the component of the earlier one. The state does not change.\n\
                         `tidemill deployments history NAME` lists the revisions."
 )]
-pub struct Args {
+pub struct DeploymentRollbackArgs {
     /// The deployment
     name: String,
 
@@ -30,7 +30,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &DeploymentRollbackArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut tag = None;
     if args.confirm.dry_run || args.confirm.asks() {
         let plan = ask(args, true, None, client).await?;
@@ -53,7 +53,12 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     Ok(())
 }
 
-async fn ask(args: &Args, dry_run: bool, tag: Option<&str>, client: &Client) -> Result<Value, CliError> {
+async fn ask(
+    args: &DeploymentRollbackArgs,
+    dry_run: bool,
+    tag: Option<&str>,
+    client: &Client,
+) -> Result<Value, CliError> {
     let body = args.revision.map_or_else(|| json!({}), |revision| json!({ "revision": revision }));
     let query = if dry_run { "?dry_run=true" } else { "" };
     let path = format!("/v1/deployments/{}/rollback{query}", encoded(&args.name));
@@ -62,7 +67,7 @@ async fn ask(args: &Args, dry_run: bool, tag: Option<&str>, client: &Client) -> 
     answer.json().map_err(|why| CliError::failed(format!("the host's answer is not JSON: {why}")))
 }
 
-fn text(args: &Args, record: &Value, dry_run: bool) -> String {
+fn text(args: &DeploymentRollbackArgs, record: &Value, dry_run: bool) -> String {
     let name = &args.name;
     let to = args.revision.map_or_else(|| "the revision before".to_owned(), |revision| format!("revision {revision}"));
     let now = record["deployment"]["revision"].as_u64().unwrap_or_default();
@@ -85,7 +90,7 @@ mod tests {
 
     #[test]
     fn each_changed_field_is_listed() {
-        let args = Args { name: "hello".into(), revision: Some(1), confirm: ConfirmArgs::default() };
+        let args = DeploymentRollbackArgs { name: "hello".into(), revision: Some(1), confirm: ConfirmArgs::default() };
         let record = json!({"deployment": {"revision": 3}, "changes": [{"pointer": "/priority", "from": 7, "to": 5}], "warnings": []});
         assert_eq!(text(&args, &record, false), "hello rolled back to revision 1, as revision 3\n  /priority: 7 → 5");
         assert!(text(&args, &json!({"changes": []}), false).ends_with("nothing changes"));

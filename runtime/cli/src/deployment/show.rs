@@ -8,13 +8,13 @@ use crate::printer::Printer;
 
 /// Arguments of `tidemill deployments show`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct DeploymentShowArgs {
     /// The deployment
     name: String,
 }
 
 /// Runs the command. The output is JSON in both modes, because a manifest is JSON.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &DeploymentShowArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let deployment: Value = client.get(&format!("/v1/deployments/{}", encoded(&args.name))).await?;
     printer.value(&deployment);
     Ok(())

@@ -1,5 +1,6 @@
-//! `tidemill modules`: lists modules and their versions. `tidemill deploy` uploads them.
+//! `tidemill modules list`: lists modules and their versions. `tidemill deploy` uploads them.
 
+use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -7,9 +8,12 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
 
-/// Arguments of `tidemill modules`: none.
-#[derive(Debug, clap::Args)]
-pub struct Args {}
+/// The commands about modules.
+#[derive(Debug, Subcommand)]
+pub enum ModuleCommand {
+    /// List modules and their versions
+    List,
+}
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -32,7 +36,8 @@ impl Row for Version {
 }
 
 /// Runs the command.
-pub async fn run(_: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(command: ModuleCommand, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let ModuleCommand::List = command;
     let all: Vec<Version> = client.all("/v1/modules").await?;
     printer.rows(&all, "no modules: upload one with `tidemill deploy DIR`");
     Ok(())

@@ -1,4 +1,4 @@
-//! `tidemill ledger`: lists entries, sums revenue, and recomputes all totals.
+//! Lists entries, sums revenue, and recomputes all totals.
 
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
@@ -9,26 +9,20 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row, clean};
 
-/// Arguments of `tidemill ledger`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The part of the ledger
-    #[command(subcommand)]
-    verb: Verb,
-}
-
+/// The commands about the ledger.
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub enum LedgerCommand {
     /// List entries, newest first
-    Entries(EntriesArgs),
+    Entries(LedgerEntriesArgs),
     /// Sum a stream's net revenue
-    Revenue(RevenueArgs),
+    Revenue(LedgerRevenueArgs),
     /// Recompute every total and compare; exit code 1 if anything differs
     Check,
 }
 
+/// Arguments of `tidemill ledger entries`.
 #[derive(Debug, clap::Args)]
-struct EntriesArgs {
+pub struct LedgerEntriesArgs {
     /// List only entries of this stream
     #[arg(long, short, value_name = "NAME")]
     stream: Option<String>,
@@ -38,8 +32,9 @@ struct EntriesArgs {
     limit: u32,
 }
 
+/// Arguments of `tidemill ledger revenue`.
 #[derive(Debug, clap::Args)]
-struct RevenueArgs {
+pub struct LedgerRevenueArgs {
     /// The stream
     stream: String,
 
@@ -53,11 +48,11 @@ struct RevenueArgs {
 }
 
 /// Runs the command.
-pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    match args.verb {
-        Verb::Entries(args) => entries(&args, client, printer).await,
-        Verb::Revenue(args) => revenue(&args, client, printer).await,
-        Verb::Check => check(client, printer).await,
+pub async fn run(command: LedgerCommand, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match command {
+        LedgerCommand::Entries(args) => entries(&args, client, printer).await,
+        LedgerCommand::Revenue(args) => revenue(&args, client, printer).await,
+        LedgerCommand::Check => check(client, printer).await,
     }
 }
 
@@ -92,7 +87,7 @@ impl Row for Entry {
     }
 }
 
-async fn entries(args: &EntriesArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
+async fn entries(args: &LedgerEntriesArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let filter = args.stream.as_ref().map(|stream| format!("?stream={}", encoded(stream))).unwrap_or_default();
     let all: Vec<Entry> = client.list(&format!("/v1/ledger/entries{filter}"), args.limit as usize).await?;
     printer.rows(&all, "no entries: no run has posted to the ledger yet");
@@ -104,7 +99,7 @@ struct Revenue {
     totals: Vec<Total>,
 }
 
-async fn revenue(args: &RevenueArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
+async fn revenue(args: &LedgerRevenueArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut path = format!("/v1/ledger/revenue?stream={}", encoded(&args.stream));
     for (name, value) in [("start", &args.start), ("end", &args.end)] {
         if let Some(value) = value {

@@ -1,5 +1,6 @@
-//! `tidemill streams`: lists each revenue stream with its revenue.
+//! `tidemill streams list`: lists each revenue stream with its revenue.
 
+use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
 use super::{Total, amount};
@@ -7,9 +8,12 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
 
-/// Arguments of `tidemill streams`: none.
-#[derive(Debug, clap::Args)]
-pub struct Args {}
+/// The commands about revenue streams.
+#[derive(Debug, Subcommand)]
+pub enum StreamCommand {
+    /// List revenue streams with their revenue
+    List,
+}
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -33,7 +37,8 @@ impl Row for Stream {
 }
 
 /// Runs the command.
-pub async fn run(_: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(command: StreamCommand, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let StreamCommand::List = command;
     let all: Vec<Stream> = client.all("/v1/streams").await?;
     printer.rows(&all, "no streams: deploy a module that exports `revenue-stream`");
     Ok(())

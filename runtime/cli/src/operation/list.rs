@@ -8,7 +8,7 @@ use crate::wire::grouped;
 
 /// Arguments of `tidemill operations list`.
 #[derive(Debug, Default, clap::Args)]
-pub struct Args {
+pub struct OperationListArgs {
     /// Include operations that are done or cancelled
     #[arg(long)]
     all: bool,
@@ -35,7 +35,7 @@ impl Row for Operation {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &OperationListArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = if args.all { "/v1/operations?state=all" } else { "/v1/operations" };
     let all: Vec<Operation> = client.all(path).await?;
     printer

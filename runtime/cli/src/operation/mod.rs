@@ -15,18 +15,11 @@ use crate::error::CliError;
 use crate::printer::{Printer, clean};
 use crate::wire::grouped;
 
-/// Arguments of `tidemill operations`; without a subcommand, it lists running operations.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Subcommand
-    #[command(subcommand)]
-    verb: Option<Verb>,
-}
-
+/// The commands about operations.
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// List running operations (the default), or all
-    List(list::Args),
+pub enum OperationCommand {
+    /// List running operations, or all
+    List(list::OperationListArgs),
     /// Show an operation
     Show(OperationRef),
     /// Cancel an operation; finished parts stay
@@ -41,12 +34,11 @@ pub struct OperationRef {
 }
 
 /// Runs the command.
-pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    match args.verb {
-        None => list::run(&list::Args::default(), client, printer).await,
-        Some(Verb::List(args)) => list::run(&args, client, printer).await,
-        Some(Verb::Show(which)) => show::run(&which, client, printer).await,
-        Some(Verb::Cancel(which)) => cancel::run(&which, client, printer).await,
+pub async fn run(command: OperationCommand, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match command {
+        OperationCommand::List(args) => list::run(&args, client, printer).await,
+        OperationCommand::Show(which) => show::run(&which, client, printer).await,
+        OperationCommand::Cancel(which) => cancel::run(&which, client, printer).await,
     }
 }
 

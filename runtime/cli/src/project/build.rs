@@ -12,14 +12,14 @@ const TARGET: &str = "wasm32-wasip2";
 
 /// Arguments of `tidemill build`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct BuildArgs {
     /// The project's folder
     #[arg(default_value = ".")]
     dir: PathBuf,
 }
 
 /// Runs the command.
-pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
+pub fn run(args: &BuildArgs, printer: &Printer) -> Result<(), CliError> {
     let project = Project::read(&args.dir)?;
     if let Some(component) = build(&project, printer)? {
         let size = std::fs::metadata(&component).map_or(0, |about| about.len());

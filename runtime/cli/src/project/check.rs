@@ -13,19 +13,19 @@ use tidemill_store::EmbeddedStore;
 use super::Project;
 use crate::error::{ApiProblem, CliError, FieldProblem};
 use crate::printer::Printer;
-use crate::schedule::firings::{FIRINGS, Firings};
+use crate::schedule::upcoming::{FIRINGS, UpcomingFirings};
 use crate::wire::bytes;
 
 /// Arguments of `tidemill check`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct CheckArgs {
     /// A component's file, or a project's folder with its manifest
     #[arg(default_value = ".")]
     path: PathBuf,
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &CheckArgs, printer: &Printer) -> Result<(), CliError> {
     if !args.path.is_dir() {
         let (record, text) = CheckedComponent::of(&args.path, printer).await?.shown();
         printer.record(&record, &text);
@@ -40,7 +40,7 @@ pub async fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     for schedule in &manifest.schedules {
         schedule.warnings().for_each(|warning| printer.warn(&format!("schedule `{}`: {warning}", schedule.name())));
     }
-    let schedules = Firings::of(manifest, SystemClock.now());
+    let schedules = UpcomingFirings::of(manifest, SystemClock.now());
     let mut record = json!({ "manifest": name(&project.file.manifest), "schedules": schedules });
     let mut text = format!("{}: good", args.path.join(super::MANIFEST).display());
     for schedule in &schedules {

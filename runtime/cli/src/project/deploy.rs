@@ -14,13 +14,13 @@ use super::Project;
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
-use crate::schedule::firings::{FIRINGS, Firings};
+use crate::schedule::upcoming::{FIRINGS, UpcomingFirings};
 use crate::when::relative;
 use crate::wire::bytes;
 
 /// Arguments of `tidemill deploy`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct DeployArgs {
     /// The project's folder
     #[arg(default_value = ".")]
     dir: PathBuf,
@@ -39,7 +39,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &DeployArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut project = Project::read(&args.dir)?;
     if args.build {
         super::build::build(&project, printer)?;
@@ -182,7 +182,7 @@ fn text(name: &str, record: &Value, dry_run: bool, firings: usize) -> String {
         (false, _, None) => format!("{name} deployed"),
     });
     lines.extend(self::changes(record));
-    let schedules: Vec<Firings> = serde_json::from_value(record["schedules"].clone()).unwrap_or_default();
+    let schedules: Vec<UpcomingFirings> = serde_json::from_value(record["schedules"].clone()).unwrap_or_default();
     lines.extend(schedules.iter().map(|schedule| schedule.text(firings)));
     lines.join("\n")
 }

@@ -10,7 +10,7 @@ use crate::printer::Printer;
 
 /// Arguments of `tidemill new`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct NewArgs {
     /// Template: workflow, revenue-stream or webhook
     template: String,
 
@@ -27,7 +27,7 @@ pub struct Args {
 }
 
 /// Runs the command. Never overwrites an existing file.
-pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
+pub fn run(args: &NewArgs, printer: &Printer) -> Result<(), CliError> {
     let template = Template::find(&args.template).ok_or_else(|| {
         let known: Vec<_> = TEMPLATES.iter().map(|it| format!("{} ({})", it.name, it.about)).collect();
         CliError::usage(format!("there is no template `{}`", args.template), format!("use one of {}", known.join("; ")))

@@ -13,7 +13,7 @@ use super::deploy::{self, DeployReport};
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
-use crate::schedule::firings::Firings;
+use crate::schedule::upcoming::UpcomingFirings;
 
 /// A module's versions on the host.
 #[derive(Debug, Default, Deserialize)]
@@ -113,7 +113,7 @@ async fn checked_here(project: &Project, client: &Client, printer: &Printer) -> 
         "dry_run": true,
         "changes": before.map(|before| manifest.changes_from(&before)).unwrap_or_default(),
         "warnings": [],
-        "schedules": Firings::of(manifest, SystemClock.now()),
+        "schedules": UpcomingFirings::of(manifest, SystemClock.now()),
     });
     Ok(DeployReport { record, name: name.to_string(), dry_run: true })
 }

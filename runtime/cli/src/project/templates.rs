@@ -70,7 +70,7 @@ pub const TEMPLATES: &[Template] = &[
         steps: &[
             ("dev {dir}", "a host that rebuilds and redeploys it on every change, and serves its test upstream"),
             ("schedules trigger {name} collect", "in another terminal: collect now"),
-            ("streams", "what it earned"),
+            ("streams list", "what it earned"),
         ],
     },
     Template {

@@ -9,7 +9,7 @@ use crate::printer::Printer;
 
 /// Arguments of `tidemill test`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct TestArgs {
     /// The project's folder
     #[arg(default_value = ".")]
     dir: PathBuf,
@@ -21,7 +21,7 @@ pub struct Args {
 
 /// Runs the command. Reads the manifest first: a project that cannot be deployed fails even if its
 /// tests pass.
-pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
+pub fn run(args: &TestArgs, printer: &Printer) -> Result<(), CliError> {
     let project = Project::read(&args.dir)?;
     if !project.folder.join("Cargo.toml").exists() {
         return Err(CliError::usage(

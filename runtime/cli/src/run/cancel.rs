@@ -1,18 +1,18 @@
-//! `tidemill cancel ID…`: cancels some runs, or many.
+//! `tidemill runs cancel ID…`: cancels some runs, or many.
 
-use super::which::RunSelector;
+use super::selector::RunSelector;
 use crate::client::Client;
 use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Arguments of `tidemill cancel`.
+/// Arguments of `tidemill runs cancel`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Children end first. Then a run that has started is notified, and has a grace period in which it may compensate.\n\
-                        For example: tidemill cancel --all --deployment orders --state suspended"
+                        For example: tidemill runs cancel --all --deployment orders --state suspended"
 )]
-pub struct Args {
+pub struct RunCancelArgs {
     #[command(flatten)]
     which: RunSelector,
 
@@ -25,7 +25,7 @@ pub struct Args {
 }
 
 /// Runs the command: each run separately, so that one refusal does not affect the others.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &RunCancelArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     args.which.check()?;
     if args.which.many() {
         let action = if args.terminate { "terminate" } else { "cancel" };

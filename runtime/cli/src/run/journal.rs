@@ -1,4 +1,4 @@
-//! `tidemill journal ID`: shows the recorded results from which a run resumes.
+//! `tidemill runs journal ID`: shows the recorded results from which a run resumes.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,9 +11,9 @@ use crate::wire::{bytes, grouped};
 /// Maximum length of a result or a request on a line, in characters.
 const SHOWN: usize = 60;
 
-/// Arguments of `tidemill journal`.
+/// Arguments of `tidemill runs journal`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct RunJournalArgs {
     /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
     #[arg(value_name = "RUN")]
     id: String,
@@ -28,7 +28,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &RunJournalArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let id = super::reference::id(&args.id, client).await?;
     let entries = read(client, &id, args.after, args.limit as usize).await?;
     printer.rows(

@@ -1,21 +1,15 @@
-//! `tidemill runs`: lists runs, newest first.
-
-use clap::Subcommand;
+//! `tidemill runs list`: lists runs, newest first.
 
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 use crate::wire::Run;
 
-use super::which::RunFilter;
+use super::selector::RunFilter;
 
-/// Arguments of `tidemill runs`.
+/// Arguments of `tidemill runs list`.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct Args {
-    #[command(subcommand)]
-    verb: Option<Verb>,
-
+pub struct RunListArgs {
     #[command(flatten)]
     filter: RunFilter,
 
@@ -28,17 +22,8 @@ pub struct Args {
     limit: u32,
 }
 
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// List a run's pending signals, or drop one
-    Signals(super::signals::Args),
-}
-
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    if let Some(Verb::Signals(args)) = &args.verb {
-        return super::signals::run(args, client, printer).await;
-    }
+pub async fn run(args: &RunListArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut filters = args.filter.query();
     if let Some(parent) = &args.parent {
         filters.push(format!("parent={}", encoded(&super::reference::id(parent, client).await?)));

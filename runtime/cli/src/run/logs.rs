@@ -10,7 +10,7 @@ const LINE_BYTES: usize = 1 << 20;
 
 /// Arguments of `tidemill logs`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct RunLogsArgs {
     /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
     #[arg(value_name = "RUN")]
     id: String,
@@ -25,7 +25,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &RunLogsArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("/v1/runs/{}/logs", encoded(&super::reference::id(&args.id, client).await?));
     let show = |line: &LogLine| printer.item(line, &line.text());
     if args.follow {

@@ -1,21 +1,23 @@
-//! Commands about runs.
+//! The commands about runs.
 
 mod affected;
-pub mod cancel;
-pub mod info;
-pub mod journal;
-pub mod list;
+mod cancel;
+mod explain;
+mod journal;
+mod list;
 pub mod logs;
-pub mod parked;
-pub mod reference;
-pub mod retry;
-pub mod signal;
-pub mod signals;
+mod parked;
+mod reference;
+mod retry;
+mod selector;
+pub mod show;
+mod signal;
+mod signals;
 pub mod start;
-pub mod which;
 
 use std::time::Duration;
 
+use clap::Subcommand;
 use reqwest::Method;
 use serde_json::Value;
 use tidemill_core::Code;
@@ -26,6 +28,47 @@ use crate::printer::{Printer, clean};
 
 use crate::error::CliError;
 use crate::wire::Run;
+
+/// The commands about runs.
+#[derive(Debug, Subcommand)]
+pub enum RunCommand {
+    /// List runs, newest first
+    List(list::RunListArgs),
+    /// Show a run
+    Show(show::RunShowArgs),
+    /// Show a run's log; `tidemill logs` is the short form
+    Logs(logs::RunLogsArgs),
+    /// Show a run's journal
+    Journal(journal::RunJournalArgs),
+    /// Explain why a run is in its state
+    Explain(explain::RunExplainArgs),
+    /// Show the runs that wait for an operator: parked runs, counted by cause
+    Parked(parked::RunParkedArgs),
+    /// Retry failed or parked runs
+    Retry(retry::RunRetryArgs),
+    /// Cancel runs
+    Cancel(cancel::RunCancelArgs),
+    /// Send a signal to a run
+    Signal(signal::RunSignalArgs),
+    /// List a run's pending signals, or drop one
+    Signals(signals::RunSignalsArgs),
+}
+
+/// Runs the command.
+pub async fn run(command: RunCommand, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match command {
+        RunCommand::List(args) => list::run(&args, client, printer).await,
+        RunCommand::Show(args) => show::run(&args, client, printer).await,
+        RunCommand::Logs(args) => logs::run(&args, client, printer).await,
+        RunCommand::Journal(args) => journal::run(&args, client, printer).await,
+        RunCommand::Explain(args) => explain::run(&args, client, printer).await,
+        RunCommand::Parked(args) => parked::run(&args, client, printer).await,
+        RunCommand::Retry(args) => retry::run(&args, client, printer).await,
+        RunCommand::Cancel(args) => cancel::run(&args, client, printer).await,
+        RunCommand::Signal(args) => signal::run(&args, client, printer).await,
+        RunCommand::Signals(args) => signals::run(&args, client, printer).await,
+    }
+}
 
 /// Maps the end of an awaited run to the command's result; an error unless the run succeeded.
 pub fn ended(run: &Run) -> Result<(), CliError> {

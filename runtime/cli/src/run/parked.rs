@@ -1,4 +1,4 @@
-//! `tidemill parked`: lists the runs that wait for an operator, counted by cause, with what to do
+//! `tidemill runs parked`: lists the runs that wait for an operator, counted by cause, with what to do
 //! next. Cancelled runs whose compensation failed are among them.
 
 use serde::{Deserialize, Serialize};
@@ -12,11 +12,11 @@ use crate::wire::grouped;
 /// Maximum length of a message in a table, in characters.
 const MESSAGE: usize = 60;
 
-/// Arguments of `tidemill parked`.
+/// Arguments of `tidemill runs parked`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "To retry them: tidemill retry --parked [--deployment NAME] [--code CODE]\n\
-                        A cancelled run is listed if its compensation failed: tidemill cancel ID removes it from the list")]
-pub struct Args {
+#[command(after_help = "To retry them: tidemill runs retry --parked [--deployment NAME] [--code CODE]\n\
+                        A cancelled run is listed if its compensation failed: tidemill runs cancel ID removes it from the list")]
+pub struct RunParkedArgs {
     /// Show only runs of this deployment
     #[arg(long, short, value_name = "NAME")]
     deployment: Option<String>,
@@ -98,7 +98,7 @@ impl Row for ParkedGroup {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &RunParkedArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut query = vec![format!("limit={}", if args.counts { 1 } else { args.limit })];
     query.extend(args.deployment.iter().map(|name| format!("deployment={}", encoded(name))));
     query.extend(args.code.iter().map(|code| format!("code={}", encoded(code))));

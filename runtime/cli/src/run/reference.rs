@@ -119,7 +119,7 @@ fn none(name: &str, why: &str) -> CliError {
     CliError::Failed {
         code: Some(tidemill_core::Code::RunNotFound.as_str().to_owned()),
         message: format!("no run is named `{}`: {why}", clean(name)),
-        fix: Some("see `tidemill runs`; write an id, its beginning or end, `last`, or DEPLOYMENT/KEY".to_owned()),
+        fix: Some("see `tidemill runs list`; write an id, its beginning or end, `last`, or DEPLOYMENT/KEY".to_owned()),
     }
 }
 

@@ -1,20 +1,20 @@
-//! `tidemill retry ID…`: retries some parked or failed runs, or many.
+//! `tidemill runs retry ID…`: retries some parked or failed runs, or many.
 
 use serde_json::{Value, json};
 
-use super::which::RunSelector;
+use super::selector::RunSelector;
 use crate::client::Client;
 use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
 
-/// Arguments of `tidemill retry`.
+/// Arguments of `tidemill runs retry`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "A run resumes from its last step, together with its children that are parked or have failed.\n\
-                        For example: tidemill retry --parked --deployment orders --code http-status"
+                        For example: tidemill runs retry --parked --deployment orders --code http-status"
 )]
-pub struct Args {
+pub struct RunRetryArgs {
     #[command(flatten)]
     which: RunSelector,
 
@@ -37,7 +37,7 @@ pub struct Args {
 }
 
 /// Runs the command: each run separately, so that one refusal does not affect the others.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &RunRetryArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     args.which.check()?;
     if args.which.many() {
         let confirm = ConfirmArgs { yes: args.yes, dry_run: args.dry_run };
@@ -48,7 +48,7 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
         .await
 }
 
-impl Args {
+impl RunRetryArgs {
     fn body(&self) -> String {
         let mut body = serde_json::Map::new();
         let mut say = |name: &str, value: Value| drop(body.insert(name.to_owned(), value));

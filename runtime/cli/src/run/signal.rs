@@ -1,4 +1,4 @@
-//! `tidemill signal RUN NAME`: sends a signal to a run.
+//! `tidemill runs signal RUN NAME`: sends a signal to a run.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Arguments of `tidemill signal`.
+/// Arguments of `tidemill runs signal`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "The signal is kept until the run receives a signal of that name.\n\
-                        For example: tidemill signal orders/order-7 paid --payload '{\"amount\": 1999}'")]
-pub struct Args {
+                        For example: tidemill runs signal orders/order-7 paid --payload '{\"amount\": 1999}'")]
+pub struct RunSignalArgs {
     /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
     run: String,
 
@@ -31,7 +31,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &RunSignalArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let payload = super::start::json("--payload", &args.payload, SIGNAL_BYTES)?;
     let name = encoded(&args.name);
     let path = match args.run.split_once('/') {

@@ -13,7 +13,7 @@ const PAYLOAD: usize = 60;
 /// Arguments of `tidemill runs signals`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "For example: tidemill runs signals 01kafe5tq0s8v3b9c2d4e6f7g8 --drop 0")]
-pub struct Args {
+pub struct RunSignalsArgs {
     /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
     run: String,
 
@@ -48,7 +48,7 @@ impl Row for Signal {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &RunSignalsArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let id = super::reference::id(&args.run, client).await?;
     let path = format!("/v1/runs/{}/inbox", encoded(&id));
     if let Some(place) = args.drop {

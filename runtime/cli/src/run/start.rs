@@ -21,7 +21,7 @@ const FIRST_WORD: Duration = Duration::from_millis(100);
 
 /// Arguments of `tidemill run`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct RunStartArgs {
     /// The deployment
     name: String,
 
@@ -58,7 +58,7 @@ pub struct Args {
     delay: Option<Duration>,
 }
 
-impl Args {
+impl RunStartArgs {
     /// Builds the query of the request.
     fn query(&self) -> Result<String, CliError> {
         if let Some(label) = self.labels.iter().find(|label| !label.contains('=')) {
@@ -75,7 +75,7 @@ impl Args {
 }
 
 /// Runs the command.
-pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: RunStartArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let input = json("--input", &args.input, INPUT_BYTES)?;
     let path = format!("/v1/deployments/{}/runs{}", encoded(&args.name), args.query()?);
     let headers: Vec<_> = args.key.iter().map(|key| ("idempotency-key", key.as_str())).collect();
@@ -121,7 +121,7 @@ async fn settled(client: &Client, run: Run, timeout: Duration, printer: &Printer
     };
     tokio::time::timeout(timeout, waiting).await.unwrap_or_else(|_| {
         Err(CliError::failed(format!("run {id} did not end in the time given"))
-            .with_fix(format!("the run continues: see `tidemill explain {id}`, or wait longer with --timeout")))
+            .with_fix(format!("the run continues: see `tidemill runs explain {id}`, or wait longer with --timeout")))
     })
 }
 
@@ -129,7 +129,7 @@ async fn settled(client: &Client, run: Run, timeout: Duration, printer: &Printer
 fn waits(run: &Run) -> String {
     match (&run.waiting_for, run.state.as_str()) {
         (Some(wait), _) => format!("waits for {}", wait.text()),
-        (None, "queued") => format!("queued; `tidemill explain {}` shows why", run.id),
+        (None, "queued") => format!("queued; `tidemill runs explain {}` shows why", run.id),
         (None, state) => state.to_owned(),
     }
 }
@@ -184,7 +184,7 @@ mod tests {
         let run = Run { id: "a".into(), state: "suspended".into(), waiting_for: Some(wait), ..Run::default() };
         assert_eq!(waits(&run), "waits for signal paid");
         let queued = Run { id: "a".into(), state: "queued".into(), ..Run::default() };
-        assert!(waits(&queued).contains("tidemill explain a"));
+        assert!(waits(&queued).contains("tidemill runs explain a"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::wire::grouped;
 
 /// Arguments of `tidemill schedules backfill`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct ScheduleBackfillArgs {
     #[command(flatten)]
     which: ScheduleRef,
 
@@ -47,7 +47,7 @@ pub struct Args {
 }
 
 /// Runs the command; prints the operation's id.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &ScheduleBackfillArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut body = json!({ "start": args.start, "end": args.end });
     if let Some(overlap) = &args.overlap {
         body["overlap"] = json!(overlap);

@@ -10,7 +10,7 @@ use crate::wire::grouped;
 
 /// Arguments of `tidemill schedules list`.
 #[derive(Debug, Default, clap::Args)]
-pub struct Args {
+pub struct ScheduleListArgs {
     /// List only schedules of this deployment
     #[arg(long, short, value_name = "NAME")]
     deployment: Option<String>,
@@ -74,7 +74,7 @@ impl Row for Schedule {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &ScheduleListArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = match &args.deployment {
         Some(deployment) => format!("/v1/schedules?deployment={}", encoded(deployment)),
         None => "/v1/schedules".to_owned(),

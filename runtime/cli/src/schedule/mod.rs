@@ -1,11 +1,11 @@
-//! `tidemill schedules`: lists and controls schedules. Manifests define them.
+//! Lists and controls schedules. Manifests define them.
 
+mod actions;
 mod backfill;
-pub mod firings;
+mod firings;
 mod list;
-mod passed;
 mod preview;
-mod steer;
+pub mod upcoming;
 
 use clap::Subcommand;
 
@@ -13,33 +13,26 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Arguments of `tidemill schedules`; without a subcommand, it lists schedules.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Subcommand
-    #[command(subcommand)]
-    verb: Option<Verb>,
-}
-
+/// The commands about schedules.
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// List schedules (the default)
-    List(list::Args),
+pub enum ScheduleCommand {
+    /// List schedules
+    List(list::ScheduleListArgs),
     /// Pause schedules until they are resumed
-    Pause(steer::PauseArgs),
+    Pause(actions::SchedulePauseArgs),
     /// Resume schedules
-    Resume(steer::ScheduleSelector),
+    Resume(actions::ScheduleSelector),
     /// Make schedules follow the clock after it was set back; times that fired before may fire
     /// again
-    Resync(steer::ScheduleSelector),
+    Resync(actions::ScheduleSelector),
     /// Trigger a schedule once, now
     Trigger(ScheduleRef),
     /// Preview the next firings
-    Preview(preview::Args),
+    Preview(preview::SchedulePreviewArgs),
     /// Show irregular firings: skipped, dropped, late and missed ones
-    Firings(passed::Args),
+    Firings(firings::ScheduleFiringsArgs),
     /// Backfill firings in the past
-    Backfill(backfill::Args),
+    Backfill(backfill::ScheduleBackfillArgs),
 }
 
 /// A schedule, by name.
@@ -58,16 +51,15 @@ impl ScheduleRef {
 }
 
 /// Runs the command.
-pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    match args.verb {
-        None => list::run(&list::Args::default(), client, printer).await,
-        Some(Verb::List(args)) => list::run(&args, client, printer).await,
-        Some(Verb::Pause(args)) => steer::pause(&args, client, printer).await,
-        Some(Verb::Resume(whom)) => steer::resume(&whom, client, printer).await,
-        Some(Verb::Resync(whom)) => steer::resync(&whom, client, printer).await,
-        Some(Verb::Trigger(which)) => steer::trigger(&which, client, printer).await,
-        Some(Verb::Preview(args)) => preview::run(&args, client, printer).await,
-        Some(Verb::Firings(args)) => passed::run(&args, client, printer).await,
-        Some(Verb::Backfill(args)) => backfill::run(&args, client, printer).await,
+pub async fn run(command: ScheduleCommand, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match command {
+        ScheduleCommand::List(args) => list::run(&args, client, printer).await,
+        ScheduleCommand::Pause(args) => actions::pause(&args, client, printer).await,
+        ScheduleCommand::Resume(whom) => actions::resume(&whom, client, printer).await,
+        ScheduleCommand::Resync(whom) => actions::resync(&whom, client, printer).await,
+        ScheduleCommand::Trigger(which) => actions::trigger(&which, client, printer).await,
+        ScheduleCommand::Preview(args) => preview::run(&args, client, printer).await,
+        ScheduleCommand::Firings(args) => firings::run(&args, client, printer).await,
+        ScheduleCommand::Backfill(args) => backfill::run(&args, client, printer).await,
     }
 }

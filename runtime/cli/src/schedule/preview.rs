@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::ScheduleRef;
-use super::firings::{Firing, ends};
+use super::upcoming::{UpcomingFiring, ends};
 use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::Printer;
 
 /// Arguments of `tidemill schedules preview`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct SchedulePreviewArgs {
     #[command(flatten)]
     which: ScheduleRef,
 
@@ -20,11 +20,11 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &SchedulePreviewArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let answer: Value = client.get(&format!("{}/preview?limit={}", args.which.path(), args.count)).await?;
-    let firings: Vec<Firing> = serde_json::from_value(answer["items"].clone()).unwrap_or_default();
+    let firings: Vec<UpcomingFiring> = serde_json::from_value(answer["items"].clone()).unwrap_or_default();
     if !firings.is_empty() || printer.is_json() {
-        printer.record(&answer, &Firing::lines(&firings, 0));
+        printer.record(&answer, &UpcomingFiring::lines(&firings, 0));
     }
     if let Some(why) = ends(answer["ends"].as_str()).filter(|_| !printer.is_json()) {
         let after = match (firings.is_empty(), answer["ends"].as_str()) {

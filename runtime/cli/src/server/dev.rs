@@ -17,7 +17,7 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 use crate::project::{self, MANIFEST, Project};
-use crate::schedule::firings::FEW_FIRINGS;
+use crate::schedule::upcoming::FEW_FIRINGS;
 use crate::wire::LogLine;
 
 /// Interval between two scans of the project's files.
@@ -32,7 +32,7 @@ const FILES: usize = 10_000;
 #[command(after_help = "Modules may reach loopback and private addresses if their grants allow it. \
     Without a tidemill.toml in DIR, only the host runs.\n\
     Serves JSON files of DIR/upstream at http://127.0.0.1:7078: GET /sales returns upstream/sales.json.")]
-pub struct Args {
+pub struct DevArgs {
     /// The project's folder
     #[arg(default_value = ".")]
     dir: PathBuf,
@@ -42,7 +42,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: Args, shared: &GlobalArgs, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: DevArgs, shared: &GlobalArgs, printer: &Printer) -> Result<(), CliError> {
     if !args.dir.is_dir() {
         return Err(CliError::usage(
             format!("there is no folder {}", args.dir.display()),

@@ -14,7 +14,7 @@ use crate::printer::{Printer, Row, clean};
 
 /// Arguments of `tidemill doctor`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct DoctorArgs {
     /// Check only whether the host is ready; for a container's health check
     #[arg(long)]
     quick: bool,
@@ -39,7 +39,12 @@ impl Row for Diagnosis {
 }
 
 /// Runs the command. Exit code 3 if no host answers, 1 if a check failed.
-pub async fn run(args: &Args, token_file: Option<&Path>, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(
+    args: &DoctorArgs,
+    token_file: Option<&Path>,
+    client: &Client,
+    printer: &Printer,
+) -> Result<(), CliError> {
     let ready = client.answers("/readyz").await;
     if args.quick {
         let answer = ready?;

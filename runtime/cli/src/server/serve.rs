@@ -14,7 +14,7 @@ use crate::printer::Printer;
     after_help = "Flags override TIDEMILL_* variables, which override tidemill-host.toml, which overrides the defaults.\n\
     SIGTERM and Ctrl-C shut the host down gracefully; a second Ctrl-C ends it at once. SIGHUP reloads the policy."
 )]
-pub struct Args {
+pub struct ServeArgs {
     #[command(flatten)]
     flags: SettingFlags,
 
@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: Args, shared: &GlobalArgs, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: ServeArgs, shared: &GlobalArgs, printer: &Printer) -> Result<(), CliError> {
     let settings = Settings::read(&args.flags, shared.token_file.as_deref(), &|name| std::env::var(name).ok())?;
     if args.print_config {
         printer.rows(&settings.shown, "");

@@ -13,9 +13,9 @@ use crate::wire::bytes;
 
 /// Arguments of `tidemill state delete`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct StateDeleteArgs {
     #[command(flatten)]
-    entry: super::Entry,
+    entry: super::StateKey,
 
     /// Delete the value only if the current one has this version
     #[arg(long, value_name = "VERSION")]
@@ -26,7 +26,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &StateDeleteArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = args.entry.path()?;
     let name = format!("{}/{}", args.entry.deployment, clean(&args.entry.key));
     let mut record = json!({ "deployment": args.entry.deployment, "key": args.entry.key });

@@ -8,13 +8,13 @@ use crate::printer::Printer;
 
 /// Arguments of `tidemill state get`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct StateGetArgs {
     #[command(flatten)]
-    entry: super::Entry,
+    entry: super::StateKey,
 }
 
 /// Prints the value byte for byte; as JSON, with its version.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &StateGetArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let answer = client.fetch(&args.entry.path()?).await?;
     if printer.is_json() {
         let text = String::from_utf8(answer.body);

@@ -10,7 +10,7 @@ use crate::wire::bytes;
 
 /// Arguments of `tidemill state list`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct StateListArgs {
     /// The deployment
     deployment: String,
 
@@ -47,7 +47,7 @@ impl Row for Entry {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &StateListArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut path = format!("/v1/deployments/{}/state", encoded(&args.deployment));
     if !args.prefix.is_empty() {
         path.push_str(&format!("?prefix={}", encoded(&args.prefix)));

@@ -1,4 +1,4 @@
-//! `tidemill state`: shows and edits the state of a deployment.
+//! Shows and edits the state of a deployment.
 
 mod delete;
 mod get;
@@ -11,32 +11,25 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Arguments of `tidemill state`.
-#[derive(Debug, clap::Args)]
+/// The commands about the state of a deployment.
+#[derive(Debug, Subcommand)]
 #[command(
     after_help = "The event feed announces each change. A run that has read the key repeats the transaction that read it."
 )]
-pub struct Args {
-    /// Subcommand
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
+pub enum StateCommand {
     /// List the keys of a deployment
-    List(list::Args),
+    List(list::StateListArgs),
     /// Print a value
-    Get(get::Args),
+    Get(get::StateGetArgs),
     /// Set a value
-    Set(set::Args),
+    Set(set::StateSetArgs),
     /// Delete a value
-    Delete(delete::Args),
+    Delete(delete::StateDeleteArgs),
 }
 
 /// A value, by its key.
 #[derive(Debug, clap::Args)]
-struct Entry {
+struct StateKey {
     /// The deployment
     deployment: String,
 
@@ -44,7 +37,7 @@ struct Entry {
     key: String,
 }
 
-impl Entry {
+impl StateKey {
     /// # Errors
     ///
     /// If no HTTP client can send the key in a path.
@@ -60,11 +53,11 @@ impl Entry {
 }
 
 /// Runs the command.
-pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    match args.verb {
-        Verb::List(args) => list::run(&args, client, printer).await,
-        Verb::Get(args) => get::run(&args, client, printer).await,
-        Verb::Set(args) => set::run(&args, client, printer).await,
-        Verb::Delete(args) => delete::run(&args, client, printer).await,
+pub async fn run(command: StateCommand, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match command {
+        StateCommand::List(args) => list::run(&args, client, printer).await,
+        StateCommand::Get(args) => get::run(&args, client, printer).await,
+        StateCommand::Set(args) => set::run(&args, client, printer).await,
+        StateCommand::Delete(args) => delete::run(&args, client, printer).await,
     }
 }

@@ -19,9 +19,9 @@ use crate::wire::bytes;
                         For example: tidemill state set hello greeted 7\n             \
                         tidemill state set hello owner '\"Ada\"' --if-version 812"
 )]
-pub struct Args {
+pub struct StateSetArgs {
     #[command(flatten)]
-    entry: super::Entry,
+    entry: super::StateKey,
 
     /// The value; or @FILE for a file's bytes, or @- for those of standard input
     #[arg(value_name = "VALUE|@FILE", allow_negative_numbers = true)]
@@ -37,7 +37,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &StateSetArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = args.entry.path()?;
     let value = read(&args.value)?;
     let size = value.len() as u64;

@@ -9,7 +9,7 @@ use crate::printer::{Printer, Row};
 
 /// Arguments of `tidemill subscriptions list`.
 #[derive(Debug, Default, clap::Args)]
-pub struct Args {
+pub struct SubscriptionListArgs {
     /// List only subscriptions of this deployment
     #[arg(long, short, value_name = "NAME")]
     deployment: Option<String>,
@@ -66,7 +66,7 @@ impl Row for Subscription {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &SubscriptionListArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = match &args.deployment {
         Some(deployment) => format!("/v1/subscriptions?deployment={}", encoded(deployment)),
         None => "/v1/subscriptions".to_owned(),

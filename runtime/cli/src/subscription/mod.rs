@@ -1,8 +1,8 @@
-//! `tidemill subscriptions`: lists and controls subscriptions. Manifests define them.
+//! Lists and controls subscriptions. Manifests define them.
 
 mod list;
 mod pause;
-pub mod replay;
+mod replay;
 mod skip;
 
 use clap::Subcommand;
@@ -11,24 +11,19 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Arguments of `tidemill subscriptions`; without a subcommand, it lists subscriptions.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Subcommand
-    #[command(subcommand)]
-    verb: Option<Verb>,
-}
-
+/// The commands about subscriptions.
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// List subscriptions (the default)
-    List(list::Args),
+pub enum SubscriptionCommand {
+    /// List subscriptions
+    List(list::SubscriptionListArgs),
     /// Pause a subscription: events wait until it is resumed
-    Pause(pause::Args),
+    Pause(pause::SubscriptionPauseArgs),
     /// Resume a subscription, with the events that wait for it first
     Resume(SubscriptionRef),
+    /// Replay events to a subscription
+    Replay(replay::SubscriptionReplayArgs),
     /// Skip all events that wait for a subscription
-    Skip(skip::Args),
+    Skip(skip::SubscriptionSkipArgs),
 }
 
 /// A subscription, by name.
@@ -47,12 +42,12 @@ impl SubscriptionRef {
 }
 
 /// Runs the command.
-pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    match args.verb {
-        None => list::run(&list::Args::default(), client, printer).await,
-        Some(Verb::List(args)) => list::run(&args, client, printer).await,
-        Some(Verb::Pause(args)) => pause::pause(&args, client, printer).await,
-        Some(Verb::Resume(which)) => pause::resume(&which, client, printer).await,
-        Some(Verb::Skip(args)) => skip::run(&args, client, printer).await,
+pub async fn run(command: SubscriptionCommand, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match command {
+        SubscriptionCommand::List(args) => list::run(&args, client, printer).await,
+        SubscriptionCommand::Pause(args) => pause::pause(&args, client, printer).await,
+        SubscriptionCommand::Resume(which) => pause::resume(&which, client, printer).await,
+        SubscriptionCommand::Replay(args) => replay::run(&args, client, printer).await,
+        SubscriptionCommand::Skip(args) => skip::run(&args, client, printer).await,
     }
 }

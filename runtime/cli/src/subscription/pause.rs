@@ -14,7 +14,7 @@ use crate::wire::grouped;
 
 /// Arguments of `tidemill subscriptions pause`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct SubscriptionPauseArgs {
     #[command(flatten)]
     which: SubscriptionRef,
 
@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 /// Pauses a subscription.
-pub async fn pause(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn pause(args: &SubscriptionPauseArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("{}/pause", args.which.path());
     let answer = client.ask(Method::POST, &path, note(&args.note), &[], Duration::ZERO).await?;
     said(&args.which, "paused", &answer.json().unwrap_or_default(), printer);

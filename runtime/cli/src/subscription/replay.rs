@@ -1,4 +1,4 @@
-//! `tidemill replay DEPLOYMENT SUBSCRIPTION --since TIME`: replays events to a subscription.
+//! `tidemill subscriptions replay DEPLOYMENT SUBSCRIPTION --since TIME`: replays events to a subscription.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::wire::events;
 /// Interval between two reads of the replay's progress.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Arguments of `tidemill replay`.
+/// Arguments of `tidemill subscriptions replay`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Creates a run for each event of that time range that was delivered before. The subscription's position does not change.\n\
-                  For example: tidemill replay shipping orders --since 2026-01-31T00:00:00Z --until 2026-02-01T00:00:00Z"
+                  For example: tidemill subscriptions replay shipping orders --since 2026-01-31T00:00:00Z --until 2026-02-01T00:00:00Z"
 )]
-pub struct Args {
+pub struct SubscriptionReplayArgs {
     #[command(flatten)]
     which: SubscriptionRef,
 
@@ -42,7 +42,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &SubscriptionReplayArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut body = json!({ "since": args.since });
     if let Some(until) = &args.until {
         body["until"] = json!(until);

@@ -11,7 +11,7 @@ use crate::wire::grouped;
 
 /// Arguments of `tidemill subscriptions skip`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct SubscriptionSkipArgs {
     #[command(flatten)]
     which: SubscriptionRef,
 
@@ -20,8 +20,8 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let Args { which, confirm } = args;
+pub async fn run(args: &SubscriptionSkipArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let SubscriptionSkipArgs { which, confirm } = args;
     let name = format!("{}/{}", which.deployment, which.name);
     if confirm.dry_run || confirm.asks() {
         let subscription: Value = client.get(&which.path()).await?;

@@ -13,7 +13,7 @@ use crate::wire::events;
 
 /// Arguments of `tidemill topics delete`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct TopicDeleteArgs {
     /// The topic
     topic: String,
 
@@ -22,7 +22,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &TopicDeleteArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("/v1/topics/{}", encoded(&args.topic));
     if args.confirm.dry_run || args.confirm.asks() {
         let topic: Value = client.get(&path).await?;

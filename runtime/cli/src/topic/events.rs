@@ -9,7 +9,7 @@ use crate::printer::{Printer, Row};
 
 /// Arguments of `tidemill topics events`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct TopicEventsArgs {
     /// The topic
     topic: String,
 
@@ -60,7 +60,7 @@ impl Row for Event {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &TopicEventsArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut path = format!("/v1/topics/{}/events", encoded(&args.topic));
     if let Some(since) = &args.since {
         path.push_str(&format!("?since={}", encoded(since)));

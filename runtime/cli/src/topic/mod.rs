@@ -1,4 +1,4 @@
-//! `tidemill topics`: lists topics and their events, and deletes topics. Publishing creates them.
+//! Lists topics and their events, publishes events, and deletes topics. Publishing creates a topic.
 
 mod delete;
 mod events;
@@ -11,29 +11,25 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Arguments of `tidemill topics`; without a subcommand, it lists topics.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Subcommand
-    #[command(subcommand)]
-    verb: Option<Verb>,
-}
-
+/// The commands about topics.
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// List topics (the default)
+pub enum TopicCommand {
+    /// List topics
     List,
     /// List the events of a topic, oldest first
-    Events(events::Args),
+    Events(events::TopicEventsArgs),
+    /// Publish an event; `tidemill publish` is the short form
+    Publish(publish::TopicPublishArgs),
     /// Delete a topic with its events
-    Delete(delete::Args),
+    Delete(delete::TopicDeleteArgs),
 }
 
 /// Runs the command.
-pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    match args.verb {
-        None | Some(Verb::List) => list::run(client, printer).await,
-        Some(Verb::Events(args)) => events::run(&args, client, printer).await,
-        Some(Verb::Delete(args)) => delete::run(&args, client, printer).await,
+pub async fn run(command: TopicCommand, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match command {
+        TopicCommand::List => list::run(client, printer).await,
+        TopicCommand::Events(args) => events::run(&args, client, printer).await,
+        TopicCommand::Publish(args) => publish::run(&args, client, printer).await,
+        TopicCommand::Delete(args) => delete::run(&args, client, printer).await,
     }
 }

@@ -14,7 +14,7 @@ use crate::printer::Printer;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Every matching subscription makes one run for the event.\n\
                         For example: tidemill publish orders.created --payload '{\"order\": 7}' --key order-7")]
-pub struct Args {
+pub struct TopicPublishArgs {
     /// The topic
     topic: String,
 
@@ -28,7 +28,7 @@ pub struct Args {
 }
 
 /// Runs the command; prints the event's id.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &TopicPublishArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let payload = crate::run::start::json("--payload", &args.payload, EVENT_BYTES)?;
     let path = format!("/v1/topics/{}/events", encoded(&args.topic));
     let headers: Vec<_> = args.key.iter().map(|key| ("idempotency-key", key.as_str())).collect();

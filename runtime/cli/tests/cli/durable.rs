@@ -31,13 +31,13 @@ fn asked(host: &Served, key: &str, acts: &Value) -> String {
 /// Waits until a run is in that state; returns its record.
 fn until(host: &Served, id: &str, state: &str) -> Value {
     for _ in 0..400 {
-        let info: Value = serde_json::from_str(&host.call(&["run-info", id, "--json"]).stdout).unwrap();
+        let info: Value = serde_json::from_str(&host.call(&["runs", "show", id, "--json"]).stdout).unwrap();
         if info["state"] == state {
             return info;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    panic!("{id} did not come to be {state}: {:?}", host.call(&["run-info", id]));
+    panic!("{id} did not come to be {state}: {:?}", host.call(&["runs", "show", id]));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn pending_signals_are_listed_and_dropped() {
     let nothing = host.call(&["runs", "signals", &id]);
     assert_eq!((nothing.code, nothing.stdout.as_str()), (0, ""), "{nothing:?}");
     for payload in ["1", "\"two\""] {
-        assert_eq!(host.call(&["signal", &id, "other", "--payload", payload]).code, 0);
+        assert_eq!(host.call(&["runs", "signal", &id, "other", "--payload", payload]).code, 0);
     }
     let listed = host.call(&["runs", "signals", &id]).stdout;
     assert!(listed.starts_with("PLACE") && listed.contains("other") && listed.contains("\"two\""), "{listed}");
@@ -69,18 +69,18 @@ fn a_run_with_failed_compensation_is_listed_until_it_is_dismissed() {
     let input = json!({"acts": [{"do": "sleep", "ms": 600_000}], "undo": [undo]}).to_string();
     let id = host.call(&["run", "acts", "--input", &input]).stdout.trim().to_owned();
     until(&host, &id, "suspended");
-    assert_eq!(host.call(&["cancel", &id]).code, 0);
+    assert_eq!(host.call(&["runs", "cancel", &id]).code, 0);
     until(&host, &id, "cancelled");
-    let info = host.call(&["run-info", &id]).stdout;
+    let info = host.call(&["runs", "show", &id]).stdout;
     let shown: Vec<&str> = info.lines().skip_while(|line| *line != "failures").skip(1).collect();
     assert!(shown[0].contains("step give back attempt 1"), "{info}");
     assert!(shown[1].contains("step give back attempt 2") && shown[2].contains("cancellation"), "{info}");
-    let parked = host.call(&["parked"]).stdout;
+    let parked = host.call(&["runs", "parked"]).stdout;
     assert!(parked.contains(&id) && parked.contains("cancelled"), "{parked}");
-    let explained = host.call(&["explain", &id]).stdout;
+    let explained = host.call(&["runs", "explain", &id]).stdout;
     assert!(explained.contains("could not undo"), "{explained}");
-    assert_eq!(host.call(&["cancel", &id]).code, 0);
-    assert!(!host.call(&["parked"]).stdout.contains(&id));
+    assert_eq!(host.call(&["runs", "cancel", &id]).code, 0);
+    assert!(!host.call(&["runs", "parked"]).stdout.contains(&id));
 }
 
 #[test]
@@ -94,28 +94,28 @@ fn a_waiting_run_is_shown_and_receives_signals() {
     assert_eq!(info["waiting_for"], json!({"any_of": [{"signal": "paid"}]}));
     assert_eq!(info["children"][0]["deployment"], "acts");
 
-    let text = host.call(&["run-info", &id]).stdout;
+    let text = host.call(&["runs", "show", &id]).stdout;
     for part in ["state       suspended", "waits for   signal paid", "\nchildren\n", "\njournal     ", "step-done"] {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
-    let listed = host.call(&["runs", "--state", "suspended"]).stdout;
+    let listed = host.call(&["runs", "list", "--state", "suspended"]).stdout;
     assert!(listed.contains("signal paid") && listed.contains("until 2"), "{listed}");
-    assert!(host.call(&["runs", "--parent", &id]).stdout.contains("parent"));
-    let journal = host.call(&["journal", &id]);
+    assert!(host.call(&["runs", "list", "--parent", &id]).stdout.contains("parent"));
+    let journal = host.call(&["runs", "journal", &id]);
     assert!(journal.stdout.starts_with("SEQ") && journal.stdout.contains("charge"), "{journal:?}");
-    let entries: Vec<Value> = serde_json::from_str(&host.call(&["journal", &id, "--json"]).stdout).unwrap();
+    let entries: Vec<Value> = serde_json::from_str(&host.call(&["runs", "journal", &id, "--json"]).stdout).unwrap();
     assert_eq!((&entries[0]["kind"], &entries[0]["step"]), (&json!("step-done"), &json!("charge")), "{entries:?}");
     let rest: Vec<Value> =
-        serde_json::from_str(&host.call(&["journal", &id, "--after", "1", "--json"]).stdout).unwrap();
+        serde_json::from_str(&host.call(&["runs", "journal", &id, "--after", "1", "--json"]).stdout).unwrap();
     assert_eq!(rest[..], entries[1..]);
 
-    let unknown = host.call(&["signal", "acts/order-8", "paid"]);
+    let unknown = host.call(&["runs", "signal", "acts/order-8", "paid"]);
     assert!(unknown.code == 1 && unknown.stderr.contains("host/run-not-found"), "{unknown:?}");
-    let sent = host.call(&["signal", "acts/order-7", "other", "--payload", "1", "--key", "evt_1"]);
+    let sent = host.call(&["runs", "signal", "acts/order-7", "other", "--payload", "1", "--key", "evt_1"]);
     assert_eq!((sent.code, sent.stdout), (0, format!("other sent to {id}\n")));
-    let again = host.call(&["signal", &id, "other", "--payload", "1", "--key", "evt_1"]);
+    let again = host.call(&["runs", "signal", &id, "other", "--payload", "1", "--key", "evt_1"]);
     assert_eq!((again.code, again.stdout), (0, format!("other had come before to {id}\n")));
-    let sent = host.call(&["signal", &id, "paid", "--payload", r#"{"amount": 1999}"#]);
+    let sent = host.call(&["runs", "signal", &id, "paid", "--payload", r#"{"amount": 1999}"#]);
     assert_eq!(sent.code, 0, "{sent:?}");
     let ended = until(&host, &id, "succeeded");
     assert!(ended["output"].to_string().contains("1999"), "{ended}");
@@ -133,25 +133,25 @@ fn one_command_retries_and_cancels_runs() {
     for id in &parked {
         assert_eq!(until(&host, id, "parked")["attempt"], 1);
     }
-    assert!(host.call(&["runs", "--state", "parked"]).stdout.contains("no-luck"));
-    let looked = host.call(&["retry", &parked[0], "--dry-run"]);
+    assert!(host.call(&["runs", "list", "--state", "parked"]).stdout.contains("no-luck"));
+    let looked = host.call(&["runs", "retry", &parked[0], "--dry-run"]);
     assert_eq!((looked.code, looked.stdout), (0, format!("{} can be resumed\n", parked[0])));
-    let unknown = host.call(&["retry", &parked[0], "--component", "acts@9.0.0"]);
+    let unknown = host.call(&["runs", "retry", &parked[0], "--component", "acts@9.0.0"]);
     assert!(unknown.code == 1 && unknown.stderr.contains("host/module-not-found"), "{unknown:?}");
-    let again = host.call(&["retry", &parked[0], "--from-start"]);
+    let again = host.call(&["runs", "retry", &parked[0], "--from-start"]);
     assert_eq!(again.code, 0, "{again:?}");
     assert_eq!(until(&host, &parked[0], "parked")["attempt"], 2);
 
-    let all = host.call(&["retry", "--all", "--deployment", "acts"]);
+    let all = host.call(&["runs", "retry", "--all", "--deployment", "acts"]);
     assert_eq!((all.code, all.stdout.as_str()), (0, "3 runs found, 3 retried\n"), "{all:?}");
     for (id, attempt) in parked.iter().zip([3, 2, 2]) {
         assert_eq!(until(&host, id, "parked")["attempt"], attempt);
     }
     let waits = asked(&host, "w", &json!([{"do": "sleep", "ms": 600_000}]));
     until(&host, &waits, "suspended");
-    let one = host.call(&["cancel", &waits, "--terminate"]);
+    let one = host.call(&["runs", "cancel", &waits, "--terminate"]);
     assert_eq!((one.code, one.stdout), (0, format!("{waits} cancelled\n")));
-    let all = host.call(&["cancel", "--all", "--state", "parked", "--json"]);
+    let all = host.call(&["runs", "cancel", "--all", "--state", "parked", "--json"]);
     let operation: Value = serde_json::from_str(&all.stdout).unwrap();
     assert_eq!((&operation["state"], &operation["done"]), (&json!("done"), &json!(3)), "{all:?}");
     for id in &parked {

@@ -45,30 +45,31 @@ fn an_event_is_published_delivered_and_replayed() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(told(), 1);
-    let table = host.call(&["subscriptions"]).stdout;
+    let table = host.call(&["subscriptions", "list"]).stdout;
     assert!(table.contains("DELIVERED") && table.contains("told.**"), "{table}");
-    let topics = host.call(&["topics"]).stdout;
+    let topics = host.call(&["topics", "list"]).stdout;
     assert!(topics.contains("asked") && topics.contains("told.twice"), "{topics}");
     let events = host.call(&["topics", "events", "told.twice"]).stdout;
     assert!(events.contains("acts") && events.contains(r#"{"acts":[]}"#), "{events}");
     assert_eq!(host.call(&["topics", "events", "none"]).code, 1);
 
-    let planned = host.call(&["replay", "acts", "told", "--since", "2020-01-01T00:00:00Z", "--dry-run"]);
+    let planned =
+        host.call(&["subscriptions", "replay", "acts", "told", "--since", "2020-01-01T00:00:00Z", "--dry-run"]);
     let plan = "1 event since 2020-01-01T00:00:00.000Z would be replayed to acts/told; nothing was changed\n";
     assert_eq!((planned.code, &*planned.stdout), (0, plan), "{planned:?}");
-    let replayed = host.call(&["replay", "acts", "told", "--since", "2020-01-01T00:00:00Z"]);
+    let replayed = host.call(&["subscriptions", "replay", "acts", "told", "--since", "2020-01-01T00:00:00Z"]);
     assert!(replayed.code == 0 && replayed.stdout.contains("done: 1 events, 1 runs created"), "{replayed:?}");
     let paused = host.call(&["subscriptions", "pause", "acts", "told", "--note", "looking"]);
     assert_eq!((paused.code, &*paused.stdout), (0, "acts/told paused: nothing waits for it\n"), "{paused:?}");
-    assert!(host.call(&["subscriptions"]).stdout.contains("paused: looking"));
+    assert!(host.call(&["subscriptions", "list"]).stdout.contains("paused: looking"));
     assert_eq!(json_of(&host, &["subscriptions", "resume", "acts", "told"])["state"], "active");
     assert_eq!(host.call(&["subscriptions", "resume", "acts", "told"]).code, 1, "it is already active");
     let skipped = json_of(&host, &["subscriptions", "skip", "acts", "told"]);
     assert_eq!(skipped, json!({ "skipped": 0 }));
-    assert_eq!(host.call(&["replay", "acts", "none", "--since", "2020-01-01T00:00:00Z"]).code, 1);
+    assert_eq!(host.call(&["subscriptions", "replay", "acts", "none", "--since", "2020-01-01T00:00:00Z"]).code, 1);
     let planned = host.call(&["topics", "delete", "told.twice", "--dry-run"]).stdout;
     assert!(planned.starts_with("told.twice would be deleted with "), "{planned}");
-    assert!(host.call(&["topics"]).stdout.contains("told.twice"));
+    assert!(host.call(&["topics", "list"]).stdout.contains("told.twice"));
     assert_eq!(host.call(&["topics", "delete", "told.twice", "--yes"]).code, 0);
     assert_eq!(host.call(&["topics", "delete", "told.twice", "--dry-run"]).code, 1, "it is gone");
 }

@@ -48,7 +48,7 @@ fn a_module_is_deployed_run_inspected_and_removed() {
     project(&module, "hello", tidemill_artifacts::hello());
     let host = Served::start(&folder.path().join("data"), &[], None);
 
-    let empty = host.call(&["runs"]);
+    let empty = host.call(&["runs", "list"]);
     assert_eq!((empty.code, empty.stdout.as_str()), (0, ""));
     assert_eq!(empty.stderr, "no runs: start one with `tidemill run NAME`\n");
 
@@ -81,41 +81,41 @@ fn a_module_is_deployed_run_inspected_and_removed() {
         (&later["state"], &later["priority"], &later["labels"]["a"]),
         (&"queued".into(), &9.into(), &"b c".into())
     );
-    assert_eq!(host.call(&["cancel", later["id"].as_str().unwrap()]).code, 0);
+    assert_eq!(host.call(&["runs", "cancel", later["id"].as_str().unwrap()]).code, 0);
     assert_eq!(host.call(&["run", "hello", "--priority", "10"]).code, 2);
 
-    let runs = json(&host.call(&["runs", "--deployment", "hello", "--json"]));
+    let runs = json(&host.call(&["runs", "list", "--deployment", "hello", "--json"]));
     let id = runs.as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned();
-    let info = host.call(&["run-info", &id]);
+    let info = host.call(&["runs", "show", &id]);
     assert!(info.stdout.contains("state       succeeded"), "{info:?}");
     assert!(host.call(&["logs", &id]).stdout.contains("Hello, Ada!"));
     assert!(host.call(&["logs", "--follow", &id]).stdout.contains("Hello, Ada!"));
-    let explained = host.call(&["explain", &id]);
+    let explained = host.call(&["runs", "explain", &id]);
     assert!(explained.code == 0 && explained.stdout.contains("why   it succeeded at "), "{explained:?}");
-    assert_eq!(json(&host.call(&["explain", &id, "--json"]))["state"], "succeeded");
+    assert_eq!(json(&host.call(&["runs", "explain", &id, "--json"]))["state"], "succeeded");
     for named in ["hello/once", &id[..20], &id[18..]] {
-        assert_eq!(json(&host.call(&["run-info", named, "--json"]))["deployment"], "hello", "{named}");
+        assert_eq!(json(&host.call(&["runs", "show", named, "--json"]))["deployment"], "hello", "{named}");
     }
-    assert_eq!(json(&host.call(&["run-info", "last", "--json"]))["id"], runs[0]["id"]);
-    assert_eq!(json(&host.call(&["run-info", "hello/last", "--json"]))["id"], runs[0]["id"]);
-    assert!(host.call(&["run-info", "0"]).stderr.contains("names more than one run"));
+    assert_eq!(json(&host.call(&["runs", "show", "last", "--json"]))["id"], runs[0]["id"]);
+    assert_eq!(json(&host.call(&["runs", "show", "hello/last", "--json"]))["id"], runs[0]["id"]);
+    assert!(host.call(&["runs", "show", "0"]).stderr.contains("names more than one run"));
     for nothing in ["zzzz", "hello/never", "not an id"] {
-        let none = host.call(&["run-info", nothing]);
+        let none = host.call(&["runs", "show", nothing]);
         assert!(none.code == 1 && none.stderr.contains("host/run-not-found"), "{none:?}");
     }
-    assert_eq!(json(&host.call(&["runs", "--since", "1h", "--until", "now", "--json"])), runs);
-    assert_eq!(json(&host.call(&["runs", "--until", "yesterday", "--json"])), Value::Array(vec![]));
-    let ended = host.call(&["cancel", &id]);
+    assert_eq!(json(&host.call(&["runs", "list", "--since", "1h", "--until", "now", "--json"])), runs);
+    assert_eq!(json(&host.call(&["runs", "list", "--until", "yesterday", "--json"])), Value::Array(vec![]));
+    let ended = host.call(&["runs", "cancel", &id]);
     assert!(ended.code == 1 && ended.stderr.contains("host/run-state"), "{ended:?}");
 
     let triggered = host.call(&["schedules", "trigger", "hello", "yearly"]);
     assert_eq!((triggered.code, triggered.stdout.trim().len()), (0, 26), "{triggered:?}");
     assert!(host.call(&["schedules", "pause", "hello", "yearly", "--note", "holidays"]).code == 0);
-    assert!(host.call(&["schedules"]).stdout.contains("paused: holidays"));
+    assert!(host.call(&["schedules", "list"]).stdout.contains("paused: holidays"));
     assert!(host.call(&["schedules", "resume", "hello", "yearly"]).code == 0);
     let paused = host.call(&["schedules", "pause", "--deployment", "hello", "--note", "moving"]);
     assert!(paused.code == 0 && paused.stdout.contains("1 schedules found, 1 paused"), "{paused:?}");
-    assert!(host.call(&["schedules"]).stdout.contains("paused: moving"));
+    assert!(host.call(&["schedules", "list"]).stdout.contains("paused: moving"));
     assert_eq!(host.call(&["schedules", "pause", "--all"]).code, 1, "it is paused already");
     assert_eq!(host.call(&["schedules", "resume", "--all"]).code, 0);
     assert_eq!(host.call(&["schedules", "pause", "hello"]).code, 2, "a schedule has two names");
@@ -143,7 +143,7 @@ fn a_module_is_deployed_run_inspected_and_removed() {
         let text = format!("{id} (backfill, hello/yearly) is done: 5 of 5 firings found, 5 made a run\n");
         assert_eq!((shown.code, shown.stdout.as_str()), (0, text.as_str()), "{shown:?}");
     }
-    assert!(host.call(&["operations"]).stderr.contains("no operation is running"));
+    assert!(host.call(&["operations", "list"]).stderr.contains("no operation is running"));
     let follows = host.call(&["schedules", "resync", "hello", "yearly"]);
     assert!(follows.code == 1 && follows.stderr.contains("host/run-state"), "{follows:?}");
     let resynced = host.call(&["schedules", "resync", "--all"]);
@@ -168,12 +168,12 @@ fn a_module_is_deployed_run_inspected_and_removed() {
     }
 
     assert_eq!(json(&host.call(&["deployments", "show", "hello"]))["manifest"]["priority"], 5);
-    assert!(host.call(&["modules"]).stdout.contains("sha256:"));
+    assert!(host.call(&["modules", "list"]).stdout.contains("sha256:"));
     assert!(host.call(&["deployments", "pause", "hello"]).code == 0);
-    assert!(host.call(&["deployments"]).stdout.contains("paused"));
+    assert!(host.call(&["deployments", "list"]).stdout.contains("paused"));
     assert!(host.call(&["deployments", "resume", "hello"]).code == 0);
     assert_eq!(host.call(&["ledger", "check"]).code, 0);
-    assert_eq!(host.call(&["streams"]).code, 0);
+    assert_eq!(host.call(&["streams", "list"]).code, 0);
     let plan = host.call(&["deployments", "delete", "hello", "--cancel-runs", "--dry-run"]);
     assert!(plan.code == 0 && plan.stdout.starts_with("hello would be deleted with its state ("), "{plan:?}");
     let deleted = host.call(&["deployments", "delete", "hello", "--cancel-runs"]);
@@ -224,9 +224,9 @@ fn a_host_with_a_token_answers_only_with_it() {
     let file = folder.path().join("token");
     std::fs::write(&file, format!("{token}\n")).unwrap();
     let host = Served::start(&folder.path().join("data"), &[], Some(token));
-    let closed = host.call(&["runs"]);
+    let closed = host.call(&["runs", "list"]);
     assert!(closed.code == 1 && closed.stderr.contains("host/unauthorized"), "{closed:?}");
-    assert_eq!(host.call(&["runs", "--token-file", file.to_str().unwrap()]).code, 0);
+    assert_eq!(host.call(&["runs", "list", "--token-file", file.to_str().unwrap()]).code, 0);
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_host_stops_in_time_and_leaves_running_runs_to_the_next_epoch() {
     assert_eq!(run.code, 0, "{run:?}");
     let id = run.stdout.trim().to_owned();
     for _ in 0..200 {
-        if host.call(&["run-info", &id]).stdout.contains("state       running") {
+        if host.call(&["runs", "show", &id]).stdout.contains("state       running") {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
@@ -264,9 +264,9 @@ fn a_host_stops_in_time_and_leaves_running_runs_to_the_next_epoch() {
     assert!(asked.elapsed() < std::time::Duration::from_secs(10), "{:?}", asked.elapsed());
 
     let host = Served::start(&data, &["--shutdown", "3s"], None);
-    let again = host.call(&["run-info", &id]).stdout;
+    let again = host.call(&["runs", "show", &id]).stdout;
     assert!(again.contains("state       running") || again.contains("state       queued"), "{again}");
-    assert_eq!(host.call(&["cancel", &id]).code, 0);
+    assert_eq!(host.call(&["runs", "cancel", &id]).code, 0);
     assert_eq!(host.terminate(), 0);
 }
 
@@ -281,7 +281,7 @@ fn a_new_build_under_an_old_version_is_refused_by_the_dry_run_too() {
     assert!(first.code == 0 && first.stdout.starts_with("hello would be made\n"), "{first:?}");
     assert!(first.stderr.contains("hello@0.1.0 would be uploaded"), "{first:?}");
     assert!(first.stderr.contains("component.wasm (") && first.stderr.contains("sha256:"), "{first:?}");
-    assert_eq!(host.call(&["deployments"]).stdout, "", "nothing was changed");
+    assert_eq!(host.call(&["deployments", "list"]).stdout, "", "nothing was changed");
     assert_eq!(host.call(&["deploy", dir]).code, 0);
     let same = host.call(&["deploy", dir, "--dry-run"]);
     assert!(same.code == 0 && same.stdout.starts_with("hello would not change"), "{same:?}");
@@ -344,7 +344,9 @@ fn state_and_revisions_are_shown_and_edited() {
     let back = host.call(&["deployments", "rollback", "hello", "1"]);
     assert!(back.stdout.starts_with("hello rolled back to revision 1, as revision 3"), "{back:?}");
     assert_eq!(host.call(&["deployments", "rollback", "hello", "9"]).code, 1);
-    for unknown in [&["runs", "-d", "helo"][..], &["ledger", "revenue", "helo"], &["schedules", "list", "-d", "helo"]] {
+    for unknown in
+        [&["runs", "list", "-d", "helo"][..], &["ledger", "revenue", "helo"], &["schedules", "list", "-d", "helo"]]
+    {
         let refused = host.call(unknown);
         assert!(refused.code == 1 && refused.stderr.contains("host/deployment-not-found"), "{refused:?}");
         assert!(!refused.stderr.contains("GET /v1"), "{refused:?}");

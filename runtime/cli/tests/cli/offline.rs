@@ -12,27 +12,27 @@ fn wrong(message: &str, fix: &str) -> Called {
 #[test]
 fn commands_that_need_a_host_fail_without_one() {
     for args in [
-        &["runs"][..],
+        &["runs", "list"][..],
         &["run", "x"],
-        &["run-info", "x"],
+        &["runs", "show", "x"],
         &["logs", "x"],
         &["logs", "-f", "x"],
-        &["cancel", "x"],
-        &["cancel", "--all", "--terminate"],
-        &["retry", "x"],
-        &["retry", "--all"],
-        &["retry", "--parked", "--code", "no-luck"],
-        &["parked"],
-        &["journal", "x"],
-        &["signal", "x", "paid"],
-        &["schedules"],
-        &["operations"],
+        &["runs", "cancel", "x"],
+        &["runs", "cancel", "--all", "--terminate"],
+        &["runs", "retry", "x"],
+        &["runs", "retry", "--all"],
+        &["runs", "retry", "--parked", "--code", "no-luck"],
+        &["runs", "parked"],
+        &["runs", "journal", "x"],
+        &["runs", "signal", "x", "paid"],
+        &["schedules", "list"],
+        &["operations", "list"],
         &["operations", "cancel", "op_1"],
         &["schedules", "trigger", "a", "b"],
-        &["deployments"],
+        &["deployments", "list"],
         &["deployments", "delete", "x"],
-        &["modules"],
-        &["streams"],
+        &["modules", "list"],
+        &["streams", "list"],
         &["ledger", "entries"],
         &["ledger", "revenue", "x"],
         &["ledger", "check"],
@@ -66,7 +66,7 @@ fn wrong_usage_is_answered_with_the_correct_usage() {
         wrong("`limit-feul` is not one of the host's codes", "did you mean `tidemill explain host/limit-fuel`?")
     );
     assert_eq!(
-        call(&["--url", "localhost:7077", "runs"]),
+        call(&["--url", "localhost:7077", "runs", "list"]),
         wrong("`localhost:7077` is not the url of a host", "give one such as http://127.0.0.1:7077")
     );
     assert_eq!(
@@ -77,17 +77,22 @@ fn wrong_usage_is_answered_with_the_correct_usage() {
         )
     );
     assert_eq!(
-        call(&["signal", "x", "paid", "--payload", "{"]),
+        call(&["runs", "signal", "x", "paid", "--payload", "{"]),
         wrong(
             "the payload is not JSON: EOF while parsing an object at line 1 column 1",
             "text needs quotes of its own: --payload '\"text\"'; a file is --payload @FILE"
         )
     );
     assert_eq!(
-        call(&["cancel", "x", "--state", "parked"]),
+        call(&["runs", "cancel", "x", "--state", "parked"]),
         wrong("filters cannot be combined with names of runs", "write --all instead of the names")
     );
-    for half in [&["retry"][..], &["retry", "x", "--all"], &["retry", "--all", "--from-start"], &["signal", "x"]] {
+    for half in [
+        &["runs", "retry"][..],
+        &["runs", "retry", "x", "--all"],
+        &["runs", "retry", "--all", "--from-start"],
+        &["runs", "signal", "x"],
+    ] {
         assert_eq!(call(half).code, 2, "{half:?}");
     }
     assert_eq!(
@@ -173,7 +178,7 @@ fn a_new_project_is_whole_and_overwrites_nothing() {
 fn shells_are_completed() {
     for shell in ["bash", "zsh", "fish"] {
         let outcome = call(&["completions", shell]);
-        assert!(outcome.code == 0 && outcome.stdout.contains("run-info"), "{shell}");
+        assert!(outcome.code == 0 && outcome.stdout.contains("deployments"), "{shell}");
     }
 }
 
@@ -187,8 +192,8 @@ fn an_unknown_argument_is_wrong_usage() {
         assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{verb}: {outcome:?}");
         assert!(outcome.stderr.contains("nope"), "{verb}: {outcome:?}");
     }
-    assert_eq!(call(&["--profile", "nope", "runs"]).code, 2);
-    assert_eq!(call(&["runs", "--since", "soon"]).code, 2);
+    assert_eq!(call(&["--profile", "nope", "runs", "list"]).code, 2);
+    assert_eq!(call(&["runs", "list", "--since", "soon"]).code, 2);
 }
 
 #[test]

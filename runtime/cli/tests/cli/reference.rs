@@ -107,7 +107,7 @@ fn exit_codes_match_the_table() {
     assert_eq!(call(&["explain", "host/limit-fuel"]).code, 0);
     assert_eq!(call(&["check", noise.to_str().unwrap()]).code, 1);
     assert_eq!(call(&["no-such-command"]).code, 2);
-    assert_eq!(call(&["--url", "http://127.0.0.1:9", "runs"]).code, 3);
+    assert_eq!(call(&["--url", "http://127.0.0.1:9", "runs", "list"]).code, 3);
 }
 
 #[test]

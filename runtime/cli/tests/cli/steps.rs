@@ -42,7 +42,7 @@ fn follow_tutorial() {
                 reader.edit("greet/tidemill.toml", |text| format!("{text}\n{}", block.text));
                 reader.host().line_with_prefix("greet deployed");
                 reader.host().line_with_prefix("  mornings (Europe/Berlin) fires");
-                assert!(reader.run("tidemill schedules").stdout.contains("mornings"));
+                assert!(reader.run("tidemill schedules list").stdout.contains("mornings"));
                 assert_eq!(reader.run("tidemill schedules trigger greet mornings").code, 0);
                 // A firing runs the edited code, with the schedule's input.
                 reader.host().line_with("Good morning, dear everyone!");
@@ -90,7 +90,7 @@ fn follow_project(reader: &mut Reader, steps: &str) {
         if step.starts_with("tidemill schedules trigger") {
             reader.host().line_with("posted");
         }
-        if step == "tidemill streams" {
+        if step == "tidemill streams list" {
             assert!(done.stdout.contains("24.99 EUR"), "{done:?}");
         }
     }

@@ -38,7 +38,7 @@ pub(super) fn queued(run: &Run, waits: Option<&Stage>) -> StageText {
         let summary = waits.map_or_else(String::new, |stage| format!("; {}", stage.detail));
         return (
             format!("its cancellation was requested, and it is notified when it is claimed{summary}"),
-            Some(format!("`tidemill cancel {} --terminate` ends it at once.", run.id)),
+            Some(format!("`tidemill runs cancel {} --terminate` ends it at once.", run.id)),
         );
     }
     waits.map_or_else(
@@ -65,13 +65,13 @@ fn next_step(stage: &Stage, run: &Run) -> Option<String> {
         StageName::Paused => format!("`tidemill deployments resume {deployment}` lets its runs start again."),
         StageName::Key => match stage.runs.first() {
             Some(holder) => {
-                format!("It enters the lane once a run in it ends; see `tidemill explain {holder}`.")
+                format!("It enters the lane once a run in it ends; see `tidemill runs explain {holder}`.")
             }
             None => return None,
         },
         StageName::Schedule => match stage.runs.first() {
             Some(holder) => {
-                format!("It starts once those runs end or are parked; see `tidemill explain {holder}`.")
+                format!("It starts once those runs end or are parked; see `tidemill runs explain {holder}`.")
             }
             None => return None,
         },
@@ -102,12 +102,12 @@ pub(super) async fn suspended(store: &dyn Store, run: &Run) -> Result<StageText,
         match thing {
             WaitCondition::Signal(name) => {
                 things.push(format!("the signal `{name}`"));
-                next = next.or_else(|| Some(format!("`tidemill signal {} {name}` sends it.", run.id)));
+                next = next.or_else(|| Some(format!("`tidemill runs signal {} {name}` sends it.", run.id)));
             }
             WaitCondition::Run(id) => {
                 let state = store.run(*id).await?.map_or("gone", |child| child.state.name());
                 things.push(format!("run {id}, which is {state}"));
-                next = next.or_else(|| Some(format!("`tidemill explain {id}` shows what that run does.")));
+                next = next.or_else(|| Some(format!("`tidemill runs explain {id}` shows what that run does.")));
             }
         }
     }
@@ -132,12 +132,12 @@ pub(super) fn plain(run: &Run) -> StageText {
         RunState::Succeeded => (format!("it succeeded{}", ended()), None),
         RunState::Cancelled => cancelled(run, None),
         RunState::Failed(failure) => {
-            let next = format!("{} `tidemill retry {}` tries it again.", fix(failure), run.id);
+            let next = format!("{} `tidemill runs retry {}` tries it again.", fix(failure), run.id);
             (format!("it failed{} with {}: {}", ended(), failure.code, failure.message), Some(next))
         }
         RunState::Parked(failure) => {
             let next = format!(
-                "{} Then `tidemill retry {id}` resumes it; `tidemill cancel {id}` gives it up.",
+                "{} Then `tidemill runs retry {id}` resumes it; `tidemill runs cancel {id}` gives it up.",
                 fix(failure),
                 id = run.id
             );
@@ -159,8 +159,8 @@ pub(super) fn cancelled(run: &Run, failure: Option<&Failure>) -> StageText {
                 failure.code, failure.message
             ),
             Some(format!(
-                "{} Undo the rest by hand: `tidemill run-info {id}` shows its failures in order. Then `tidemill cancel {id}` \
-                 removes it from the list of `tidemill parked`.",
+                "{} Undo the rest by hand: `tidemill runs show {id}` shows its failures in order. Then `tidemill runs cancel {id}` \
+                 removes it from the list of `tidemill runs parked`.",
                 fix(failure),
                 id = run.id
             )),
@@ -170,7 +170,7 @@ pub(super) fn cancelled(run: &Run, failure: Option<&Failure>) -> StageText {
 
 /// Describes children that were cancelled and could not undo all their effects.
 pub(super) fn uncompensated_children(first: RunId, count: usize) -> String {
-    let explain = format!("see `tidemill explain {first}`");
+    let explain = format!("see `tidemill runs explain {first}`");
     match count {
         1 => format!("its child run {first} was cancelled and could not undo all its effects; {explain}"),
         _ => {
@@ -186,7 +186,7 @@ fn running(run: &Run, node: &str) -> StageText {
     let since = run.started_at.map_or_else(String::new, |at| format!(", first claimed at {}", time(at)));
     let summary = format!("it runs on node `{node}` in attempt {}{since}{}", run.attempt, cancellation(run));
     let next = if run.cancel.is_some() {
-        format!("`tidemill cancel {} --terminate` ends it at once.", run.id)
+        format!("`tidemill runs cancel {} --terminate` ends it at once.", run.id)
     } else {
         format!("`tidemill logs -f {}` follows its log.", run.id)
     };

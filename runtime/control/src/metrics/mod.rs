@@ -216,7 +216,11 @@ impl Default for Metrics {
         registry.register("attempts", "Attempts that ended, by the state they led to", Family::clone(&attempts));
         registry.register("fuel", "Fuel used by guests", Family::clone(&fuel));
         registry.register("attempt_seconds", "Time from claiming a run to its commit", Family::clone(&run_seconds));
-        registry.register("redone", "Transactions retried because of a read conflict", Family::clone(&redone));
+        registry.register(
+            "transaction_retries",
+            "Transactions retried because of a read conflict",
+            Family::clone(&redone),
+        );
         registry.register(
             "firings",
             "Firings of schedules, by result; late ones also count as fired",

@@ -115,7 +115,7 @@ impl ControlPlane {
             return Err(ControlError::refused_with(
                 Code::RunState,
                 "the schedule follows the clock",
-                "There is nothing to do: `tidemill schedules` shows when it fires.",
+                "There is nothing to do: `tidemill schedules list` shows when it fires.",
             ));
         };
         let replan = ScheduleReplan {

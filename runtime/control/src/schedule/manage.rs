@@ -61,7 +61,7 @@ impl ControlPlane {
             return Err(ControlError::refused_with(
                 Code::RunState,
                 "the schedule is not paused",
-                "There is nothing to do: `tidemill schedules` shows when it fires.",
+                "There is nothing to do: `tidemill schedules list` shows when it fires.",
             ));
         };
         check_zone(&schedule)?;

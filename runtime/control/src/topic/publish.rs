@@ -140,7 +140,7 @@ impl ControlPlane {
                 return Err(ControlError::refused_with(
                     Code::RunState,
                     "the subscription is not paused",
-                    "There is nothing to do: `tidemill subscriptions` shows what waits for it.",
+                    "There is nothing to do: `tidemill subscriptions list` shows what waits for it.",
                 ));
             }
             let note = pause.as_ref().map(|pause| pause.note.clone());

@@ -316,7 +316,7 @@ codes! {
         "See `/openapi.json` for the paths.";
     DeploymentNotFound => "deployment-not-found", 404, retryable: false,
         "The deployment does not exist",
-        "List deployments with `tidemill deployments` (`GET /v1/deployments`), or create one with `tidemill deploy`.";
+        "List deployments with `tidemill deployments list` (`GET /v1/deployments`), or create one with `tidemill deploy`.";
     RevisionNotFound => "revision-not-found", 404, retryable: false,
         "The deployment has no such revision",
         "List revisions with `tidemill deployments history NAME` (`GET /v1/deployments/{name}/revisions`).";
@@ -328,22 +328,22 @@ codes! {
         "Upload it, and use the digest in the response.";
     RunNotFound => "run-not-found", 404, retryable: false,
         "The run does not exist",
-        "List runs with `tidemill runs` (`GET /v1/runs`).";
+        "List runs with `tidemill runs list` (`GET /v1/runs`).";
     SignalNotFound => "signal-not-found", 404, retryable: false,
         "No signal waits at that position",
         "List the run's inbox: `tidemill runs signals RUN` (`GET /v1/runs/{id}/inbox`).";
     ScheduleNotFound => "schedule-not-found", 404, retryable: false,
         "The schedule does not exist",
-        "List schedules with `tidemill schedules` (`GET /v1/schedules`).";
+        "List schedules with `tidemill schedules list` (`GET /v1/schedules`).";
     StateKeyNotFound => "state-key-not-found", 404, retryable: false,
         "The state key does not exist",
         "List keys with `tidemill state list NAME` (`GET /v1/deployments/{name}/state`).";
     TopicNotFound => "topic-not-found", 404, retryable: false,
         "The topic does not exist",
-        "List topics with `tidemill topics` (`GET /v1/topics`); the first event creates a topic.";
+        "List topics with `tidemill topics list` (`GET /v1/topics`); the first event creates a topic.";
     SubscriptionNotFound => "subscription-not-found", 404, retryable: false,
         "The subscription does not exist",
-        "List subscriptions with `tidemill subscriptions` (`GET /v1/subscriptions`).";
+        "List subscriptions with `tidemill subscriptions list` (`GET /v1/subscriptions`).";
     AlreadyExists => "already-exists", 409, retryable: false,
         "The name is already in use",
         "Use another name, or change the existing resource.";

@@ -18,7 +18,7 @@ use crate::guest::panic::StderrTail;
 const LINE_OVERHEAD: u64 = 32;
 
 /// Field on lines logged again after a conflict; the value counts the retries.
-const REDONE: &str = "tidemill.redone";
+const TRANSACTION_RETRIES: &str = "tidemill.transaction-retries";
 /// Field that replaces the fields beyond the maximum.
 const FIELDS_DROPPED: &str = "tidemill.fields-dropped";
 /// Field on lines of a retried step; the value is the number of the attempt, from 2.
@@ -227,7 +227,7 @@ impl RunLog {
             fields.insert(0, (STEP_ATTEMPT.to_owned(), state.step_attempt.to_string()));
         }
         if state.redone > 0 {
-            fields.insert(0, (REDONE.to_owned(), state.redone.to_string()));
+            fields.insert(0, (TRANSACTION_RETRIES.to_owned(), state.redone.to_string()));
         }
         cut(&mut message, &mut fields);
         let size = LINE_OVERHEAD + counted(&message, &fields);

@@ -99,7 +99,7 @@ async fn lines_of_a_redone_transaction_are_marked_until_it_commits() {
     let refused = Play { conflict: 1, ..Play::default() };
     let (seen, told) = once(&world, None, acts, json!([]), refused).await;
     assert_eq!(told.redone, 1);
-    assert_eq!(seen.lines, ["one", "two", "one (redone 1)", "two (redone 1)", "three"]);
+    assert_eq!(seen.lines, ["one", "two", "one (transaction-retries 1)", "two (transaction-retries 1)", "three"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

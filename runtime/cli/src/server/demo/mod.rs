@@ -33,7 +33,7 @@ use crate::error::CliError;
 use crate::money::{Total, amount};
 use crate::printer::Printer;
 use crate::project::deploy::deploy;
-use crate::schedule::firings::FEW_FIRINGS;
+use crate::schedule::upcoming::FEW_FIRINGS;
 use crate::wire::{bytes, grouped};
 
 /// Interval between two lines of figures.
@@ -48,7 +48,7 @@ const READY: Duration = Duration::from_secs(30);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "A second start with the same folder continues where the first ended, even after a crash.\n\
     With --for, the exit code is 0 only if every part did its job.")]
-pub struct Args {
+pub struct DemoArgs {
     /// End after this time, e.g. 30s, and show whether every part did its job
     #[arg(long = "for", value_name = "TIME", value_parser = tidemill_core::wire::parse_span)]
     time: Option<Duration>,
@@ -75,7 +75,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(args: Args, _: &GlobalArgs, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: DemoArgs, _: &GlobalArgs, printer: &Printer) -> Result<(), CliError> {
     logging::start(&std::env::var("TIDEMILL_LOG").unwrap_or_else(|_| "warn".to_owned()), false, printer)?;
     let mut signals = Signals::new()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -116,7 +116,7 @@ pub async fn run(args: Args, _: &GlobalArgs, printer: &Printer) -> Result<(), Cl
 }
 
 /// Serves the world of the data folder on loopback, at its previous address if that is free.
-async fn open_world(args: &Args, clock: &Arc<dyn Clock>) -> Result<(DemoWorld, String), CliError> {
+async fn open_world(args: &DemoArgs, clock: &Arc<dyn Clock>) -> Result<(DemoWorld, String), CliError> {
     let file = args.data.join("demo-world.json");
     let unkept = |cause: std::io::Error| {
         CliError::machine(format!("cannot keep the demo's world in {}", file.display()), &cause)
@@ -141,14 +141,14 @@ async fn open_world(args: &Args, clock: &Arc<dyn Clock>) -> Result<(DemoWorld, S
     Ok((world, format!("http://127.0.0.1:{port}")))
 }
 
-fn modules_folder(args: &Args) -> PathBuf {
+fn modules_folder(args: &DemoArgs) -> PathBuf {
     let target = || std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     args.modules.clone().unwrap_or_else(|| target().join("guests"))
 }
 
 /// Returns the settings: loopback without a token. Of private addresses, modules reach only those
 /// that the demo watches.
-fn settings(args: &Args, world: &str) -> Result<Settings, CliError> {
+fn settings(args: &DemoArgs, world: &str) -> Result<Settings, CliError> {
     let mut private = vec![world.to_owned()];
     for page in &args.pages {
         private.push(modules::origin(page)?);

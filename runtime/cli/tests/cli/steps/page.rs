@@ -85,7 +85,7 @@ pub fn words(line: &str) -> Vec<String> {
 
 #[test]
 fn a_block_is_split_into_steps_with_their_output() {
-    let page = "# Page\n\n## Run it\n\n```console\n$ tidemill run greet --input '{\"name\": \"Ada\"}'\n\"Hello\"\n\n$ tidemill runs\n```\n";
+    let page = "# Page\n\n## Run it\n\n```console\n$ tidemill run greet --input '{\"name\": \"Ada\"}'\n\"Hello\"\n\n$ tidemill runs list\n```\n";
     let blocks = blocks(page);
     assert_eq!((blocks.len(), blocks[0].heading.as_str(), blocks[0].language.as_str()), (1, "Run it", "console"));
     let steps = steps(&blocks[0].text);

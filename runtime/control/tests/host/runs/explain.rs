@@ -63,7 +63,7 @@ async fn a_run_passes_the_stages_in_order() {
     assert_eq!(waits_at(&world, behind.id).await, Some(StageName::Key));
     let stage = &explanation.stages[6];
     assert_eq!((stage.used, stage.limit, &stage.runs), (Some(1), Some(1), &vec![holder.id]));
-    assert!(explanation.next.unwrap().contains(&format!("tidemill explain {}", holder.id)));
+    assert!(explanation.next.unwrap().contains(&format!("tidemill runs explain {}", holder.id)));
 
     // The holders of the keys end, and runs of another deployment take all slots.
     gate.add_permits(2);
@@ -146,7 +146,7 @@ async fn a_suspended_run_shows_what_it_waits_for() {
     assert!(explanation.stages.is_empty());
     let explanation = explained(&world, listener.id).await;
     assert_eq!(explanation.summary, "it waits for the signal `go`");
-    assert_eq!(explanation.next, Some(format!("`tidemill signal {} go` sends it.", listener.id)));
+    assert_eq!(explanation.next, Some(format!("`tidemill runs signal {} go` sends it.", listener.id)));
 }
 
 #[tokio::test]
@@ -168,8 +168,8 @@ async fn ended_and_parked_runs_explain_the_cause_and_the_next_action() {
     let [good, parks, fails] = runs.map(|run| run.id);
     let says = [
         (good, "it succeeded at ", None),
-        (parks, "it is parked with no-luck: ", Some("tidemill retry")),
-        (fails, "it failed at ", Some("tidemill retry")),
+        (parks, "it is parked with no-luck: ", Some("tidemill runs retry")),
+        (fails, "it failed at ", Some("tidemill runs retry")),
         (cancelled.id, "it was cancelled at ", Some("Start a new run")),
     ];
     for (id, summary, next) in says {
@@ -202,5 +202,5 @@ async fn a_queued_firing_names_the_runs_before_it() {
     let explanation = explained(&world, runs[2].id).await;
     assert_eq!(explanation.stages[4].runs, [runs[0].id]);
     assert!(explanation.summary.contains("number 2 of the waiting ones"), "{}", explanation.summary);
-    assert!(explanation.next.unwrap().contains(&format!("tidemill explain {}", runs[0].id)));
+    assert!(explanation.next.unwrap().contains(&format!("tidemill runs explain {}", runs[0].id)));
 }

@@ -225,14 +225,14 @@ fn a_code_of_the_host_is_passed_on_only_where_a_call_answered_it() {
 fn a_log_line_has_bounds_and_no_fields_of_the_hosts() {
     let work = |(): ()| -> Result<()> {
         let field = |name, value: &str| (name, value.to_owned());
-        let fields = [field("code", "host/limit-fuel"), field("tidemill.redone", "1"), field("to", "x")];
+        let fields = [field("code", "host/limit-fuel"), field("tidemill.transaction-retries", "1"), field("to", "x")];
         crate::log::write(crate::log::Level::Info, "paid", &fields);
         crate::log::write(crate::log::Level::Info, "", &vec![field("", ""); 1_000]);
         Ok(())
     };
     let ran = Harness::new().run(work, ());
     let names: Vec<_> = ran.lines()[0].fields.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["guest.code", "guest.tidemill.redone", "to"]);
+    assert_eq!(names, ["guest.code", "guest.tidemill.transaction-retries", "to"]);
     assert_eq!(ran.lines()[1].fields.len(), 64);
 }
 

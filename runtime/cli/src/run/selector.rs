@@ -103,7 +103,7 @@ pub struct RunSelector {
     #[arg(long, conflicts_with = "ids")]
     all: bool,
 
-    /// Every matching parked run; `tidemill parked` shows them
+    /// Every matching parked run; `tidemill runs parked` shows them
     #[arg(long, conflicts_with_all = ["ids", "all", "state"])]
     parked: bool,
 
@@ -155,7 +155,7 @@ impl RunSelector {
         }
         let body = json!({ "action": action, "filter": self.filter.body(states) }).to_string();
         let answer = client.ask(Method::POST, "/v1/runs/actions", body.into_bytes(), &[], Duration::ZERO).await?;
-        operation::follow(operation::begun(&answer)?, "tidemill runs", client, printer).await
+        operation::follow(operation::begun(&answer)?, "tidemill runs list", client, printer).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! `tidemill run-info ID`: shows one run: its input and output, what it waits for, its failures,
+//! `tidemill runs show ID`: shows one run: its input and output, what it waits for, its failures,
 //! its child runs, and the newest entries of its journal.
 
 use serde::{Deserialize, Serialize};
@@ -14,9 +14,9 @@ use crate::wire::{FailureEntry, Run, Wait, bytes, grouped, trigger};
 const CHILDREN: usize = 10;
 const ENTRIES: usize = 5;
 
-/// Arguments of `tidemill run-info`.
+/// Arguments of `tidemill runs show`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct RunShowArgs {
     /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
     #[arg(value_name = "RUN")]
     id: String,
@@ -61,7 +61,7 @@ struct Frame {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &RunShowArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let id = super::reference::id(&args.id, client).await?;
     let run: Run = client.get(&format!("/v1/runs/{}", encoded(&id))).await?;
     let children = client.list(&format!("/v1/runs?parent={}", encoded(&id)), CHILDREN + 1).await?;
@@ -97,7 +97,7 @@ impl RunDetails {
                 );
             }
             if self.children.len() > CHILDREN {
-                lines.push(format!("  and more: tidemill runs --parent {}", self.run.id));
+                lines.push(format!("  and more: tidemill runs list --parent {}", self.run.id));
             }
         }
         if !self.journal.is_empty() {

@@ -116,7 +116,7 @@ impl ScheduleSelector {
 
 /// Arguments of `tidemill schedules pause`.
 #[derive(Debug, clap::Args)]
-pub struct PauseArgs {
+pub struct SchedulePauseArgs {
     #[command(flatten)]
     whom: ScheduleSelector,
 
@@ -126,7 +126,7 @@ pub struct PauseArgs {
 }
 
 /// Pauses one or many schedules.
-pub async fn pause(args: &PauseArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn pause(args: &SchedulePauseArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let Some((deployment, name)) = args.whom.one() else {
         let body = json!({ "action": "pause", "filter": args.whom.filter(), "note": args.note });
         return many("pause", &args.whom, &body, client, printer).await;
@@ -210,7 +210,7 @@ async fn many(
     }
     let body = body.to_string().into_bytes();
     let answer = client.ask(Method::POST, "/v1/schedules/actions", body, &[], Duration::ZERO).await?;
-    operation::follow(operation::begun(&answer)?, "tidemill schedules", client, printer).await
+    operation::follow(operation::begun(&answer)?, "tidemill schedules list", client, printer).await
 }
 
 /// Triggers a schedule once; prints the run's id.
