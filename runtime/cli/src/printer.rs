@@ -1,8 +1,8 @@
 //! Output of commands: results to stdout, as a table or as JSON; progress, warnings and errors to
 //! stderr.
 //!
-//! The only file that writes to either. If stdout is closed early (`tidemill runs list | head`), the
-//! rest is dropped.
+//! The only file that writes to either. If stdout is closed early (`tidemill runs list | head`),
+//! the rest is dropped.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;

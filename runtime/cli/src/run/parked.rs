@@ -1,5 +1,5 @@
-//! `tidemill runs parked`: lists the runs that wait for an operator, counted by cause, with what to do
-//! next. Cancelled runs whose compensation failed are among them.
+//! `tidemill runs parked`: lists the runs that wait for an operator, counted by cause, with what to
+//! do next. Cancelled runs whose compensation failed are among them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

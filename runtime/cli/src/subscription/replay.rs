@@ -1,4 +1,4 @@
-//! `tidemill subscriptions replay DEPLOYMENT SUBSCRIPTION --since TIME`: replays events to a subscription.
+//! `tidemill subscriptions replay`: replays events to a subscription.
 
 use std::time::Duration;
 
