@@ -1,8 +1,10 @@
-//! The embedded [`Store`]: implements the contract in one folder that belongs to one process.
+//! The embedded [`Store`](crate::Store): implements the contract in one folder that belongs to one
+//! process.
 //!
-//! Each noun has a file with its operations as plain functions over [`read_tx::ReadTx`] or
-//! [`write_tx::WriteTx`]; `store.rs` only passes them to the committer. Every operation is decided
-//! inside the committer on the newest state, so a condition still holds when its effect is written.
+//! Each noun has a file or a folder that implements its trait with functions over `ReadTx` or
+//! `WriteTx`. Nouns know no other way to the key-value layer; `store.rs` makes the transactions.
+//! Every operation is decided inside the committer on the newest state, so a condition still holds
+//! when its effect is written.
 
 mod blobs;
 mod codec;
