@@ -19,6 +19,7 @@ use crate::run::resident::ResumedRun;
 use crate::state::HostState;
 
 /// Executes claimed runs on this node.
+#[derive(Clone)]
 pub(crate) struct RunLauncher {
     host: Arc<HostState>,
 }
@@ -41,43 +42,56 @@ impl RunLauncher {
         let ResumedRun { run, live, permit } = *resumed;
         let handle = RunHandle::new();
         self.host.runs.registry.add(run.id, Arc::clone(&handle));
-        let host = Arc::clone(&self.host);
-        Some(tokio::spawn(execute(host, live, ClaimedRun { run, input }, permit, handle)))
+        Some(tokio::spawn(self.clone().execute(live, ClaimedRun { run, input }, permit, handle)))
+    }
+
+    /// Executes a claimed run that is not in memory, until it ends.
+    async fn execute(self, live: Arc<ActiveDeployment>, claimed: ClaimedRun, permit: Permit, handle: Arc<RunHandle>) {
+        let mut failures = 0;
+        let stored = loop {
+            match prepare(&self.host, &live, &claimed.run, &handle).await {
+                Ok(stored) => break stored,
+                Err(ControlError::Store(error)) if error.is_transient() && !self.host.shutdown.is_closing() => {
+                    failures += 1;
+                    self.host.store_failures.record(&error);
+                    self.host.shutdown.back_off(failures).await;
+                }
+                Err(error) => {
+                    self.host.runs.registry.remove(claimed.run.id, &handle);
+                    let failure = error.code().failure(format!("cannot read the run's stored state: {error}"));
+                    return self.park(claimed.run, failure).await;
+                }
+            }
+        };
+        Box::pin(Execution::claimed(self.host, live, permit, claimed, stored, handle).drive()).await;
     }
 
     /// Parks a run that cannot be executed here. Its journal stays.
-    pub(crate) async fn park(&self, run: Run, failure: Failure) {
-        park(&self.host, run, failure).await;
-    }
-}
-
-/// Executes a claimed run that is not in memory, until it ends.
-async fn execute(
-    host: Arc<HostState>,
-    live: Arc<ActiveDeployment>,
-    claimed: ClaimedRun,
-    permit: Permit,
-    handle: Arc<RunHandle>,
-) {
-    let id = claimed.run.id;
-    let mut failures = 0;
-    let stored = loop {
-        match prepare(&host, &live, &claimed.run, &handle).await {
-            Ok(stored) => break stored,
-            Err(ControlError::Store(error)) if error.is_transient() && !host.shutdown.is_closing() => {
-                failures += 1;
-                host.store_failures.record(&error);
-                host.shutdown.back_off(failures).await;
-            }
+    pub(crate) async fn park(&self, mut run: Run, failure: Failure) {
+        let (id, now) = (run.id, self.host.clock.now());
+        let record =
+            FailureRecord { at: now, attempt: run.attempt, part: FailedPart::Attempt, failure: failure.clone() };
+        match run.state.next(RunEvent::Parked(failure)) {
+            Ok(state) => run.state = state,
             Err(error) => {
-                host.runs.registry.remove(id, &handle);
-                let failure = error.code().failure(format!("cannot read the run's stored state: {error}"));
-                park(&host, claimed.run, failure).await;
+                tracing::error!(run = %id, %error, "cannot park run: illegal state transition");
                 return;
             }
         }
-    };
-    Box::pin(Execution::claimed(host, live, permit, claimed, stored, handle).drive()).await;
+        let committed = async {
+            let head = self.host.store.journal(id).await?.head;
+            let failures = vec![record.bounded()];
+            let commit = RunCommit { head, failures, ..RunCommit::of(self.host.owner.clone(), run.clone(), now) };
+            self.host.store.commit_run(commit).await
+        };
+        match committed.await {
+            Ok(_) => self.host.runs.completions.settle(&run, None),
+            Err(error) => {
+                self.host.store_failures.record(&error);
+                tracing::error!(run = %id, %error, "could not park run; the next start recovers it");
+            }
+        }
+    }
 }
 
 async fn prepare(
@@ -124,30 +138,4 @@ async fn next_seq(store: &dyn Store, id: RunId) -> Result<u64, StoreError> {
         if has(middle).await? { low = middle + 1 } else { high = middle }
     }
     Ok(low)
-}
-
-/// Parks a run that cannot be executed here. Its journal stays.
-async fn park(host: &HostState, mut run: Run, failure: Failure) {
-    let (id, now) = (run.id, host.clock.now());
-    let record = FailureRecord { at: now, attempt: run.attempt, part: FailedPart::Attempt, failure: failure.clone() };
-    match run.state.next(RunEvent::Parked(failure)) {
-        Ok(state) => run.state = state,
-        Err(error) => {
-            tracing::error!(run = %id, %error, "cannot park run: illegal state transition");
-            return;
-        }
-    }
-    let committed = async {
-        let head = host.store.journal(id).await?.head;
-        let failures = vec![record.bounded()];
-        let commit = RunCommit { head, failures, ..RunCommit::of(host.owner.clone(), run.clone(), now) };
-        host.store.commit_run(commit).await
-    };
-    match committed.await {
-        Ok(_) => host.runs.completions.settle(&run, None),
-        Err(error) => {
-            host.store_failures.record(&error);
-            tracing::error!(run = %id, %error, "could not park run; the next start recovers it");
-        }
-    }
 }
