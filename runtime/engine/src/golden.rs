@@ -7,12 +7,14 @@ use tidemill_artifacts::golden::{check, hex};
 use tidemill_core::journal::Position;
 use tidemill_core::run::{Export, Seed};
 use tidemill_core::{ComponentDigest, EventId, Revision, RunId, Timestamp};
-use tidemill_store::records::{ExternalId, LedgerEntry, LedgerLeg, ScanPage, ScanRequest, Version, VersionedValue};
+use tidemill_store::records::{
+    ExternalId, LedgerEntry, LedgerLeg, NewEvent, NewSignal, ScanPage, ScanRequest, Version, VersionedValue,
+};
 
 use crate::guest::metrics::{Metric, MetricKind};
 use crate::replay::state::{CancelNotice, JournalMark, OpenTransaction, ReplaySnapshot, RollbackMarks};
 use crate::transaction::Transaction;
-use crate::transaction::effects::{SentEvent, SentSignal, StartRun};
+use crate::transaction::effects::StartRun;
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000 + millis)
@@ -79,9 +81,9 @@ fn effects() -> Transaction {
     transaction.post(entry("sale-1"));
     transaction.start(started());
     let payload = Bytes::from_static(b"true");
-    transaction.signal(SentSignal { to: run(3), name: "paid".to_owned(), payload, key: "signal-1".to_owned() });
+    transaction.signal(NewSignal { to: run(3), name: "paid".to_owned(), payload, key: Some("signal-1".to_owned()) });
     let payload = Bytes::from_static(b"null");
-    transaction.publish(SentEvent { id: EventId::new(at(5), 8), topic: "orders.paid".parse().unwrap(), payload });
+    transaction.publish(NewEvent { id: EventId::new(at(5), 8), topic: "orders.paid".parse().unwrap(), payload });
     transaction.take("go", 11);
     transaction.cancel(run(4));
     transaction.observe(run(5));

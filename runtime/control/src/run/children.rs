@@ -1,12 +1,12 @@
-//! Child runs, signals and events of a run: converts the engine's requests into the store's.
+//! Child runs of a run: what a start would run, and the request that the store receives.
 
 use std::time::Duration;
 
 use tidemill_core::flow::KEY_MILLIS;
 use tidemill_core::run::{Export, Run, Trigger, TriggerKind};
 use tidemill_core::{Code, DeploymentName, Failure, RunId};
-use tidemill_engine::{SentEvent, SentSignal, StartRun, StartTarget};
-use tidemill_store::records::{AdmissionTerms, NewEvent, NewRun, NewSignal};
+use tidemill_engine::{StartRun, StartTarget};
+use tidemill_store::records::{AdmissionTerms, NewRun};
 
 use crate::deployment::exports;
 use crate::error::ControlError;
@@ -106,14 +106,4 @@ pub(crate) fn requests(host: &HostState, parent: &Run, starts: Vec<StartRun>) ->
         }
     };
     starts.into_iter().map(request).collect()
-}
-
-/// Converts a signal.
-pub(crate) fn signal(sent: SentSignal) -> NewSignal {
-    NewSignal { to: sent.to, name: sent.name, payload: sent.payload, key: Some(sent.key) }
-}
-
-/// Converts an event.
-pub(crate) fn event(sent: SentEvent) -> NewEvent {
-    NewEvent { id: sent.id, topic: sent.topic, payload: sent.payload }
 }

@@ -9,7 +9,7 @@ use tidemill_control::HostConfig;
 use tidemill_core::Fuel;
 use tidemill_core::run::{Run, TriggerKind};
 use tidemill_core::{Code, EventId, SubscriptionName, Timestamp, Topic};
-use tidemill_engine::{ActivationResult, Effects, SentEvent};
+use tidemill_engine::{ActivationResult, Effects};
 use tidemill_store::records::{
     FeedEvent, NewEvent, NewPublication, Operation, OperationState, RunFilter, Subscription,
 };
@@ -106,7 +106,7 @@ async fn events_of_a_run_are_committed_with_its_success_and_name_it() {
                 return output("null");
             }
             let id = EventId::new(START, u128::from(succeeds));
-            let event = SentEvent { id, topic: topic("t"), payload: Bytes::from(succeeds.to_string()) };
+            let event = NewEvent { id, topic: topic("t"), payload: Bytes::from(succeeds.to_string()) };
             let effects = Effects { events: vec![event], ..Effects::default() };
             let outcome = if succeeds { output("null").outcome } else { failed(false, tidemill_engine::Cause::Guest) };
             ActivationResult::plain(outcome, effects, Fuel::new(1), 1)

@@ -8,12 +8,12 @@ use sha2::{Digest as _, Sha256};
 use tidemill_core::journal::Kind;
 use tidemill_core::topics::EVENT_BYTES;
 use tidemill_core::{Code, EventId, Failure, Topic};
+use tidemill_store::records::NewEvent;
 
 use super::abi::{Contract, HostResult, Interface, answer};
 use super::durable::bounded_json;
 use crate::guest::{GuestState, KnownTopics, read};
 use crate::replay::state::hash;
-use crate::transaction::effects::SentEvent;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     Interface::new(contract, "events")?
@@ -48,7 +48,7 @@ async fn publish(guest: &mut GuestState, topic: String, payload: String) -> wasm
                 .finalize();
             let random = made.last_chunk().map_or(0, |bytes| u128::from_le_bytes(*bytes));
             let id = EventId::new(guest.log.clock.now(), random);
-            guest.transaction.publish(SentEvent { id, topic: topic.clone(), payload: payload.into() });
+            guest.transaction.publish(NewEvent { id, topic: topic.clone(), payload: payload.into() });
             Ok(())
         }
         Err(failure) => Err(failure),

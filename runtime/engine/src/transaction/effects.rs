@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::run::{Export, Seed};
-use tidemill_core::{ComponentDigest, DeploymentName, EventId, Revision, RunId, Timestamp, Topic};
-use tidemill_store::records::{NewPosting, ReadCheck, StateWrite};
+use tidemill_core::{ComponentDigest, DeploymentName, Revision, RunId, Timestamp};
+use tidemill_store::records::{NewEvent, NewPosting, NewSignal, ReadCheck, StateWrite};
 
 use crate::guest::metrics::MetricSamples;
 
@@ -20,9 +20,9 @@ pub struct Effects {
     /// Runs to start, in order.
     pub starts: Vec<StartRun>,
     /// Signals to send, in order.
-    pub signals: Vec<SentSignal>,
+    pub signals: Vec<NewSignal>,
     /// Events to publish, in order.
-    pub events: Vec<SentEvent>,
+    pub events: Vec<NewEvent>,
     /// Positions of the signals taken from the run's own inbox.
     pub taken: Vec<u64>,
     /// Runs to cancel.
@@ -64,30 +64,4 @@ pub struct StartRun {
     pub detached: bool,
     /// Seed derived from the parent's.
     pub seed: Seed,
-}
-
-/// A signal that a run sends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SentSignal {
-    /// The receiving run.
-    pub to: RunId,
-    /// The signal's name.
-    pub name: String,
-    /// The JSON text of the payload.
-    #[serde(with = "crate::blob::field")]
-    pub payload: Bytes,
-    /// The sender and its call: the same in every replay, so that the signal arrives once.
-    pub key: String,
-}
-
-/// An event that a run publishes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SentEvent {
-    /// The event's id, derived from the run and its call.
-    pub id: EventId,
-    /// The topic.
-    pub topic: Topic,
-    /// The JSON text of the payload.
-    #[serde(with = "crate::blob::field")]
-    pub payload: Bytes,
 }

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::RunId;
-use tidemill_store::records::{LedgerEntry, NewPosting, ReadCheck, ScanRequest, StateWrite, Version};
+use tidemill_store::records::{
+    LedgerEntry, NewEvent, NewPosting, NewSignal, ReadCheck, ScanRequest, StateWrite, Version,
+};
 
 use crate::blob::Blob;
 use crate::guest::metrics::MetricSamples;
-use crate::transaction::effects::{Effects, SentEvent, SentSignal, StartRun};
+use crate::transaction::effects::{Effects, StartRun};
 
 /// Another run has changed something that this transaction read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +45,8 @@ pub(super) struct EffectLayer {
     /// Indexes into `postings`, by external id.
     pub(super) posted: HashMap<String, usize>,
     pub(super) starts: Vec<StartRun>,
-    pub(super) signals: Vec<SentSignal>,
-    pub(super) events: Vec<SentEvent>,
+    pub(super) signals: Vec<NewSignal>,
+    pub(super) events: Vec<NewEvent>,
     pub(super) taken: Vec<(String, u64)>,
     pub(super) cancels: Vec<RunId>,
     /// Children whose unsuccessful end the run has observed.

@@ -44,13 +44,15 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::limits::{STATE_PAGE_BYTES, TRANSACTION_KEYS, TRANSACTION_WRITE_BYTES};
 use tidemill_core::{RunId, Topic};
-use tidemill_store::records::{ExternalId, LedgerEntry, ScanPage, ScanRequest, Version, VersionedValue};
+use tidemill_store::records::{
+    ExternalId, LedgerEntry, NewEvent, NewSignal, ScanPage, ScanRequest, Version, VersionedValue,
+};
 
 use self::layer::{EffectLayer, ReadSet, ScanRead, note, size};
 use crate::blob::Blob;
 use crate::guest::metrics::Metric;
 use crate::guest::metrics::MetricSamples;
-use crate::transaction::effects::{Effects, SentEvent, SentSignal, StartRun};
+use crate::transaction::effects::{Effects, StartRun};
 
 /// The reads and effects since the last commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,11 +239,11 @@ impl Transaction {
         starts.find(|start| start.key == key && start.deployment.as_str() == deployment)
     }
 
-    pub fn signal(&mut self, signal: SentSignal) {
+    pub fn signal(&mut self, signal: NewSignal) {
         self.top().signals.push(signal);
     }
 
-    pub fn publish(&mut self, event: SentEvent) {
+    pub fn publish(&mut self, event: NewEvent) {
         self.top().events.push(event);
     }
 

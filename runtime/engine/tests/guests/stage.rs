@@ -16,11 +16,11 @@ use tidemill_core::run::{Export, Progress, Run, RunEvent, Trigger, TriggerKind};
 use tidemill_core::{Clock as _, DeploymentName, Failure, Fuel, NodeId, Revision, RunId};
 use tidemill_engine::{
     Activation, ActivationResult, CancelToken, Cause, Checkpoint, CommitOutcome, CommitReason, Effects, Outcome,
-    PendingCommit, RunChannel, SentEvent, SentSignal, StartRun, StartTarget,
+    PendingCommit, RunChannel, StartRun, StartTarget,
 };
 use tidemill_store::Store;
 use tidemill_store::records::{
-    AdmissionTerms, LogLine, NewEvent, NewRun, NewSignal, PageRequest, Publisher, RunCommit, RunCommitResult,
+    AdmissionTerms, LogLine, NewRun, NewSignal, PageRequest, Publisher, RunCommit, RunCommitResult,
 };
 use tokio::sync::Notify;
 
@@ -299,8 +299,8 @@ impl Stage {
             writes,
             postings,
             starts: starts.into_iter().map(|start| new_run(self.id, start)).collect(),
-            signals: signals.into_iter().map(send).collect(),
-            events: events.into_iter().map(publish).collect(),
+            signals,
+            events,
             taken,
             cancels,
             observed,
@@ -486,14 +486,6 @@ fn new_run(parent: RunId, start: StartRun) -> NewRun {
         lanes: Vec::new(),
         terms: AdmissionTerms::default(),
     }
-}
-
-fn publish(event: SentEvent) -> NewEvent {
-    NewEvent { id: event.id, topic: event.topic, payload: event.payload }
-}
-
-fn send(signal: SentSignal) -> NewSignal {
-    NewSignal { to: signal.to, name: signal.name, payload: signal.payload, key: Some(signal.key) }
 }
 
 #[async_trait]

@@ -1,6 +1,7 @@
 //! Signals to runs, and outcomes of runs: the conditions that a run can wait for.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use tidemill_core::run::RunState;
 use tidemill_core::{RunId, Timestamp};
 
@@ -17,8 +18,8 @@ pub const INBOX_RESERVE_BYTES: u64 = 1 << 20;
 /// Maximum size of the payload of one signal, in bytes.
 pub const SIGNAL_BYTES: usize = 64 << 10;
 
-/// A signal to deliver.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A signal to deliver. Replay snapshots contain those of an open transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewSignal {
     /// The receiving run.
     pub to: RunId,
@@ -29,7 +30,21 @@ pub struct NewSignal {
     /// Identifies repetitions of this signal until the run is deleted: the sender's position in its
     /// journal, or the caller's idempotency key; at most 512 bytes. Each sender, and all callers
     /// together, have separate keys.
+    #[serde(with = "key_of_run")]
     pub key: Option<String>,
+}
+
+/// The key of a run's signal in a replay snapshot: without the option, because it always has one.
+mod key_of_run {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub fn serialize<S: Serializer>(key: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+        key.as_deref().unwrap_or_default().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+        String::deserialize(deserializer).map(Some)
+    }
 }
 
 /// The result of a signal from a caller outside of any run.

@@ -10,8 +10,8 @@ use super::{NewRun, Operation, Pause};
 /// Maximum number of topics in the store. Publishing to a further topic is refused.
 pub const TOPICS: u64 = 10_000;
 
-/// An event to publish.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An event to publish. Replay snapshots contain those of an open transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewEvent {
     /// The id, created by the caller.
     pub id: EventId,

@@ -12,7 +12,7 @@ use tidemill_core::limits::INPUT_BYTES;
 use tidemill_core::run::{Export, Seed};
 use tidemill_core::spawn::{DEPTH, OPEN_CHILDREN};
 use tidemill_core::{Code, DeploymentName, Failure, Revision, RunId};
-use tidemill_store::records::{LogLevel, SIGNAL_BYTES};
+use tidemill_store::records::{LogLevel, NewSignal, SIGNAL_BYTES};
 
 use super::{SIGNAL_NAME_BYTES, bad, bounded_json, not_in_step, nothing_new};
 use crate::activation::channel::StartTarget;
@@ -20,7 +20,7 @@ use crate::component::bindings::wit::durable::{StartOptions, Target};
 use crate::guest::{GuestState, read};
 use crate::host::abi::{HostResult, answer};
 use crate::replay::state::hash;
-use crate::transaction::effects::{SentSignal, StartRun};
+use crate::transaction::effects::StartRun;
 
 /// Maximum size of an idempotency key, in bytes.
 const KEY_BYTES: usize = 255;
@@ -234,7 +234,8 @@ pub(super) async fn signal(
         Ok(ReachableRun { id, ended: false, of }) => {
             let taken = sink.check_signal(&of.0, of.1, &name, payload.as_bytes()).await;
             if taken.is_ok() {
-                guest.transaction.signal(SentSignal { to: id, name: name.clone(), payload: payload.into(), key });
+                let (name, payload) = (name.clone(), payload.into());
+                guest.transaction.signal(NewSignal { to: id, name, payload, key: Some(key) });
             }
             taken
         }
