@@ -17,3 +17,4 @@ mod ledger;
 mod limits;
 mod schedules;
 mod shutdown;
+mod spans;

@@ -4,14 +4,15 @@
 //! All in one layer, so that the path to a run stays short. It distinguishes paths only if one of
 //! these checks differs.
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::Body as _;
-use tidemill_core::Code;
 use tidemill_core::clock::Stopwatch;
+use tidemill_core::{Code, RunId};
+use tracing::Instrument as _;
 
 use crate::auth;
 use crate::config::{HEADER_BYTES, HEADERS, URL_BYTES};
@@ -20,16 +21,27 @@ use crate::request::headers;
 use crate::server::peer::Peer;
 use crate::state::ApiState;
 
-/// Checks a request, passes it on, and writes the access log at level debug.
+/// Checks a request, passes it on, and writes the access log at level debug, in the span `request`.
 pub async fn gate(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     if !tracing::enabled!(tracing::Level::DEBUG) {
         return pass(&state, request, next).await;
     }
     let (method, path, watch) = (request.method().clone(), request.uri().path().to_owned(), Stopwatch::start());
-    let response = pass(&state, request, next).await;
-    let (status, micros) = (response.status().as_u16(), watch.elapsed().as_micros());
-    tracing::debug!(%method, path = path.escape_debug().to_string(), status, micros, "answered");
-    response
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let span = tracing::debug_span!("request", %method, route, run = run_in(&path).map(tracing::field::display));
+    async move {
+        let response = pass(&state, request, next).await;
+        let (status, micros) = (response.status().as_u16(), watch.elapsed().as_micros());
+        tracing::debug!(%method, path = path.escape_debug().to_string(), status, micros, "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// Returns the run that a path names.
+fn run_in(path: &str) -> Option<RunId> {
+    path.strip_prefix("/v1/runs/")?.split('/').next()?.parse().ok()
 }
 
 async fn pass(state: &ApiState, request: Request, next: Next) -> Response {

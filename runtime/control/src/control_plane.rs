@@ -14,6 +14,7 @@ use tidemill_store::records::Scrub;
 use tidemill_store::traits::StoreHealth;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::config::HostConfig;
 use crate::deployment::active::DeploymentRegistry;
@@ -154,7 +155,8 @@ impl ControlPlane {
         let host = HostState::open(config, store, guests, clock).await?;
         for reconciler in loops(&host) {
             let (clock, closing) = (Arc::clone(&host.clock), host.shutdown.closing.clone());
-            host.loops.spawn(reconcile::run(reconciler, clock, closing));
+            let span = tracing::info_span!("loop", "loop" = reconciler.name());
+            host.loops.spawn(reconcile::run(reconciler, clock, closing).instrument(span));
         }
         Ok(Self(host))
     }

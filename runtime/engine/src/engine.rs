@@ -11,6 +11,7 @@ use tidemill_core::{Clock, Code, ComponentDigest, Fuel};
 use tidemill_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore, oneshot};
+use tracing::Instrument as _;
 
 use crate::activation::Activation;
 use crate::activation::execute::execute;
@@ -347,7 +348,7 @@ impl Engine {
         meter: &Arc<Meter>,
         dry: bool,
     ) -> Pin<Box<impl Future<Output = ActivationResult> + Send + use<>>> {
-        Box::pin(execute(
+        let work = execute(
             self.shared.engine.clone(),
             Arc::clone(&self.outside),
             Arc::clone(&self.clock),
@@ -355,7 +356,9 @@ impl Engine {
             Arc::clone(meter),
             Handle::current(),
             dry,
-        ))
+        );
+        // The guest's threads inherit the caller's span, with or without an own one.
+        Box::pin(work.instrument(tracing::debug_span!("activation").or_current()))
     }
 
     /// Removes a component's code from memory and from the cache. Runs that use it keep it.

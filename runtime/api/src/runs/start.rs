@@ -12,6 +12,7 @@ use tidemill_core::wire::parse_span;
 use tidemill_core::wire::span::InvalidDuration;
 use tidemill_core::{DeploymentName, Failure};
 use tidemill_store::records::RunRequestResult;
+use tracing::Span;
 
 use super::get::beside;
 use super::json::RunJson;
@@ -103,6 +104,7 @@ fn answer(
     output: Option<&[u8]>,
     replayed: bool,
 ) -> Response {
+    Span::current().record("run", tracing::field::display(run.id));
     let json = RunJson::with(run, Some(input), output).failed(failure);
     let mut response = json_at(&format!("/v1/runs/{}", run.id), status, &json);
     if replayed {

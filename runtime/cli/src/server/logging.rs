@@ -26,7 +26,8 @@ pub fn start(filter: &str, json: bool, printer: &Printer) -> Result<(), CliError
     let _ = if json {
         printer.log_as_json();
         log_panics();
-        builder.json().flatten_event(true).try_init()
+        // The list of spans includes the current one.
+        builder.json().flatten_event(true).with_current_span(false).try_init()
     } else {
         builder.with_ansi(std::io::stderr().is_terminal()).try_init()
     };

@@ -94,6 +94,7 @@ pub(crate) async fn execute(
         }
     };
     let fuel = guest.fuel.used((!by_epoch).then_some(left));
+    tracing::debug!(outcome = outcome.name(), fuel, "activation ended");
     result_of(guest, outcome, fuel)
 }
 

@@ -83,6 +83,18 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Returns the name of the outcome, for the log.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Output(_) => "output",
+            Self::Failed { .. } => "failed",
+            Self::Suspended => "suspended",
+            Self::ContinueAsNew { .. } => "continue-as-new",
+        }
+    }
+}
+
 /// The result of replaying a journal without executing further.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DryRun {

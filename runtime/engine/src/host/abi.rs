@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use tidemill_core::limits::{HOST_CALL_ELEMENT_BYTES, HOST_CALL_FUEL};
 use tidemill_core::{Code, Failure};
+use tracing::{Instrument as _, Span};
 use wasmtime::Engine;
 use wasmtime::StoreContextMut;
 use wasmtime::component::types::{self, ComponentFunc};
@@ -60,16 +61,23 @@ impl Contract {
     }
 }
 
+/// Returns the span of one host call.
+fn span_of(interface: &'static str, function: &'static str) -> Span {
+    let span = tracing::debug_span!("host_call", interface, function);
+    span.in_scope(|| tracing::trace!("host call"));
+    span
+}
+
 /// One interface of `tidemill:guest` in the linker.
 pub(crate) struct Interface<'a> {
-    name: &'a str,
+    name: &'static str,
     linker: LinkerInstance<'a, GuestState>,
     checks: &'a mut BTreeMap<(String, String), ImportCheck>,
 }
 
 impl<'a> Interface<'a> {
     /// Returns the interface with that name.
-    pub fn new(contract: &'a mut Contract, name: &'a str) -> wasmtime::Result<Self> {
+    pub fn new(contract: &'a mut Contract, name: &'static str) -> wasmtime::Result<Self> {
         let linker = contract.linker.instance(&format!("tidemill:guest/{name}@0.1.0"))?;
         Ok(Self { name, linker, checks: &mut contract.checks })
     }
@@ -84,13 +92,19 @@ impl<'a> Interface<'a> {
     }
 
     /// Registers a synchronous function with an answer.
-    pub fn call<P, R>(&mut self, name: &str, run: fn(&mut GuestState, P) -> wasmtime::Result<R>) -> wasmtime::Result<()>
+    pub fn call<P, R>(
+        &mut self,
+        name: &'static str,
+        run: fn(&mut GuestState, P) -> wasmtime::Result<R>,
+    ) -> wasmtime::Result<()>
     where
         P: ComponentNamedList + Lift + Lower + PayloadSize + 'static,
         R: ComponentType + Lift + Lower + PayloadSize + 'static,
     {
         self.note::<P, (R,)>(name);
+        let interface = self.name;
         self.linker.func_wrap(name, move |mut store: StoreContextMut<'_, GuestState>, given: P| {
+            let _span = span_of(interface, name).entered();
             charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
             let answer = run(store.data_mut(), given)?;
             answer.note_codes(&mut store.data_mut().answered_codes);
@@ -100,12 +114,18 @@ impl<'a> Interface<'a> {
     }
 
     /// Registers a synchronous function without an answer.
-    pub fn tell<P>(&mut self, name: &str, run: fn(&mut GuestState, P) -> wasmtime::Result<()>) -> wasmtime::Result<()>
+    pub fn tell<P>(
+        &mut self,
+        name: &'static str,
+        run: fn(&mut GuestState, P) -> wasmtime::Result<()>,
+    ) -> wasmtime::Result<()>
     where
         P: ComponentNamedList + Lift + Lower + PayloadSize + 'static,
     {
         self.note::<P, ()>(name);
+        let interface = self.name;
         self.linker.func_wrap(name, move |mut store: StoreContextMut<'_, GuestState>, given: P| {
+            let _span = span_of(interface, name).entered();
             charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
             run(store.data_mut(), given)
         })
@@ -114,7 +134,7 @@ impl<'a> Interface<'a> {
     /// Registers an asynchronous function.
     pub fn wait<P, R>(
         &mut self,
-        name: &str,
+        name: &'static str,
         run: for<'g> fn(&'g mut GuestState, P) -> HostFuture<'g, R>,
     ) -> wasmtime::Result<()>
     where
@@ -122,8 +142,9 @@ impl<'a> Interface<'a> {
         R: ComponentType + Lift + Lower + PayloadSize + Send + Sync + 'static,
     {
         self.note::<P, (R,)>(name);
+        let interface = self.name;
         self.linker.func_wrap_async(name, move |mut store: StoreContextMut<'_, GuestState>, given: P| {
-            Box::new(async move {
+            let work = async move {
                 charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
                 if store.data().is_save_due() {
                     store.data_mut().save().await?;
@@ -132,7 +153,8 @@ impl<'a> Interface<'a> {
                 answer.note_codes(&mut store.data_mut().answered_codes);
                 charge_result(&mut store, answer.bytes())?;
                 Ok((answer,))
-            })
+            };
+            Box::new(work.instrument(span_of(interface, name)))
         })
     }
 }

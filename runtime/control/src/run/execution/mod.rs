@@ -30,6 +30,7 @@ use tidemill_store::StoreError;
 use tidemill_store::records::ClaimedRun;
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockWriteGuard};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::deployment::active::{ActiveDeployment, ResolvedRevision};
 use crate::deployment::limiter::Permit;
@@ -213,7 +214,15 @@ impl Execution {
     }
 
     /// Executes the run until it ends or returns to the queue, and notifies all waiting callers.
-    pub(crate) async fn drive(mut self) -> ExecutionEnd {
+    /// The span `run` begins here, below the span of a request that waits for the run.
+    pub(crate) fn drive(self) -> impl Future<Output = ExecutionEnd> + Send {
+        let (run, deployment, attempt) = (self.run.id, &self.run.deployment, self.run.attempt);
+        let span = tracing::info_span!("run", %run, %deployment, attempt);
+        self.execute().instrument(span)
+    }
+
+    async fn execute(mut self) -> ExecutionEnd {
+        tracing::debug!(revision = self.run.revision.get(), generation = self.run.generation, "admitted run");
         let id = self.run.id;
         let finish = self.attempt().await;
         if self.sink.is_visible() {

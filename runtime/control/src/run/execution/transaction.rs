@@ -13,6 +13,7 @@ use tidemill_core::{Fuel, Timestamp, batch, failpoint};
 use tidemill_engine::{Effects, PendingCommit};
 use tidemill_store::records::{CommitStart, FailedPart, FailureRecord, LogLine, RunCommit, RunCommitResult};
 use tidemill_store::{Store, StoreError};
+use tracing::Instrument as _;
 
 use crate::deployment::contended_keys::KeyTurn;
 use crate::error::ControlError;
@@ -159,11 +160,19 @@ impl Execution {
         let turn = if writes && self.hold.is_none() { self.acquire_shared_commit().await } else { None };
         failpoint::hit("run/commit");
         let watch = Stopwatch::start();
-        let done = if self.fresh {
-            self.commit_first(commit, in_turn, last).await
-        } else {
-            self.commit_with_retry(commit, in_turn, last).await
-        };
+        let done = async {
+            let done = if self.fresh {
+                self.commit_first(commit, in_turn, last).await
+            } else {
+                self.commit_with_retry(commit, in_turn, last).await
+            };
+            if let Ok((RunCommitResult::Done(_), run)) = &done {
+                tracing::debug!(state = run.state.name(), "committed run");
+            }
+            done
+        }
+        .instrument(tracing::debug_span!("commit"))
+        .await;
         drop(turn);
         failpoint::hit("run/committed");
         match done {
