@@ -89,9 +89,7 @@ pub fn guest_code(code: &str) -> String {
 }
 
 fn cut(text: &mut String, most: usize) {
-    if text.len() > most {
-        text.truncate((0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
-    }
+    text.truncate(text.floor_char_boundary(most));
 }
 
 impl std::fmt::Display for Failure {

@@ -84,8 +84,6 @@ impl Module {
 /// Returns the error and its causes in one line.
 pub(crate) fn words(error: &wasmtime::Error) -> String {
     let mut text = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ").replace('\n', " ");
-    if text.len() > 2000 {
-        text.truncate((0..=2000).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
-    }
+    text.truncate(text.floor_char_boundary(2000));
     text
 }

@@ -114,9 +114,8 @@ struct BoundedText {
 impl fmt::Write for BoundedText {
     fn write_str(&mut self, more: &str) -> fmt::Result {
         let line = if self.one_line { more.split('\n').next().unwrap_or_default() } else { more };
-        let room = self.most - self.text.len();
-        let end = (0..=room.min(line.len())).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
-        self.text.push_str(line.get(..end).unwrap_or_default());
+        let end = line.floor_char_boundary(self.most - self.text.len());
+        self.text.push_str(&line[..end]);
         if end < more.len() { Err(fmt::Error) } else { Ok(()) }
     }
 }

@@ -206,8 +206,6 @@ fn trapped(trap: Trap) -> String {
 
 fn root(error: &wasmtime::Error) -> String {
     let mut text = error.root_cause().to_string();
-    if text.len() > 1000 {
-        text.truncate((0..=1000).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
-    }
+    text.truncate(text.floor_char_boundary(1000));
     text
 }

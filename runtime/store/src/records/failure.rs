@@ -56,9 +56,7 @@ impl FailureRecord {
 }
 
 fn cut(text: &mut String, max: usize) {
-    if text.len() > max {
-        text.truncate((0..=max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
-    }
+    text.truncate(text.floor_char_boundary(max));
 }
 
 /// A failure with its number among those of its run.

@@ -316,8 +316,7 @@ pub(super) fn note(text: &str) -> &str {
 }
 
 fn cut(text: &str, most: usize) -> &str {
-    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    &text[..end]
+    &text[..text.floor_char_boundary(most)]
 }
 
 /// Stops the run like a host, regardless of how the module would handle a failure.

@@ -42,10 +42,7 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
 
 fn set_progress(guest: &mut GuestState, (done, total, mut note): (u64, Option<u64>, String)) -> wasmtime::Result<()> {
     guest.not_in_health_check("durable.set-progress").map_err(GuestStop::from)?;
-    if note.len() > NOTE_BYTES {
-        let end = (0..=NOTE_BYTES).rev().find(|at| note.is_char_boundary(*at)).unwrap_or(0);
-        note.truncate(end);
-    }
+    note.truncate(note.floor_char_boundary(NOTE_BYTES));
     if guest.history.live {
         guest.sink.progress(Progress { done, total, note });
     }
