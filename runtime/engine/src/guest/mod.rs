@@ -18,6 +18,7 @@ use std::time::Duration;
 use tidemill_core::manifest::Grants;
 use tidemill_core::money::Currencies;
 use tidemill_core::policy::PolicyInForce;
+use tidemill_core::retry::Backoff;
 use tidemill_core::run::Export;
 use tidemill_core::{Code, Failure, Topic};
 use tidemill_store::{Store, StoreError};
@@ -46,9 +47,10 @@ pub(crate) const GRACE_FUEL: u64 = 10;
 pub(crate) const GRACE_WAITS: u64 = 3_600_000;
 /// Maximum number of resources (streams, timers) that one guest holds.
 const RESOURCES: usize = 1_000;
-/// Maximum attempts to read the store, and the first delay between two; the delay doubles.
+/// Maximum attempts to read the store, and the pauses between them.
 const STORE_TRIES: u32 = 6;
-const STORE_WAIT: Duration = Duration::from_millis(50);
+const STORE_BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(50), factor: 2, max: Duration::from_millis(800) };
 
 /// Services that all guests of an engine share.
 pub(crate) struct HostServices {
@@ -272,15 +274,13 @@ pub(crate) async fn read<T, F>(mut ask: impl FnMut() -> F) -> Result<T, GuestSto
 where
     F: Future<Output = Result<T, StoreError>>,
 {
-    let mut wait = STORE_WAIT;
     let mut tries = 1;
     loop {
         match ask().await {
             Ok(answer) => return Ok(answer),
             Err(error) if error.is_transient() && tries < STORE_TRIES => {
                 tracing::warn!(%error, tries, "store read failed; retrying");
-                tokio::time::sleep(wait).await;
-                wait *= 2;
+                tokio::time::sleep(STORE_BACKOFF.pause(tries)).await;
                 tries += 1;
             }
             Err(error) => {
