@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use tidemill_core::money::Currencies;
 use tidemill_core::{Clock, Code, ComponentDigest, Fuel};
 use tidemill_store::Store;
@@ -177,7 +178,7 @@ impl Engine {
     /// cannot run the component.
     pub async fn module(&self, digest: ComponentDigest) -> Result<Arc<Module>, EngineError> {
         let cell = {
-            let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut modules = self.modules.lock();
             Arc::clone(modules.entry(digest).or_default())
         };
         let module = cell.get_or_try_init(|| self.load_or_compile(digest)).await;
@@ -368,7 +369,7 @@ impl Engine {
     }
 
     fn forget(&self, digest: ComponentDigest) {
-        self.modules.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
+        self.modules.lock().remove(&digest);
     }
 
     /// Returns the current statistics.
@@ -378,7 +379,7 @@ impl Engine {
         EngineStats {
             running: counts.running.load(Relaxed),
             waiting: counts.waiting.load(Relaxed),
-            modules: self.modules.lock().unwrap_or_else(PoisonError::into_inner).len() as u64,
+            modules: self.modules.lock().len() as u64,
             compiled: counts.compiled.load(Relaxed),
             loaded: counts.loaded.load(Relaxed),
             moved: counts.moved.load(Relaxed),

@@ -10,7 +10,6 @@
 #![deny(unsafe_code)]
 
 mod activation;
-mod blob;
 mod component;
 mod config;
 mod digest;

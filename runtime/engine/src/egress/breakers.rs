@@ -5,8 +5,9 @@
 //! a request is sent.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tidemill_core::breaker::{
     Breaker, BreakerAdmission, BreakerPhase, BreakerPolicy, BreakerRefusal, CallOutcome, CallPurpose,
 };
@@ -53,8 +54,8 @@ impl Breakers {
 
     /// Checks that a deployment may send a request to an origin.
     pub fn admit(&self, deployment: &str, origin: &str, purpose: CallPurpose) -> Result<BreakerPermit, Failure> {
-        let breaker = self.kept.lock().unwrap_or_else(PoisonError::into_inner).of(deployment, origin);
-        let admitted = breaker.lock().unwrap_or_else(PoisonError::into_inner).admit(purpose, self.clock.now());
+        let breaker = self.kept.lock().of(deployment, origin);
+        let admitted = breaker.lock().admit(purpose, self.clock.now());
         match admitted {
             Ok(admission) => Ok(BreakerPermit {
                 breaker,
@@ -91,7 +92,7 @@ impl BreakerTable {
     /// state.
     fn make_room(&mut self) {
         let order = |entry: &BreakerEntry| {
-            let phase = entry.breaker.lock().unwrap_or_else(PoisonError::into_inner).phase();
+            let phase = entry.breaker.lock().phase();
             (phase != BreakerPhase::Closed, entry.used)
         };
         let mut all: Vec<_> = self.breakers.values().map(order).collect();
@@ -116,7 +117,7 @@ impl BreakerPermit {
 
     fn record(&mut self, outcome: CallOutcome) {
         if let Some(admission) = self.admission.take() {
-            let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut breaker = self.breaker.lock();
             breaker.record(admission, outcome, self.clock.now());
         }
     }
@@ -180,11 +181,11 @@ mod tests {
         for n in 0..3 * KEPT {
             breakers.admit("a", &format!("https://{n}"), CallPurpose::Ordinary).unwrap().ended(false);
         }
-        assert!(breakers.kept.lock().unwrap().breakers.len() <= KEPT);
+        assert!(breakers.kept.lock().breakers.len() <= KEPT);
         assert!(breakers.admit("a", "https://x", CallPurpose::Ordinary).is_err());
         for n in 0..2 * KEPT {
             open(&breakers, "b", &format!("https://{n}"));
         }
-        assert!(breakers.kept.lock().unwrap().breakers.len() <= KEPT, "where all are open too");
+        assert!(breakers.kept.lock().breakers.len() <= KEPT, "where all are open too");
     }
 }

@@ -1,8 +1,9 @@
 //! Limits concurrent requests: of one deployment, and to one host. Further requests wait.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Semaphores by name. A semaphore is dropped once no request holds or awaits it.
@@ -33,7 +34,7 @@ impl NamedLimits {
     }
 
     fn gate(&self, name: &str) -> Arc<Semaphore> {
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = self.gates.lock();
         if let Some(gate) = gates.get(name).and_then(Weak::upgrade) {
             return gate;
         }

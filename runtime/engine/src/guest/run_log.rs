@@ -3,9 +3,10 @@
 //! Nothing here fails a guest. Long lines are cut; excess lines are counted and dropped. The log
 //! reports both.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use tidemill_core::limits::{LOG_FIELD_BYTES, LOG_FIELDS, LOG_LINE_BYTES};
 use tidemill_core::{Clock, Code, Timestamp};
 use tidemill_store::records::{LogLevel, LogLine};
@@ -156,8 +157,8 @@ impl RunLog {
         std::mem::take(&mut self.state().unsaved)
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, LogState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, LogState> {
+        self.state.lock()
     }
 
     /// Writes a line.
@@ -289,10 +290,7 @@ fn cut(message: &mut String, fields: &mut Vec<(String, String)>) {
         return;
     }
     let room = LOG_LINE_BYTES - 64;
-    if message.len() > room {
-        let end = (0..=room).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
-        message.truncate(end);
-    }
+    message.truncate(message.floor_char_boundary(room));
     let mut left = room - message.len();
     let fit = fields
         .iter()

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -22,7 +23,6 @@ use tokio::task::JoinHandle;
 
 use super::abi::{Contract, HostFuture, HostResult, Interface, answer};
 use crate::activation::result::NextAttempt;
-use crate::blob::Blob;
 use crate::component::bindings::wit::http::{Request, Response};
 use crate::component::bindings::wit::types::Field;
 use crate::egress::{
@@ -257,7 +257,7 @@ struct CheckedRequest {
 struct RecordedResponse {
     status: u16,
     headers: Vec<(String, String)>,
-    body: Blob,
+    body: Bytes,
     url: String,
     elapsed: u64,
 }
@@ -278,7 +278,7 @@ impl RecordedResponse {
         Response {
             status: self.status,
             headers: self.headers.into_iter().map(|(name, value)| Field { name, value }).collect(),
-            body: self.body.0.to_vec(),
+            body: self.body.into(),
             url: self.url,
             elapsed: self.elapsed,
         }
@@ -438,7 +438,7 @@ fn pay_search(guest: &GuestState, request: &OutgoingRequest) -> bool {
 /// Returns the number of bytes of an answer that were searched for the secrets of its request.
 fn searched_bytes(came: &Result<RecordedResponse, Failure>) -> usize {
     came.as_ref().map_or(0, |came| {
-        came.body.0.len() + came.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+        came.body.len() + came.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     })
 }
 

@@ -1,13 +1,13 @@
 //! `tidemill:guest/secrets`: signatures with secrets that remain outside the sandbox. A secret must
 //! be granted with `use = "sign"`; a message holds at most 1 MiB.
 
+use bytes::Bytes;
 use ring::hmac;
 use ring::signature::Ed25519KeyPair;
 use tidemill_core::journal::Kind;
 use tidemill_core::{Code, Failure};
 
 use super::abi::{Contract, HostResult, Interface, answer};
-use crate::blob::Blob;
 use crate::guest::GuestState;
 use crate::replay::state::hash;
 use crate::secrets::SecretValue;
@@ -27,12 +27,12 @@ fn sign(
         return answer(Err(failure));
     }
     let request = hash(&[name.as_bytes(), algorithm.as_bytes(), &message]);
-    if let Some(signed) = guest.replay::<Result<Blob, Failure>>(Kind::Sign, request)? {
-        return answer(signed.map(|signed| signed.0.to_vec()));
+    if let Some(signed) = guest.replay::<Result<Bytes, Failure>>(Kind::Sign, request)? {
+        return answer(signed.map(Vec::from));
     }
-    let signed = sign_now(guest, &name, &algorithm, &message).map(Blob::from);
+    let signed = sign_now(guest, &name, &algorithm, &message).map(Bytes::from);
     guest.record(Kind::Sign, request, &signed, Some(name.as_bytes()))?;
-    answer(signed.map(|signed| signed.0.to_vec()))
+    answer(signed.map(Vec::from))
 }
 
 fn sign_now(guest: &GuestState, name: &str, algorithm: &str, message: &[u8]) -> Result<Vec<u8>, Failure> {

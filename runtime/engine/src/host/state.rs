@@ -5,17 +5,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use tidemill_core::journal::{Hash, Kind};
 use tidemill_core::limits::{STATE_KEY_BYTES, STATE_VALUE_BYTES};
 use tidemill_core::{Code, Failure};
 use tidemill_store::records::ScanRequest;
 
 use super::abi::{Contract, HostFuture, HostResult, Interface, answer};
-use crate::blob::Blob;
 use crate::component::bindings::wit::state::{Entry, Page};
 use crate::guest::{GuestState, read};
 use crate::replay::state::hash;
+use crate::transaction::StatePage;
 
 /// Maximum number of entries in a page.
 const PAGE_ENTRIES: u32 = 1_000;
@@ -34,16 +33,16 @@ async fn get(guest: &mut GuestState, key: String) -> wasmtime::Result<HostResult
         return answer(Err(failure));
     }
     let request = hash(&[key.as_bytes()]);
-    let recalled = guest.replay::<Result<Option<Blob>, Failure>>(Kind::StateGet, request)?;
+    let recalled = guest.replay::<Result<Option<Bytes>, Failure>>(Kind::StateGet, request)?;
     let value = match recalled {
         Some(value) => value,
         None => {
-            let value = present(guest, &key).await?.map(|value| value.map(Blob));
+            let value = present(guest, &key).await?;
             guest.record(Kind::StateGet, request, &value, Some(key.as_bytes()))?;
             value
         }
     };
-    answer(value.map(|value| value.map(|value| value.0.to_vec())))
+    answer(value.map(|value| value.map(Vec::from)))
 }
 
 fn set(guest: &mut GuestState, key: String, value: Vec<u8>) -> wasmtime::Result<HostResult<()>> {
@@ -138,39 +137,28 @@ fn scan(
             &limit.to_le_bytes(),
             &[after.is_some().into()],
         ]);
-        if let Some(page) = guest.replay::<Result<RecordedPage, Failure>>(Kind::StateScan, asked)? {
-            return answer(page.map(RecordedPage::into_page));
+        if let Some(page) = guest.replay::<Result<StatePage, Failure>>(Kind::StateScan, asked)? {
+            return answer(page.map(into_page));
         }
         let shown = prefix.clone();
         if let Err(much) = guest.transaction.has_room() {
-            let refused: Result<RecordedPage, Failure> = Err(much.into());
+            let refused: Result<StatePage, Failure> = Err(much.into());
             guest.record(Kind::StateScan, asked, &refused, Some(shown.as_bytes()))?;
-            return answer(refused.map(RecordedPage::into_page));
+            return answer(refused.map(into_page));
         }
         let request = ScanRequest { prefix, after, limit: limit.min(PAGE_ENTRIES) as usize };
         let store = Arc::clone(&guest.outside.store);
         let run = Arc::clone(&guest.run);
         let page = read(|| store.scan_state(&run.deployment, &request)).await?;
-        let seen = guest.transaction.overlay(request, page);
-        let entries = seen.entries.into_iter().map(|(key, value)| (key, Blob(value))).collect();
-        let listed = Ok(RecordedPage { entries, next: seen.next });
+        let listed = Ok(guest.transaction.overlay(request, page));
         guest.record(Kind::StateScan, asked, &listed, Some(shown.as_bytes()))?;
-        answer(listed.map(RecordedPage::into_page))
+        answer(listed.map(into_page))
     })
 }
 
-/// A page, as it is recorded.
-#[derive(Serialize, Deserialize)]
-struct RecordedPage {
-    entries: Vec<(String, Blob)>,
-    next: Option<String>,
-}
-
-impl RecordedPage {
-    fn into_page(self) -> Page {
-        let entries = self.entries.into_iter().map(|(key, value)| Entry { key, value: value.0.to_vec() }).collect();
-        Page { entries, next: self.next }
-    }
+fn into_page(page: StatePage) -> Page {
+    let entries = page.entries.into_iter().map(|(key, value)| Entry { key, value: value.into() }).collect();
+    Page { entries, next: page.next }
 }
 
 /// Returns the value of a key as the run sees it.

@@ -48,7 +48,6 @@ pub struct StartRun {
     /// The export to call.
     pub export: Export,
     /// The JSON text of the input.
-    #[serde(with = "crate::blob::field")]
     pub input: Bytes,
     /// The idempotency key: the parent's choice, or derived from the parent and its call.
     pub key: String,

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::RunId;
 use tidemill_store::records::{
     LedgerEntry, NewEvent, NewPosting, NewSignal, ReadCheck, ScanRequest, StateWrite, Version,
 };
 
-use crate::blob::Blob;
 use crate::guest::metrics::MetricSamples;
 use crate::transaction::effects::{Effects, StartRun};
 
@@ -39,7 +39,7 @@ pub(super) struct ScanRead {
 /// Effects that are kept or dropped together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct EffectLayer {
-    pub(super) written: BTreeMap<String, Option<Blob>>,
+    pub(super) written: BTreeMap<String, Option<Bytes>>,
     pub(super) written_bytes: usize,
     pub(super) postings: Vec<LedgerEntry>,
     /// Indexes into `postings`, by external id.
@@ -130,7 +130,7 @@ impl EffectLayer {
 
     pub(super) fn effects<const N: usize>(layers: [&Self; N]) -> Effects {
         let mut effects = Effects::default();
-        let mut written: BTreeMap<&String, &Option<Blob>> = BTreeMap::new();
+        let mut written: BTreeMap<&String, &Option<Bytes>> = BTreeMap::new();
         for layer in layers {
             written.extend(&layer.written);
             effects.postings.extend(layer.postings.iter().map(|entry| NewPosting { entry: entry.clone() }));
@@ -143,8 +143,7 @@ impl EffectLayer {
             effects.samples.take_in(layer.samples.clone());
         }
         let writes = written.into_iter();
-        let bytes = |value: &Option<Blob>| value.as_ref().map(|value| value.0.clone());
-        effects.writes = writes.map(|(key, value)| StateWrite { key: key.clone(), value: bytes(value) }).collect();
+        effects.writes = writes.map(|(key, value)| StateWrite { key: key.clone(), value: value.clone() }).collect();
         effects
     }
 }
@@ -163,8 +162,8 @@ impl ReadSet {
     }
 }
 
-pub(super) fn size(key: &str, value: &Option<Blob>) -> usize {
-    key.len() + value.as_ref().map_or(0, |value| value.0.len())
+pub(super) fn size(key: &str, value: &Option<Bytes>) -> usize {
+    key.len() + value.as_ref().map_or(0, |value| value.len())
 }
 
 pub(super) fn note(seen: &mut BTreeMap<String, Version>, name: &str, version: Version) -> Result<(), ReadConflict> {

@@ -49,7 +49,6 @@ use tidemill_store::records::{
 };
 
 use self::layer::{EffectLayer, ReadSet, ScanRead, note, size};
-use crate::blob::Blob;
 use crate::guest::metrics::Metric;
 use crate::guest::metrics::MetricSamples;
 use crate::transaction::effects::{Effects, StartRun};
@@ -86,11 +85,11 @@ pub(crate) enum TransactionLimit {
 }
 
 /// Names with the versions seen.
-pub(crate) type SeenPages = Vec<(String, Version)>;
+pub(crate) type SeenVersions = Vec<(String, Version)>;
 
-/// A page of a scan as the guest sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SeenPage {
+/// A page of a scan as the guest sees it, and as it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StatePage {
     /// Keys and values, sorted by the bytes of the keys.
     pub entries: Vec<(String, Bytes)>,
     /// The key after which the next page begins, if there is one.
@@ -109,7 +108,7 @@ impl Transaction {
     /// Returns the run's uncommitted value: `None` if not written, `Some(None)` if deleted.
     pub fn own(&self, key: &str) -> Option<Option<Bytes>> {
         let own = self.layers().rev().find_map(|layer| layer.written.get(key))?;
-        Some(own.as_ref().map(|value| value.0.clone()))
+        Some(own.clone())
     }
 
     /// Notes the version of a key that was read from the store.
@@ -129,7 +128,6 @@ impl Transaction {
 
     /// Writes or deletes a key.
     pub fn write(&mut self, key: String, value: Option<Bytes>) -> Result<(), TransactionLimit> {
-        let value = value.map(Blob);
         let old = self.top().written.get(&key).map_or(0, |value| size(&key, value));
         let more = size(&key, &value);
         if self.layers().map(|layer| layer.written_bytes).sum::<usize>() - old + more > TRANSACTION_WRITE_BYTES {
@@ -160,7 +158,7 @@ impl Transaction {
     ///
     /// The page covers all keys from `after` to its last key, or to the end of the prefix if there
     /// are no more. Only own writes in that range belong to it.
-    pub fn overlay(&mut self, request: ScanRequest, page: ScanPage) -> SeenPage {
+    pub fn overlay(&mut self, request: ScanRequest, page: ScanPage) -> StatePage {
         let covered_to = if page.more { page.entries.last().map(|(key, ..)| key.clone()) } else { None };
         let mut merged: BTreeMap<String, Option<Bytes>> = BTreeMap::new();
         let mut seen = Vec::with_capacity(page.entries.len());
@@ -177,7 +175,7 @@ impl Transaction {
                 if !key.starts_with(&request.prefix) || covered_to.as_ref().is_some_and(|last| key > last) {
                     break;
                 }
-                merged.insert(key.clone(), value.as_ref().map(|value| value.0.clone()));
+                merged.insert(key.clone(), value.clone());
             }
         }
         let mut entries: Vec<(String, Bytes)> = Vec::new();
@@ -195,7 +193,7 @@ impl Transaction {
         self.reads.scanned_keys += seen.len();
         let ScanRequest { prefix, after, limit } = request;
         self.reads.scans.push(ScanRead { prefix, after, limit, seen, more: page.more });
-        SeenPage { entries, next }
+        StatePage { entries, next }
     }
 
     /// Returns the run's own posting under an external id.
@@ -354,7 +352,7 @@ impl Transaction {
 
     /// Returns the keys and external ids that the innermost step relies on, if it is also the
     /// outermost.
-    pub fn held(&self) -> (SeenPages, SeenPages) {
+    pub fn held(&self) -> (SeenVersions, SeenVersions) {
         let list =
             |map: &BTreeMap<String, Version>| map.iter().map(|(name, version)| (name.clone(), *version)).collect();
         match self.steps.as_slice() {
