@@ -6,41 +6,41 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::crashable_host::{AcknowledgedRun, CrashableHost, HostDeath};
 use crate::host::PATIENCE;
-use crate::mortal::{Died, Known, Mortal};
 
 /// Facts by name. Two workloads have the same outcome if all facts are equal.
 pub type Facts = BTreeMap<String, Value>;
 
 /// Collects all comparable facts. All runs have ended.
-pub async fn collect(mortal: &Mortal, known: &[Known]) -> Result<Facts, Died> {
+pub async fn collect(host: &CrashableHost, known: &[AcknowledgedRun]) -> Result<Facts, HostDeath> {
     let mut facts = Facts::new();
     let mut keys: HashMap<&str, &str> = HashMap::new();
-    for Known { key, run } in known {
+    for AcknowledgedRun { key, run } in known {
         keys.insert(run["id"].as_str().unwrap(), key);
         facts.insert(format!("run {key}"), json!([run["state"], run["output"], run["failure"]["code"]]));
     }
-    let shown = mortal.run("show", &json!({ "do": "show" })).await?;
+    let shown = host.run("show", &json!({ "do": "show" })).await?;
     assert_eq!(shown["state"], "succeeded", "{shown}");
     for (key, value) in shown["output"].as_object().unwrap() {
         facts.insert(format!("state {key}"), value.clone());
     }
-    let runs = mortal.list("/v1/runs").await?;
+    let runs = host.list("/v1/runs").await?;
     for run in &runs {
         let name = format!("runs by {} {}", run["trigger"]["kind"], run["state"]);
         add(&mut facts, name, 1);
     }
-    let entries = mortal.list("/v1/ledger/entries").await?;
+    let entries = host.list("/v1/ledger/entries").await?;
     for entry in &entries {
         let fact = json!([entry["kind"], entry["minor_units"], entry["currency"]]);
         let twice = facts.insert(format!("entry {}", entry["external_id"]), fact);
         assert!(twice.is_none(), "{entry} is there twice");
     }
-    let check = mortal.host.http.post(mortal.host.url("/v1/ledger/check")).send().await.map_err(|_| Died)?;
-    let check: Value = serde_json::from_str(&check.text().await.map_err(|_| Died)?).unwrap();
+    let check = host.process.http.post(host.process.url("/v1/ledger/check")).send().await.map_err(|_| HostDeath)?;
+    let check: Value = serde_json::from_str(&check.text().await.map_err(|_| HostDeath)?).unwrap();
     assert_eq!(check["problems"], json!([]), "{check}");
-    feed(mortal, &keys, FeedCount { ends: runs.len(), entries: entries.len() }, &mut facts).await?;
-    for (what, times) in mortal.provider.effects() {
+    feed(host, &keys, FeedCount { ends: runs.len(), entries: entries.len() }, &mut facts).await?;
+    for (what, times) in host.provider.effects() {
         facts.insert(format!("effect {what}"), json!(times));
     }
     Ok(facts)
@@ -60,12 +60,17 @@ struct FeedCount {
 
 /// Collects the ends of runs and the postings from the feed: all of `due`, and events that arrive
 /// shortly after them.
-async fn feed(mortal: &Mortal, keys: &HashMap<&str, &str>, due: FeedCount, facts: &mut Facts) -> Result<(), Died> {
+async fn feed(
+    host: &CrashableHost,
+    keys: &HashMap<&str, &str>,
+    due: FeedCount,
+    facts: &mut Facts,
+) -> Result<(), HostDeath> {
     // No event has position 0, so the host answers with the first position of the feed.
-    let (_, reset) = follow(mortal, 0).await?;
+    let (_, reset) = follow(host, 0).await?;
     let reset = reset.split_once("data: ").unwrap().1.lines().next().unwrap();
     let reset: Value = serde_json::from_str(reset).unwrap();
-    let (mut answer, mut text) = follow(mortal, reset["first"].as_u64().unwrap() - 1).await?;
+    let (mut answer, mut text) = follow(host, reset["first"].as_u64().unwrap() - 1).await?;
     let mut reported = FeedCount::default();
     loop {
         while let Some((event, rest)) = text.split_once("\n\n") {
@@ -78,19 +83,19 @@ async fn feed(mortal: &Mortal, keys: &HashMap<&str, &str>, due: FeedCount, facts
         let patience = if all { Duration::from_millis(150) } else { PATIENCE };
         match tokio::time::timeout(patience, answer.chunk()).await {
             Ok(Ok(Some(chunk))) => text.push_str(std::str::from_utf8(&chunk).unwrap()),
-            Ok(_) => return Err(Died),
+            Ok(_) => return Err(HostDeath),
             Err(_) => return Ok(()),
         }
     }
 }
 
 /// Opens the feed after a position and returns the text of its first events.
-async fn follow(mortal: &Mortal, after: u64) -> Result<(reqwest::Response, String), Died> {
-    let request = mortal.host.http.get(mortal.host.url("/v1/events")).header("last-event-id", after);
-    let mut answer = request.send().await.map_err(|_| Died)?;
+async fn follow(host: &CrashableHost, after: u64) -> Result<(reqwest::Response, String), HostDeath> {
+    let request = host.process.http.get(host.process.url("/v1/events")).header("last-event-id", after);
+    let mut answer = request.send().await.map_err(|_| HostDeath)?;
     let mut text = String::new();
     while !text.contains("data: ") || !text.ends_with("\n\n") {
-        let chunk = answer.chunk().await.map_err(|_| Died)?.ok_or(Died)?;
+        let chunk = answer.chunk().await.map_err(|_| HostDeath)?.ok_or(HostDeath)?;
         text.push_str(std::str::from_utf8(&chunk).unwrap());
     }
     Ok((answer, text.split_once("\n\n").map(|(_, rest)| rest.to_owned()).unwrap()))

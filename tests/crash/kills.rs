@@ -5,29 +5,29 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::crashable_host::{AcknowledgedRun, CrashableHost, HostDeath};
 use crate::facts::{self, Facts};
 use crate::host::pseudo_random;
-use crate::mortal::{Died, Known, Mortal};
-use crate::workload::{self, Asked};
+use crate::workload::{self, PlannedRun};
 
 /// Minimum number of kills, and the maximum.
 const KILLS: std::ops::Range<u32> = 3..9;
 
 /// Completes `all` while the host is killed repeatedly, and returns the outcome. The first kill is
 /// at most `pause` after the host is ready; each later maximum is longer by `pause`.
-async fn killed(all: &[Asked], seed: u64, pause: Duration) -> (Mortal, Vec<Known>, Facts) {
+async fn killed(all: &[PlannedRun], seed: u64, pause: Duration) -> (CrashableHost, Vec<AcknowledgedRun>, Facts) {
     let dir = tempfile::tempdir().unwrap();
-    Mortal::prepare(dir.path()).await;
-    let mut mortal = Mortal::on(dir.path()).await;
-    mortal.host.set_env(Mortal::env([]));
+    CrashableHost::prepare(dir.path()).await;
+    let mut host = CrashableHost::on(dir.path()).await;
+    host.process.set_env(CrashableHost::env([]));
     let mut random = pseudo_random(seed);
     let mut kills = 0;
     loop {
-        mortal.host.resume().await;
+        host.process.resume().await;
         let work = async {
-            let known = mortal.work(all).await?;
-            let facts = facts::collect(&mortal, &known).await?;
-            Ok::<_, Died>((known, facts))
+            let known = host.work(all).await?;
+            let facts = facts::collect(&host, &known).await?;
+            Ok::<_, HostDeath>((known, facts))
         };
         // The maximum life of a process grows, so that the work ends on a slow machine.
         let most = u64::try_from(pause.as_millis()).unwrap() * u64::from(kills + 1);
@@ -37,11 +37,11 @@ async fn killed(all: &[Asked], seed: u64, pause: Duration) -> (Mortal, Vec<Known
             Some(Ok((known, facts))) => {
                 assert!(kills >= KILLS.start, "all work was done after {kills} kills, too few for a test");
                 eprintln!("killed {kills} times");
-                return (mortal, known, facts);
+                return (host, known, facts);
             }
-            Some(Err(Died)) => panic!("the host died without a kill:\n{}", mortal.host.said()),
+            Some(Err(HostDeath)) => panic!("the host died without a kill:\n{}", host.process.output()),
             None => {
-                mortal.host.kill();
+                host.process.kill();
                 kills += 1;
             }
         }
@@ -51,8 +51,8 @@ async fn killed(all: &[Asked], seed: u64, pause: Duration) -> (Mortal, Vec<Known
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_transfers_never_change_the_sum_though_some_fail_and_the_host_is_killed() {
     let all = workload::transfers(64, 5);
-    let (_mortal, known, facts) = killed(&all, 1, Duration::from_millis(60)).await;
-    for (Known { key, run }, Asked { input, .. }) in known.iter().zip(&all) {
+    let (_host, known, facts) = killed(&all, 1, Duration::from_millis(60)).await;
+    for (AcknowledgedRun { key, run }, PlannedRun { input, .. }) in known.iter().zip(&all) {
         let expected = match input["fails"].as_str().unwrap() {
             "never" | "in-step" => ("succeeded", json!(null)),
             _ => ("failed", json!("on-purpose")),
@@ -71,12 +71,12 @@ async fn sixty_four_transfers_never_change_the_sum_though_some_fail_and_the_host
 #[tokio::test(flavor = "multi_thread")]
 async fn every_order_is_charged_once_though_the_host_is_killed() {
     let all = workload::orders(42);
-    let (mortal, known, facts) = killed(&all, 2, Duration::from_millis(80)).await;
-    for Known { key, run } in &known {
+    let (host, known, facts) = killed(&all, 2, Duration::from_millis(80)).await;
+    for AcknowledgedRun { key, run } in &known {
         assert_eq!(run["state"], "succeeded", "{key}: {run}");
     }
     for order in 0..42_u32 {
-        let effects = mortal.provider.effects();
+        let effects = host.provider.effects();
         let of = |what: &str| effects.get(&format!("{what} {order}")).copied().unwrap_or(0);
         let expected = match (order % 7 == 5, order.is_multiple_of(4)) {
             (true, _) => (0, 0, 0),

@@ -12,12 +12,12 @@
     reason = "tests panic, use the clock of the machine and print their seed"
 )]
 
+mod crashable_host;
 mod facts;
 #[path = "../system/host.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
 mod host;
 mod kills;
 mod matrix;
-mod mortal;
 mod provider;
 mod workload;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _};
 
+use crate::crashable_host::{CrashableHost, HostDeath};
 use crate::facts::{self, Facts};
 use crate::host::pseudo_random;
-use crate::mortal::{Died, Mortal};
 use crate::workload;
 
 /// Time after which no further seed begins, if the environment gives no number of seeds.
@@ -27,7 +27,7 @@ fn number(variable: &str) -> Option<u64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_outcome_is_the_same_whatever_failpoint_the_host_dies_at() {
     let template = tempfile::tempdir().unwrap();
-    Mortal::prepare(template.path()).await;
+    CrashableHost::prepare(template.path()).await;
     let (expected, failpoints) = undisturbed(template.path()).await;
     assert!(failpoints.len() >= 8, "{failpoints:?}");
     eprintln!("failpoints: {failpoints:?}");
@@ -74,14 +74,14 @@ fn copy(from: &Path, to: &Path) {
 async fn undisturbed(template: &Path) -> (Facts, Failpoints) {
     let dir = copied(template);
     let trace = dir.path().join("failpoints");
-    let mut mortal = Mortal::on(dir.path()).await;
-    mortal.host.set_env(Mortal::env([("TIDEMILL_CRASH_TRACE", trace.display().to_string())]));
-    mortal.host.resume().await;
-    let known = mortal.work(&workload::mixed()).await.unwrap();
-    let facts = facts::collect(&mortal, &known).await.unwrap();
-    let transfers: Vec<_> = workload::mixed().into_iter().filter(|asked| asked.input["do"] == "transfer").collect();
-    assert_eq!(facts::balances(&facts), workload::balances(&transfers), "{facts:#?}\n{}", mortal.host.said());
-    assert!(mortal.host.stop().success(), "{}", mortal.host.said());
+    let mut host = CrashableHost::on(dir.path()).await;
+    host.process.set_env(CrashableHost::env([("TIDEMILL_CRASH_TRACE", trace.display().to_string())]));
+    host.process.resume().await;
+    let known = host.work(&workload::mixed()).await.unwrap();
+    let facts = facts::collect(&host, &known).await.unwrap();
+    let transfers: Vec<_> = workload::mixed().into_iter().filter(|planned| planned.input["do"] == "transfer").collect();
+    assert_eq!(facts::balances(&facts), workload::balances(&transfers), "{facts:#?}\n{}", host.process.output());
+    assert!(host.process.stop().success(), "{}", host.process.output());
     let mut failpoints = Failpoints::new();
     for failpoint in std::fs::read_to_string(trace).unwrap().lines() {
         *failpoints.entry(failpoint.to_owned()).or_default() += 1;
@@ -113,36 +113,36 @@ async fn disturbed(template: &Path, seed: u64, failpoints: &Failpoints, expected
     let plan = format!("seed {seed} ({})", deaths.iter().rev().cloned().collect::<Vec<_>>().join(", then "));
     eprintln!("{plan}");
     let dir = copied(template);
-    let mut mortal = Mortal::on(dir.path()).await;
+    let mut host = CrashableHost::on(dir.path()).await;
     let all = workload::mixed();
     let mut processes = 0;
     let found = loop {
         processes += 1;
         let death = deaths.pop().map(|at| ("TIDEMILL_CRASH_AT", at));
         // The workload is too short for a periodic checkpoint, but a clean shutdown makes one.
-        let asked_to_end = death.as_ref().is_some_and(|(_, at)| at.starts_with("checkpoint/"));
-        mortal.host.set_env(Mortal::env(death));
-        if mortal.host.try_resume().await.is_err() {
+        let is_shut_down = death.as_ref().is_some_and(|(_, at)| at.starts_with("checkpoint/"));
+        host.process.set_env(CrashableHost::env(death));
+        if host.process.try_resume().await.is_err() {
             continue;
         }
-        let end = asked_to_end.then(|| tokio::spawn(end(mortal.host.pid(), Duration::from_millis(random(400)))));
+        let end = is_shut_down.then(|| tokio::spawn(end(host.process.pid(), Duration::from_millis(random(400)))));
         let lived = async {
-            let known = mortal.work(&all).await?;
-            facts::collect(&mortal, &known).await
+            let known = host.work(&all).await?;
+            facts::collect(&host, &known).await
         };
         let lived = lived.await;
         if let Some(end) = end {
             // If the work ended before the shutdown, the next process collects the facts again.
             end.await.unwrap();
-            mortal.bury().await;
+            host.wait_for_end().await;
             continue;
         }
         match lived {
             Ok(facts) => break facts,
-            Err(Died) => mortal.bury().await,
+            Err(HostDeath) => host.wait_for_end().await,
         }
     };
     let difference = facts::difference(expected, &found);
-    assert!(difference.is_empty(), "{plan}:\n{}\n{}", difference.join("\n"), mortal.host.said());
+    assert!(difference.is_empty(), "{plan}:\n{}\n{}", difference.join("\n"), host.process.output());
     eprintln!("seed {seed}: the same after {processes} processes, {:?}", begun.elapsed());
 }

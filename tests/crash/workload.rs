@@ -9,14 +9,14 @@ use crate::provider::Provider;
 pub const DEPLOYMENT: &str = "shop";
 
 /// A run to request, with the signal that it waits for.
-pub struct Asked {
+pub struct PlannedRun {
     pub key: String,
     pub input: Value,
     pub signal: Option<(&'static str, Value)>,
 }
 
-fn asked(key: String, input: Value) -> Asked {
-    Asked { key, input, signal: None }
+fn planned(key: String, input: Value) -> PlannedRun {
+    PlannedRun { key, input, signal: None }
 }
 
 /// The manifest of the deployment.
@@ -33,47 +33,47 @@ pub fn manifest(provider: &Provider) -> Value {
 }
 
 /// A workload with every kind of run.
-pub fn mixed() -> Vec<Asked> {
+pub fn mixed() -> Vec<PlannedRun> {
     let mut all = orders(7);
     all.extend(transfers(10, 3));
-    all.push(Asked {
+    all.push(PlannedRun {
         signal: Some(("go", json!({ "by": "the test" }))),
-        ..asked("hold".into(), json!({ "do": "hold" }))
+        ..planned("hold".into(), json!({ "do": "hold" }))
     });
-    all.push(asked("sleep".into(), json!({ "do": "sleep", "ms": 60 })));
-    all.push(asked("wait".into(), json!({ "do": "wait", "ms": 40 })));
-    all.push(asked("again".into(), json!({ "do": "again", "left": 3 })));
+    all.push(planned("sleep".into(), json!({ "do": "sleep", "ms": 60 })));
+    all.push(planned("wait".into(), json!({ "do": "wait", "ms": 40 })));
+    all.push(planned("again".into(), json!({ "do": "again", "left": 3 })));
     // Too long to be stored inside a record.
-    all.push(asked("keep".into(), json!({ "do": "keep", "text": "kept ".repeat(2_500) })));
-    all.push(asked("nest".into(), json!({ "do": "nest", "outer": 4, "inner": 5 })));
+    all.push(planned("keep".into(), json!({ "do": "keep", "text": "kept ".repeat(2_500) })));
+    all.push(planned("nest".into(), json!({ "do": "nest", "outer": 4, "inner": 5 })));
     all
 }
 
 /// Orders. Every fourth is refused at shipping.
-pub fn orders(count: u32) -> Vec<Asked> {
-    let order = |order: u32| Asked {
+pub fn orders(count: u32) -> Vec<PlannedRun> {
+    let order = |order: u32| PlannedRun {
         signal: Some(("shipped", json!(!order.is_multiple_of(4)))),
-        ..asked(format!("order-{order}"), json!({ "do": "order", "order": order, "amount": 1_000 + order }))
+        ..planned(format!("order-{order}"), json!({ "do": "order", "order": order, "amount": 1_000 + order }))
     };
     (0..count).map(order).collect()
 }
 
 /// Transfers between ten accounts. Four of six fail on purpose at some point.
-pub fn transfers(count: u32, seed: u64) -> Vec<Asked> {
+pub fn transfers(count: u32, seed: u64) -> Vec<PlannedRun> {
     let mut random = crate::host::pseudo_random(seed);
     let transfer = |number: u32| {
         let fails = ["never", "in-step", "after-step", "never", "in-every-step", "without-step"][number as usize % 6];
         let (from, to) = (random(10), random(10));
         let input = json!({ "do": "transfer", "from": from, "to": to, "amount": 1 + random(50), "fails": fails, "sleeps": random(4) * 40 });
-        asked(format!("transfer-{number}"), input)
+        planned(format!("transfer-{number}"), input)
     };
     (0..count).map(transfer).collect()
 }
 
 /// Balances of the ten accounts after `transfers`, in any order.
-pub fn balances(transfers: &[Asked]) -> Vec<i64> {
+pub fn balances(transfers: &[PlannedRun]) -> Vec<i64> {
     let mut balances = vec![1_000; 10];
-    for Asked { input, .. } in transfers {
+    for PlannedRun { input, .. } in transfers {
         if ["never", "in-step", "after-step"].contains(&input["fails"].as_str().unwrap()) {
             let (from, to) = (input["from"].as_u64().unwrap(), input["to"].as_u64().unwrap());
             let amount = input["amount"].as_i64().unwrap();

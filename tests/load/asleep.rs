@@ -91,7 +91,7 @@ async fn fall_asleep(host: &Host, runs: u32) {
         let requests = left.min(PART);
         let seen = oha::post(url.clone(), &nap, Load::Count { requests }, 0).await;
         assert_eq!(seen.failed, 0);
-        host.none_are(&["queued", "running"], PATIENCE).await;
+        host.wait_until_none_is(&["queued", "running"], PATIENCE).await;
         left -= requests;
     }
 }

@@ -48,7 +48,7 @@ async fn due(table: &mut Table, when: &str, after: fn(u64) -> u64, goal: &str) {
     let ready = first.saturating_sub(now());
     assert!(ready > 3_000, "the host was ready {ready} ms before they are due");
     tokio::time::sleep(Duration::from_millis(ready + 10_000)).await;
-    host.none_are(&["queued", "running"], PATIENCE).await;
+    host.wait_until_none_is(&["queued", "running"], PATIENCE).await;
     let late = Buckets::read(&host, "firing_lateness_seconds").await;
     assert_eq!(late.count(), DUE, "each fired once");
     let mut deployments = std::collections::BTreeSet::new();

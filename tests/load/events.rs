@@ -44,7 +44,7 @@ async fn fan_out(table: &mut Table, subscriptions: usize, per_second: u32) {
     let seen = oha::post(url, &publish.to_string(), Load::Rate { per_second }, SECONDS).await;
     assert_eq!(seen.failed, 0);
     delivered(&host).await;
-    host.none_are(&["queued", "running"], 2 * PATIENCE).await;
+    host.wait_until_none_is(&["queued", "running"], 2 * PATIENCE).await;
 
     let events = events(&host).await;
     let runs = runs(&host).await;

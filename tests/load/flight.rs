@@ -21,7 +21,7 @@ pub async fn measure(table: &mut Table) {
     let url = host.url("/v1/deployments/flights/runs");
     let seen = oha::post(url, &fly, Load::Count { requests: RUNS }, 0).await;
     assert_eq!(seen.failed, 0);
-    host.none_are(&["queued", "running"], PATIENCE).await;
+    host.wait_until_none_is(&["queued", "running"], PATIENCE).await;
     let took = begun.elapsed().as_secs_f64();
     table.row(format!("{RUNS} runs requested and asleep after a step"), format!("{took:.1} s"), "");
     host.kill();
@@ -29,7 +29,7 @@ pub async fn measure(table: &mut Table) {
     let begun = Instant::now();
     host.resume().await;
     let ready = begun.elapsed().as_secs_f64();
-    host.none_are(&["queued", "running", "suspended"], PATIENCE * 3).await;
+    host.wait_until_none_is(&["queued", "running", "suspended"], PATIENCE * 3).await;
     let ended = begun.elapsed().as_secs_f64();
     let flown = host.invoke("flights", &json!({ "do": "flown" })).await;
     assert_eq!(flown["output"], json!({ "flights": RUNS, "least": 2, "most": 2 }), "none is lost and none doubled");

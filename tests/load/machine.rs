@@ -5,45 +5,45 @@ use std::time::{Duration, Instant};
 
 use crate::table::Table;
 
-const LOOK: Duration = Duration::from_secs(3);
+const DURATION: Duration = Duration::from_secs(3);
 /// Minimum time between two readings of the clock that counts as a pause. An undisturbed loop takes
 /// far less.
-const STOPPED: Duration = Duration::from_micros(500);
+const PAUSE_MIN: Duration = Duration::from_micros(500);
 
 /// Total and maximum length of the pauses of a loop.
 #[derive(Default)]
-struct Stopped {
-    all: Duration,
+struct LoopPauses {
+    total: Duration,
     longest: Duration,
 }
 
 pub fn measure(table: &mut Table) {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let loops: Vec<_> = (0..processors).map(|_| std::thread::spawn(spin)).collect();
-    let stopped = loops.into_iter().map(|each| each.join().unwrap());
-    let stopped = stopped.max_by_key(|stopped| stopped.all).unwrap_or_default();
+    let pauses = loops.into_iter().map(|each| each.join().unwrap());
+    let pauses = pauses.max_by_key(|pauses| pauses.total).unwrap_or_default();
     table.row(
         format!("the machine: an empty loop on each of {processors} processors, before anything else runs"),
         format!(
             "stopped for {:.1} % of the time, {:.1} ms at most",
-            stopped.all.as_secs_f64() / LOOK.as_secs_f64() * 100.0,
-            stopped.longest.as_secs_f64() * 1_000.0
+            pauses.total.as_secs_f64() / DURATION.as_secs_f64() * 100.0,
+            pauses.longest.as_secs_f64() * 1_000.0
         ),
         "none; every p99 below includes this",
     );
 }
 
-fn spin() -> Stopped {
+fn spin() -> LoopPauses {
     let begun = Instant::now();
-    let (mut last, mut stopped) = (begun, Stopped::default());
-    while last - begun < LOOK {
+    let (mut last, mut pauses) = (begun, LoopPauses::default());
+    while last - begun < DURATION {
         let now = Instant::now();
         let gap = now - last;
-        if gap > STOPPED {
-            stopped.all += gap;
-            stopped.longest = stopped.longest.max(gap);
+        if gap > PAUSE_MIN {
+            pauses.total += gap;
+            pauses.longest = pauses.longest.max(gap);
         }
         last = now;
     }
-    stopped
+    pauses
 }

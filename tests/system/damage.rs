@@ -35,9 +35,9 @@ async fn opens_with_all_or_refuses(dir: &Path, answered: &[serde_json::Value], w
         async move { Host::start(&dir).await }
     })
     .await;
-    let said = std::fs::read_to_string(dir.join("host.log")).unwrap_or_default();
+    let output = std::fs::read_to_string(dir.join("host.log")).unwrap_or_default();
     let Ok(host) = opened else {
-        assert!(said.contains("host/store-damaged"), "{what}: {said}");
+        assert!(output.contains("host/store-damaged"), "{what}: {output}");
         return false;
     };
     for run in answered {

@@ -19,59 +19,65 @@ use serde_json::{Value, json};
 use crate::host::{Host, PATIENCE};
 
 /// The external services: three of a shop, a chat, and a page that changes at each request.
-struct Outside {
+struct MockServer {
     url: String,
-    said: Arc<Said>,
+    received: Arc<ReceivedRequests>,
     serving: tokio::task::JoinHandle<()>,
 }
 
 /// Requests to the external services.
 #[derive(Default)]
-struct Said {
+struct ReceivedRequests {
     /// Requests other than GET: method and path, idempotency key, body.
-    asked: Mutex<Vec<(String, String, Bytes)>>,
+    effects: Mutex<Vec<(String, String, Bytes)>>,
     looks: AtomicU64,
 }
 
-impl Outside {
+impl MockServer {
     async fn open() -> Self {
-        let said = Arc::new(Said::default());
-        let routes = Router::new().fallback(answer).with_state(Arc::clone(&said));
+        let received = Arc::new(ReceivedRequests::default());
+        let routes = Router::new().fallback(answer).with_state(Arc::clone(&received));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let serving = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { url, said, serving }
+        Self { url, received, serving }
     }
 
     /// Effects whose request contains `below`, one for each `Idempotency-Key`, in order.
     fn done(&self, below: &str) -> Vec<String> {
         let mut keys = BTreeMap::new();
-        let asked = self.said.asked.lock().unwrap();
+        let effects = self.received.effects.lock().unwrap();
         let first =
-            asked.iter().filter(|(what, key, _)| what.contains(below) && keys.insert(key.clone(), ()).is_none());
+            effects.iter().filter(|(what, key, _)| what.contains(below) && keys.insert(key.clone(), ()).is_none());
         first.map(|(what, ..)| what.clone()).collect()
     }
 
     fn bodies(&self, below: &str) -> Vec<Value> {
-        let asked = self.said.asked.lock().unwrap();
-        let bodies = asked.iter().filter(|(what, ..)| what.contains(below));
+        let effects = self.received.effects.lock().unwrap();
+        let bodies = effects.iter().filter(|(what, ..)| what.contains(below));
         bodies.map(|(.., body)| serde_json::from_slice(body).unwrap()).collect()
     }
 }
 
-impl Drop for Outside {
+impl Drop for MockServer {
     fn drop(&mut self) {
         self.serving.abort();
     }
 }
 
-async fn answer(State(said): State<Arc<Said>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(
+    State(received): State<Arc<ReceivedRequests>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     if method == Method::GET {
-        let look = said.looks.fetch_add(1, Ordering::Relaxed);
+        let look = received.looks.fetch_add(1, Ordering::Relaxed);
         return ([("etag", look.to_string())], "a page").into_response();
     }
     let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap().to_owned()).unwrap_or_default();
-    said.asked.lock().unwrap().push((format!("{method} {}", uri.path()), key, body.clone()));
+    received.effects.lock().unwrap().push((format!("{method} {}", uri.path()), key, body.clone()));
     let order: Value = serde_json::from_slice(&body).unwrap_or_default();
     match uri.path() {
         "/holds" => axum::Json(json!({ "id": "h1" })).into_response(),
@@ -88,10 +94,10 @@ async fn answer(State(said): State<Arc<Said>>, method: Method, uri: Uri, headers
 
 impl Host {
     /// Deploys an example with `tidemill deploy`, as an author does.
-    fn deploy_example(&self, dir: &Path, name: &str, component: &Path, outside: &str) {
+    fn deploy_example(&self, dir: &Path, name: &str, component: &Path, services: &str) {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name).join("tidemill.toml");
         let text = std::fs::read_to_string(file).unwrap();
-        let text = text.replace("http://127.0.0.1:8081", outside).replace("https://example.org", outside);
+        let text = text.replace("http://127.0.0.1:8081", services).replace("https://example.org", services);
         let text = text.replace("every_seconds = 60", "every_seconds = 0").replace("looks = 60", "looks = 3");
         let built = text.lines().find_map(|line| line.strip_prefix("component = ")).unwrap().trim_matches('"');
         let project = dir.join(name);
@@ -101,8 +107,8 @@ impl Host {
         let mut deploy = Command::new(env!("CARGO_BIN_EXE_tidemill"));
         deploy.arg("deploy").arg(&project).env("TIDEMILL_URL", self.url("")).env_remove("TIDEMILL_TOKEN");
         let done = deploy.output().unwrap();
-        let said = [done.stdout, done.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
-        assert!(done.status.success(), "deploying {name}: {said}");
+        let output = [done.stdout, done.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        assert!(done.status.success(), "deploying {name}: {output}");
     }
 
     /// Waits until the record of a run meets a condition.
@@ -113,7 +119,7 @@ impl Host {
             if wished(&run) {
                 return run;
             }
-            assert!(begun.elapsed() < PATIENCE, "never {what}: {run}\n{}", self.said());
+            assert!(begun.elapsed() < PATIENCE, "never {what}: {run}\n{}", self.output());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -127,11 +133,11 @@ impl Host {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_example_does_its_job_with_its_own_manifest() {
-    let outside = Outside::open().await;
+    let services = MockServer::open().await;
     let dir = tempfile::tempdir().unwrap();
-    let mut host = Host::asleep(dir.path());
+    let mut host = Host::not_started(dir.path());
     // Private addresses are refused unless the operator allows them, as on an author's machine.
-    host.set_env(vec![("TIDEMILL_EGRESS_PRIVATE", outside.url.clone())]);
+    host.set_env(vec![("TIDEMILL_EGRESS_PRIVATE", services.url.clone())]);
     host.resume().await;
     for (name, component) in [
         ("hello", tidemill_artifacts::hello()),
@@ -143,12 +149,12 @@ async fn every_example_does_its_job_with_its_own_manifest() {
         ("order-events", tidemill_artifacts::order_events()),
         ("order-invoices", tidemill_artifacts::order_invoices()),
     ] {
-        host.deploy_example(dir.path(), name, component, &outside.url);
+        host.deploy_example(dir.path(), name, component, &services.url);
     }
     tokio::join!(
         hello(&host),
-        order_saga(&host, &outside),
-        approval(&host, &outside),
+        order_saga(&host, &services),
+        approval(&host, &services),
         fan_out(&host),
         poller(&host),
         orders_and_invoices(&host),
@@ -163,7 +169,7 @@ async fn hello(host: &Host) {
 }
 
 /// One order is charged and shipped. Another is undone in reverse and leaves no ledger entry.
-async fn order_saga(host: &Host, outside: &Outside) {
+async fn order_saga(host: &Host, services: &MockServer) {
     let order = |id: &str, address: &str| json!({ "id": id, "sku": "lamp", "pieces": 2, "price": 4_998, "card": "card_7", "address": address });
     let good = host.invoke("order-saga", &order("o1", "Harbour 1")).await;
     assert_eq!(good["output"], json!({ "order": "o1", "charge": "charge-of-o1", "parcel": "p1" }), "{good}");
@@ -171,7 +177,7 @@ async fn order_saga(host: &Host, outside: &Outside) {
     assert_eq!((&bad["state"], &bad["failure"]["code"]), (&json!("parked"), &json!("refused")), "{bad}");
     let all = ["POST /holds", "POST /charges", "POST /parcels"];
     let undone = ["DELETE /charges/of-order/o2", "DELETE /holds/h1"];
-    let done: Vec<String> = ["/holds", "/charges", "/parcels"].iter().flat_map(|what| outside.done(what)).collect();
+    let done: Vec<String> = ["/holds", "/charges", "/parcels"].iter().flat_map(|what| services.done(what)).collect();
     assert_eq!(done.len(), 2 * all.len() + undone.len(), "{done:?}");
     let entries = host.get("/v1/ledger/entries?stream=order-saga").await;
     let sales: Vec<_> = entries["items"].as_array().unwrap().iter().map(|entry| &entry["external_id"]).collect();
@@ -179,13 +185,13 @@ async fn order_saga(host: &Host, outside: &Outside) {
 }
 
 /// The run notifies the approver, waits without a timeout, and resumes when the signal arrives.
-async fn approval(host: &Host, outside: &Outside) {
+async fn approval(host: &Host, services: &MockServer) {
     let input = json!({ "what": "a new lamp", "approver": "ada" });
     let id = host.request_surely("approval", "lamp", &input).await;
     let waiting = host.until(&id, "asleep", |run| run["state"] == "suspended").await;
     assert_eq!(waiting["waiting_for"]["any_of"], json!([{ "signal": "decision" }]), "{waiting}");
-    let asked = outside.bodies("/notify");
-    assert_eq!((asked.len(), &asked[0]["to"]), (1, &json!("ada")));
+    let sent = services.bodies("/notify");
+    assert_eq!((sent.len(), &sent[0]["to"]), (1, &json!("ada")));
     host.signal(&id, "decision", &json!({ "approved": true, "by": "ada" })).await;
     let run = host.settled(&id).await;
     assert_eq!(run["output"], json!({ "approved": true, "by": "ada", "reminders": 0 }), "{run}");
@@ -220,7 +226,7 @@ async fn orders_and_invoices(host: &Host) {
         if items.len() == 2 {
             break items;
         }
-        assert!(begun.elapsed() < PATIENCE, "no two invoices: {page}\n{}", host.said());
+        assert!(begun.elapsed() < PATIENCE, "no two invoices: {page}\n{}", host.output());
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     let mut invoices = Vec::new();

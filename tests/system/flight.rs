@@ -28,7 +28,7 @@ async fn a_thousand_runs_in_flight_end_once_though_the_host_is_killed() {
         host.resume().await;
     }
     let begun = Instant::now();
-    host.none_are(&["queued", "running", "suspended"], PATIENCE).await;
+    host.wait_until_none_is(&["queued", "running", "suspended"], PATIENCE).await;
     let took = begun.elapsed();
     for id in &ids {
         let run = host.settled(id).await;

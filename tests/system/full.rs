@@ -29,7 +29,7 @@ async fn on_small_disk(dir: &Path) -> Option<Host> {
         eprintln!("this machine allows no private file system: test skipped");
         return None;
     }
-    let mut host = Host::asleep(dir);
+    let mut host = Host::not_started(dir);
     host.set_wrapper(wrapper);
     host.resume().await;
     Some(host)
@@ -74,7 +74,7 @@ async fn a_full_disk_loses_no_acknowledged_run_and_runs_are_admitted_again_when_
         let begun = Instant::now();
         let mut after = (0, Value::Null);
         while after.0 != 200 {
-            assert!(begun.elapsed() < PATIENCE, "round {round}: {after:?}\n{}", host.said());
+            assert!(begun.elapsed() < PATIENCE, "round {round}: {after:?}\n{}", host.output());
             after = host.try_invoke("counter", &count).await;
         }
         counted += 1;

@@ -44,13 +44,13 @@ fn serve_within(wrapper: &[String], dir: &Path) -> Command {
 impl Host {
     /// Starts a host and waits until it is ready.
     pub async fn start(dir: &Path) -> Self {
-        let mut host = Self::asleep(dir);
+        let mut host = Self::not_started(dir);
         host.resume().await;
         host
     }
 
     /// Creates a host with a folder and without a process.
-    pub fn asleep(dir: &Path) -> Self {
+    pub fn not_started(dir: &Path) -> Self {
         let (dir, log) = (dir.join("data"), dir.join("host.log"));
         Self { process: None, dir, port: 0, log, env: Vec::new(), wrapper: Vec::new(), http: client() }
     }
@@ -68,7 +68,7 @@ impl Host {
     /// Starts a process on the folder and waits until it is ready.
     pub async fn resume(&mut self) {
         if let Err(status) = self.try_resume().await {
-            panic!("the host ended with {status}:\n{}", self.said());
+            panic!("the host ended with {status}:\n{}", self.output());
         }
     }
 
@@ -83,7 +83,7 @@ impl Host {
         let mut process = command.spawn().unwrap();
         let begun = Instant::now();
         loop {
-            if let Some(port) = port_in(&self.said()[length_before..])
+            if let Some(port) = port_in(&self.output()[length_before..])
                 && let Ok(answer) = self.http.get(format!("http://127.0.0.1:{port}/readyz")).send().await
                 && answer.status().is_success()
             {
@@ -93,7 +93,7 @@ impl Host {
             if let Some(status) = process.try_wait().unwrap() {
                 return Err(status);
             }
-            assert!(begun.elapsed() < PATIENCE, "the host did not get ready:\n{}", self.said());
+            assert!(begun.elapsed() < PATIENCE, "the host did not get ready:\n{}", self.output());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.process = Some(process);
@@ -110,7 +110,7 @@ impl Host {
     }
 
     /// Output of all processes so far.
-    pub fn said(&self) -> String {
+    pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
@@ -139,7 +139,7 @@ impl Host {
             if let Some(status) = process.try_wait().unwrap() {
                 return status;
             }
-            assert!(begun.elapsed() < PATIENCE, "the host did not stop:\n{}", self.said());
+            assert!(begun.elapsed() < PATIENCE, "the host did not stop:\n{}", self.output());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -202,7 +202,7 @@ impl Host {
     }
 
     /// Waits until no run is in any of `states`.
-    pub async fn none_are(&self, states: &[&str], patience: Duration) {
+    pub async fn wait_until_none_is(&self, states: &[&str], patience: Duration) {
         let begun = Instant::now();
         for state in states {
             loop {
@@ -210,21 +210,21 @@ impl Host {
                 if page["items"] == json!([]) {
                     break;
                 }
-                assert!(begun.elapsed() < patience, "still {state}: {}\n{}", page["items"][0], self.said());
+                assert!(begun.elapsed() < patience, "still {state}: {}\n{}", page["items"][0], self.output());
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
     }
 
     /// Waits until `holds` is true of the answer to `GET path`.
-    pub async fn until_path(&self, path: &str, holds: impl Fn(&Value) -> bool) {
+    pub async fn wait_until_path(&self, path: &str, holds: impl Fn(&Value) -> bool) {
         let begun = Instant::now();
         loop {
             let answer = self.get(path).await;
             if holds(&answer) {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{path} stays {answer}\n{}", self.said());
+            assert!(begun.elapsed() < PATIENCE, "{path} stays {answer}\n{}", self.output());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -260,7 +260,7 @@ impl Host {
                 let run: Value = serde_json::from_str(&body).unwrap();
                 return run["id"].as_str().unwrap().to_owned();
             }
-            assert!(begun.elapsed() < PATIENCE, "the host does not answer:\n{}", self.said());
+            assert!(begun.elapsed() < PATIENCE, "the host does not answer:\n{}", self.output());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -273,15 +273,15 @@ impl Host {
             if ["succeeded", "failed", "cancelled", "parked"].contains(&run["state"].as_str().unwrap()) {
                 return run;
             }
-            assert!(begun.elapsed() < PATIENCE, "the run does not end: {run}\n{}", self.said());
+            assert!(begun.elapsed() < PATIENCE, "the run does not end: {run}\n{}", self.output());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }
 
 /// The port in the line that a host prints when it listens; `None` if the line is incomplete.
-fn port_in(said: &str) -> Option<u16> {
-    let (line, _) = said.split_once("tidemill is up at http://127.0.0.1:")?.1.split_once('\n')?;
+fn port_in(output: &str) -> Option<u16> {
+    let (line, _) = output.split_once("tidemill is up at http://127.0.0.1:")?.1.split_once('\n')?;
     // In a JSON log, more text follows the port.
     line.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }

@@ -114,5 +114,5 @@ async fn a_backfill_starts_each_nominal_time_once_though_the_host_is_killed_repe
     let wanted: Vec<_> = (0..FIRINGS as u64).map(|n| rfc3339(begins + Duration::from_secs(60 * n))).collect();
     let wanted: Vec<_> = wanted.iter().map(|time| time.replace('Z', ".000Z")).collect();
     assert_eq!(times, wanted);
-    host.none_are(&["queued", "running"], PATIENCE).await;
+    host.wait_until_none_is(&["queued", "running"], PATIENCE).await;
 }

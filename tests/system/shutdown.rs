@@ -15,7 +15,7 @@ async fn a_host_exits_with_zero_on_sigterm_and_its_active_run_resumes_after_the_
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     let status = host.stop();
-    assert!(status.success(), "{status}:\n{}", host.said());
+    assert!(status.success(), "{status}:\n{}", host.output());
     host.resume().await;
     let run = host.settled(&id).await;
     assert_eq!(run["state"], "succeeded", "{run}");
@@ -27,7 +27,7 @@ async fn a_second_host_on_the_same_folder_names_the_process_that_has_the_lock() 
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(dir.path()).await;
     let second = serve(&dir.path().join("data")).output().unwrap();
-    let said = String::from_utf8_lossy(&second.stderr);
+    let output = String::from_utf8_lossy(&second.stderr);
     assert!(!second.status.success());
-    assert!(said.contains("host/store-locked") && said.contains(&host.pid().to_string()), "{said}");
+    assert!(output.contains("host/store-locked") && output.contains(&host.pid().to_string()), "{output}");
 }

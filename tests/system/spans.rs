@@ -23,7 +23,7 @@ fn names(line: &Value) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_follow_a_run_from_its_request_to_its_commit() {
     let dir = tempfile::tempdir().unwrap();
-    let mut host = Host::asleep(dir.path());
+    let mut host = Host::not_started(dir.path());
     let log = "debug,tidemill_engine=trace".to_owned();
     host.set_env(vec![("TIDEMILL_LOG", log), ("TIDEMILL_LOG_FORMAT", "json".to_owned())]);
     host.resume().await;
@@ -31,7 +31,7 @@ async fn spans_follow_a_run_from_its_request_to_its_commit() {
     let run = host.invoke("flights", &json!({ "do": "flown" })).await;
     let id = run["id"].as_str().unwrap();
     assert!(host.stop().success());
-    let lines = lines(&host.said(), id);
+    let lines = lines(&host.output(), id);
     let with = |message: &str| lines.iter().filter(|line| line["message"] == message).collect::<Vec<_>>();
     let nested = [
         ("admitted run", vec!["request", "run"]),
@@ -57,7 +57,7 @@ async fn spans_follow_a_run_from_its_request_to_its_commit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_of_a_queued_run_have_its_span_at_level_info() {
     let dir = tempfile::tempdir().unwrap();
-    let mut host = Host::asleep(dir.path());
+    let mut host = Host::not_started(dir.path());
     host.set_env(vec![("TIDEMILL_LOG_FORMAT", "json".to_owned())]);
     host.resume().await;
     let once = json!({ "retry": { "attempts": 1 } });
@@ -65,7 +65,7 @@ async fn lines_of_a_queued_run_have_its_span_at_level_info() {
     let id = host.request_surely("unlucky", "once", &json!({ "do": "trap" })).await;
     host.settled(&id).await;
     assert!(host.stop().success());
-    let lines = lines(&host.said(), &id);
+    let lines = lines(&host.output(), &id);
     let [line] = lines.as_slice() else { panic!("one line says that the run is parked: {lines:#?}") };
     assert_eq!(line["code"], json!("\"host/trap\""));
     assert_eq!(*spans(line), [json!({ "name": "run", "run": id, "deployment": "unlucky", "attempt": 1 })]);

@@ -61,7 +61,7 @@ impl GuestExecutor for Engine {
                 // The recorded state stays complete.
                 let left = || Checkpoint {
                     journal_to: activation.journal.position(),
-                    head: activation.head.clone(),
+                    snapshot: activation.snapshot.clone(),
                     ..Checkpoint::default()
                 };
                 ActivationResult {
@@ -73,7 +73,7 @@ impl GuestExecutor for Engine {
                     fuel: Fuel::default(),
                     peak_memory: 0,
                     redo: false,
-                    told: false,
+                    notified: false,
                     next_attempt: NextAttempt::default(),
                 }
             }

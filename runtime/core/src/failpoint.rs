@@ -10,18 +10,18 @@
 //!   one line each.
 //!
 //! If neither is set, a failpoint is one relaxed load. In a release build without the feature
-//! `gates` it compiles to nothing.
+//! `failpoints` it compiles to nothing.
 
 /// Passes the failpoint `name`: ends the process here if a test requested it.
 #[inline]
 pub fn hit(name: &'static str) {
-    #[cfg(any(debug_assertions, feature = "gates"))]
+    #[cfg(any(debug_assertions, feature = "failpoints"))]
     guarded::pass(name);
-    #[cfg(not(any(debug_assertions, feature = "gates")))]
+    #[cfg(not(any(debug_assertions, feature = "failpoints")))]
     let _ = name;
 }
 
-#[cfg(any(debug_assertions, feature = "gates"))]
+#[cfg(any(debug_assertions, feature = "failpoints"))]
 mod guarded {
     use std::fs::File;
     use std::io::Write;
@@ -91,7 +91,7 @@ mod guarded {
     }
 }
 
-#[cfg(all(test, any(debug_assertions, feature = "gates")))]
+#[cfg(all(test, any(debug_assertions, feature = "failpoints")))]
 mod tests {
     use super::guarded::CrashRequest;
 

@@ -99,7 +99,7 @@ struct Ours {
     engine: Arc<Engine>,
     module: Arc<Module>,
     context: Arc<RunContext>,
-    sink: Arc<dyn RunChannel>,
+    channel: Arc<dyn RunChannel>,
 }
 
 impl Ours {
@@ -109,10 +109,10 @@ impl Ours {
             input: Bytes::from_static(b"null"),
             run: Arc::clone(&self.context),
             journal: Journal::empty(),
-            head: None,
+            snapshot: None,
             fuel_used: Fuel::default(),
             cancel: CancelToken::new(),
-            sink: Arc::clone(&self.sink),
+            channel: Arc::clone(&self.channel),
         }
     }
 
@@ -181,7 +181,7 @@ fn benches(criterion: &mut Criterion) {
             next_log_seq: 0,
             redone: 0,
         }),
-        sink: Arc::new(Deaf),
+        channel: Arc::new(Deaf),
     };
     let mut call = criterion.benchmark_group("create, call, drop");
     call.measurement_time(Duration::from_secs(5));

@@ -42,8 +42,7 @@ pub struct Engine {
     threads: ThreadPools,
     modules: Mutex<HashMap<ComponentDigest, Arc<OnceCell<Arc<Module>>>>>,
     slots: Arc<Semaphore>,
-    clock: Arc<dyn Clock>,
-    outside: Arc<HostServices>,
+    services: Arc<HostServices>,
     ticker: Arc<Ticker>,
     pooled: bool,
 }
@@ -107,17 +106,17 @@ impl Engine {
             threads,
             modules: Mutex::default(),
             slots: Arc::new(Semaphore::new(slots as usize)),
-            outside: Arc::new(HostServices {
+            services: Arc::new(HostServices {
                 store,
                 secrets: Arc::clone(&config.secrets),
                 egress: Arc::new(Egress::new(Arc::clone(&clock), config.egress.roots.clone())),
+                clock,
                 policy: Arc::new(config.egress.clone()),
                 operator: config.policy.clone(),
                 currencies,
                 memory_max: config.memory_max,
                 save_entries: config.save_entries.max(1),
             }),
-            clock,
             ticker: Arc::new(ticker),
             pooled: sandbox.pooled,
             config,
@@ -351,9 +350,9 @@ impl Engine {
     ) -> Pin<Box<impl Future<Output = ActivationResult> + Send + use<>>> {
         let work = execute(
             self.shared.engine.clone(),
-            Arc::clone(&self.outside),
-            Arc::clone(&self.clock),
-            (module, activation),
+            Arc::clone(&self.services),
+            module,
+            activation,
             Arc::clone(meter),
             Handle::current(),
             dry,

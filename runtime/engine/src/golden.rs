@@ -115,7 +115,7 @@ fn replay_snapshots_keep_their_bytes() {
         log_bytes: 300,
         http_calls: 2,
         http_bytes: 4_096,
-        told: Some(CancelNotice { entry: Position::new(10), fuel: 100_000, at: at(6) }),
+        notice: Some(CancelNotice { entry: Position::new(10), fuel: 100_000, at: at(6) }),
         open: None,
     };
     let open = |transaction: Transaction| ReplaySnapshot {
@@ -130,17 +130,17 @@ fn replay_snapshots_keep_their_bytes() {
     // start.
     let mut begun = whole.clone();
     begun.begin_here();
-    let heads = [
+    let snapshots = [
         ("counts", counts.clone()),
-        ("no-lines", ReplaySnapshot { next_line: None, told: None, ..counts.clone() }),
+        ("no-lines", ReplaySnapshot { next_line: None, notice: None, ..counts.clone() }),
         ("effects", open(whole)),
         ("after-commit", open(committed)),
         ("begun-again", open(begun)),
     ];
     let mut text = String::new();
-    for (name, head) in heads {
-        let bytes = head.write(0).unwrap().unwrap();
-        assert_eq!(ReplaySnapshot::read(&bytes).unwrap(), head, "{name}");
+    for (name, snapshot) in snapshots {
+        let bytes = snapshot.write(0).unwrap().unwrap();
+        assert_eq!(ReplaySnapshot::read(&bytes).unwrap(), snapshot, "{name}");
         writeln!(text, "{name}: {}", hex(&bytes)).unwrap();
     }
     check(env!("CARGO_MANIFEST_DIR"), "replay-state.txt", &text);

@@ -41,7 +41,7 @@ async fn later(host: &Host, query: &str, acts: Value) -> String {
 }
 
 async fn until(host: &Host, id: &str, state: &str) {
-    host.until_path(&format!("/v1/runs/{id}"), |run| run["state"] == state).await;
+    host.wait_until_path(&format!("/v1/runs/{id}"), |run| run["state"] == state).await;
 }
 
 async fn deploy(host: &Host, name: &str, more: Value) {
@@ -77,9 +77,11 @@ async fn work(host: &Host) {
     ] });
     let id = host.request_surely("shop", "order-1", &order).await;
     assert_eq!(host.settled(&id).await["state"], "succeeded");
-    host.until_path("/v1/subscriptions/shop/told", |told| told["delivered"] == 1).await;
-    host.until_path("/v1/runs?state=succeeded", |runs| runs["items"].as_array().is_some_and(|runs| runs.len() == 2))
-        .await;
+    host.wait_until_path("/v1/subscriptions/shop/told", |told| told["delivered"] == 1).await;
+    host.wait_until_path("/v1/runs?state=succeeded", |runs| {
+        runs["items"].as_array().is_some_and(|runs| runs.len() == 2)
+    })
+    .await;
     let scan = json!({ "acts": [{ "do": "scan", "prefix": "" }] });
     assert_eq!(host.invoke("shop", &scan).await["state"], "succeeded");
     let parent = json!({ "acts": [
@@ -117,7 +119,7 @@ async fn unended(host: &Host) -> Value {
 async fn writes_a_folder() {
     let name = std::env::var("TIDEMILL_FOLDER").expect("TIDEMILL_FOLDER is the commit of the program");
     let dir = tempfile::tempdir().unwrap();
-    let mut host = Host::asleep(dir.path());
+    let mut host = Host::not_started(dir.path());
     disable_retention(&mut host);
     if let Ok(program) = std::env::var("TIDEMILL_FOLDER_PROGRAM") {
         let words = ["sh", "-c", &format!("shift && exec {program} \"$@\""), "sh"];
@@ -141,7 +143,7 @@ async fn opens(name: &str) {
     archive::unpack(&std::fs::read(golden(&format!("folder-{name}.gz"))).unwrap(), &dir.path().join("data"));
     let before = std::fs::read_to_string(golden(&format!("folder-{name}.json"))).unwrap();
     let before: Value = serde_json::from_str(&before).unwrap();
-    let mut host = Host::asleep(dir.path());
+    let mut host = Host::not_started(dir.path());
     disable_retention(&mut host);
     host.resume().await;
     let now = facts::collect(&host).await;

@@ -18,7 +18,7 @@ pub struct Session {
 
 impl Session {
     pub async fn begin(dir: &Path) -> Self {
-        let mut host = Host::asleep(dir);
+        let mut host = Host::not_started(dir);
         host.set_env(vec![("TIDEMILL_LOG_FORMAT", "json".to_owned())]);
         host.resume().await;
         let words = vec![(dir.to_str().unwrap().to_owned(), "<folder>")];
@@ -93,7 +93,7 @@ impl Session {
 
     /// Waits without recording the answers.
     async fn until(&self, path: &str, holds: impl Fn(&Value) -> bool) {
-        self.host.until_path(path, holds).await;
+        self.host.wait_until_path(path, holds).await;
     }
 }
 

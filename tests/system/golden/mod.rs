@@ -30,14 +30,14 @@ async fn a_session_has_the_same_answers_log_and_metrics_as_before() {
     let metrics = session.host.http.get(session.host.url("/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(session.host.stop().success());
     check(env!("CARGO_MANIFEST_DIR"), "session.txt", &session.text);
-    check(env!("CARGO_MANIFEST_DIR"), "session-log.txt", &log(&session.host.said(), &mut session.normal));
+    check(env!("CARGO_MANIFEST_DIR"), "session-log.txt", &log(&session.host.output(), &mut session.normal));
     check(env!("CARGO_MANIFEST_DIR"), "metrics.txt", &families(&metrics));
 }
 
 /// The lines of a JSON log, sorted and each once, because their order depends on the threads.
-fn log(said: &str, normal: &mut Normal) -> String {
+fn log(output: &str, normal: &mut Normal) -> String {
     let mut lines = BTreeSet::new();
-    for line in said.lines() {
+    for line in output.lines() {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|why| panic!("no JSON ({why}): {line}"));
         let line = normal.value(&line).to_string();
         let line = without_numbers(&line);

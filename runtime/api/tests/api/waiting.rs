@@ -24,14 +24,14 @@ pub async fn run(mut job: Activation, name: &str, children: u64) -> ActivationRe
         let stretch = PendingCommit {
             effects,
             journal: journal.change(),
-            head: None,
+            snapshot: None,
             fuel: Fuel::new(500),
             peak_memory: 65_536,
             journal_entries: journal.entries(),
-            told: false,
+            notified: false,
             point: CommitReason::Wait(wait),
         };
-        if job.sink.commit(stretch).await.unwrap() == CommitOutcome::Suspend {
+        if job.channel.commit(stretch).await.unwrap() == CommitOutcome::Suspend {
             return ended(Outcome::Suspended, journal);
         }
     }
@@ -71,7 +71,7 @@ fn record(job: &Activation, journal: &mut Journal) {
 }
 
 async fn child(job: &Activation, name: &str, ordinal: u64) -> StartRun {
-    let target = job.sink.target(job.run.id, &job.run.deployment, Some(Export::Workflow), b"{}").await.unwrap();
+    let target = job.channel.target(job.run.id, &job.run.deployment, Some(Export::Workflow), b"{}").await.unwrap();
     let random = u128::from_le_bytes(*job.run.seed.0.first_chunk().unwrap()) ^ u128::from(ordinal + 1);
     StartRun {
         id: RunId::new(job.run.created_at, random),

@@ -257,7 +257,7 @@ impl GuestExecutor for Scripted {
         let failed = |failure, cause| Outcome::Failed { failure, cause };
         let mut outcome = Outcome::Output(job.input.clone());
         for line in 0..input["log"].as_u64().unwrap_or(0) {
-            job.sink.log(LogLine {
+            job.channel.log(LogLine {
                 seq: job.run.next_log_seq + line,
                 at: job.run.created_at,
                 attempt: job.run.attempt,
@@ -273,7 +273,7 @@ impl GuestExecutor for Scripted {
                     let code = input["undo"].as_str().unwrap_or("host/cancelled");
                     outcome = failed(Failure::new(code, "told to end"), Cause::Guest);
                     let ended = ActivationResult::plain(outcome, effects, Fuel::new(1_000), 65_536);
-                    return ActivationResult { told: true, ..ended };
+                    return ActivationResult { notified: true, ..ended };
                 }
             }
         }

@@ -37,7 +37,7 @@ pub(crate) async fn page(
             }
             Err(_) => tries -= 1,
         }
-        start = start.found_anew();
+        start = start.without_position();
     }
 }
 

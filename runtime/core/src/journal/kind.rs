@@ -44,7 +44,7 @@ kinds! {
     /// The beginning of a wait, with its deadline.
     Until = 5 "durable.wait";
     /// The run was notified by this call that it is cancelled.
-    Told = 6 "durable.cancelled";
+    CancelNotice = 6 "durable.cancelled";
     /// Random bytes that are not drawn from the seed.
     Random = 4 "random.bytes";
     /// A read of state.

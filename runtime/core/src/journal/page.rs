@@ -57,7 +57,7 @@ impl PageStart {
     /// Returns the same start without its position, for a journal in which the position is not
     /// valid.
     #[must_use]
-    pub fn found_anew(&self) -> Self {
+    pub fn without_position(&self) -> Self {
         Self::after(self.after)
     }
 

@@ -94,7 +94,7 @@ pub struct PendingCommit {
     /// The change of the journal since the last commit or save.
     pub journal: Option<JournalChange>,
     /// The new replay snapshot; `None` removes it.
-    pub head: Option<Bytes>,
+    pub snapshot: Option<Bytes>,
     /// Fuel used by this activation so far, without replay.
     pub fuel: Fuel,
     /// Peak size of all memories and tables so far, in bytes.
@@ -102,7 +102,7 @@ pub struct PendingCommit {
     /// Number of journal entries.
     pub journal_entries: u64,
     /// Whether the guest is notified of a cancellation.
-    pub told: bool,
+    pub notified: bool,
     /// The reason of the commit or save.
     pub point: CommitReason,
 }
@@ -114,11 +114,11 @@ impl PendingCommit {
         Self {
             effects: Effects::default(),
             journal: None,
-            head: None,
+            snapshot: None,
             fuel: Fuel::default(),
             peak_memory: 0,
             journal_entries: 0,
-            told: false,
+            notified: false,
             point,
         }
     }

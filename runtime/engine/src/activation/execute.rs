@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use tidemill_core::{Clock, Code, Fuel};
+use tidemill_core::{Code, Fuel};
 use tokio::runtime::Handle;
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 
@@ -35,31 +35,31 @@ const BAD_SIGNAL: &str = "bad-signal";
 /// Executes an activation. Every failure is part of the result.
 pub(crate) async fn execute(
     engine: Engine,
-    outside: Arc<HostServices>,
-    clock: Arc<dyn Clock>,
-    (module, activation): (Arc<Module>, Activation),
+    services: Arc<HostServices>,
+    module: Arc<Module>,
+    activation: Activation,
     meter: Arc<Meter>,
     io: Handle,
     dry: bool,
 ) -> ActivationResult {
-    let Activation { export, input, run, journal, head, fuel_used, cancel, sink } = activation;
+    let Activation { export, input, run, journal, snapshot, fuel_used, cancel, channel } = activation;
     let limits = run.limits.clone();
-    let log = Arc::new(RunLog::new(&run, clock, Arc::clone(&sink)));
+    let log = Arc::new(RunLog::new(&run, Arc::clone(&services.clock), Arc::clone(&channel)));
     let lifetime = limits.lifetime_millis.map(|millis| {
         let over = run.created_at.plus_millis(millis);
         std::time::Duration::from_millis(over.millis_since(log.clock.now()))
     });
-    let (head, unread) = match head.map(|head| ReplaySnapshot::read(&head)).transpose() {
-        Ok(head) => (head, None),
+    let (snapshot, unread) = match snapshot.map(|snapshot| ReplaySnapshot::read(&snapshot)).transpose() {
+        Ok(snapshot) => (snapshot, None),
         Err(error) => (None, Some(error)),
     };
     let root = NameCounters::root(run.seed, run.generation, run.step_retry);
-    let mut history = ReplayState::new(journal, head, root);
+    let mut history = ReplayState::new(journal, snapshot, root);
     history.dry = dry;
     let log_of_guest = Arc::clone(&log);
     let (fuel_used, io_cancel) = (fuel_used.get(), cancel.clone());
     let guest =
-        GuestState::new(Arc::clone(&run), export, outside, sink, log_of_guest, io_cancel, io, history, fuel_used);
+        GuestState::new(Arc::clone(&run), export, services, channel, log_of_guest, io_cancel, io, history, fuel_used);
     let mut store = Store::new(&engine, guest);
     let ran = match prepare(&mut store, unread, meter) {
         // A run that is already terminated executes nothing.
@@ -86,7 +86,7 @@ pub(crate) async fn execute(
         (None, Err(error)) => {
             let verdict = match trap::classify(&error, &limits, || log.panic()) {
                 verdict if verdict.failure.code != Code::LimitFuel.as_str() => verdict,
-                _ if guest.history.told.is_some() => trap::out_of_grace(),
+                _ if guest.history.notice.is_some() => trap::out_of_grace(),
                 _ if !guest.history.live => trap::out_of_replay(&limits),
                 verdict => verdict,
             };
@@ -140,7 +140,7 @@ fn result_of(mut guest: GuestState, outcome: Outcome, fuel: u64) -> ActivationRe
         fuel: Fuel::new(fuel),
         peak_memory: guest.memory.peak(),
         redo,
-        told: guest.history.told.is_some(),
+        notified: guest.history.notice.is_some(),
         journal: Some(guest.history.journal),
     }
 }
@@ -171,14 +171,14 @@ fn prepare(store: &mut Store<GuestState>, unread: Option<postcard::Error>, meter
         if !guest.is_save_due() {
             return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
         }
-        let Some((sink, pending)) = guest.take_unsaved()? else {
+        let Some((channel, pending)) = guest.take_unsaved()? else {
             return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
         };
         let lost = Arc::clone(&guest.history.lost);
         Ok(UpdateDeadline::YieldCustom(
             1,
             Box::pin(async move {
-                if !sink.save(pending).await {
+                if !channel.save(pending).await {
                     lost.store(true, Relaxed);
                 }
             }),

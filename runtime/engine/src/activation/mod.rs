@@ -18,8 +18,8 @@ use crate::activation::channel::RunChannel;
 use crate::activation::run_context::RunContext;
 use crate::guest::cancel::CancelToken;
 
-/// One stay of a run in memory: everything needed to execute it but the compiled component, which
-/// [`RunContext::component`] names.
+/// One stay of a run in memory: everything that is needed to execute it,
+/// except the code of [`RunContext::component`].
 pub struct Activation {
     /// The export to call.
     pub export: Export,
@@ -33,7 +33,7 @@ pub struct Activation {
     pub journal: Journal,
     /// The replay snapshot stored with the journal, as the engine returned it; `None` if it
     /// returned none.
-    pub head: Option<Bytes>,
+    pub snapshot: Option<Bytes>,
     /// Fuel used by earlier attempts of this generation, as far as the caller knows. A higher
     /// figure in the journal or its snapshot takes precedence. The guest may use the rest of its
     /// limit; replay is counted separately.
@@ -41,5 +41,5 @@ pub struct Activation {
     /// Cancels the run.
     pub cancel: CancelToken,
     /// Receives what the run does while it executes.
-    pub sink: Arc<dyn RunChannel>,
+    pub channel: Arc<dyn RunChannel>,
 }

@@ -34,7 +34,7 @@ pub struct ActivationResult {
     /// run again with this journal and the snapshot of [`ActivationResult::all`].
     pub redo: bool,
     /// Whether the guest was notified of a cancellation.
-    pub told: bool,
+    pub notified: bool,
     /// Hints of the last response for the next attempt, if the guest failed.
     pub next_attempt: NextAttempt,
 }
@@ -57,7 +57,7 @@ pub struct Checkpoint {
     /// Position to which the journal is kept.
     pub journal_to: Position,
     /// The replay snapshot.
-    pub head: Option<Bytes>,
+    pub snapshot: Option<Bytes>,
 }
 
 /// The outcome of an activation.
@@ -122,7 +122,7 @@ impl ActivationResult {
             fuel,
             peak_memory,
             redo: false,
-            told: false,
+            notified: false,
             next_attempt: NextAttempt::default(),
         }
     }

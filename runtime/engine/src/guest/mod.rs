@@ -20,7 +20,7 @@ use tidemill_core::money::Currencies;
 use tidemill_core::policy::PolicyInForce;
 use tidemill_core::retry::Backoff;
 use tidemill_core::run::Export;
-use tidemill_core::{Code, Failure, Topic};
+use tidemill_core::{Clock, Code, Failure, Topic};
 use tidemill_store::{Store, StoreError};
 use tokio::runtime::Handle;
 use wasmtime::component::ResourceTable;
@@ -58,6 +58,8 @@ pub(crate) struct HostServices {
     pub store: Arc<dyn Store>,
     /// Source of secrets.
     pub secrets: Arc<dyn SecretSource>,
+    /// The host's clock.
+    pub clock: Arc<dyn Clock>,
     /// Client for outgoing requests.
     pub egress: Arc<Egress>,
     /// Restrictions on the addresses of outgoing requests.
@@ -95,9 +97,9 @@ pub(crate) struct GuestState {
     /// The export that runs.
     pub export: Export,
     /// Services outside the sandbox.
-    pub outside: Arc<HostServices>,
+    pub services: Arc<HostServices>,
     /// Receives commits, saves and log lines.
-    pub sink: Arc<dyn RunChannel>,
+    pub channel: Arc<dyn RunChannel>,
     /// The log and clock of the run.
     pub log: Arc<RunLog>,
     /// The replay state.
@@ -129,13 +131,13 @@ pub(crate) struct GuestState {
     /// Set when the guest is notified, until its fuel is set to that of its grace period.
     pub begins_grace: bool,
     cancel: CancelToken,
-    told_at: Option<Duration>,
+    notified_at: Option<Duration>,
 }
 
 impl GuestState {
     /// Returns the current grants of the deployment.
     pub fn grants(&self) -> Arc<Grants> {
-        self.sink.grants().unwrap_or_else(|| Arc::clone(&self.run.grants))
+        self.channel.grants().unwrap_or_else(|| Arc::clone(&self.run.grants))
     }
 
     /// Returns the data of a guest that has not run yet.
@@ -143,8 +145,8 @@ impl GuestState {
     pub fn new(
         run: Arc<RunContext>,
         export: Export,
-        outside: Arc<HostServices>,
-        sink: Arc<dyn RunChannel>,
+        services: Arc<HostServices>,
+        channel: Arc<dyn RunChannel>,
         log: Arc<RunLog>,
         cancel: CancelToken,
         io: Handle,
@@ -155,11 +157,11 @@ impl GuestState {
         table.set_max_capacity(RESOURCES);
         let limit = run.limits.fuel.get();
         Self {
-            memory: MemoryLimiter::new(run.limits.memory, outside.memory_max),
+            memory: MemoryLimiter::new(run.limits.memory, services.memory_max),
             run,
             export,
-            outside,
-            sink,
+            services,
+            channel,
             log,
             transaction: Transaction::default(),
             table,
@@ -175,7 +177,7 @@ impl GuestState {
             begins_grace: false,
             history,
             cancel,
-            told_at: None,
+            notified_at: None,
         }
     }
 
@@ -211,7 +213,7 @@ impl GuestState {
             Urgency::None => Ok(()),
             Urgency::Now => Err(cancelled().by_epoch()),
             Urgency::Requested => {
-                let since = *self.told_at.get_or_insert(now);
+                let since = *self.notified_at.get_or_insert(now);
                 if now.saturating_sub(since) > GRACE_ACTIVE { Err(out_of_time().by_epoch()) } else { Ok(()) }
             }
         }
@@ -225,7 +227,7 @@ impl GuestState {
     /// Whether the guest compensates earlier work: after a cancellation, or in a step that declares
     /// it.
     pub fn is_compensating(&self) -> bool {
-        self.history.told.is_some() || self.history.frames.iter().any(|frame| frame.undoes)
+        self.history.notice.is_some() || self.history.frames.iter().any(|frame| frame.undoes)
     }
 
     /// Returns the cancellation token.

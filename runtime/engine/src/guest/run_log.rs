@@ -39,7 +39,7 @@ impl RunClock {
 
     /// Returns the last time that the run has seen; the deadline of a completed sleep counts as
     /// seen.
-    pub fn told(&self) -> Timestamp {
+    pub fn last_seen(&self) -> Timestamp {
         Timestamp::from_millis(self.last.load(Relaxed))
     }
 
@@ -67,7 +67,7 @@ pub(crate) enum Stream {
 /// The log of one activation.
 pub(crate) struct RunLog {
     pub clock: RunClock,
-    sink: Arc<dyn RunChannel>,
+    channel: Arc<dyn RunChannel>,
     attempt: u32,
     limit: u64,
     state: Mutex<LogState>,
@@ -104,10 +104,10 @@ struct OpenLine {
 
 impl RunLog {
     /// Returns the log of one activation.
-    pub fn new(run: &RunContext, clock: Arc<dyn Clock>, sink: Arc<dyn RunChannel>) -> Self {
+    pub fn new(run: &RunContext, clock: Arc<dyn Clock>, channel: Arc<dyn RunChannel>) -> Self {
         Self {
             clock: RunClock::new(clock, run.created_at),
-            sink,
+            channel,
             attempt: run.attempt,
             limit: run.limits.log,
             state: Mutex::new(LogState { seq: run.next_log_seq, redone: run.redone, ..LogState::default() }),
@@ -252,7 +252,7 @@ impl RunLog {
         let line = LogLine { seq: state.seq, at: self.clock.now(), attempt: self.attempt, level, message, fields };
         state.seq += 1;
         state.unsaved = true;
-        self.sink.log(line);
+        self.channel.log(line);
     }
 }
 

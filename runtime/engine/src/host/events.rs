@@ -70,7 +70,7 @@ async fn check_room(guest: &mut GuestState, topic: &Topic) -> wasmtime::Result<R
     if guest.transaction.publishes_to(topic) {
         return Ok(Ok(()));
     }
-    let store = Arc::clone(&guest.outside.store);
+    let store = Arc::clone(&guest.services.store);
     if read(|| store.topic(topic)).await?.is_some() {
         return Ok(Ok(()));
     }

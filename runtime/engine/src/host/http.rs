@@ -198,7 +198,7 @@ async fn fetch_slots(
         guest.commit_before_request().await?;
         failpoint::hit("http/leave-all");
     }
-    let egress = Arc::clone(&guest.outside.egress);
+    let egress = Arc::clone(&guest.services.egress);
     let (came, mut coming) = mpsc::channel(AT_ONCE);
     let all = guest.io.spawn(async move {
         let (egress, came) = (&egress, &came);
@@ -410,17 +410,17 @@ fn leave(guest: &GuestState, request: &CheckedRequest, budget: &Arc<BodyBudget>)
     RequestContext {
         reach: Authorization {
             deployment: guest.run.deployment.to_string(),
-            policy: Arc::clone(&guest.outside.policy),
-            operator: guest.outside.operator.now(),
+            policy: Arc::clone(&guest.services.policy),
+            operator: guest.services.operator.now(),
             grants: guest.grants(),
-            secrets: Arc::clone(&guest.outside.secrets),
+            secrets: Arc::clone(&guest.services.secrets),
         },
         limits: guest.run.limits.clone(),
         usage: Arc::clone(&guest.usage),
         budget: Arc::clone(budget),
         salt: request.content.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)),
         purpose: if guest.is_compensating() { CallPurpose::Compensation } else { CallPurpose::Ordinary },
-        cancel: guest.history.told.is_none().then(|| guest.cancel().clone()),
+        cancel: guest.history.notice.is_none().then(|| guest.cancel().clone()),
     }
 }
 
@@ -463,7 +463,7 @@ fn send(
     request: OutgoingRequest,
     leave: RequestContext,
 ) -> impl Future<Output = Result<HttpResponse, Failure>> + Send + use<> {
-    let egress = Arc::clone(&guest.outside.egress);
+    let egress = Arc::clone(&guest.services.egress);
     let sent = guest.io.spawn(async move { egress.send(request, &leave).await });
     async move { joined(sent).await? }
 }
@@ -497,7 +497,7 @@ async fn until_cancelled<T>(
     answered: impl Future<Output = Result<T, Failure>> + Send,
 ) -> wasmtime::Result<Option<Result<T, Failure>>> {
     let cancel = guest.cancel().clone();
-    let may_tell = guest.history.told.is_none() && !acts;
+    let may_tell = guest.history.notice.is_none() && !acts;
     tokio::pin!(answered);
     loop {
         tokio::select! {

@@ -39,7 +39,7 @@ async fn post(guest: &mut GuestState, entry: Entry) -> wasmtime::Result<HostResu
         description: &entry.description,
         metadata: &entry.metadata,
     };
-    let checked = match draft.check(&guest.outside.currencies) {
+    let checked = match draft.check(&guest.services.currencies) {
         Ok(checked) => checked,
         Err(bad) => return answer(Err(bad.code().failure(bad.to_string()))),
     };
@@ -69,7 +69,7 @@ async fn post_now(
     if let Err(much) = guest.transaction.has_room() {
         return Ok(Err(much.into()));
     }
-    let store = Arc::clone(&guest.outside.store);
+    let store = Arc::clone(&guest.services.store);
     let run = Arc::clone(&guest.run);
     let seen = read(|| store.external_id(&run.deployment, &entry.external_id)).await?;
     if let Err(changed) = guest.transaction.note_external_id(&entry.external_id, &seen) {
@@ -171,7 +171,7 @@ async fn revenue_now(
     start: Timestamp,
     end: Timestamp,
 ) -> wasmtime::Result<Result<Vec<(i64, String)>, Failure>> {
-    let store = Arc::clone(&guest.outside.store);
+    let store = Arc::clone(&guest.services.store);
     let run = Arc::clone(&guest.run);
     let totals = read(|| store.revenue(&run.deployment, start, end)).await?;
     let earned = totals.into_iter().map(|total| {

@@ -42,7 +42,7 @@ fn sign_now(guest: &GuestState, name: &str, algorithm: &str, message: &[u8]) -> 
             shown(name)
         )));
     }
-    if !guest.outside.operator.now().may_sign(guest.run.deployment.as_str(), name) {
+    if !guest.services.operator.now().may_sign(guest.run.deployment.as_str(), name) {
         return Err(Code::PolicyDenied.failure(format!(
             "the operator's policy does not allow this deployment to sign with secret `{}`",
             shown(name)
@@ -51,8 +51,8 @@ fn sign_now(guest: &GuestState, name: &str, algorithm: &str, message: &[u8]) -> 
     if message.len() > MESSAGE_BYTES {
         return Err(Code::BadArgument.failure(format!("a message to sign has at most {MESSAGE_BYTES} bytes")));
     }
-    let secret = guest.outside.secrets.secret(name).ok_or_else(|| {
-        let place = guest.outside.secrets.place(name);
+    let secret = guest.services.secrets.secret(name).ok_or_else(|| {
+        let place = guest.services.secrets.place(name);
         Code::SecretMissing.failure(format!("secret `{}` does not exist; put it into {place}", shown(name)))
     })?;
     sign_with(&secret, algorithm, message)

@@ -147,7 +147,7 @@ fn scan(
             return answer(refused.map(into_page));
         }
         let request = ScanRequest { prefix, after, limit: limit.min(PAGE_ENTRIES) as usize };
-        let store = Arc::clone(&guest.outside.store);
+        let store = Arc::clone(&guest.services.store);
         let run = Arc::clone(&guest.run);
         let page = read(|| store.scan_state(&run.deployment, &request)).await?;
         let listed = Ok(guest.transaction.overlay(request, page));
@@ -169,10 +169,10 @@ async fn present(guest: &mut GuestState, key: &str) -> wasmtime::Result<Result<O
     if let Err(much) = guest.transaction.has_room() {
         return Ok(Err(much.into()));
     }
-    let store = Arc::clone(&guest.outside.store);
+    let store = Arc::clone(&guest.services.store);
     let run = Arc::clone(&guest.run);
     // A value that is not durable yet is read only if this run's commit checks it.
-    let newest = guest.sink.before_read(key).await;
+    let newest = guest.channel.before_read(key).await;
     let seen = read(|| async {
         if newest { store.newest_state(&run.deployment, key).await } else { store.state(&run.deployment, key).await }
     })

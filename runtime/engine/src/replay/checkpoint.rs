@@ -21,7 +21,7 @@ impl GuestState {
         Checkpoint {
             effects: self.transaction.kept_effects(),
             journal_to: kept.at,
-            head: self.head_at(self.transaction.after_retry(), kept),
+            snapshot: self.snapshot_at(self.transaction.after_retry(), kept),
         }
     }
 
@@ -34,8 +34,12 @@ impl GuestState {
 
     /// Returns the checkpoint of a run that has recorded nothing since its last commit or load.
     pub fn unchanged_checkpoint(&mut self) -> Checkpoint {
-        let head = self.history.head.take().map_or_else(|| self.open_head().ok().flatten(), |head| written(&head));
-        Checkpoint { journal_to: self.history.journal.position(), head, ..Checkpoint::default() }
+        let snapshot = self
+            .history
+            .snapshot
+            .take()
+            .map_or_else(|| self.open_snapshot().ok().flatten(), |snapshot| written(&snapshot));
+        Checkpoint { journal_to: self.history.journal.position(), snapshot, ..Checkpoint::default() }
     }
 
     /// Ends the replay when the guest returns.
@@ -61,7 +65,7 @@ impl GuestState {
     /// Returns what the whole attempt leaves.
     pub fn full_checkpoint(&mut self) -> Checkpoint {
         self.transaction.entry();
-        Checkpoint { effects: self.transaction.effects(), journal_to: self.history.journal.position(), head: None }
+        Checkpoint { effects: self.transaction.effects(), journal_to: self.history.journal.position(), snapshot: None }
     }
 
     /// Returns the start of the transaction and the replay snapshot to redo it from.
@@ -73,12 +77,12 @@ impl GuestState {
             (!transaction.is_blank() || first_kept != first).then_some(OpenTransaction { stretch: transaction, marks });
         let counts = self.counts();
         // A notice given since the start of the transaction is given again.
-        let told = counts.told.filter(|told| told.entry <= first.at);
-        let head = ReplaySnapshot { at: first.at, fuel: self.history.first_fuel, open, told, ..counts };
-        Checkpoint { journal_to: first.at, head: written(&head), ..Checkpoint::default() }
+        let notice = counts.notice.filter(|notice| notice.entry <= first.at);
+        let snapshot = ReplaySnapshot { at: first.at, fuel: self.history.first_fuel, open, notice, ..counts };
+        Checkpoint { journal_to: first.at, snapshot: written(&snapshot), ..Checkpoint::default() }
     }
 
-    fn head_at(&self, transaction: Transaction, mark: JournalMark) -> Option<Bytes> {
+    fn snapshot_at(&self, transaction: Transaction, mark: JournalMark) -> Option<Bytes> {
         let open = (!transaction.is_blank())
             .then_some(OpenTransaction { stretch: transaction, marks: RollbackMarks::at(mark) });
         written(&ReplaySnapshot { at: mark.at, open, ..self.counts() })
@@ -88,8 +92,8 @@ impl GuestState {
     fn counts(&self) -> ReplaySnapshot {
         let (_, log_bytes) = self.log.counts();
         let (http_calls, http_bytes) = self.usage.counts();
-        let (fuel, told) = (self.history.entry_fuel, self.history.told);
-        ReplaySnapshot { fuel, log_bytes, http_calls, http_bytes, told, ..ReplaySnapshot::default() }
+        let (fuel, notice) = (self.history.entry_fuel, self.history.notice);
+        ReplaySnapshot { fuel, log_bytes, http_calls, http_bytes, notice, ..ReplaySnapshot::default() }
     }
 
     /// Returns how the activation ended if it ended with neither a failure nor an output.
@@ -107,7 +111,7 @@ impl GuestState {
     }
 }
 
-fn written(head: &ReplaySnapshot) -> Option<Bytes> {
+fn written(snapshot: &ReplaySnapshot) -> Option<Bytes> {
     // An equal or larger snapshot was encoded before, so this cannot fail.
-    head.write(0).ok().flatten()
+    snapshot.write(0).ok().flatten()
 }

@@ -52,7 +52,7 @@ use crate::transaction::Transaction;
 use crate::transaction::effects::Effects;
 
 /// Request hash of the entry that records a cancellation notice.
-const TOLD: Hash = [0; 16];
+const CANCEL_NOTICE: Hash = [0; 16];
 
 impl GuestState {
     /// Returns the recorded answer of the next call, or `None` if the call is to be performed.
@@ -143,13 +143,13 @@ impl GuestState {
 
     /// Fails once with the cancellation notice. Called before each call that can fail.
     pub fn check_cancelled(&mut self) -> Result<(), Failure> {
-        if self.history.told.is_some() {
+        if self.history.notice.is_some() {
             return Ok(());
         }
         if !self.history.live {
-            let Some(recorded) = self.history.journal.next_if(Kind::Told, TOLD) else { return Ok(()) };
+            let Some(recorded) = self.history.journal.next_if(Kind::CancelNotice, CANCEL_NOTICE) else { return Ok(()) };
             let entry = self.history.journal.replayed();
-            self.history.told = Some(CancelNotice { entry, fuel: recorded.fuel.get(), at: recorded.at });
+            self.history.notice = Some(CancelNotice { entry, fuel: recorded.fuel.get(), at: recorded.at });
             // An unreadable entry is found by the next call, which can stop the guest.
             let _ = self.replayed_one();
             return Err(cancelled());
@@ -163,7 +163,7 @@ impl GuestState {
 
     /// Whether a cancellation was requested and the guest is not yet notified.
     pub fn is_cancel_requested(&self) -> bool {
-        self.history.told.is_none() && self.cancel().urgency() >= crate::guest::cancel::Urgency::Requested
+        self.history.notice.is_none() && self.cancel().urgency() >= crate::guest::cancel::Urgency::Requested
     }
 
     /// Records that the guest is notified of its cancellation.
@@ -172,8 +172,8 @@ impl GuestState {
         self.begins_grace = true;
         if self.export != Export::Health {
             self.history.journal.record(NewEntry {
-                kind: Kind::Told,
-                request: TOLD,
+                kind: Kind::CancelNotice,
+                request: CANCEL_NOTICE,
                 result: &[],
                 at,
                 fuel,
@@ -184,7 +184,7 @@ impl GuestState {
             self.history.unsaved(1, 0);
         }
         let entry = self.history.journal.position();
-        self.history.told = Some(CancelNotice { entry, fuel: fuel.get(), at });
+        self.history.notice = Some(CancelNotice { entry, fuel: fuel.get(), at });
         if self.transaction.is_empty() {
             // The notice opens the transaction, as an answer does.
             self.begin_here();
@@ -209,11 +209,11 @@ impl GuestState {
             return Ok(());
         }
         let (at, recorded) = (history.journal.last_at(), history.journal.last_fuel());
-        let head = history
-            .head
+        let snapshot = history
+            .snapshot
             .take()
             .unwrap_or_else(|| ReplaySnapshot { at: history.journal.position(), ..ReplaySnapshot::default() });
-        if head.at != history.journal.position() {
+        if snapshot.at != history.journal.position() {
             return Err(GuestStop::new(
                 Code::Internal,
                 "the replay snapshot belongs to another position in the journal",
@@ -221,16 +221,16 @@ impl GuestState {
             .into());
         }
         self.log.clock.not_before(at);
-        self.log.resumes(head.next_line, head.log_bytes);
-        self.usage.resume(head.http_calls, head.http_bytes);
+        self.log.resumes(snapshot.next_line, snapshot.log_bytes);
+        self.usage.resume(snapshot.http_calls, snapshot.http_bytes);
         let here = history.mark();
-        let open = head
+        let open = snapshot
             .open
             .unwrap_or_else(|| OpenTransaction { stretch: Transaction::default(), marks: RollbackMarks::at(here) });
         (self.transaction, history.marks) = (open.stretch, open.marks);
         self.transaction.open_to(history.depth());
-        history.told = history.told.or(head.told);
-        history.entry_fuel = recorded.get().max(head.fuel);
+        history.notice = history.notice.or(snapshot.notice);
+        history.entry_fuel = recorded.get().max(snapshot.fuel);
         history.first_fuel = history.entry_fuel;
         let before = history.entry_fuel.max(self.fuel_used);
         self.fuel.replayed(before, self.fuel_left(before));
@@ -244,7 +244,8 @@ impl GuestState {
     /// its limit.
     fn fuel_left(&self, used: u64) -> u64 {
         let limit = self.run.limits.fuel.get();
-        let most = self.history.told.map_or(limit, |told| told.fuel.saturating_add(limit / crate::guest::GRACE_FUEL));
+        let most =
+            self.history.notice.map_or(limit, |notice| notice.fuel.saturating_add(limit / crate::guest::GRACE_FUEL));
         most.saturating_sub(used)
     }
 
@@ -279,14 +280,14 @@ impl GuestState {
     /// A read conflict, a suspension or a store failure; each ends the activation.
     pub async fn commit(&mut self, point: CommitReason) -> wasmtime::Result<()> {
         let saves = matches!(point, CommitReason::BackOff { .. });
-        let (effects, head) = if saves {
-            (Effects::default(), self.open_head()?)
+        let (effects, snapshot) = if saves {
+            (Effects::default(), self.open_snapshot()?)
         } else {
-            let left = self.head(self.transaction.after_commit(), RollbackMarks::at(self.history.mark()))?;
+            let left = self.snapshot(self.transaction.after_commit(), RollbackMarks::at(self.history.mark()))?;
             (self.transaction.effects(), left)
         };
-        let pending = self.pending_commit(point, effects, head);
-        let went = match self.sink.commit(pending).await {
+        let pending = self.pending_commit(point, effects, snapshot);
+        let went = match self.channel.commit(pending).await {
             Ok(went) => went,
             Err(failure) => {
                 self.history.journal.not_written();
@@ -312,8 +313,8 @@ impl GuestState {
     /// # Errors
     /// As [`GuestState::commit`], or if the grace period is over.
     pub async fn wait(&mut self, mut wait: Wait) -> wasmtime::Result<()> {
-        if let Some(told) = self.history.told {
-            let over = told.at.plus_millis(crate::guest::GRACE_WAITS);
+        if let Some(notice) = self.history.notice {
+            let over = notice.at.plus_millis(crate::guest::GRACE_WAITS);
             if self.log.clock.now() >= over {
                 return Err(crate::guest::out_of_waits().into());
             }
@@ -341,8 +342,8 @@ impl GuestState {
     /// # Errors
     /// If the replay snapshot cannot be encoded.
     pub async fn save(&mut self) -> wasmtime::Result<()> {
-        if let Some((sink, pending)) = self.take_unsaved()?
-            && !sink.save(pending).await
+        if let Some((channel, pending)) = self.take_unsaved()?
+            && !channel.save(pending).await
         {
             self.history.journal.not_written();
         }
@@ -351,7 +352,7 @@ impl GuestState {
 
     /// Whether a save is due.
     pub fn is_save_due(&self) -> bool {
-        self.history.is_save_due(self.outside.save_entries)
+        self.history.is_save_due(self.services.save_entries)
     }
 
     /// Takes what is not yet saved, with the channel that saves it.
@@ -363,13 +364,13 @@ impl GuestState {
         if !self.history.live || self.export == Export::Health || !(lines || self.history.is_unsaved()) {
             return Ok(None);
         }
-        let head = self.open_head()?;
-        let pending = self.pending_commit(CommitReason::Save, Effects::default(), head);
+        let snapshot = self.open_snapshot()?;
+        let pending = self.pending_commit(CommitReason::Save, Effects::default(), snapshot);
         self.history.saved();
-        Ok(Some((Arc::clone(&self.sink), pending)))
+        Ok(Some((Arc::clone(&self.channel), pending)))
     }
 
-    fn pending_commit(&mut self, point: CommitReason, effects: Effects, head: Option<Bytes>) -> PendingCommit {
+    fn pending_commit(&mut self, point: CommitReason, effects: Effects, snapshot: Option<Bytes>) -> PendingCommit {
         let history = &mut self.history;
         if history.lost.swap(false, Relaxed) {
             history.journal.not_written();
@@ -377,38 +378,38 @@ impl GuestState {
         PendingCommit {
             effects,
             journal: history.journal.change(),
-            head,
+            snapshot,
             fuel: Fuel::new(self.fuel.of_this(history.entry_fuel)),
             peak_memory: self.memory.peak(),
             journal_entries: history.journal.entries(),
-            told: history.told.is_some(),
+            notified: history.notice.is_some(),
             point,
         }
     }
 
     /// Encodes the replay snapshot for the open transaction.
-    pub fn open_head(&self) -> wasmtime::Result<Option<Bytes>> {
-        self.head(self.transaction.clone(), self.history.marks)
+    pub fn open_snapshot(&self) -> wasmtime::Result<Option<Bytes>> {
+        self.snapshot(self.transaction.clone(), self.history.marks)
     }
 
     /// Encodes the replay snapshot for `transaction` and `marks`.
-    pub fn head(&self, transaction: Transaction, marks: RollbackMarks) -> wasmtime::Result<Option<Bytes>> {
+    pub fn snapshot(&self, transaction: Transaction, marks: RollbackMarks) -> wasmtime::Result<Option<Bytes>> {
         let (next_line, log_bytes) = self.log.counts();
         let (http_calls, http_bytes) = self.usage.counts();
         let at = self.history.journal.position();
-        let head = ReplaySnapshot {
+        let snapshot = ReplaySnapshot {
             at,
             fuel: self.history.entry_fuel,
             next_line: Some(next_line),
             log_bytes,
             http_calls,
             http_bytes,
-            told: self.history.told,
+            notice: self.history.notice,
             // Marks that are all at the end carry no information.
             open: (!transaction.is_blank() || marks != RollbackMarks::at(self.history.mark()))
                 .then_some(OpenTransaction { stretch: transaction, marks }),
         };
-        head.write(self.history.journal.last_fuel().get()).map_err(|error| internal(&error).into())
+        snapshot.write(self.history.journal.last_fuel().get()).map_err(|error| internal(&error).into())
     }
 
     /// Makes a retry keep everything up to here.

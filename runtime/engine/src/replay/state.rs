@@ -1,6 +1,6 @@
 //! The replay state of one activation: the journal, and the replay snapshot stored with it.
 //!
-//! The journal holds the host's answers. The replay snapshot (`head` in the code) holds what the
+//! The journal holds the host's answers. The replay snapshot holds what the
 //! answers cannot restore: uncommitted effects that belong to no entry, and a few counts. Which
 //! call records what is in `host/`; how it is committed is in [`crate::replay`].
 
@@ -56,7 +56,7 @@ pub(crate) struct ReplaySnapshot {
     pub log_bytes: u64,
     pub http_calls: u64,
     pub http_bytes: u64,
-    pub told: Option<CancelNotice>,
+    pub notice: Option<CancelNotice>,
     /// The open transaction and its marks, if there is anything in it.
     pub open: Option<OpenTransaction>,
 }
@@ -98,9 +98,9 @@ impl ReplaySnapshot {
     /// Encodes the snapshot; `None` if it adds nothing to the journal.
     pub fn write(&self, recorded_fuel: u64) -> Result<Option<Bytes>, postcard::Error> {
         // If no line was written, the number of the next line carries no information.
-        let Self { at: _, fuel, next_line: _, log_bytes, http_calls, http_bytes, told, open } = self;
+        let Self { at: _, fuel, next_line: _, log_bytes, http_calls, http_bytes, notice, open } = self;
         let counts = *log_bytes | *http_calls | *http_bytes;
-        if *fuel <= recorded_fuel && counts == 0 && told.is_none() && open.is_none() {
+        if *fuel <= recorded_fuel && counts == 0 && notice.is_none() && open.is_none() {
             return Ok(None);
         }
         postcard::to_extend(self, vec![FORMAT]).map(|bytes| Some(bytes.into()))
@@ -203,7 +203,7 @@ pub(crate) enum ExitReason {
 pub(crate) struct ReplayState {
     pub journal: Journal,
     /// The stored replay snapshot, taken when the replay ends.
-    pub head: Option<ReplaySnapshot>,
+    pub snapshot: Option<ReplaySnapshot>,
     /// Whether every recorded entry was replayed.
     pub live: bool,
     /// Whether only a replay was requested.
@@ -217,7 +217,7 @@ pub(crate) struct ReplayState {
     pub entry_fuel: u64,
     /// Number of commits in this activation.
     pub commits: u32,
-    pub told: Option<CancelNotice>,
+    pub notice: Option<CancelNotice>,
     pub exit: Option<ExitReason>,
     /// Set if a save that was handed out failed.
     pub lost: Arc<AtomicBool>,
@@ -234,19 +234,19 @@ struct UnsavedEntries {
 
 impl ReplayState {
     /// Returns the replay state of a run with this journal and snapshot.
-    pub fn new(mut journal: Journal, head: Option<ReplaySnapshot>, root: NameCounters) -> Self {
+    pub fn new(mut journal: Journal, snapshot: Option<ReplaySnapshot>, root: NameCounters) -> Self {
         journal.rewind();
         Self {
             live: false,
             journal,
-            head,
+            snapshot,
             dry: false,
             frames: vec![root],
             marks: RollbackMarks::at(JournalMark::default()),
             first_fuel: 0,
             entry_fuel: 0,
             commits: 0,
-            told: None,
+            notice: None,
             exit: None,
             lost: Arc::default(),
             unsaved: UnsavedEntries::default(),
@@ -323,11 +323,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_snapshot_decodes_to_what_was_encoded(fuel in 1u64.., next_line: Option<u64>, told in prop::option::of((any::<u64>(), any::<u64>()))) {
-            let told = told.map(|(fuel, at)| CancelNotice { entry: Position::new(3), fuel, at: Timestamp::from_millis(at) });
-            let head = ReplaySnapshot { fuel, next_line, told, ..ReplaySnapshot::default() };
-            let written = head.write(0).unwrap().unwrap();
-            prop_assert_eq!(ReplaySnapshot::read(&written).unwrap(), head);
+        fn a_snapshot_decodes_to_what_was_encoded(fuel in 1u64.., next_line: Option<u64>, notice in prop::option::of((any::<u64>(), any::<u64>()))) {
+            let notice = notice.map(|(fuel, at)| CancelNotice { entry: Position::new(3), fuel, at: Timestamp::from_millis(at) });
+            let snapshot = ReplaySnapshot { fuel, next_line, notice, ..ReplaySnapshot::default() };
+            let written = snapshot.write(0).unwrap().unwrap();
+            prop_assert_eq!(ReplaySnapshot::read(&written).unwrap(), snapshot);
         }
 
         #[test]

@@ -6,14 +6,14 @@ use tidemill_core::{Fuel, RunId, Timestamp};
 use tidemill_engine::Cause;
 use tidemill_store::records::{ReadCheck, StateWrite, Version};
 
-use crate::support::{START, World, failure};
+use crate::support::{START, TestHost, failure};
 
 #[tokio::test]
 async fn a_workflow_returns_its_input() {
-    let world = World::new();
-    let module = world.module(tidemill_artifacts::noop()).await;
+    let host = TestHost::new();
+    let module = host.module(tidemill_artifacts::noop()).await;
     assert_eq!(module.exports(), [Export::Workflow]);
-    let ended = world.job(module).run(json!({ "a": [1, null, "ä"] })).await;
+    let ended = host.job(module).run(json!({ "a": [1, null, "ä"] })).await;
     assert!(ended.fuel > Fuel::default() && ended.peak_memory > 0);
     let tidemill_engine::Outcome::Output(output) = ended.outcome else { panic!("{:?}", ended.outcome) };
     assert_eq!(serde_json::from_slice::<Value>(&output).unwrap(), json!({ "a": [1, null, "ä"] }));
@@ -21,28 +21,28 @@ async fn a_workflow_returns_its_input() {
 
 #[tokio::test]
 async fn code_is_compiled_once_and_then_loaded() {
-    let world = World::new();
-    let digest = world.put(tidemill_artifacts::noop());
-    let file = world.folder.path().join("components").join(digest.hex()).with_extension("wasm");
-    let admitted = world.engine.admit(&file, digest).await.unwrap();
+    let host = TestHost::new();
+    let digest = host.put(tidemill_artifacts::noop());
+    let file = host.folder.path().join("components").join(digest.hex()).with_extension("wasm");
+    let admitted = host.engine.admit(&file, digest).await.unwrap();
     assert_eq!(admitted.exports, [Export::Workflow]);
-    world.engine.module(digest).await.unwrap();
-    world.engine.module(digest).await.unwrap();
-    let stats = world.engine.stats();
+    host.engine.module(digest).await.unwrap();
+    host.engine.module(digest).await.unwrap();
+    let stats = host.engine.stats();
     assert_eq!((stats.compiled, stats.loaded, stats.modules), (1, 2, 1));
-    world.engine.evict(digest);
-    assert_eq!(world.engine.stats().modules, 0);
-    world.engine.module(digest).await.unwrap();
-    assert_eq!(world.engine.stats().compiled, 2);
+    host.engine.evict(digest);
+    assert_eq!(host.engine.stats().modules, 0);
+    host.engine.module(digest).await.unwrap();
+    assert_eq!(host.engine.stats().compiled, 2);
 }
 
 #[tokio::test]
 async fn a_component_declares_its_workflow_schemas() {
-    let world = World::new();
+    let host = TestHost::new();
     for (guest, says) in [(tidemill_artifacts::hello(), true), (tidemill_artifacts::noop(), false)] {
-        let digest = world.put(guest);
-        let file = world.folder.path().join("components").join(digest.hex()).with_extension("wasm");
-        let admitted = world.engine.admit(&file, digest).await.unwrap();
+        let digest = host.put(guest);
+        let file = host.folder.path().join("components").join(digest.hex()).with_extension("wasm");
+        let admitted = host.engine.admit(&file, digest).await.unwrap();
         assert!(admitted.warnings.is_empty(), "{:?}", admitted.warnings);
         assert_eq!(admitted.schemas.is_some(), says);
         if let Some(schemas) = admitted.schemas {
@@ -55,8 +55,8 @@ async fn a_component_declares_its_workflow_schemas() {
 
 #[tokio::test]
 async fn reads_and_writes_of_a_run_are_left_for_the_commit() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     let ended = job.run(json!({ "do": "counter", "key": "n" })).await;
     assert_eq!(ended.all.effects.reads, [ReadCheck::State { key: "n".to_owned(), version: Version::ABSENT }]);
     assert_eq!(ended.all.effects.writes, [StateWrite { key: "n".to_owned(), value: Some("1".into()) }]);
@@ -66,11 +66,11 @@ async fn reads_and_writes_of_a_run_are_left_for_the_commit() {
 
 #[tokio::test]
 async fn committed_values_are_read_with_their_version() {
-    let world = World::new();
-    let mut job = world.hostile().await;
+    let host = TestHost::new();
+    let mut job = host.hostile().await;
     let ended = job.run(json!({ "do": "set", "key": "k", "value": 5 })).await;
     assert!(ended.all.effects.reads.is_empty());
-    world.commit(&job, ended).await;
+    host.commit(&job, ended).await;
     job.context.id = RunId::new(START, 8);
     let ended = job.run(json!({ "do": "all", "acts": [{ "do": "scan" }, { "do": "get", "key": "k" }] })).await;
     let [ReadCheck::State { key, version }, ReadCheck::Scan { seen, more: false, .. }] =
@@ -84,8 +84,8 @@ async fn committed_values_are_read_with_their_version() {
 
 #[tokio::test]
 async fn compare_and_set_sees_the_runs_own_writes() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     let act = |expected: Value, value: u8| json!({ "do": "compare-and-set", "key": "k", "expected": expected, "value": value });
     assert_eq!(job.output(act(Value::Null, 1)).await, json!(true));
     let all = |acts: Vec<Value>| json!({ "do": "all", "acts": acts });
@@ -100,8 +100,8 @@ async fn compare_and_set_sees_the_runs_own_writes() {
 
 #[tokio::test]
 async fn a_run_sees_its_own_context() {
-    let world = World::new();
-    let mut job = world.hostile().await;
+    let host = TestHost::new();
+    let mut job = host.hostile().await;
     job.context.attempt = 3;
     job.context.trigger = Trigger {
         kind: TriggerKind::Schedule,
@@ -119,16 +119,16 @@ async fn a_run_sees_its_own_context() {
 
 #[tokio::test]
 async fn time_is_the_hosts_and_the_same_for_std() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     let seen = job.output(json!({ "do": "now" })).await.to_string();
     assert!(seen.contains(&START.as_millis().to_string()), "{seen}");
 }
 
 #[tokio::test]
 async fn randomness_is_the_same_in_every_attempt() {
-    let world = World::new();
-    let mut job = world.hostile().await;
+    let host = TestHost::new();
+    let mut job = host.hostile().await;
     let first = job.output(json!({ "do": "random" })).await;
     job.context.attempt = 2;
     assert_eq!(job.output(json!({ "do": "random" })).await, first);
@@ -138,16 +138,16 @@ async fn randomness_is_the_same_in_every_attempt() {
 
 #[tokio::test]
 async fn a_sandbox_has_no_arguments_environment_or_files() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     let seen = job.output(json!({ "do": "environment" })).await;
     assert_eq!(seen, json!({ "arguments": [], "variables": [], "root": null, "passwd": false }));
 }
 
 #[tokio::test]
 async fn a_guests_failure_becomes_the_runs() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     let act =
         json!({ "do": "fail", "code": "card-declined", "retryable": true, "message": "no", "details": { "a": 1 } });
     let (failure, cause) = job.failure(act).await;
@@ -158,21 +158,21 @@ async fn a_guests_failure_becomes_the_runs() {
 
 #[tokio::test]
 async fn log_lines_carry_fields_sequence_number_and_time() {
-    let world = World::new();
-    let mut job = world.hostile().await;
+    let host = TestHost::new();
+    let mut job = host.hostile().await;
     job.context.next_log_seq = 5;
     job.output(json!({ "do": "log-line", "message": "hello" })).await;
-    let lines = job.told.lines.lock().unwrap();
+    let lines = job.channel.lines.lock().unwrap();
     assert_eq!((lines[0].seq, lines[0].message.as_str(), lines[0].at), (5, "hello", START));
     assert_eq!(lines[0].fields, [("attempt".to_owned(), "1".to_owned())]);
 }
 
 #[tokio::test]
-async fn one_component_runs_each_of_its_worlds() {
-    let world = World::new();
-    let module = world.module(tidemill_artifacts::all_worlds()).await;
+async fn a_component_runs_each_of_its_worlds() {
+    let host = TestHost::new();
+    let module = host.module(tidemill_artifacts::all_worlds()).await;
     assert_eq!(module.exports(), Export::ALL);
-    let mut job = world.job(module);
+    let mut job = host.job(module);
     for export in Export::ALL {
         job.export = export;
         let input = match export {
@@ -196,9 +196,9 @@ async fn one_component_runs_each_of_its_worlds() {
 
 #[tokio::test]
 async fn a_missing_export_lists_the_existing_ones() {
-    let world = World::new();
-    let module = world.module(tidemill_artifacts::noop()).await;
-    let mut job = world.job(module);
+    let host = TestHost::new();
+    let module = host.module(tidemill_artifacts::noop()).await;
+    let mut job = host.job(module);
     job.export = Export::Webhook;
     let (failure, _) = failure(job.run(json!(null)).await);
     assert_eq!(failure.code, "host/unknown-export");

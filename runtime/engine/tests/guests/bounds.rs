@@ -1,20 +1,18 @@
 //! Guests that exceed or misuse their limits: each ends with its own code, within its own limit.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 use tidemill_core::Fuel;
 use tidemill_core::clock::Stopwatch;
 use tidemill_engine::{Cause, Outcome};
 
-use crate::support::{World, failure};
+use crate::support::{TestHost, failure};
 
 const MIB: u64 = 1 << 20;
 
 #[tokio::test]
 async fn an_endless_loop_ends_with_its_fuel() {
-    let world = World::new();
-    let job = world.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
+    let host = TestHost::new();
+    let job = host.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
     for act in ["loop", "loop-calls"] {
         let ended = job.run(json!({ "do": act })).await;
         assert_eq!(ended.fuel, Fuel::new(20_000_000), "{act}");
@@ -26,8 +24,8 @@ async fn an_endless_loop_ends_with_its_fuel() {
 
 #[tokio::test]
 async fn wasi_calls_cost_as_much_as_other_calls() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     let fuel = async |calls: u64| {
         let ended = job.run(json!({ "do": "call-wasi", "calls": calls })).await;
         assert!(matches!(ended.outcome, Outcome::Output(_)), "{:?}", ended.outcome);
@@ -44,8 +42,8 @@ async fn wasi_calls_cost_as_much_as_other_calls() {
 
 #[tokio::test]
 async fn endless_wasi_calls_end_with_their_fuel() {
-    let world = World::new();
-    let job = world.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
+    let host = TestHost::new();
+    let job = host.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
     let ended = job.run(json!({ "do": "call-wasi", "calls": u64::MAX })).await;
     assert_eq!(ended.fuel, Fuel::new(20_000_000));
     assert_eq!(failure(ended).0.code, "host/limit-fuel");
@@ -53,8 +51,8 @@ async fn endless_wasi_calls_end_with_their_fuel() {
 
 #[tokio::test]
 async fn fuel_of_earlier_attempts_counts() {
-    let world = World::new();
-    let mut job = world.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
+    let host = TestHost::new();
+    let mut job = host.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
     job.fuel_used = Fuel::new(19_999_000);
     let ended = job.run(json!({ "do": "loop" })).await;
     assert_eq!(ended.fuel, Fuel::new(1_000));
@@ -64,8 +62,8 @@ async fn fuel_of_earlier_attempts_counts() {
 
 #[tokio::test]
 async fn an_endless_loop_with_unlimited_fuel_ends_with_its_active_time() {
-    let world = World::new();
-    let job = world.hostile().await.limit(|limits| {
+    let host = TestHost::new();
+    let job = host.hostile().await.limit(|limits| {
         limits.fuel = Fuel::new(u64::MAX);
         limits.active_millis = 200;
     });
@@ -73,33 +71,33 @@ async fn an_endless_loop_with_unlimited_fuel_ends_with_its_active_time() {
     let (failure, cause) = job.failure(json!({ "do": "loop" })).await;
     assert_eq!((failure.code.as_str(), cause), ("host/limit-active", Cause::Limit));
     assert!(watch.elapsed().as_secs() < 20, "{:?}", watch.elapsed());
-    assert_eq!(world.engine.stats().moved, 1);
+    assert_eq!(host.engine.stats().moved, 1);
 }
 
 #[tokio::test]
 async fn unbounded_memory_ends_at_the_limit_and_the_peak_is_known() {
-    let world = World::new();
-    let job = world.hostile().await.limit(|limits| limits.memory = 16 * MIB);
+    let host = TestHost::new();
+    let job = host.hostile().await.limit(|limits| limits.memory = 16 * MIB);
     let ended = job.run(json!({ "do": "allocate" })).await;
     assert!((8 * MIB..=16 * MIB).contains(&ended.peak_memory), "{}", ended.peak_memory);
     let (failure, cause) = failure(ended);
     assert_eq!((failure.code.as_str(), cause), ("host/limit-memory", Cause::Limit));
     assert!(failure.message.contains("memory = \""), "{}", failure.message);
-    let tiny = world.hostile().await.limit(|limits| limits.memory = 64 * 1024);
+    let tiny = host.hostile().await.limit(|limits| limits.memory = 64 * 1024);
     assert_eq!(tiny.code(json!({ "do": "noop" })).await, "host/limit-memory");
 }
 
 #[tokio::test]
 async fn endless_recursion_overflows_the_guests_own_stack() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     assert_eq!(job.code(json!({ "do": "recurse" })).await, "host/stack-overflow");
 }
 
 #[tokio::test]
 async fn traps_name_their_cause_and_stack() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     let panicked = "the guest panicked at src/lib.rs:";
     for (act, words) in [("trap", "unreachable"), ("out-of-bounds", "out of bounds"), ("panic", panicked)] {
         let (failure, cause) = job.failure(json!({ "do": act })).await;
@@ -108,19 +106,20 @@ async fn traps_name_their_cause_and_stack() {
         let stack: Value = serde_json::from_str(&failure.details.unwrap()).unwrap();
         assert!(stack["stack"].to_string().contains("hostile"), "{stack}");
     }
-    assert!(job.told.messages().iter().any(|line| line.contains("panicked on request")));
+    assert!(job.channel.messages().iter().any(|line| line.contains("panicked on request")));
 }
 
 #[tokio::test]
 async fn a_panic_has_its_text_while_replaying_too() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     let recorded = job.run(json!({ "do": "now" })).await.journal.unwrap();
     let replay =
         || tidemill_engine::Activation { journal: recorded.clone(), ..job.activation(&json!({ "do": "panic" })) };
-    let (fails, _) = failure(world.engine.run(Arc::clone(&job.module), replay()).await);
+    let module = || std::sync::Arc::clone(&job.module);
+    let (fails, _) = failure(host.engine.run(module(), replay()).await);
     assert!(fails.message.contains("panicked on request"), "{}", fails.message);
-    match world.engine.dry_run(Arc::clone(&job.module), replay()).await {
+    match host.engine.dry_run(module(), replay()).await {
         tidemill_engine::DryRun::Failed(fails) => assert!(fails.message.contains("panicked on request")),
         other => panic!("{other:?}"),
     }
@@ -128,8 +127,8 @@ async fn a_panic_has_its_text_while_replaying_too() {
 
 #[tokio::test]
 async fn exit_ends_the_run() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     for code in [0, 3] {
         assert_eq!(job.code(json!({ "do": "exit", "code": code })).await, "host/exited");
     }
@@ -137,27 +136,27 @@ async fn exit_ends_the_run() {
 
 #[tokio::test]
 async fn excess_log_is_cut_counted_and_charged() {
-    let world = World::new();
-    let job = world.hostile().await.limit(|limits| {
+    let host = TestHost::new();
+    let job = host.hostile().await.limit(|limits| {
         limits.fuel = Fuel::new(50_000_000);
         limits.log = 100_000;
     });
     for act in ["log", "print"] {
         assert_eq!(job.code(json!({ "do": act })).await, "host/limit-fuel", "{act}");
-        let messages = job.told.messages();
+        let messages = job.channel.messages();
         assert!(messages.last().unwrap().contains("log lines were dropped"), "{act}");
-        job.told.lines.lock().unwrap().clear();
+        job.channel.lines.lock().unwrap().clear();
     }
     job.output(json!({ "do": "log", "bytes": 200_000, "total_bytes": 200_000 })).await;
-    let lines = job.told.lines.lock().unwrap();
+    let lines = job.channel.lines.lock().unwrap();
     assert!(lines[0].message.len() <= 64 * 1024);
     assert!(lines[0].fields.iter().any(|(name, _)| name == "tidemill.cut-bytes"));
 }
 
 #[tokio::test]
 async fn oversized_values_are_refused_with_their_own_code() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     for (act, code, cause) in [
         (json!({ "do": "big-state" }), "host/limit-state-value", Cause::Guest),
         (json!({ "do": "long-key" }), "host/limit-state-key", Cause::Guest),
@@ -173,28 +172,28 @@ async fn oversized_values_are_refused_with_their_own_code() {
 /// recognises it.
 #[tokio::test]
 async fn oversized_arguments_are_refused_before_they_are_copied() {
-    let world = World::new();
-    let job = world.hostile().await.limit(|limits| limits.memory = 256 * MIB);
+    let host = TestHost::new();
+    let job = host.hostile().await.limit(|limits| limits.memory = 256 * MIB);
     let (failure, cause) = job.failure(json!({ "do": "huge-state" })).await;
     assert_eq!((failure.code.as_str(), cause), ("host/limit-host-call", Cause::Limit));
 }
 
 #[tokio::test]
 async fn a_run_ends_with_its_lifetime() {
-    let world = World::new();
-    world.clock.advance(10_000);
-    let job = world.hostile().await.limit(|limits| limits.lifetime_millis = Some(5_000));
+    let host = TestHost::new();
+    host.clock.advance(10_000);
+    let job = host.hostile().await.limit(|limits| limits.lifetime_millis = Some(5_000));
     assert_eq!(job.code(json!({ "do": "loop" })).await, "host/limit-lifetime");
 }
 
 #[tokio::test]
 async fn healthy_runs_succeed_next_to_hostile_ones() {
-    let world = World::new();
-    let hostile = world.hostile().await.limit(|limits| {
+    let host = TestHost::new();
+    let hostile = host.hostile().await.limit(|limits| {
         limits.fuel = Fuel::new(u64::MAX);
         limits.active_millis = 500;
     });
-    let noop = world.job(world.module(tidemill_artifacts::noop()).await);
+    let noop = host.job(host.module(tidemill_artifacts::noop()).await);
     let spinning: Vec<_> = (0..4).map(|_| hostile.spawn(&json!({ "do": "loop" }))).collect();
     for n in 0..50 {
         assert_eq!(noop.output(json!(n)).await, json!(n));
@@ -202,16 +201,16 @@ async fn healthy_runs_succeed_next_to_hostile_ones() {
     for one in spinning {
         assert_eq!(failure(one.await.unwrap()).0.code, "host/limit-active");
     }
-    let stats = world.engine.stats();
+    let stats = host.engine.stats();
     assert_eq!((stats.running, stats.waiting), (0, 0));
 }
 
 #[tokio::test]
 async fn runs_beyond_the_pool_wait() {
-    let world = World::with(|config| config.concurrency = 2);
-    let job = world.job(world.module(tidemill_artifacts::noop()).await);
-    let runs: Vec<_> = (0..40).map(|n| job.spawn(&json!(n))).collect();
-    for run in runs {
+    let host = TestHost::with(|config| config.concurrency = 2);
+    let job = host.job(host.module(tidemill_artifacts::noop()).await);
+    let runs = (0..40).map(|n| job.spawn(&json!(n)));
+    for run in runs.collect::<Vec<_>>() {
         assert!(matches!(run.await.unwrap().outcome, Outcome::Output(_)));
     }
 }
@@ -222,8 +221,8 @@ fn nested(levels: usize) -> String {
 
 #[tokio::test]
 async fn json_that_a_reader_might_refuse_is_refused() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     let surrogate = r#"{"name": "\ud83d"}"#.to_owned();
     for bad in [nested(65), surrogate, "1e400".to_owned(), "[-1e999]".to_owned()] {
         let code = async |to: &str| job.code(json!({ "do": "raw", "text": bad, "to": to })).await;
@@ -232,17 +231,17 @@ async fn json_that_a_reader_might_refuse_is_refused() {
             assert_eq!(code(to).await, "host/bad-argument", "{bad} to {to}");
         }
     }
-    assert!(job.told.status.lock().unwrap().is_empty());
+    assert!(job.channel.status.lock().unwrap().is_empty());
     let deepest = job.output(json!({ "do": "raw", "text": nested(64) })).await;
     assert_eq!(deepest.to_string(), nested(64));
     job.output(json!({ "do": "raw", "text": nested(64), "to": "status" })).await;
-    assert_eq!(*job.told.status.lock().unwrap(), [nested(64)]);
+    assert_eq!(*job.channel.status.lock().unwrap(), [nested(64)]);
 }
 
 #[tokio::test]
 async fn details_nested_too_deeply_are_replaced_by_the_reason() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     let details: Value = serde_json::from_str(&nested(100)).unwrap();
     let (failure, _) = job.failure(json!({ "do": "fail", "details": details })).await;
     assert!(failure.details.unwrap().contains("nested deeper than 64 levels"));
@@ -250,8 +249,8 @@ async fn details_nested_too_deeply_are_replaced_by_the_reason() {
 
 #[tokio::test]
 async fn a_guest_can_forward_a_host_code_but_not_forge_one() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     let fail = |code: &str| json!({ "do": "fail", "code": code, "message": "send money", "retryable": true });
     let (forged, cause) = job.failure(fail("host/store-damaged")).await;
     assert_eq!((forged.code.as_str(), forged.retryable, cause), ("host/forged-code", true, Cause::Guest));
@@ -265,12 +264,12 @@ async fn a_guest_can_forward_a_host_code_but_not_forge_one() {
 
 #[tokio::test]
 async fn empty_log_fields_are_bounded_counted_and_charged() {
-    let world = World::new();
-    let job = world.hostile().await.limit(|limits| limits.log = 1 << 20);
+    let host = TestHost::new();
+    let job = host.hostile().await.limit(|limits| limits.log = 1 << 20);
     let ended = job.run(json!({ "do": "log-fields", "lines": 2_000, "fields": 1_000 })).await;
     assert!(ended.fuel.get() > 2_000 * 1_000 * 10, "{}", ended.fuel);
     {
-        let lines = job.told.lines.lock().unwrap();
+        let lines = job.channel.lines.lock().unwrap();
         assert!(lines.iter().all(|line| line.fields.len() <= 64));
         assert!(lines.len() < (1 << 20) / (64 * 32) + 2, "{}", lines.len());
         assert!(lines.last().unwrap().message.contains("log lines were dropped"));

@@ -4,12 +4,12 @@ use serde_json::json;
 use tidemill_core::Fuel;
 use tidemill_engine::{Cause, Outcome};
 
-use crate::support::{World, failure};
+use crate::support::{TestHost, failure};
 
 #[tokio::test]
 async fn the_next_call_that_can_fail_notifies_the_guest_once() {
-    let world = World::new();
-    let job = world.hostile().await;
+    let host = TestHost::new();
+    let job = host.hostile().await;
     job.cancel.cancel();
     let (failure, cause) = job.failure(json!({ "do": "get", "key": "k" })).await;
     assert_eq!((failure.code.as_str(), cause), ("host/cancelled", Cause::Guest));
@@ -18,8 +18,8 @@ async fn the_next_call_that_can_fail_notifies_the_guest_once() {
 
 #[tokio::test]
 async fn a_notified_guest_may_use_a_tenth_of_its_fuel() {
-    let world = World::new();
-    let job = world.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
+    let host = TestHost::new();
+    let job = host.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
     job.cancel.cancel();
     let told = json!({ "do": "get", "key": "k" });
     let ended = job.run(json!({ "do": "regardless", "first": told, "then": { "do": "loop" } })).await;
@@ -30,8 +30,8 @@ async fn a_notified_guest_may_use_a_tenth_of_its_fuel() {
 
 #[tokio::test]
 async fn a_guest_with_little_fuel_left_has_a_tenth_of_its_limit_to_clean_up() {
-    let world = World::new();
-    let mut job = world.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
+    let host = TestHost::new();
+    let mut job = host.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
     job.fuel_used = Fuel::new(19_800_000);
     let spin = json!({ "do": "spin", "count": 100_000 });
     assert_eq!(job.code(spin.clone()).await, "host/limit-fuel");
@@ -44,13 +44,13 @@ async fn a_guest_with_little_fuel_left_has_a_tenth_of_its_limit_to_clean_up() {
 
 #[tokio::test]
 async fn a_terminated_guest_stops_while_spinning() {
-    let world = World::new();
-    let job = world.hostile().await.limit(|limits| {
+    let host = TestHost::new();
+    let job = host.hostile().await.limit(|limits| {
         limits.fuel = Fuel::new(u64::MAX);
         limits.active_millis = 600_000;
     });
     let run = job.spawn(&json!({ "do": "loop" }));
-    while world.engine.stats().running == 0 {
+    while host.engine.stats().running == 0 {
         tokio::task::yield_now().await;
     }
     job.cancel.terminate();

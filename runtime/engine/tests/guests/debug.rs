@@ -5,7 +5,7 @@ use tidemill_core::clock::Stopwatch;
 use tidemill_core::{ComponentDigest, Failure};
 use tidemill_engine::{CompilerCommand, EngineError, StackFrame, stack_of};
 
-use crate::support::{World, compiler, failure, workflow};
+use crate::support::{TestHost, compiler, failure, workflow};
 
 /// A workflow that traps, with custom sections in its module.
 fn trapping(sections: &[(&str, Vec<u8>)]) -> Vec<u8> {
@@ -43,9 +43,9 @@ fn dwarf() -> Vec<(&'static str, Vec<u8>)> {
     vec![(".debug_abbrev", abbreviations.concat()), (".debug_info", sized(unit)), (".debug_line", sized(lines))]
 }
 
-async fn trap(world: &World, component: &[u8]) -> (ComponentDigest, Failure, Vec<StackFrame>) {
-    let digest = world.put_bytes(component);
-    let job = world.job(world.engine.module(digest).await.unwrap());
+async fn trap(host: &TestHost, component: &[u8]) -> (ComponentDigest, Failure, Vec<StackFrame>) {
+    let digest = host.put_bytes(component);
+    let job = host.job(host.engine.module(digest).await.unwrap());
     let (failure, _) = failure(job.run(json!({})).await);
     let stack = stack_of(&failure).unwrap_or_default();
     (digest, failure, stack)
@@ -57,12 +57,12 @@ fn places(stack: &[StackFrame]) -> Vec<u64> {
 
 #[tokio::test]
 async fn a_trap_keeps_names_and_offsets_and_lines_are_found_on_request() {
-    let world = World::new();
-    let (digest, failure, stack) = trap(&world, &trapping(&dwarf())).await;
+    let host = TestHost::new();
+    let (digest, failure, stack) = trap(&host, &trapping(&dwarf())).await;
     assert_eq!(failure.code, "host/trap");
     assert_eq!((stack[0].function.as_str(), stack[0].line), ("fall", None));
     assert_eq!(stack.len(), 2);
-    let lines = world.engine.source_lines(digest, &places(&stack)).await.unwrap();
+    let lines = host.engine.source_lines(digest, &places(&stack)).await.unwrap();
     assert_eq!(lines.len(), 2);
     let found = &lines[0][0];
     assert_eq!(
@@ -71,18 +71,18 @@ async fn a_trap_keeps_names_and_offsets_and_lines_are_found_on_request() {
     );
 
     // A component without debug information, and offsets that do not exist.
-    let (bare, _, stack) = trap(&world, &trapping(&[])).await;
-    assert_eq!(world.engine.source_lines(bare, &places(&stack)).await.unwrap(), [vec![], vec![]]);
-    let nowhere = world.engine.source_lines(digest, &[0, u64::MAX]).await.unwrap();
+    let (bare, _, stack) = trap(&host, &trapping(&[])).await;
+    assert_eq!(host.engine.source_lines(bare, &places(&stack)).await.unwrap(), [vec![], vec![]]);
+    let nowhere = host.engine.source_lines(digest, &[0, u64::MAX]).await.unwrap();
     assert_eq!(nowhere, [vec![], vec![]]);
 }
 
 #[tokio::test]
 async fn compiled_code_has_no_debug_information() {
-    let world = World::new();
+    let host = TestHost::new();
     let marker = b"a path of the author's machine".to_vec();
-    trap(&world, &trapping(&[(".debug_str", marker.clone())])).await;
-    let cache = std::fs::read_dir(world.folder.path().join("cache")).unwrap().next().unwrap().unwrap().path();
+    trap(&host, &trapping(&[(".debug_str", marker.clone())])).await;
+    let cache = std::fs::read_dir(host.folder.path().join("cache")).unwrap().next().unwrap().unwrap().path();
     for file in std::fs::read_dir(cache).unwrap() {
         let code = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!code.windows(marker.len()).any(|window| window == marker));
@@ -92,7 +92,7 @@ async fn compiled_code_has_no_debug_information() {
 /// A table of abbreviations that every unit reads again: 300 KB that fill gigabytes.
 #[tokio::test]
 async fn oversized_debug_information_does_not_affect_a_trap() {
-    let world = World::with(|config| config.compiler = CompilerCommand { seconds: 5, ..compiler() });
+    let host = TestHost::with(|config| config.compiler = CompilerCommand { seconds: 5, ..compiler() });
     let mut table: Vec<u8> = Vec::new();
     for code in 0x4000..0x4000 + 40_000_u32 {
         table.extend([code as u8 | 0x80, (code >> 7) as u8 | 0x80, (code >> 14) as u8, 0x11, 0, 0, 0]);
@@ -101,11 +101,11 @@ async fn oversized_debug_information_does_not_affect_a_trap() {
     let unit = [&8_u32.to_le_bytes()[..], &[4, 0, 0, 0, 0, 0, 4, 0x80]].concat();
     let bomb = trapping(&[(".debug_abbrev", table), (".debug_info", unit.repeat(600))]);
     let watch = Stopwatch::start();
-    let (digest, failure, stack) = trap(&world, &bomb).await;
+    let (digest, failure, stack) = trap(&host, &bomb).await;
     assert_eq!((failure.code.as_str(), stack[0].function.as_str()), ("host/trap", "fall"));
     assert!(watch.elapsed().as_secs() < 30, "{:?}", watch.elapsed());
     // A reader who requests the lines gets an answer, and the host is unharmed.
-    match world.engine.source_lines(digest, &places(&stack)).await {
+    match host.engine.source_lines(digest, &places(&stack)).await {
         Ok(lines) => assert!(lines.iter().all(Vec::is_empty)),
         Err(EngineError::Refused { refused, .. }) => {
             assert!(!refused.problems.is_empty())

@@ -10,69 +10,81 @@ use tidemill_core::{Clock as _, RunId};
 use tidemill_engine::{Cause, EgressPolicy};
 use tidemill_store::records::{AdmissionTerms, NewRun, RunCommit, StateWrite};
 
+use crate::harness::{Death, Event, RunInternals, RunObservation, Scenario, everything, run_scenario};
 use crate::server::{Server, answer, ok};
-use crate::stage::{Death, Event, Play, Seen, Told, everything, play};
-use crate::support::{Job, START, World};
+use crate::support::{Job, START, TestHost};
 
-/// A world that saves each entry as soon as it can.
-pub fn world() -> World {
-    World::with(|config| {
+/// A host that saves each entry as soon as it can.
+pub fn host() -> TestHost {
+    TestHost::with(|config| {
         config.egress = EgressPolicy { allow_private: true, ..EgressPolicy::default() };
         config.save_entries = 1;
     })
 }
 
 /// A job with its own deployment and run id.
-async fn fresh<'a>(world: &'a World, origin: Option<&str>) -> Job<'a> {
+async fn fresh<'a>(host: &'a TestHost, origin: Option<&str>) -> Job<'a> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let nth = NEXT.fetch_add(1, SeqCst);
-    let module = world.module(tidemill_artifacts::durable()).await;
-    let mut job = world.job(module).grant(everything(origin));
+    let module = host.module(tidemill_artifacts::durable()).await;
+    let mut job = host.job(module).grant(everything(origin));
     job.context.id = RunId::new(START, u128::from(nth));
     job.context.deployment = format!("d{nth}").parse().unwrap();
     job
 }
 
-pub async fn once(world: &World, origin: Option<&str>, acts: Value, undo: Value, how: Play) -> (Seen, Told) {
-    play(&fresh(world, origin).await, &json!({ "acts": acts, "undo": undo }), how).await
+pub async fn once(
+    host: &TestHost,
+    origin: Option<&str>,
+    acts: Value,
+    undo: Value,
+    how: Scenario,
+) -> (RunObservation, RunInternals) {
+    run_scenario(&fresh(host, origin).await, &json!({ "acts": acts, "undo": undo }), how).await
 }
 
-async fn simply(world: &World, acts: Value) -> Seen {
-    once(world, None, acts, json!([]), Play::default()).await.0
+async fn simply(host: &TestHost, acts: Value) -> RunObservation {
+    once(host, None, acts, json!([]), Scenario::default()).await.0
 }
 
 /// Plays the acts undisturbed; then with a host that dies before and after each commit and save, in
 /// memory and suspended; then with each commit refused once. The end is always the same. Returns
 /// the undisturbed result.
-async fn check_every_interruption(world: &World, origin: Option<&str>, acts: Value, undo: Value, how: Play) -> Seen {
-    let (seen, told) = once(world, origin, acts.clone(), undo.clone(), how.clone()).await;
+async fn check_every_interruption(
+    host: &TestHost,
+    origin: Option<&str>,
+    acts: Value,
+    undo: Value,
+    how: Scenario,
+) -> RunObservation {
+    let (observed, internals) = once(host, origin, acts.clone(), undo.clone(), how.clone()).await;
     // A skipped step costs the guest a different amount of fuel than an executed one.
     let has_steps = acts.to_string().contains("step") || undo.to_string().contains("step");
-    for leaves in [false, true] {
-        for at in 0..=told.calls {
+    for evict_immediately in [false, true] {
+        for at in 0..=internals.calls {
             for after in [false, true] {
                 let death = Death { at, after };
-                let again = Play { death, leaves, ..how.clone() };
-                let (other, _) = once(world, origin, acts.clone(), undo.clone(), again).await;
-                let other = Seen { fuel: if has_steps { seen.fuel } else { other.fuel }, ..other };
-                assert_eq!(other, seen, "{death:?}, leaves {leaves}");
+                let again = Scenario { death, evict_immediately, ..how.clone() };
+                let (other, _) = once(host, origin, acts.clone(), undo.clone(), again).await;
+                let other = RunObservation { fuel: if has_steps { observed.fuel } else { other.fuel }, ..other };
+                assert_eq!(other, observed, "{death:?}, evicted {evict_immediately}");
             }
         }
     }
-    for conflict in 1..=told.calls {
-        let again = Play { conflict, ..how.clone() };
-        let (other, redone) = once(world, origin, acts.clone(), undo.clone(), again).await;
+    for conflict in 1..=internals.calls {
+        let again = Scenario { conflict, ..how.clone() };
+        let (other, redone) = once(host, origin, acts.clone(), undo.clone(), again).await;
         // Lines logged before the refusal remain, and wasted work is counted.
-        assert!(other.fuel >= seen.fuel || has_steps);
-        let other = Seen { lines: seen.lines.clone(), fuel: seen.fuel, ..other };
-        assert_eq!(other, seen, "commit {conflict} refused, {} redone", redone.redone);
+        assert!(other.fuel >= observed.fuel || has_steps);
+        let other = RunObservation { lines: observed.lines.clone(), fuel: observed.fuel, ..other };
+        assert_eq!(other, observed, "commit {conflict} refused, {} redone", redone.redone);
     }
-    seen
+    observed
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn state_time_and_randomness_survive_every_interruption() {
-    let world = world();
+    let host = host();
     let acts = json!([
         { "do": "now" }, { "do": "random" }, { "do": "attempt" },
         { "do": "add", "key": "n" }, { "do": "log", "message": "one" }, { "do": "add", "key": "n" },
@@ -82,34 +94,34 @@ async fn state_time_and_randomness_survive_every_interruption() {
         { "do": "scan", "prefix": "" }, { "do": "random" }, { "do": "now" }, { "do": "spin", "turns": 1000 },
         { "do": "sleep", "ms": 10 }, { "do": "add", "key": "n" }, { "do": "sign", "secret": "none" },
     ]);
-    // The last act is refused, and the refusal is seen.
-    let seen = check_every_interruption(&world, None, acts, json!([]), Play::default()).await;
-    assert_eq!(seen.end, Err(("host/secret-not-granted".to_owned(), Cause::Guest)));
-    assert_eq!(seen.lines, ["one", "two"]);
-    assert_eq!(seen.state[0], ("a".to_owned(), "2".to_owned()), "what was before the sleep took hold");
-    assert_eq!(seen.state[1], ("n".to_owned(), "2".to_owned()), "what came after it did not");
-    assert_eq!(seen.postings, ["RUN-1-00000"]);
+    // The last act is refused, and the refusal is observed.
+    let observed = check_every_interruption(&host, None, acts, json!([]), Scenario::default()).await;
+    assert_eq!(observed.end, Err(("host/secret-not-granted".to_owned(), Cause::Guest)));
+    assert_eq!(observed.lines, ["one", "two"]);
+    assert_eq!(observed.state[0], ("a".to_owned(), "2".to_owned()), "what was before the sleep took hold");
+    assert_eq!(observed.state[1], ("n".to_owned(), "2".to_owned()), "what came after it did not");
+    assert_eq!(observed.postings, ["RUN-1-00000"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_of_a_redone_transaction_are_marked_until_it_commits() {
-    let world = world();
+    let host = host();
     let log = |message: &str| json!({ "do": "log", "message": message });
     let acts = json!([log("one"), { "do": "add", "key": "n" }, log("two"), { "do": "sleep", "ms": 10 }, log("three")]);
-    let refused = Play { conflict: 1, ..Play::default() };
-    let (seen, told) = once(&world, None, acts, json!([]), refused).await;
-    assert_eq!(told.redone, 1);
-    assert_eq!(seen.lines, ["one", "two", "one (transaction-retries 1)", "two (transaction-retries 1)", "three"]);
+    let refused = Scenario { conflict: 1, ..Scenario::default() };
+    let (observed, internals) = once(&host, None, acts, json!([]), refused).await;
+    assert_eq!(internals.redone, 1);
+    assert_eq!(observed.lines, ["one", "two", "one (transaction-retries 1)", "two (transaction-retries 1)", "three"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_of_a_retried_step_carry_its_attempt() {
-    let world = world();
+    let host = host();
     let log = |message: &str| json!({ "do": "log", "message": message });
     let step = |name: &str, fail_until: u32, acts: Value| json!({ "do": "step", "name": name, "attempts": 3, "fail_until": fail_until, "acts": acts });
     let inner = step("inner", 2, json!([log("in")]));
     let acts = json!([log("before"), step("outer", 2, json!([log("out"), inner])), log("after")]);
-    let seen = simply(&world, acts).await;
+    let observed = simply(&host, acts).await;
     let expected = [
         "before",
         "out",
@@ -120,12 +132,12 @@ async fn lines_of_a_retried_step_carry_its_attempt() {
         "in (step-attempt 2)",
         "after",
     ];
-    assert_eq!(seen.lines, expected);
+    assert_eq!(observed.lines, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_survive_every_interruption() {
-    let world = world();
+    let host = host();
     let acts = json!([
         { "do": "step", "name": "a", "acts": [{ "do": "add", "key": "n" }, { "do": "random" }] },
         { "do": "step", "name": "a", "acts": [{ "do": "add", "key": "n" }, { "do": "post", "external_id": "y" }] },
@@ -137,15 +149,15 @@ async fn steps_survive_every_interruption() {
         { "do": "step", "name": "lost", "attempts": 2, "fail_until": 9, "caught": true, "acts": [{ "do": "add", "key": "lost" }] },
         { "do": "add", "key": "n" }, { "do": "random" }, { "do": "sleep", "ms": 5 }, { "do": "scan", "prefix": "" },
     ]);
-    let seen = check_every_interruption(&world, None, acts, json!([]), Play::default()).await;
-    let output = seen.end.unwrap();
+    let observed = check_every_interruption(&host, None, acts, json!([]), Scenario::default()).await;
+    let output = observed.end.unwrap();
     assert_eq!(output[4], json!({ "gave-up": "not-yet", "retryable": false }));
     assert_eq!(output[8], json!([["l", "1"], ["m", "1"], ["n", "4"]]), "a failed attempt leaves nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_published_once_despite_every_interruption() {
-    let world = world();
+    let host = host();
     let publish = |topic: &str, payload: u32| json!({ "do": "publish", "topic": topic, "payload": payload });
     let acts = json!([
         publish("granted.a", 1),
@@ -156,30 +168,30 @@ async fn events_are_published_once_despite_every_interruption() {
         { "do": "step", "name": "lost", "attempts": 2, "fail_until": 9, "caught": true, "acts": [publish("granted.a", 4)] },
         { "do": "sleep", "ms": 5 }, publish("granted.a", 1), { "do": "add", "key": "n" },
     ]);
-    let hidden = |seen: Seen| -> Vec<(String, String)> {
-        seen.events.into_iter().map(|(topic, _, payload)| (topic, payload)).collect()
+    let hidden = |observed: RunObservation| -> Vec<(String, String)> {
+        observed.events.into_iter().map(|(topic, _, payload)| (topic, payload)).collect()
     };
     let of = |topic: &str, payload: &str| (topic.to_owned(), payload.to_owned());
     let expected = [of("granted.a", "1"), of("granted.a", "2"), of("granted.a", "1"), of("granted.b", "3")];
-    let (seen, told) = once(&world, None, acts.clone(), json!([]), Play::default()).await;
-    assert_eq!(hidden(seen), expected);
-    for leaves in [false, true] {
-        for at in 0..=told.calls {
+    let (observed, internals) = once(&host, None, acts.clone(), json!([]), Scenario::default()).await;
+    assert_eq!(hidden(observed), expected);
+    for evict_immediately in [false, true] {
+        for at in 0..=internals.calls {
             for after in [false, true] {
-                let how = Play { death: Death { at, after }, leaves, ..Play::default() };
-                let (seen, _) = once(&world, None, acts.clone(), json!([]), how).await;
-                assert_eq!(hidden(seen), expected, "died at {at}, after {after}, leaves {leaves}");
+                let how = Scenario { death: Death { at, after }, evict_immediately, ..Scenario::default() };
+                let (observed, _) = once(&host, None, acts.clone(), json!([]), how).await;
+                assert_eq!(hidden(observed), expected, "died at {at}, after {after}, evicted {evict_immediately}");
             }
         }
     }
     // A run that fails has published only what was committed before.
     let acts = json!([publish("granted.a", 1), { "do": "sleep", "ms": 5 }, publish("granted.a", 2), { "do": "fail", "code": "x" }]);
-    assert_eq!(hidden(simply(&world, acts).await), [of("granted.a", "1")]);
+    assert_eq!(hidden(simply(&host, acts).await), [of("granted.a", "1")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn samples_count_once_despite_every_interruption() {
-    let world = world();
+    let host = host();
     let count = |name: &str| json!({ "do": "count", "name": name });
     let acts = json!([
         count("begun"), { "do": "add", "key": "n" }, count("begun"),
@@ -200,30 +212,30 @@ async fn samples_count_once_despite_every_interruption() {
         of("waited", 1),
         of("ended", 1),
     ]);
-    let (seen, told) = once(&world, None, acts.clone(), json!([]), Play::default()).await;
-    assert_eq!(seen.sampled, expected);
-    for leaves in [false, true] {
-        for at in 0..=told.calls {
+    let (observed, internals) = once(&host, None, acts.clone(), json!([]), Scenario::default()).await;
+    assert_eq!(observed.sampled, expected);
+    for evict_immediately in [false, true] {
+        for at in 0..=internals.calls {
             for after in [false, true] {
-                let how = Play { death: Death { at, after }, leaves, ..Play::default() };
-                let (seen, _) = once(&world, None, acts.clone(), json!([]), how).await;
-                assert_eq!(seen.sampled, expected, "died at {at}, after {after}, leaves {leaves}");
+                let how = Scenario { death: Death { at, after }, evict_immediately, ..Scenario::default() };
+                let (observed, _) = once(&host, None, acts.clone(), json!([]), how).await;
+                assert_eq!(observed.sampled, expected, "died at {at}, after {after}, evicted {evict_immediately}");
             }
         }
     }
     for conflict in 1..4 {
-        let how = Play { conflict, ..Play::default() };
-        let (seen, _) = once(&world, None, acts.clone(), json!([]), how).await;
-        assert_eq!(seen.sampled, expected, "refused at {conflict}");
+        let how = Scenario { conflict, ..Scenario::default() };
+        let (observed, _) = once(&host, None, acts.clone(), json!([]), how).await;
+        assert_eq!(observed.sampled, expected, "refused at {conflict}");
     }
     // A run that fails has counted only what was committed before.
     let acts = json!([count("a"), { "do": "sleep", "ms": 5 }, count("b"), { "do": "fail", "code": "x" }]);
-    assert_eq!(simply(&world, acts).await.sampled, BTreeMap::from([of("a", 1)]));
+    assert_eq!(simply(&host, acts).await.sampled, BTreeMap::from([of("a", 1)]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_or_ungranted_events_are_refused() {
-    let world = World::new();
+    let host = TestHost::new();
     let long = "x".repeat(70_000);
     for (topic, payload, code) in [
         ("other", json!(1), "host/not-granted"),
@@ -233,20 +245,20 @@ async fn invalid_or_ungranted_events_are_refused() {
         ("granted.a", json!(long), "host/bad-argument"),
     ] {
         let acts = json!([{ "do": "publish", "topic": topic, "payload": payload }]);
-        let seen = simply(&world, acts).await;
-        assert_eq!(seen.end.unwrap_err().0, code, "{topic}");
-        assert!(seen.events.is_empty());
+        let observed = simply(&host, acts).await;
+        assert_eq!(observed.end.unwrap_err().0, code, "{topic}");
+        assert!(observed.events.is_empty());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_survive_every_interruption_under_one_key() {
-    let server = Server::start(|asked, _| match asked.line.as_str() {
+    let server = Server::start(|request, _| match request.line.as_str() {
         line if line.contains("/no") => answer("409 Conflict", "", "no"),
         line => ok(line.split(' ').nth(1).unwrap_or_default()),
     })
     .await;
-    let world = world();
+    let host = host();
     let post = |path: &str| json!({ "do": "fetch", "method": "POST", "url": server.url(path), "body": "b" });
     let acts = json!([
         { "do": "fetch", "method": "GET", "url": server.url("/get") }, { "do": "add", "key": "n" }, post("/a"), post("/a"),
@@ -260,18 +272,18 @@ async fn requests_survive_every_interruption_under_one_key() {
         ] },
         { "do": "add", "key": "n" }, post("/no"), { "do": "scan", "prefix": "" },
     ]);
-    let (undisturbed, _) = once(&world, Some(&server.origin()), acts.clone(), json!([]), Play::default()).await;
+    let (undisturbed, _) = once(&host, Some(&server.origin()), acts.clone(), json!([]), Scenario::default()).await;
     let keys: BTreeSet<_> =
-        server.asked().iter().filter_map(|asked| asked.headers.get("idempotency-key").cloned()).collect();
+        server.requests().iter().filter_map(|request| request.headers.get("idempotency-key").cloned()).collect();
     assert_eq!(keys.len(), 8, "two of /a, /b, one of /c in two attempts, two of /d, /no twice");
-    let seen = check_every_interruption(&world, Some(&server.origin()), acts, json!([]), Play::default()).await;
-    assert_eq!(seen, undisturbed);
-    assert_eq!(seen.end.unwrap()[9], json!([["m", "1"], ["n", "4"]]));
+    let observed = check_every_interruption(&host, Some(&server.origin()), acts, json!([]), Scenario::default()).await;
+    assert_eq!(observed, undisturbed);
+    assert_eq!(observed.end.unwrap()[9], json!([["m", "1"], ["n", "4"]]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waits_survive_every_interruption() {
-    let world = world();
+    let host = host();
     let acts = json!([
         { "do": "now" }, { "do": "add", "key": "n" }, { "do": "sleep", "ms": 3_600_000 }, { "do": "now" },
         { "do": "sleep-std", "ms": 50 }, { "do": "await-first", "any_of": ["go", "stop"], "timeout": null },
@@ -279,9 +291,9 @@ async fn waits_survive_every_interruption() {
         { "do": "signal", "to": "self", "name": "own", "payload": 7 }, { "do": "await-first", "any_of": ["own"], "timeout": 500 },
     ]);
     let events = vec![Event::Time, Event::Time, Event::Signal("stop", "1"), Event::Time];
-    let how = Play { events, ..Play::default() };
-    let seen = check_every_interruption(&world, None, acts, json!([]), how).await;
-    let output = seen.end.unwrap();
+    let how = Scenario { events, ..Scenario::default() };
+    let observed = check_every_interruption(&host, None, acts, json!([]), how).await;
+    let output = observed.end.unwrap();
     let began = output[0].as_u64().unwrap();
     assert_eq!(output[3], began + 3_600_000);
     assert_eq!(output[5], json!({ "index": 1, "signal": "1" }));
@@ -291,7 +303,7 @@ async fn waits_survive_every_interruption() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn children_survive_every_interruption() {
-    let world = world();
+    let host = host();
     let acts = json!([
         { "do": "start", "deployment": "child", "input": 1 }, { "do": "start", "deployment": "child", "input": 1 },
         { "do": "start", "deployment": "child", "input": 2 },
@@ -300,20 +312,21 @@ async fn children_survive_every_interruption() {
         { "do": "try", "act": { "do": "start", "deployment": "other", "input": 1 } },
     ]);
     let events = vec![Event::End(&[(1, Err("broken"))]), Event::End(&[(0, Ok("10")), (2, Ok("30"))])];
-    let seen = check_every_interruption(&world, None, acts, json!([]), Play { events, ..Play::default() }).await;
-    let output = seen.end.unwrap();
+    let observed =
+        check_every_interruption(&host, None, acts, json!([]), Scenario { events, ..Scenario::default() }).await;
+    let output = observed.end.unwrap();
     assert_eq!(output[3], json!({ "index": 1, "ended": { "failed": "broken", "retryable": false } }));
     assert_eq!(
         output[5],
         json!([{ "succeeded": "10" }, { "failed": "broken", "retryable": false }, { "succeeded": "30" }])
     );
     assert_eq!(output[6], json!({ "code": "host/not-granted" }));
-    assert_eq!(seen.children.len(), 3);
+    assert_eq!(observed.children.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn compensation_of_a_cancelled_run_survives_every_interruption() {
-    let world = world();
+    let host = host();
     let acts = json!([{ "do": "add", "key": "n" }, { "do": "sleep", "ms": 1_000 }, { "do": "add", "key": "never" }]);
     let undo = json!([
         { "do": "add", "key": "undone" }, { "do": "sleep", "ms": 10 }, { "do": "now" },
@@ -322,64 +335,64 @@ async fn compensation_of_a_cancelled_run_survives_every_interruption() {
         { "do": "try", "act": { "do": "continue-as-new", "input": 1 } },
     ]);
     let events = vec![Event::Cancel, Event::Time];
-    let seen = check_every_interruption(&world, None, acts, undo, Play { events, ..Play::default() }).await;
-    assert_eq!(seen.end, Err(("host/cancelled".to_owned(), Cause::Guest)));
-    assert!(seen.cancelled && seen.children.is_empty());
-    assert_eq!(seen.state, [("undone".to_owned(), "1".to_owned())]);
+    let observed = check_every_interruption(&host, None, acts, undo, Scenario { events, ..Scenario::default() }).await;
+    assert_eq!(observed.end, Err(("host/cancelled".to_owned(), Cause::Guest)));
+    assert!(observed.cancelled && observed.children.is_empty());
+    assert_eq!(observed.state, [("undone".to_owned(), "1".to_owned())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compensating_step_keeps_its_retry_policy() {
-    let world = world();
+    let host = host();
     let acts = json!([{ "do": "sleep", "ms": 1_000 }]);
     let back = |delay: u64| {
         let acts = json!([{ "do": "add", "key": "undone" }]);
         json!({ "do": "step", "name": "back", "attempts": 5, "delay_ms": delay, "fail_until": 4, "caught": true, "acts": acts })
     };
-    let how = Play { events: vec![Event::Cancel], ..Play::default() };
+    let how = Scenario { events: vec![Event::Cancel], ..Scenario::default() };
     let undo = json!([back(60_000), { "do": "add", "key": "after" }]);
-    let seen = check_every_interruption(&world, None, acts.clone(), undo, how.clone()).await;
+    let observed = check_every_interruption(&host, None, acts.clone(), undo, how.clone()).await;
     let state = ["after", "undone"].map(|key| (key.to_owned(), "1".to_owned()));
-    assert_eq!((seen.cancelled, seen.state.as_slice()), (true, state.as_slice()));
+    assert_eq!((observed.cancelled, observed.state.as_slice()), (true, state.as_slice()));
     // The third attempt would be later than the grace period allows.
     let undo = json!([back(2_000_000), { "do": "add", "key": "after" }]);
-    let seen = once(&world, None, acts, undo, how).await.0;
-    assert_eq!((seen.cancelled, seen.state.as_slice()), (true, &state[..1]));
+    let observed = once(&host, None, acts, undo, how).await.0;
+    assert_eq!((observed.cancelled, observed.state.as_slice()), (true, &state[..1]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_continues_as_new_has_an_empty_journal() {
-    let world = world();
+    let host = host();
     let last = json!({ "acts": [{ "do": "add", "key": "n" }, { "do": "random" }, { "do": "attempt" }] });
     let acts = json!([
         { "do": "add", "key": "n" }, { "do": "random" }, { "do": "sleep", "ms": 5 }, { "do": "continue-as-new", "input": last },
     ]);
-    let seen = check_every_interruption(&world, None, acts, json!([]), Play::default()).await;
-    assert_eq!(seen.end.unwrap()[0], 2);
+    let observed = check_every_interruption(&host, None, acts, json!([]), Scenario::default()).await;
+    assert_eq!(observed.end.unwrap()[0], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_keeps_finished_steps_and_answered_requests() {
     let server = Server::start(|_, _| ok("paid")).await;
-    let world = world();
+    let host = host();
     let acts = json!([
         { "do": "add", "key": "before" }, { "do": "attempt" },
         { "do": "step", "name": "done", "acts": [{ "do": "add", "key": "step" }] },
         { "do": "fetch", "method": "POST", "url": server.url("/pay") }, { "do": "add", "key": "after" },
         { "do": "fail-until", "attempt": 3 },
     ]);
-    let how = Play { attempts: 3, ..Play::default() };
-    let seen = check_every_interruption(&world, Some(&server.origin()), acts.clone(), json!([]), how.clone()).await;
-    assert_eq!(seen.end.unwrap(), json!([1, 1, [1], { "status": 200, "body": "paid" }, 1, 3]));
-    let before = server.asked().len();
-    once(&world, Some(&server.origin()), acts, json!([]), how).await;
-    assert_eq!(server.asked().len(), before + 1, "one request in three attempts");
+    let how = Scenario { attempts: 3, ..Scenario::default() };
+    let observed = check_every_interruption(&host, Some(&server.origin()), acts.clone(), json!([]), how.clone()).await;
+    assert_eq!(observed.end.unwrap(), json!([1, 1, [1], { "status": 200, "body": "paid" }, 1, 3]));
+    let before = server.requests().len();
+    once(&host, Some(&server.origin()), acts, json!([]), how).await;
+    assert_eq!(server.requests().len(), before + 1, "one request in three attempts");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_forbidden_in_a_step_have_their_own_code() {
     let server = Server::start(|_, _| ok("")).await;
-    let world = world();
+    let host = host();
     let origin = server.origin();
     let inside = |act: Value| json!([{ "do": "step", "name": "s", "acts": [{ "do": "try", "act": act }] }]);
     for act in [
@@ -389,31 +402,31 @@ async fn calls_forbidden_in_a_step_have_their_own_code() {
         json!({ "do": "start", "deployment": "child", "input": 1 }),
         json!({ "do": "continue-as-new", "input": 1 }),
     ] {
-        let seen = simply(&world, inside(act)).await;
-        assert_eq!(seen.end.unwrap(), json!([[{ "code": "host/wait-in-step" }]]));
+        let observed = simply(&host, inside(act)).await;
+        assert_eq!(observed.end.unwrap(), json!([[{ "code": "host/wait-in-step" }]]));
     }
     let acts = json!([{ "do": "step", "name": "s", "acts": [
         { "do": "cas", "key": "k", "expected": null, "value": "mine" },
         { "do": "try", "act": { "do": "fetch", "method": "POST", "url": server.url("/") } },
         { "do": "sleep-std", "ms": 3 },
     ] }]);
-    let seen = check_every_interruption(&world, Some(&origin), acts, json!([]), Play::default()).await;
-    assert_eq!(seen.end.unwrap(), json!([[true, { "code": "host/claim-in-step" }, null]]));
-    assert!(server.asked().is_empty());
-    let seen = simply(&world, json!([{ "do": "try", "act": { "do": "end-other" } }])).await;
-    assert_eq!(seen.end.unwrap(), json!([{ "code": "host/step-order" }]));
+    let observed = check_every_interruption(&host, Some(&origin), acts, json!([]), Scenario::default()).await;
+    assert_eq!(observed.end.unwrap(), json!([[true, { "code": "host/claim-in-step" }, null]]));
+    assert!(server.requests().is_empty());
+    let observed = simply(&host, json!([{ "do": "try", "act": { "do": "end-other" } }])).await;
+    assert_eq!(observed.end.unwrap(), json!([{ "code": "host/step-order" }]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_finds_a_program_that_differs_from_the_journal() {
-    let world = world();
+    let host = host();
     let acts = json!([{ "do": "now" }, { "do": "add", "key": "n" }, { "do": "sleep", "ms": 5 }, { "do": "now" }]);
-    let job = fresh(&world, None).await;
-    let (_, told) = play(&job, &json!({ "acts": acts }), Play::default()).await;
+    let job = fresh(&host, None).await;
+    let (_, internals) = run_scenario(&job, &json!({ "acts": acts }), Scenario::default()).await;
     let dry = async |acts: Value| {
         let mut activation = job.activation(&json!({ "acts": acts }));
-        activation.journal = told.journal.clone();
-        world.engine.dry_run(Arc::clone(&job.module), activation).await
+        activation.journal = internals.journal.clone();
+        host.engine.dry_run(Arc::clone(&job.module), activation).await
     };
     assert_eq!(dry(acts).await, tidemill_engine::DryRun::Continues);
     let more = json!([
@@ -433,10 +446,10 @@ async fn a_dry_run_finds_a_program_that_differs_from_the_journal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_of_a_step_before_its_request_are_checked_again() {
-    let world = Arc::new(world());
-    let job = fresh(&world, None).await;
-    let (store, name) = (Arc::clone(&world.store), job.context.deployment.clone());
-    let (clock, component) = (Arc::clone(&world.clock), job.module.digest());
+    let host = Arc::new(host());
+    let job = fresh(&host, None).await;
+    let (store, name) = (Arc::clone(&host.store), job.context.deployment.clone());
+    let (clock, component) = (Arc::clone(&host.clock), job.module.digest());
     // Another run writes the key while the first request is in progress.
     let server = Server::start(move |_, before| {
         if before == 0 {
@@ -451,11 +464,12 @@ async fn reads_of_a_step_before_its_request_are_checked_again() {
     let acts = json!([{ "do": "step", "name": "s", "attempts": 3, "acts": [
         { "do": "add", "key": "k" }, { "do": "fetch", "method": "POST", "url": server.url("/") },
     ] }]);
-    let (seen, _) = play(&job, &json!({ "acts": acts }), Play::default()).await;
-    assert_eq!(seen.end.unwrap()[0][0], 11, "the second attempt read what the other had written");
-    assert_eq!(seen.state, [("k".to_owned(), "11".to_owned())]);
-    assert_eq!(server.asked().len(), 2);
-    let keys: BTreeSet<_> = server.asked().iter().map(|asked| asked.headers["idempotency-key"].clone()).collect();
+    let (observed, _) = run_scenario(&job, &json!({ "acts": acts }), Scenario::default()).await;
+    assert_eq!(observed.end.unwrap()[0][0], 11, "the second attempt read what the other had written");
+    assert_eq!(observed.state, [("k".to_owned(), "11".to_owned())]);
+    assert_eq!(server.requests().len(), 2);
+    let keys: BTreeSet<_> =
+        server.requests().iter().map(|request| request.headers["idempotency-key"].clone()).collect();
     assert_eq!(keys.len(), 1, "the same request in both attempts");
 }
 
@@ -496,11 +510,11 @@ async fn other_write(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_inaccessible_run_does_not_reveal_its_deployment() {
-    let world = world();
-    let job = fresh(&world, None).await;
+    let host = host();
+    let job = fresh(&host, None).await;
     let foreign: tidemill_core::DeploymentName = "foreign".parse().unwrap();
-    world.deploy(&foreign, job.module.digest()).await;
-    other_write(Arc::clone(&world.store), foreign, job.module.digest(), START).await;
+    host.deploy(&foreign, job.module.digest()).await;
+    other_write(Arc::clone(&host.store), foreign, job.module.digest(), START).await;
     let run = RunId::new(START, 1 << 70).to_string();
     let acts = json!({ "acts": [{ "do": "signal", "to": run, "name": "x", "payload": 1 }] });
     let (failure, _) = job.failure(acts).await;
@@ -511,18 +525,18 @@ async fn an_inaccessible_run_does_not_reveal_its_deployment() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retried_step_with_a_different_request_logs_a_warning() {
     let server = Server::start(|_, _| ok("")).await;
-    let world = world();
+    let host = host();
     let acts = json!([{ "do": "step", "name": "s", "attempts": 2, "fail_until": 2, "acts": [
         { "do": "fetch-changing", "url": server.url("/") },
     ] }]);
-    let (seen, _) = once(&world, Some(&server.origin()), acts, json!([]), Play::default()).await;
-    assert!(seen.lines[0].contains("a different Idempotency-Key"), "{:?}", seen.lines);
-    assert_ne!(server.asked()[0].headers["idempotency-key"], server.asked()[1].headers["idempotency-key"]);
+    let (observed, _) = once(&host, Some(&server.origin()), acts, json!([]), Scenario::default()).await;
+    assert!(observed.lines[0].contains("a different Idempotency-Key"), "{:?}", observed.lines);
+    assert_ne!(server.requests()[0].headers["idempotency-key"], server.requests()[1].headers["idempotency-key"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_notified_inside_a_step_is_not_notified_again() {
-    let world = world();
+    let host = host();
     // The step waits for its next attempt when the run is cancelled, and gives up.
     let acts = json!([
         { "do": "step", "name": "s", "attempts": 9, "delay_ms": 60_000, "fail_until": 9, "caught": true, "acts": [{ "do": "add", "key": "n" }] },
@@ -530,9 +544,9 @@ async fn a_run_notified_inside_a_step_is_not_notified_again() {
         { "do": "try", "act": { "do": "continue-as-new", "input": 1 } }, { "do": "add", "key": "m" }, { "do": "sleep", "ms": 5 },
         { "do": "add", "key": "m" },
     ]);
-    let how = Play { cancel_at_back_off: true, ..Play::default() };
-    let seen = check_every_interruption(&world, None, acts, json!([]), how).await;
+    let how = Scenario { cancel_at_back_off: true, ..Scenario::default() };
+    let observed = check_every_interruption(&host, None, acts, json!([]), how).await;
     let refused = json!({ "code": "host/cancelled" });
     let gave_up = json!({ "gave-up": "host/cancelled", "retryable": false });
-    assert_eq!(seen.end.unwrap(), json!([gave_up, refused, refused, 1, null, 2]));
+    assert_eq!(observed.end.unwrap(), json!([gave_up, refused, refused, 1, null, 2]));
 }

@@ -10,11 +10,11 @@ use tidemill_engine::secrets::{SecretSource, SecretValue};
 use tidemill_engine::{Cause, EgressPolicy};
 
 use crate::server::{NEVER, Server, answer, ok};
-use crate::support::{Job, World};
+use crate::support::{Job, TestHost};
 
-pub struct Fixed;
+pub struct FixedSecrets;
 
-impl SecretSource for Fixed {
+impl SecretSource for FixedSecrets {
     fn secret(&self, name: &str) -> Option<SecretValue> {
         match name {
             "api-key" => Some(SecretValue::new(b"s3cret/value".to_vec())),
@@ -28,18 +28,18 @@ impl SecretSource for Fixed {
     }
 }
 
-/// A world whose operator allows requests to this machine.
-pub fn near() -> World {
-    World::with(|config| {
+/// A host whose operator allows requests to this machine.
+pub fn near() -> TestHost {
+    TestHost::with(|config| {
         config.egress = EgressPolicy { allow_private: true, ..EgressPolicy::default() };
-        config.secrets = Arc::new(Fixed);
+        config.secrets = Arc::new(FixedSecrets);
     })
 }
 
-pub async fn granted<'a>(world: &'a World, origins: &[&str]) -> Job<'a> {
+pub async fn granted<'a>(host: &'a TestHost, origins: &[&str]) -> Job<'a> {
     let http: Vec<_> = origins.iter().map(|origin| origin.parse().unwrap()).collect();
     let secrets = vec![SecretGrant { name: "api-key".to_owned(), to: http.clone(), sign: false }];
-    world.hostile().await.grant(Grants { http, secrets, ..Grants::default() })
+    host.hostile().await.grant(Grants { http, secrets, ..Grants::default() })
 }
 
 pub fn fetch(url: &str) -> Value {
@@ -49,83 +49,83 @@ pub fn fetch(url: &str) -> Value {
 #[tokio::test]
 async fn a_response_is_returned_whole() {
     let server = Server::start(|_, _| answer("201 Created", "x-a: b\r\n", "hello")).await;
-    let world = near();
-    let job = granted(&world, &[&server.origin()]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin()]).await;
     let got = job.output(fetch(&server.url("/a?b=c"))).await;
     assert_eq!(
         (&got["status"], &got["body"], &got["url"]),
         (&json!(201), &json!("hello"), &json!(server.url("/a?b=c")))
     );
     assert!(got["headers"].to_string().contains("x-a"));
-    let asked = server.asked();
-    assert_eq!(asked[0].line, "GET /a?b=c HTTP/1.1");
-    assert!(asked[0].headers["user-agent"].starts_with("tidemill/"));
-    assert_eq!(*job.told.left.lock().unwrap(), 0);
+    let requests = server.requests();
+    assert_eq!(requests[0].line, "GET /a?b=c HTTP/1.1");
+    assert!(requests[0].headers["user-agent"].starts_with("tidemill/"));
+    assert_eq!(*job.channel.left.lock().unwrap(), 0);
 }
 
 #[tokio::test]
 async fn an_ungranted_request_is_not_sent_and_shows_the_line_to_add() {
     let server = Server::start(|_, _| ok("")).await;
-    let world = near();
-    let job = world.hostile().await;
+    let host = near();
+    let job = host.hostile().await;
     let (failure, cause) = job.failure(fetch(&server.url("/"))).await;
     assert_eq!((failure.code.as_str(), cause), ("host/not-granted", Cause::Guest));
     assert!(failure.message.contains(&format!("http = [\"{}\"]", server.origin())), "{}", failure.message);
-    assert!(server.asked().is_empty());
+    assert!(server.requests().is_empty());
 }
 
 #[tokio::test]
 async fn the_operators_policy_overrides_grants() {
     let server = Server::start(|_, _| ok("")).await;
     let origin = server.origin();
-    let world = World::with(|config| {
+    let host = TestHost::with(|config| {
         config.egress.allow_private = true;
         config.egress.deny = vec![origin.parse().unwrap()];
     });
-    let job = granted(&world, &[&origin]).await;
+    let job = granted(&host, &[&origin]).await;
     assert_eq!(job.code(fetch(&server.url("/"))).await, "host/egress-denied");
 }
 
 #[tokio::test]
 async fn this_machine_cannot_be_reached_in_any_notation() {
     let server = Server::start(|_, _| ok("")).await;
-    let world = World::new();
+    let host = TestHost::new();
     let port = server.port;
-    for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254"] {
-        let origin = format!("http://{host}:{port}");
-        let job = granted(&world, &[&origin]).await;
-        assert_eq!(job.code(fetch(&origin)).await, "host/address-refused", "{host}");
+    for address in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254"] {
+        let origin = format!("http://{address}:{port}");
+        let job = granted(&host, &[&origin]).await;
+        assert_eq!(job.code(fetch(&origin)).await, "host/address-refused", "{address}");
     }
-    let job = granted(&world, &[&format!("http://127.0.0.1:{port}")]).await;
+    let job = granted(&host, &[&format!("http://127.0.0.1:{port}")]).await;
     for disguise in ["127.1", "0x7f.0.0.1", "2130706433"] {
         assert_eq!(job.code(fetch(&format!("http://{disguise}:{port}/"))).await, "host/address-refused", "{disguise}");
     }
-    assert!(server.asked().is_empty());
+    assert!(server.requests().is_empty());
 }
 
 #[tokio::test]
 async fn an_origin_that_the_operator_named_may_be_private() {
     let server = Server::start(|_, _| ok("here")).await;
     let origin = server.origin();
-    let world = World::with(|config| config.egress.private = vec![origin.parse().unwrap()]);
-    let job = granted(&world, &[&origin]).await;
+    let host = TestHost::with(|config| config.egress.private = vec![origin.parse().unwrap()]);
+    let job = granted(&host, &[&origin]).await;
     assert_eq!(job.output(fetch(&server.url("/"))).await["body"], json!("here"));
 }
 
 #[tokio::test]
 async fn an_unsafe_request_has_a_key_and_commits_the_run_first() {
     let server = Server::start(|_, _| ok("")).await;
-    let world = near();
-    let mut job = granted(&world, &[&server.origin()]).await;
+    let host = near();
+    let mut job = granted(&host, &[&server.origin()]).await;
     let post = json!({ "do": "fetch", "method": "POST", "url": server.url("/"), "body": "x" });
     let twice = json!({ "do": "all", "acts": [post, post] });
     job.output(twice.clone()).await;
-    assert_eq!(*job.told.left.lock().unwrap(), 1);
+    assert_eq!(*job.channel.left.lock().unwrap(), 1);
     job.context.attempt = 2;
     job.output(twice.clone()).await;
     job.context.generation = 2;
     job.output(twice).await;
-    let keys: Vec<_> = server.asked().iter().map(|asked| asked.headers["idempotency-key"].clone()).collect();
+    let keys: Vec<_> = server.requests().iter().map(|request| request.headers["idempotency-key"].clone()).collect();
     assert_eq!((&keys[0], &keys[1]), (&keys[2], &keys[3]), "the same in every attempt");
     assert_ne!(keys[0], keys[1], "another for the second of two equal requests");
     assert_ne!(keys[0], keys[4], "another in another generation");
@@ -133,46 +133,46 @@ async fn an_unsafe_request_has_a_key_and_commits_the_run_first() {
         "do": "fetch", "method": "POST", "url": server.url("/"), "headers": [["Idempotency-Key", "mine"]]
     });
     job.output(own).await;
-    assert_eq!(server.asked()[6].headers["idempotency-key"], "mine");
+    assert_eq!(server.requests()[6].headers["idempotency-key"], "mine");
 }
 
 #[tokio::test]
 async fn a_request_is_not_sent_if_the_commit_fails() {
     let server = Server::start(|_, _| ok("")).await;
-    let world = near();
-    let job = granted(&world, &[&server.origin()]).await;
-    *job.told.refuse_leaving.lock().unwrap() = Some(Failure::retryable("host/disk-full", "no room"));
+    let host = near();
+    let job = granted(&host, &[&server.origin()]).await;
+    *job.channel.refuse_leaving.lock().unwrap() = Some(Failure::retryable("host/disk-full", "no room"));
     let (failure, cause) = job.failure(json!({ "do": "fetch", "method": "POST", "url": server.url("/") })).await;
     assert_eq!((failure.code.as_str(), cause), ("host/disk-full", Cause::Host));
-    assert!(server.asked().is_empty());
+    assert!(server.requests().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_that_is_too_large_or_too_late_fails() {
-    let server = Server::start(|asked, _| match asked.line.as_str() {
+    let server = Server::start(|request, _| match request.line.as_str() {
         "GET /large HTTP/1.1" => ok(&"x".repeat(5 << 20)),
         "GET /noise HTTP/1.1" => b"what?\r\n\r\n".to_vec(),
         "GET /late HTTP/1.1" => NEVER,
         _ => ok(""),
     })
     .await;
-    let world = near();
-    let job = granted(&world, &[&server.origin(), "http://127.0.0.1:1"]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin(), "http://127.0.0.1:1"]).await;
     assert_eq!(job.code(fetch(&server.url("/large"))).await, "host/limit-http-body");
     assert_eq!(job.code(fetch(&server.url("/noise"))).await, "host/http-bad-answer");
     let late = json!({ "do": "fetch", "url": server.url("/late"), "timeout_ms": 50 });
     assert_eq!(job.code(late).await, "host/http-timeout");
     assert_eq!(job.code(fetch("http://127.0.0.1:1/")).await, "host/http-connect-failed");
-    let few = granted(&world, &[&server.origin()]).await.limit(|limits| limits.http_calls = 1);
+    let few = granted(&host, &[&server.origin()]).await.limit(|limits| limits.http_calls = 1);
     let act = json!({ "do": "all", "acts": [fetch(&server.url("/a")), fetch(&server.url("/b"))] });
     assert_eq!(few.code(act).await, "host/limit-http");
 }
 
 #[tokio::test]
 async fn concurrent_responses_are_returned_in_order() {
-    let server = Server::start(|asked, _| ok(&asked.line)).await;
-    let world = near();
-    let job = granted(&world, &[&server.origin()]).await;
+    let server = Server::start(|request, _| ok(&request.line)).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin()]).await;
     let mut urls: Vec<_> = (0..40).map(|n| server.url(&format!("/{n}"))).collect();
     urls[7] = "http://not-granted.test/".to_owned();
     let answers = job.output(json!({ "do": "fetch-all", "urls": urls })).await;
@@ -184,15 +184,15 @@ async fn concurrent_responses_are_returned_in_order() {
         }
     }
     let large = Server::start(|_, _| ok(&"x".repeat(3 << 20))).await;
-    let job = granted(&world, &[&large.origin()]).await;
+    let job = granted(&host, &[&large.origin()]).await;
     let answers = job.output(json!({ "do": "fetch-all", "urls": vec![large.url("/"); 3] })).await.to_string();
     assert!(answers.contains("host/limit-http-body"));
 }
 
 #[tokio::test]
 async fn invalid_requests_are_refused() {
-    let world = near();
-    let job = granted(&world, &["http://127.0.0.1:1"]).await;
+    let host = near();
+    let job = granted(&host, &["http://127.0.0.1:1"]).await;
     for act in [
         json!({ "do": "fetch", "url": "nonsense" }),
         json!({ "do": "fetch", "url": "http://127.0.0.1:1/", "method": "CONNECT" }),
@@ -209,10 +209,10 @@ async fn invalid_requests_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancellation_ends_a_waiting_request() {
     let server = Server::start(|_, _| NEVER).await;
-    let world = near();
-    let job = granted(&world, &[&server.origin()]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin()]).await;
     let run = job.spawn(&fetch(&server.url("/")));
-    while server.asked().is_empty() {
+    while server.requests().is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
     job.cancel.cancel();
@@ -224,18 +224,18 @@ async fn a_cancellation_ends_a_waiting_request() {
 async fn an_unsafe_request_is_awaited_despite_a_cancellation() {
     let (release, released) = std::sync::mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);
-    let server = Server::start(move |asked, _| {
-        if asked.line.starts_with("POST") {
+    let server = Server::start(move |request, _| {
+        if request.line.starts_with("POST") {
             let _ = released.lock().unwrap().recv();
         }
-        ok(&asked.line)
+        ok(&request.line)
     })
     .await;
-    let world = near();
-    let job = granted(&world, &[&server.origin()]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin()]).await;
     let post = json!({ "do": "fetch", "method": "POST", "url": server.url("/charge") });
     let run = job.spawn(&post);
-    while server.asked().is_empty() {
+    while server.requests().is_empty() {
         tokio::task::yield_now().await;
     }
     job.cancel.cancel();
@@ -244,7 +244,7 @@ async fn an_unsafe_request_is_awaited_despite_a_cancellation() {
     let tidemill_engine::Outcome::Output(output) = ended.outcome else { panic!("{:?}", ended.outcome) };
     assert!(String::from_utf8_lossy(&output).contains("POST /charge"));
     assert_eq!(job.code(post).await, "host/cancelled", "the next is not sent");
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -255,8 +255,8 @@ async fn a_failing_server_opens_the_circuit_for_a_minute() {
         Server::start(move |_, _| if still.load(SeqCst) { answer("503 Service Unavailable", "", "") } else { ok("") })
             .await;
     let well = Server::start(|_, _| ok("")).await;
-    let world = near();
-    let job = granted(&world, &[&server.origin(), &well.origin()]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin(), &well.origin()]).await;
     for _ in 0..10 {
         assert_eq!(job.output(fetch(&server.url("/"))).await["status"], json!(503));
     }
@@ -265,34 +265,34 @@ async fn a_failing_server_opens_the_circuit_for_a_minute() {
     for part in [server.origin().as_str(), "2026-01-01T00:00:00", "2026-01-01T00:01:00"] {
         assert!(failure.message.contains(part), "{}", failure.message);
     }
-    assert_eq!(server.asked().len(), 10, "it was not asked");
+    assert_eq!(server.requests().len(), 10, "no request was sent");
     assert_eq!(job.output(fetch(&well.url("/"))).await["status"], json!(200));
-    let mut other = granted(&world, &[&server.origin()]).await;
+    let mut other = granted(&host, &[&server.origin()]).await;
     other.context.deployment = "others".parse().unwrap();
     assert_eq!(other.output(fetch(&server.url("/"))).await["status"], json!(503), "another deployment asks for itself");
 
-    world.clock.advance(59_999);
+    host.clock.advance(59_999);
     assert_eq!(job.code(fetch(&server.url("/"))).await, "host/http-circuit-open");
-    world.clock.advance(1);
+    host.clock.advance(1);
     for _ in 0..10 {
         assert_eq!(job.output(fetch(&server.url("/"))).await["status"], json!(503));
     }
     assert_eq!(job.code(fetch(&server.url("/"))).await, "host/http-circuit-open", "it was no better");
 
-    world.clock.advance(60_000);
+    host.clock.advance(60_000);
     ill.store(false, SeqCst);
     for _ in 0..30 {
         assert_eq!(job.output(fetch(&server.url("/"))).await["status"], json!(200));
     }
-    assert_eq!(server.asked().len(), 10 + 1 + 10 + 30);
+    assert_eq!(server.requests().len(), 10 + 1 + 10 + 30);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_or_unreachable_server_opens_the_circuit() {
     let silent = Server::start(|_, _| NEVER).await;
-    let world = near();
+    let host = near();
     let gone = "http://127.0.0.1:1";
-    let job = granted(&world, &[&silent.origin(), gone]).await;
+    let job = granted(&host, &[&silent.origin(), gone]).await;
     let late = json!({ "do": "fetch", "url": silent.url("/"), "timeout_ms": 20 });
     for _ in 0..10 {
         assert_eq!(job.code(late.clone()).await, "host/http-timeout");
@@ -305,10 +305,10 @@ async fn a_silent_or_unreachable_server_opens_the_circuit() {
 #[tokio::test]
 async fn a_refusal_of_a_server_is_a_response() {
     let server = Server::start(|_, n| answer(["429 Too Many Requests", "404 Not Found"][n % 2], "", "")).await;
-    let world = near();
-    let job = granted(&world, &[&server.origin()]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin()]).await;
     for _ in 0..25 {
         job.output(fetch(&server.url("/"))).await;
     }
-    assert_eq!(server.asked().len(), 25);
+    assert_eq!(server.requests().len(), 25);
 }

@@ -7,8 +7,8 @@ use tidemill_artifacts::golden::{check, hex};
 use tidemill_core::RunId;
 use tidemill_core::journal::{PageReader, PageStart};
 
-use crate::durable::world;
-use crate::stage::{Event, Play, everything, play};
+use crate::durable::host;
+use crate::harness::{Event, Scenario, everything, run_scenario};
 use crate::support::START;
 
 /// Every act that records an entry, except HTTP: those answers contain a port and a duration.
@@ -39,9 +39,9 @@ fn acts() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn recorded_entries_keep_their_bytes() {
-    let world = world();
-    let module = world.module(tidemill_artifacts::durable()).await;
-    let mut job = world.job(module).grant(everything(None));
+    let host = host();
+    let module = host.module(tidemill_artifacts::durable()).await;
+    let mut job = host.job(module).grant(everything(None));
     job.context.id = RunId::new(START, 1);
     job.context.deployment = "golden".parse().unwrap();
     let events = vec![
@@ -52,9 +52,10 @@ async fn recorded_entries_keep_their_bytes() {
         Event::End(&[(1, Err("broken"))]),
         Event::End(&[(0, Ok("10"))]),
     ];
-    let (seen, told) = play(&job, &json!({ "acts": acts() }), Play { events, ..Play::default() }).await;
-    assert!(seen.end.is_ok(), "{seen:?}");
-    let stored = world.store.journal(job.context.id).await.unwrap();
+    let (observed, internals) =
+        run_scenario(&job, &json!({ "acts": acts() }), Scenario { events, ..Scenario::default() }).await;
+    assert!(observed.end.is_ok(), "{observed:?}");
+    let stored = host.store.journal(job.context.id).await.unwrap();
     let mut reader = PageReader::new(PageStart::after(0), usize::MAX, usize::MAX);
     for chunk in &stored.chunks {
         assert!(reader.read(chunk).unwrap());
@@ -68,6 +69,6 @@ async fn recorded_entries_keep_their_bytes() {
             .unwrap();
         writeln!(text, "  {}", hex(&entry.result)).unwrap();
     }
-    assert!(told.journal.entries() > 0);
+    assert!(internals.journal.entries() > 0);
     check(env!("CARGO_MANIFEST_DIR"), "journal-entries.txt", &text);
 }

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 use tidemill_core::run::Export;
 use tidemill_engine::Outcome;
 
-use crate::support::World;
+use crate::support::TestHost;
 
 #[tokio::test]
 async fn a_check_returns_its_status() {
-    let world = World::new();
-    let mut job = world.hostile().await;
+    let host = TestHost::new();
+    let mut job = host.hostile().await;
     job.export = Export::Health;
     for (config, expected) in [
         ("{}", json!({ "status": "healthy" })),
@@ -25,8 +25,8 @@ async fn a_check_returns_its_status() {
 
 #[tokio::test]
 async fn a_check_may_not_write() {
-    let world = World::new();
-    let mut job = world.hostile().await;
+    let host = TestHost::new();
+    let mut job = host.hostile().await;
     job.export = Export::Health;
     for config in [r#"{"health":"write"}"#, r#"{"health":"publish"}"#] {
         job.context.config = config.into();

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::support::World;
+use crate::support::TestHost;
 
 /// Serves `hello` over TLS on this machine, with a certificate for `names`. Returns its port and
 /// the certificate of its authority, as PEM.
@@ -54,18 +54,18 @@ async fn server(names: &[&str]) -> (u16, String) {
     (port, root)
 }
 
-fn near(roots: Roots) -> World {
-    World::with(|config| config.egress = EgressPolicy { allow_private: true, roots, ..EgressPolicy::default() })
+fn near(roots: Roots) -> TestHost {
+    TestHost::with(|config| config.egress = EgressPolicy { allow_private: true, roots, ..EgressPolicy::default() })
 }
 
 #[tokio::test]
 async fn a_server_of_an_authority_that_the_operator_trusts_is_reached() {
     let (port, root) = server(&["127.0.0.1", "localhost"]).await;
-    let world = near(Roots::from_pem(root.as_bytes()).unwrap());
-    for host in ["127.0.0.1", "localhost"] {
-        let origin = format!("https://{host}:{port}");
+    let host = near(Roots::from_pem(root.as_bytes()).unwrap());
+    for name in ["127.0.0.1", "localhost"] {
+        let origin = format!("https://{name}:{port}");
         let grants = Grants { http: vec![origin.parse().unwrap()], ..Grants::default() };
-        let answer = world.hostile().await.grant(grants).output(json!({ "do": "fetch", "url": origin })).await;
+        let answer = host.hostile().await.grant(grants).output(json!({ "do": "fetch", "url": origin })).await;
         assert_eq!((&answer["status"], &answer["body"]), (&json!(200), &json!("hello")));
     }
 }
@@ -75,10 +75,10 @@ async fn certificates_of_unknown_authorities_or_other_names_are_refused() {
     let (port, root) = server(&["elsewhere.example"]).await;
     let (_, other) = server(&[]).await;
     for roots in [root, other] {
-        let world = near(Roots::from_pem(roots.as_bytes()).unwrap());
+        let host = near(Roots::from_pem(roots.as_bytes()).unwrap());
         let origin = format!("https://127.0.0.1:{port}");
         let grants = Grants { http: vec![origin.parse().unwrap()], ..Grants::default() };
-        let (failure, _) = world.hostile().await.grant(grants).failure(json!({ "do": "fetch", "url": origin })).await;
+        let (failure, _) = host.hostile().await.grant(grants).failure(json!({ "do": "fetch", "url": origin })).await;
         assert_eq!(failure.code, "host/http-connect-failed");
         assert!(failure.message.contains("certificate"), "{failure}");
     }

@@ -9,9 +9,9 @@ use serde_json::json;
 use tidemill_core::ComponentDigest;
 use tidemill_engine::EngineError;
 
-use crate::support::World;
+use crate::support::TestHost;
 
-impl World {
+impl TestHost {
     /// The file of a component's code with this extension.
     fn code(&self, digest: ComponentDigest, extension: &str) -> PathBuf {
         let kind = fs::read_dir(self.folder.path().join("cache")).unwrap().next().unwrap().unwrap().path();
@@ -47,62 +47,62 @@ fn replace(file: &PathBuf, bytes: &[u8]) {
 
 #[tokio::test]
 async fn code_with_a_flipped_bit_or_of_another_component_is_compiled_again() {
-    let world = World::new();
-    let noop = world.put(tidemill_artifacts::noop());
-    let hostile = world.put(tidemill_artifacts::hostile());
-    world.engine.module(noop).await.unwrap();
-    world.engine.module(hostile).await.unwrap();
-    flip(&world.code(noop, "code"), |len| len / 2);
+    let host = TestHost::new();
+    let noop = host.put(tidemill_artifacts::noop());
+    let hostile = host.put(tidemill_artifacts::hostile());
+    host.engine.module(noop).await.unwrap();
+    host.engine.module(hostile).await.unwrap();
+    flip(&host.code(noop, "code"), |len| len / 2);
     for extension in ["code", "seal"] {
-        replace(&world.code(hostile, extension), &fs::read(world.code(noop, extension)).unwrap());
+        replace(&host.code(hostile, extension), &fs::read(host.code(noop, extension)).unwrap());
     }
-    let world = world.again();
-    let job = world.job(world.engine.module(noop).await.unwrap());
+    let host = host.again();
+    let job = host.job(host.engine.module(noop).await.unwrap());
     assert_eq!(job.output(json!(7)).await, json!(7));
-    let job = world.job(world.engine.module(hostile).await.unwrap());
+    let job = host.job(host.engine.module(hostile).await.unwrap());
     assert_eq!(job.output(json!({ "do": "echo", "value": 8 })).await, json!(8));
-    assert_eq!(world.engine.stats().compiled, 2);
+    assert_eq!(host.engine.stats().compiled, 2);
 
     // Intact code is not compiled again.
-    let world = world.again();
-    world.engine.module(hostile).await.unwrap();
-    assert_eq!(world.engine.stats().compiled, 0);
+    let host = host.again();
+    host.engine.module(hostile).await.unwrap();
+    assert_eq!(host.engine.stats().compiled, 0);
 }
 
 #[tokio::test]
 async fn damaged_bytes_are_neither_compiled_nor_verified() {
-    let world = World::new();
-    let noop = world.put(tidemill_artifacts::noop());
-    world.engine.module(noop).await.unwrap();
-    world.engine.verify(noop).await.unwrap();
-    flip(&world.bytes(noop), |len| len - 1);
-    assert!(matches!(world.engine.verify(noop).await, Err(EngineError::Damaged { .. })));
+    let host = TestHost::new();
+    let noop = host.put(tidemill_artifacts::noop());
+    host.engine.module(noop).await.unwrap();
+    host.engine.verify(noop).await.unwrap();
+    flip(&host.bytes(noop), |len| len - 1);
+    assert!(matches!(host.engine.verify(noop).await, Err(EngineError::Damaged { .. })));
 
-    world.engine.evict(noop);
-    let error = world.engine.module(noop).await.err().unwrap();
+    host.engine.evict(noop);
+    let error = host.engine.module(noop).await.err().unwrap();
     assert_eq!(error.code().as_str(), "host/store-damaged", "{error}");
     // The bytes of another component under this name.
-    fs::copy(tidemill_artifacts::hostile(), world.bytes(noop)).unwrap();
-    assert!(matches!(world.engine.module(noop).await, Err(EngineError::Damaged { .. })));
-    assert!(matches!(world.engine.source_lines(noop, &[1]).await, Err(EngineError::Damaged { .. })));
-    fs::remove_file(world.bytes(noop)).unwrap();
-    assert!(matches!(world.engine.verify(noop).await, Err(EngineError::NotFound(_))));
+    fs::copy(tidemill_artifacts::hostile(), host.bytes(noop)).unwrap();
+    assert!(matches!(host.engine.module(noop).await, Err(EngineError::Damaged { .. })));
+    assert!(matches!(host.engine.source_lines(noop, &[1]).await, Err(EngineError::Damaged { .. })));
+    fs::remove_file(host.bytes(noop)).unwrap();
+    assert!(matches!(host.engine.verify(noop).await, Err(EngineError::NotFound(_))));
 
     // Restored, it runs.
-    world.put(tidemill_artifacts::noop());
-    world.engine.module(noop).await.unwrap();
+    host.put(tidemill_artifacts::noop());
+    host.engine.module(noop).await.unwrap();
 }
 
 #[tokio::test]
 async fn verifying_removes_code_that_is_damaged() {
-    let world = World::new();
-    let noop = world.put(tidemill_artifacts::noop());
-    world.engine.module(noop).await.unwrap();
-    world.engine.verify(noop).await.unwrap();
-    assert!(world.code(noop, "code").exists());
-    flip(&world.code(noop, "code"), |len| len - 1);
-    world.engine.verify(noop).await.unwrap();
-    assert!(!world.code(noop, "code").exists());
+    let host = TestHost::new();
+    let noop = host.put(tidemill_artifacts::noop());
+    host.engine.module(noop).await.unwrap();
+    host.engine.verify(noop).await.unwrap();
+    assert!(host.code(noop, "code").exists());
+    flip(&host.code(noop, "code"), |len| len - 1);
+    host.engine.verify(noop).await.unwrap();
+    assert!(!host.code(noop, "code").exists());
 }
 
 /// The compiler of a killed host ends with it; here the thread that starts it ends.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{World, failure};
+use crate::support::{TestHost, failure};
 
 /// A workflow that writes `bytes` newlines to standard output with one call.
 fn writing(bytes: usize) -> Vec<u8> {
@@ -65,18 +65,18 @@ fn writing(bytes: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_write_beyond_the_maximum_stops_the_guest() {
-    let world = World::new();
+    let host = TestHost::new();
     for (bytes, fits) in [(4096, true), (7 << 20, false)] {
-        let digest = world.put_bytes(&writing(bytes));
-        let job = world.job(world.engine.module(digest).await.unwrap());
+        let digest = host.put_bytes(&writing(bytes));
+        let job = host.job(host.engine.module(digest).await.unwrap());
         if fits {
             assert_eq!(job.output(json!({})).await, json!(7));
-            assert_eq!(job.told.messages().len(), bytes);
+            assert_eq!(job.channel.messages().len(), bytes);
         } else {
             let (failure, _) = failure(job.run(json!({})).await);
             assert_eq!(failure.code, "host/trap");
             assert!(failure.message.contains("check-write"), "{}", failure.message);
-            assert!(job.told.messages().is_empty());
+            assert!(job.channel.messages().is_empty());
         }
     }
 }

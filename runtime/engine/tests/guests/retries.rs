@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use serde_json::{Value, json};
 
-use crate::durable::{once, world};
+use crate::durable::{host, once};
 use crate::egress::{fetch, granted, near};
+use crate::harness::Scenario;
 use crate::server::{NEVER, Server, answer, ok};
-use crate::stage::Play;
 
 fn get(url: &str) -> Value {
     json!({ "do": "fetch", "method": "GET", "url": url })
@@ -22,29 +22,29 @@ async fn ill_at_first() -> Server {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_refused_by_an_open_circuit_waits_and_uses_no_attempt() {
     let server = ill_at_first().await;
-    let world = world();
+    let host = host();
     let mut acts = vec![get(&server.url("/")); 10];
     acts.push(json!({ "do": "now" }));
     let step =
         json!({ "do": "step", "name": "undo it", "attempts": 2, "acts": [get(&server.url("/")), { "do": "now" }] });
     acts.push(step.clone());
-    let (seen, _) = once(&world, Some(&server.origin()), json!(acts), json!([]), Play::default()).await;
-    let end = seen.end.unwrap();
+    let (observed, _) = once(&host, Some(&server.origin()), json!(acts), json!([]), Scenario::default()).await;
+    let end = observed.end.unwrap();
     assert_eq!(end[11][0], json!({ "status": 200, "body": "well" }));
     let waited = end[11][1].as_u64().unwrap() - end[10].as_u64().unwrap();
     assert!((60_000..65_100).contains(&waited), "{waited}");
-    assert_eq!(server.asked().len(), 11);
+    assert_eq!(server.requests().len(), 11);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_without_retries_fails_at_once_if_the_circuit_is_open() {
     let server = ill_at_first().await;
-    let world = world();
+    let host = host();
     let mut acts = vec![get(&server.url("/")); 10];
     acts.push(json!({ "do": "step", "name": "s", "attempts": 1, "acts": [get(&server.url("/"))], "caught": true }));
-    let (seen, _) = once(&world, Some(&server.origin()), json!(acts), json!([]), Play::default()).await;
-    assert_eq!(seen.end.unwrap()[10]["gave-up"], "host/http-circuit-open");
-    assert_eq!(server.asked().len(), 10);
+    let (observed, _) = once(&host, Some(&server.origin()), json!(acts), json!([]), Scenario::default()).await;
+    assert_eq!(observed.end.unwrap()[10]["gave-up"], "host/http-circuit-open");
+    assert_eq!(server.requests().len(), 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,13 +58,13 @@ async fn a_step_respects_retry_after() {
         let server =
             Server::start(move |_, _| if first.swap(false, SeqCst) { answer(status, header, "") } else { ok("") })
                 .await;
-        let world = Arc::new(world());
+        let host = Arc::new(host());
         let acts = json!([
             { "do": "now" },
             { "do": "step", "name": "s", "attempts": 2, "fail_until": 2, "acts": [get(&server.url("/")), { "do": "now" }] },
         ]);
-        let (seen, _) = once(&world, Some(&server.origin()), acts, json!([]), Play::default()).await;
-        let end = seen.end.unwrap();
+        let (observed, _) = once(&host, Some(&server.origin()), acts, json!([]), Scenario::default()).await;
+        let end = observed.end.unwrap();
         let waited = end[1][1].as_u64().unwrap() - end[0].as_u64().unwrap();
         assert!((least..least + 1_000).contains(&waited), "{status} {waited}");
     }
@@ -72,26 +72,26 @@ async fn a_step_respects_retry_after() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compensating_step_passes_a_half_open_circuit() {
-    let server = Server::start(|asked, _| match asked.line.as_str() {
+    let server = Server::start(|request, _| match request.line.as_str() {
         "GET /bad HTTP/1.1" => answer("500 Internal Server Error", "", ""),
         "GET /never HTTP/1.1" => NEVER,
         _ => ok("undone"),
     })
     .await;
-    let world = near();
-    let job = granted(&world, &[&server.origin()]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin()]).await;
     for _ in 0..10 {
         job.output(fetch(&server.url("/bad"))).await;
     }
-    world.clock.advance(60_000);
+    host.clock.advance(60_000);
     let running = job.spawn(&json!({ "do": "fetch-all", "urls": vec![server.url("/never"); 10] }));
-    while server.asked().len() < 20 {
+    while server.requests().len() < 20 {
         tokio::task::yield_now().await;
     }
     assert_eq!(job.code(fetch(&server.url("/"))).await, "host/http-circuit-open");
 
     let mut durable = job.clone();
-    durable.module = world.module(tidemill_artifacts::durable()).await;
+    durable.module = host.module(tidemill_artifacts::durable()).await;
     let step = |name: &str| json!({ "acts": [{ "do": "step", "name": name, "attempts": 1, "acts": [get(&server.url("/"))] }] });
     assert_eq!(durable.code(step("it")).await, "host/http-circuit-open");
     assert_eq!(durable.output(step("undo it")).await, json!([[{ "status": 200, "body": "undone" }]]));

@@ -11,22 +11,22 @@ use tidemill_core::manifest::{Grants, SecretGrant};
 use tidemill_core::policy::PolicyInForce;
 use tidemill_engine::EgressPolicy;
 
-use crate::egress::{Fixed, fetch, granted, near};
+use crate::egress::{FixedSecrets, fetch, granted, near};
 use crate::server::{Server, answer, ok};
-use crate::support::World;
+use crate::support::TestHost;
 
 #[tokio::test]
 async fn a_granted_secret_is_sent_and_never_returned() {
-    let server = Server::start(|asked, _| {
+    let server = Server::start(|request, _| {
         answer(
             "200 OK",
-            &format!("x-echo: {}\r\n", asked.headers["authorization"]),
-            &format!("{} {}", asked.line, asked.body),
+            &format!("x-echo: {}\r\n", request.headers["authorization"]),
+            &format!("{} {}", request.line, request.body),
         )
     })
     .await;
-    let world = near();
-    let job = granted(&world, &[&server.origin()]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin()]).await;
     let got = job
         .output(json!({
             "do": "fetch", "method": "POST", "url": server.url("/p?k={{secret:api-key}}"), "secrets": ["api-key"],
@@ -34,10 +34,10 @@ async fn a_granted_secret_is_sent_and_never_returned() {
             "body": r#"{"k":"{{secret:api-key}}"}"#
         }))
         .await;
-    let asked = server.asked();
-    assert_eq!(asked[0].line, "POST /p?k=s3cret%2Fvalue HTTP/1.1");
-    assert_eq!(asked[0].headers["authorization"], "Bearer s3cret/value");
-    assert_eq!(asked[0].body, r#"{"k":"s3cret/value"}"#);
+    let requests = server.requests();
+    assert_eq!(requests[0].line, "POST /p?k=s3cret%2Fvalue HTTP/1.1");
+    assert_eq!(requests[0].headers["authorization"], "Bearer s3cret/value");
+    assert_eq!(requests[0].body, r#"{"k":"s3cret/value"}"#);
     let seen = got.to_string();
     assert!(!seen.contains("s3cret") && seen.contains("Bearer {{secret:api-key}}"), "{seen}");
     assert_eq!(got["url"], json!(server.url("/p?k={{secret:api-key}}")));
@@ -46,7 +46,7 @@ async fn a_granted_secret_is_sent_and_never_returned() {
 #[tokio::test]
 async fn a_secret_is_not_sent_to_an_ungranted_origin() {
     let server = Server::start(|_, _| ok("")).await;
-    let world = near();
+    let host = near();
     let origin = server.origin();
     let grants = |to: &[&str]| Grants {
         http: vec![origin.parse().unwrap()],
@@ -58,31 +58,31 @@ async fn a_secret_is_not_sent_to_an_ungranted_origin() {
         ..Grants::default()
     };
     let act = |name: &str| json!({ "do": "fetch", "url": server.url("/"), "secrets": [name] });
-    let job = world.hostile().await.grant(grants(&["https://api.example.com"]));
+    let job = host.hostile().await.grant(grants(&["https://api.example.com"]));
     assert_eq!(job.code(act("api-key")).await, "host/secret-not-granted");
     assert_eq!(job.code(act("other")).await, "host/secret-not-granted");
     let mut missing = grants(&[&origin]);
     missing.secrets[0].name = "gone".to_owned();
-    let (failure, _) = world.hostile().await.grant(missing).failure(act("gone")).await;
+    let (failure, _) = host.hostile().await.grant(missing).failure(act("gone")).await;
     assert_eq!(failure.code, "host/secret-missing");
     assert!(failure.message.contains("the place of gone"));
-    assert!(server.asked().is_empty());
+    assert!(server.requests().is_empty());
 }
 
 #[tokio::test]
 async fn a_redirect_is_checked_and_takes_no_secret_to_another_origin() {
-    let other = Server::start(|asked, _| ok(&format!("{:?}", asked.headers.get("authorization")))).await;
+    let other = Server::start(|request, _| ok(&format!("{:?}", request.headers.get("authorization")))).await;
     let to = other.url("/there");
-    let server = Server::start(move |asked, _| match asked.line.as_str() {
+    let server = Server::start(move |request, _| match request.line.as_str() {
         "GET /same HTTP/1.1" => answer("302 Found", "location: /end\r\n", ""),
-        "GET /end HTTP/1.1" => ok(&asked.headers["authorization"]),
+        "GET /end HTTP/1.1" => ok(&request.headers["authorization"]),
         "GET /loop HTTP/1.1" => answer("302 Found", "location: /loop\r\n", ""),
         "GET /out HTTP/1.1" => answer("307 Temporary Redirect", "location: http://10.0.0.1/\r\n", ""),
         _ => answer("302 Found", &format!("location: {to}\r\n"), ""),
     })
     .await;
-    let world = near();
-    let job = granted(&world, &[&server.origin(), &other.origin()]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin(), &other.origin()]).await;
     let act = |path: &str| {
         json!({
             "do": "fetch", "url": server.url(path), "secrets": ["api-key"],
@@ -98,13 +98,13 @@ async fn a_redirect_is_checked_and_takes_no_secret_to_another_origin() {
     let mut post = act("/move");
     post["method"] = json!("POST");
     assert_eq!(job.output(post).await["status"], json!(302));
-    assert!(other.asked().is_empty());
+    assert!(other.requests().is_empty());
 
     let moved = job.output(bare("/move")).await;
     assert_eq!((&moved["body"], &moved["url"]), (&json!("None"), &json!(other.url("/there"))));
-    assert!(!other.asked()[0].headers.contains_key("idempotency-key"));
+    assert!(!other.requests()[0].headers.contains_key("idempotency-key"));
     assert_eq!(job.code(bare("/out")).await, "host/not-granted");
-    let only = granted(&world, &[&server.origin()]).await;
+    let only = granted(&host, &[&server.origin()]).await;
     assert_eq!(only.code(bare("/move")).await, "host/not-granted");
 }
 
@@ -112,20 +112,21 @@ async fn a_redirect_is_checked_and_takes_no_secret_to_another_origin() {
 async fn a_secret_in_a_redirects_url_does_not_leave_its_origin() {
     let other = Server::start(|_, _| ok("")).await;
     let to = other.origin();
-    let server = Server::start(move |asked, _| {
-        let key = asked.line.split("k=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default().to_owned();
+    let server = Server::start(move |request, _| {
+        let key =
+            request.line.split("k=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default().to_owned();
         // No search would find it backwards.
         let key: String = key.chars().rev().collect();
         answer("302 Found", &format!("location: {to}/?k={key}\r\n"), "")
     })
     .await;
-    let world = near();
-    let job = granted(&world, &[&server.origin(), &other.origin()]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin(), &other.origin()]).await;
     let act = json!({ "do": "fetch", "url": server.url("/redir?k={{secret:api-key}}"), "secrets": ["api-key"] });
     let (failure, _) = job.failure(act.clone()).await;
     assert_eq!((failure.code.as_str(), failure.retryable), ("host/http-redirect-refused", false));
     assert!(!failure.message.contains(&other.port.to_string()), "{}", failure.message);
-    assert!(other.asked().is_empty());
+    assert!(other.requests().is_empty());
     let mut without = act;
     without["redirects"] = json!(0);
     assert_eq!(job.output(without).await["status"], json!(302));
@@ -133,8 +134,8 @@ async fn a_secret_in_a_redirects_url_does_not_leave_its_origin() {
 
 #[tokio::test]
 async fn repeated_secrets_are_hidden_in_every_encoding() {
-    let server = Server::start(|asked, _| {
-        let sent = asked.headers["authorization"].clone();
+    let server = Server::start(|request, _| {
+        let sent = request.headers["authorization"].clone();
         let token = sent.strip_prefix("Basic ").unwrap();
         let hex: String = sent.bytes().map(|b| format!("{b:02X}")).collect();
         let unicode: String = "s3cret/value".bytes().map(|b| format!("\\u{b:04x}")).collect();
@@ -146,8 +147,8 @@ async fn repeated_secrets_are_hidden_in_every_encoding() {
         )
     })
     .await;
-    let world = near();
-    let job = granted(&world, &[&server.origin()]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin()]).await;
     let got = job
         .output(json!({
             "do": "fetch", "url": server.url("/"), "secrets": ["api-key"],
@@ -155,7 +156,7 @@ async fn repeated_secrets_are_hidden_in_every_encoding() {
         }))
         .await;
     let token = BASE64.encode("u:s3cret/value");
-    assert_eq!(server.asked()[0].headers["authorization"], format!("Basic {token}"));
+    assert_eq!(server.requests()[0].headers["authorization"], format!("Basic {token}"));
     let body = got["body"].as_str().unwrap();
     assert!(body.starts_with("Basic {{basic:u:api-key}} "), "{body}");
     assert_eq!(body.matches("{{secret:api-key}}").count(), 2, "{body}");
@@ -166,21 +167,21 @@ async fn repeated_secrets_are_hidden_in_every_encoding() {
 #[tokio::test]
 async fn a_secret_below_the_minimum_size_is_not_sent() {
     let server = Server::start(|_, _| ok("")).await;
-    let world = near();
+    let host = near();
     let secrets =
         vec![SecretGrant { name: "short".to_owned(), to: vec![server.origin().parse().unwrap()], sign: false }];
     let http = vec![server.origin().parse().unwrap()];
-    let job = world.hostile().await.grant(Grants { http, secrets, ..Grants::default() });
+    let job = host.hostile().await.grant(Grants { http, secrets, ..Grants::default() });
     let act = json!({ "do": "fetch", "url": server.url("/"), "secrets": ["short"] });
     assert_eq!(job.code(act).await, "host/secret-too-short");
-    assert!(server.asked().is_empty());
+    assert!(server.requests().is_empty());
 }
 
 #[tokio::test]
 async fn a_searched_body_costs_fuel_for_each_byte() {
     let server = Server::start(|_, _| ok("")).await;
-    let world = near();
-    let job = granted(&world, &[&server.origin()]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin()]).await;
     let act = |secrets: &[&str]| {
         let body = "{".repeat(1 << 20);
         json!({ "do": "fetch", "method": "POST", "url": server.url("/"), "body": body, "secrets": secrets })
@@ -193,8 +194,8 @@ async fn a_searched_body_costs_fuel_for_each_byte() {
 #[tokio::test]
 async fn a_body_that_is_too_large_with_its_secrets_is_refused() {
     let server = Server::start(|_, _| ok("")).await;
-    let world = near();
-    let job = granted(&world, &[&server.origin()]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin()]).await;
     let act = |count: usize, query: &str| {
         json!({
             "do": "fetch", "method": "POST", "url": server.url(query), "secrets": ["api-key"],
@@ -221,27 +222,27 @@ fn packed(body: &str) -> Vec<u8> {
 #[tokio::test]
 async fn a_gzip_response_is_decompressed_and_searched() {
     let server =
-        Server::start(|asked, _| packed(asked.headers.get("authorization").map_or("plain", |sent| sent.as_str())))
+        Server::start(|request, _| packed(request.headers.get("authorization").map_or("plain", |sent| sent.as_str())))
             .await;
-    let world = near();
-    let job = granted(&world, &[&server.origin()]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin()]).await;
     let got = job.output(fetch(&server.url("/"))).await;
     assert_eq!(got["body"], json!("plain"));
     assert!(!got["headers"].to_string().contains("content-encoding"));
-    assert_eq!(server.asked()[0].headers["accept-encoding"], "gzip");
+    assert_eq!(server.requests()[0].headers["accept-encoding"], "gzip");
     let secret = json!({
         "do": "fetch", "url": server.url("/"), "secrets": ["api-key"],
         "headers": [["authorization", "Bearer {{secret:api-key}}"], ["accept-encoding", "br"]]
     });
     assert_eq!(job.output(secret).await["body"], json!("Bearer {{secret:api-key}}"));
-    assert_eq!(server.asked()[1].headers["accept-encoding"], "gzip");
+    assert_eq!(server.requests()[1].headers["accept-encoding"], "gzip");
 }
 
 #[tokio::test]
 async fn an_unreadable_response_to_a_request_with_a_secret_is_refused() {
     let server = Server::start(|_, _| answer("200 OK", "content-encoding: br\r\n", "what?")).await;
-    let world = near();
-    let job = granted(&world, &[&server.origin()]).await;
+    let host = near();
+    let job = granted(&host, &[&server.origin()]).await;
     assert_eq!(job.output(fetch(&server.url("/"))).await["body"], json!("what?"));
     let mut secret = fetch(&server.url("/"));
     secret["secrets"] = json!(["api-key"]);
@@ -253,12 +254,12 @@ async fn a_stricter_policy_applies_to_the_next_call() {
     let server = Server::start(|_, _| ok("")).await;
     let policy = PolicyInForce::default();
     let own = policy.clone();
-    let world = World::with(|config| {
+    let host = TestHost::with(|config| {
         config.egress = EgressPolicy { allow_private: true, ..EgressPolicy::default() };
-        config.secrets = Arc::new(Fixed);
+        config.secrets = Arc::new(FixedSecrets);
         config.policy = own;
     });
-    let job = granted(&world, &[&server.origin()]).await;
+    let job = granted(&host, &[&server.origin()]).await;
     let mut secret = fetch(&server.url("/"));
     secret["secrets"] = json!(["api-key"]);
     let set = |text: String| policy.replace(Policy::parse_toml(&text).unwrap());

@@ -9,11 +9,11 @@ use tokio::net::{TcpListener, TcpStream};
 /// A server that responds from a table and records its requests.
 pub struct Server {
     pub port: u16,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ReceivedRequest {
     pub line: String,
     pub headers: HashMap<String, String>,
     pub body: String,
@@ -24,22 +24,22 @@ pub const NEVER: Vec<u8> = Vec::new();
 
 impl Server {
     /// Responds to each request with the result of `answer`; an empty result means never.
-    pub async fn start(answer: impl Fn(&Asked, usize) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub async fn start(answer: impl Fn(&ReceivedRequest, usize) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
-        let (kept, answer) = (Arc::clone(&asked), Arc::new(answer));
+        let requests: Arc<Mutex<Vec<ReceivedRequest>>> = Arc::default();
+        let (kept, answer) = (Arc::clone(&requests), Arc::new(answer));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
                 tokio::spawn(async move {
-                    if let Some((asked, mut stream)) = read(stream).await {
+                    if let Some((request, mut stream)) = read(stream).await {
                         let before = {
                             let mut kept = kept.lock().unwrap();
-                            kept.push(asked.clone());
+                            kept.push(request.clone());
                             kept.len() - 1
                         };
-                        let bytes = answer(&asked, before);
+                        let bytes = answer(&request, before);
                         if bytes.is_empty() {
                             return std::future::pending().await;
                         }
@@ -49,7 +49,7 @@ impl Server {
                 });
             }
         });
-        Self { port, asked }
+        Self { port, requests }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -60,12 +60,12 @@ impl Server {
         self.url("")
     }
 
-    pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
-async fn read(mut stream: TcpStream) -> Option<(Asked, TcpStream)> {
+async fn read(mut stream: TcpStream) -> Option<(ReceivedRequest, TcpStream)> {
     let mut bytes = Vec::new();
     loop {
         let mut buffer = [0; 4096];
@@ -81,7 +81,7 @@ async fn read(mut stream: TcpStream) -> Option<(Asked, TcpStream)> {
             .collect();
         let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         if body.len() >= length {
-            return Some((Asked { line, headers, body: body.to_owned() }, stream));
+            return Some((ReceivedRequest { line, headers, body: body.to_owned() }, stream));
         }
     }
 }

@@ -26,7 +26,7 @@ use tidemill_store::{EmbeddedStore, Store};
 /// Start time of tests: 2026-01-01T00:00:00Z.
 pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-pub struct World {
+pub struct TestHost {
     pub engine: Arc<Engine>,
     pub store: Arc<dyn Store>,
     pub clock: Arc<ManualClock>,
@@ -35,7 +35,7 @@ pub struct World {
 
 /// What the channel of a run received.
 #[derive(Default)]
-pub struct Told {
+pub struct RecordingChannel {
     pub lines: Mutex<Vec<LogLine>>,
     pub progress: Mutex<Vec<Progress>>,
     pub status: Mutex<Vec<String>>,
@@ -44,7 +44,7 @@ pub struct Told {
 }
 
 #[async_trait]
-impl RunChannel for Told {
+impl RunChannel for RecordingChannel {
     async fn commit(&self, _: PendingCommit) -> Result<CommitOutcome, Failure> {
         *self.left.lock().unwrap() += 1;
         self.refuse_leaving.lock().unwrap().clone().map_or(Ok(CommitOutcome::Continue), Err)
@@ -77,7 +77,7 @@ impl RunChannel for Told {
     }
 }
 
-impl Told {
+impl RecordingChannel {
     pub fn messages(&self) -> Vec<String> {
         self.lines.lock().unwrap().iter().map(|line| line.message.clone()).collect()
     }
@@ -87,7 +87,7 @@ pub fn compiler() -> CompilerCommand {
     CompilerCommand::new(env!("CARGO_BIN_EXE_tidemill-compile").into(), Vec::new())
 }
 
-impl World {
+impl TestHost {
     pub fn new() -> Self {
         Self::with(|_| {})
     }
@@ -202,7 +202,7 @@ impl World {
 
     pub fn job(&self, module: Arc<Module>) -> Job<'_> {
         Job {
-            world: self,
+            host: self,
             export: Export::Workflow,
             context: RunContext {
                 revision: Revision::new(1),
@@ -225,7 +225,7 @@ impl World {
             module,
             fuel_used: Fuel::default(),
             cancel: CancelToken::new(),
-            told: Arc::default(),
+            channel: Arc::default(),
         }
     }
 }
@@ -233,13 +233,13 @@ impl World {
 /// An activation that can be started repeatedly.
 #[derive(Clone)]
 pub struct Job<'a> {
-    pub world: &'a World,
+    pub host: &'a TestHost,
     pub module: Arc<Module>,
     pub export: Export,
     pub context: RunContext,
     pub fuel_used: Fuel,
     pub cancel: CancelToken,
-    pub told: Arc<Told>,
+    pub channel: Arc<RecordingChannel>,
 }
 
 impl Job<'_> {
@@ -259,22 +259,22 @@ impl Job<'_> {
             input: Bytes::from(input.to_string()),
             run: Arc::new(self.context.clone()),
             journal: Journal::empty(),
-            head: None,
+            snapshot: None,
             fuel_used: self.fuel_used,
             cancel: self.cancel.clone(),
-            sink: Arc::clone(&self.told) as Arc<dyn RunChannel>,
+            channel: Arc::clone(&self.channel) as Arc<dyn RunChannel>,
         }
     }
 
-    pub async fn run(&self, input: Value) -> ActivationResult {
-        self.world.engine.run(Arc::clone(&self.module), self.activation(&input)).await
-    }
-
-    /// Runs in the background.
+    /// Starts a run.
     pub fn spawn(&self, input: &Value) -> tokio::task::JoinHandle<ActivationResult> {
         let (engine, module, activation) =
-            (self.world.engine.clone(), Arc::clone(&self.module), self.activation(input));
+            (Arc::clone(&self.host.engine), Arc::clone(&self.module), self.activation(input));
         tokio::spawn(async move { engine.run(module, activation).await })
+    }
+
+    pub async fn run(&self, input: Value) -> ActivationResult {
+        self.host.engine.run(Arc::clone(&self.module), self.activation(&input)).await
     }
 
     /// Returns the output of a run; panics if it fails.

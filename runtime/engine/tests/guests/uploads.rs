@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use tidemill_core::ComponentDigest;
 use tidemill_engine::{CompilerCommand, ComponentRejection};
 
-use crate::support::{World, compiler, workflow};
+use crate::support::{TestHost, compiler, workflow};
 
-impl World {
+impl TestHost {
     async fn admit(&self, bytes: &[u8]) -> Result<tidemill_engine::ComponentInfo, ComponentRejection> {
         let file = self.folder.path().join(format!("upload-{}", ComponentDigest::of(bytes).hex()));
         std::fs::write(&file, bytes).unwrap();
@@ -25,7 +25,7 @@ fn codes(refused: &ComponentRejection) -> Vec<&'static str> {
 
 #[tokio::test]
 async fn files_that_are_not_components_are_refused_without_compiling() {
-    let world = World::new();
+    let host = TestHost::new();
     let noise: Vec<u8> = (0..200u8).map(|n| n.wrapping_mul(97)).collect();
     for (bytes, words) in [
         (noise.as_slice(), "not WebAssembly"),
@@ -33,26 +33,26 @@ async fn files_that_are_not_components_are_refused_without_compiling() {
         (b"\0asm\x01\0\0\0".as_slice(), "core module"),
         (b"(component)".as_slice(), "text"),
     ] {
-        let refused = world.admit(bytes).await.unwrap_err();
+        let refused = host.admit(bytes).await.unwrap_err();
         assert_eq!(codes(&refused), ["host/component-invalid"]);
         assert!(refused.problems[0].message.contains(words), "{refused}");
     }
-    assert_eq!(world.engine.stats().compiled, 0);
+    assert_eq!(host.engine.stats().compiled, 0);
 }
 
 #[tokio::test]
 async fn a_broken_component_is_refused_with_the_parsers_message() {
-    let world = World::new();
+    let host = TestHost::new();
     let mut bytes = std::fs::read(tidemill_artifacts::noop()).unwrap();
     bytes.truncate(bytes.len() / 2);
-    let refused = world.admit(&bytes).await.unwrap_err();
+    let refused = host.admit(&bytes).await.unwrap_err();
     assert_eq!(codes(&refused), ["host/component-invalid"]);
 }
 
 #[tokio::test]
 async fn every_problem_is_named_with_the_nearest_name_and_a_fix() {
-    let world = World::new();
-    let refused = world
+    let host = TestHost::new();
+    let refused = host
         .refuse(
             r#"(component
                 (import "tidemill:guest/states@0.1.0" (instance (export "get" (func))))
@@ -87,8 +87,8 @@ async fn every_problem_is_named_with_the_nearest_name_and_a_fix() {
 
 #[tokio::test]
 async fn a_signature_that_differs_is_refused() {
-    let world = World::new();
-    let refused = world
+    let host = TestHost::new();
+    let refused = host
         .refuse(
             r#"(component
                 (import "tidemill:guest/clock@0.1.0" (instance $clock (export "now" (func (result string)))))
@@ -106,8 +106,8 @@ async fn a_signature_that_differs_is_refused() {
 
 #[tokio::test]
 async fn every_function_with_a_different_type_is_named() {
-    let world = World::new();
-    let refused = world
+    let host = TestHost::new();
+    let refused = host
         .refuse(
             r#"(component
                 (import "tidemill:guest/clock@0.1.0" (instance
@@ -138,8 +138,8 @@ async fn every_function_with_a_different_type_is_named() {
 
 #[tokio::test]
 async fn an_export_with_a_different_type_is_refused() {
-    let world = World::new();
-    let refused = world
+    let host = TestHost::new();
+    let refused = host
         .refuse(
             r#"(component
                 (core module $m (func (export "run")))
@@ -156,14 +156,14 @@ async fn an_export_with_a_different_type_is_refused() {
 
 #[tokio::test]
 async fn disabled_features_are_refused() {
-    let world = World::new();
+    let host = TestHost::new();
     for wat in [
         "(component (core module (memory i64 1)))",
         "(component (core module (memory 1 1 shared)))",
         "(component (core module (tag)))",
         "(component (core module (type (struct))))",
     ] {
-        assert_eq!(codes(&world.refuse(wat).await), ["host/component-invalid"], "{wat}");
+        assert_eq!(codes(&host.refuse(wat).await), ["host/component-invalid"], "{wat}");
     }
 }
 
@@ -186,31 +186,31 @@ fn importing(imports: &str, functions: usize, statements: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_component_that_exceeds_the_cpu_time_is_refused() {
-    let world = World::with(|config| config.compiler = CompilerCommand { seconds: 1, ..compiler() });
+    let host = TestHost::with(|config| config.compiler = CompilerCommand { seconds: 1, ..compiler() });
     let watch = tidemill_core::clock::Stopwatch::start();
-    let refused = world.admit(&large(40, 20_000)).await.unwrap_err();
+    let refused = host.admit(&large(40, 20_000)).await.unwrap_err();
     assert_eq!(codes(&refused), ["host/compile-limit"], "{refused}");
     assert!(watch.elapsed().as_secs() < 30, "{:?}", watch.elapsed());
 }
 
 #[tokio::test]
 async fn imports_are_refused_before_the_code_is_compiled() {
-    let world = World::with(|config| config.compiler = CompilerCommand { seconds: 2, ..compiler() });
+    let host = TestHost::with(|config| config.compiler = CompilerCommand { seconds: 2, ..compiler() });
     let http = r#"(import "wasi:http/outgoing-handler@0.2.0" (instance))"#;
-    let refused = world.admit(&importing(http, 20, 20_000)).await.unwrap_err();
+    let refused = host.admit(&importing(http, 20, 20_000)).await.unwrap_err();
     assert_eq!(codes(&refused), ["host/import-missing"], "{refused}");
 }
 
 #[tokio::test]
 async fn a_small_component_does_not_wait_for_slow_ones() {
     let quick = std::time::Duration::from_millis(100);
-    let world = World::with(|config| config.compiler = CompilerCommand { quick, ..compiler() });
+    let host = TestHost::with(|config| config.compiler = CompilerCommand { quick, ..compiler() });
     let (first, second) = (large(60, 20_000), large(61, 20_000));
-    let bombs = async { tokio::join!(world.admit(&first), world.admit(&second)) };
+    let bombs = async { tokio::join!(host.admit(&first), host.admit(&second)) };
     let small = async {
         // They have begun before it.
         tokio::task::yield_now().await;
-        world.admit(&std::fs::read(tidemill_artifacts::noop()).unwrap()).await
+        host.admit(&std::fs::read(tidemill_artifacts::noop()).unwrap()).await
     };
     tokio::select! {
         biased;
@@ -221,8 +221,8 @@ async fn a_small_component_does_not_wait_for_slow_ones() {
 
 #[tokio::test]
 async fn a_name_far_from_all_others_has_no_suggestion() {
-    let world = World::new();
-    let refused = world
+    let host = TestHost::new();
+    let refused = host
         .refuse(
             r#"(component
                 (import "wasi:keyvalue/store@0.2.0" (instance))
@@ -241,15 +241,15 @@ async fn a_name_far_from_all_others_has_no_suggestion() {
 
 #[tokio::test]
 async fn a_component_that_exceeds_the_compilers_memory_is_refused() {
-    let world = World::with(|config| config.compiler = CompilerCommand { memory: 64 << 20, ..compiler() });
-    let refused = world.admit(&large(4, 40_000)).await.unwrap_err();
+    let host = TestHost::with(|config| config.compiler = CompilerCommand { memory: 64 << 20, ..compiler() });
+    let refused = host.admit(&large(4, 40_000)).await.unwrap_err();
     assert_eq!(codes(&refused), ["host/compile-limit"], "{refused}");
 }
 
 #[tokio::test]
 async fn a_missing_compiler_is_a_failure_of_the_host() {
-    let world = World::with(|config| config.compiler = CompilerCommand::new("/nonexistent".into(), Vec::new()));
-    let refused = world.admit(&large(1, 1)).await.unwrap_err();
+    let host = TestHost::with(|config| config.compiler = CompilerCommand::new("/nonexistent".into(), Vec::new()));
+    let refused = host.admit(&large(1, 1)).await.unwrap_err();
     assert!(refused.host);
     assert_eq!(codes(&refused), ["host/internal"]);
 }
@@ -257,7 +257,7 @@ async fn a_missing_compiler_is_a_failure_of_the_host() {
 #[test]
 fn garbage_is_refused_without_a_panic() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let world = runtime.block_on(async { World::new() });
+    let host = runtime.block_on(async { TestHost::new() });
     let good = std::fs::read(tidemill_artifacts::noop()).unwrap();
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 24, ..ProptestConfig::default() });
     let change = (0..good.len(), any::<u8>(), 0..good.len());
@@ -272,7 +272,7 @@ fn garbage_is_refused_without_a_panic() {
                     bytes.truncate(end.max(8));
                 }
             }
-            match runtime.block_on(world.admit(&bytes)) {
+            match runtime.block_on(host.admit(&bytes)) {
                 Ok(_) => {}
                 Err(refused) => prop_assert!(!refused.problems.is_empty() && !refused.host, "{refused}"),
             }

@@ -154,8 +154,8 @@ impl FamilyModel {
     /// Marks the runs that can resume now.
     fn wake(&mut self) {
         let woken = |id: &RunId, one: &FamilyRun| {
-            let told_next = self.open_children(*id) == 0 && one.asked.is_some_and(|asked| !asked.notified);
-            one.state == "suspended" && (told_next || self.holds(one))
+            let notified_next = self.open_children(*id) == 0 && one.asked.is_some_and(|asked| !asked.notified);
+            one.state == "suspended" && (notified_next || self.holds(one))
         };
         let woken: Vec<_> = self.0.iter().filter(|(id, one)| woken(id, one)).map(|(id, _)| *id).collect();
         for id in woken {

@@ -161,10 +161,10 @@ impl Execution {
                 ..context(&self.run, &self.plan, &self.live, &self.host.config.policy.now(), self.sink.next_seq())
             }),
             journal: self.journal.take().unwrap_or_else(Journal::empty),
-            head: self.head.clone(),
+            snapshot: self.head.clone(),
             fuel_used: self.fuel_used,
             cancel: self.handle.cancel.clone(),
-            sink: Arc::clone(&self.sink) as Arc<dyn RunChannel>,
+            channel: Arc::clone(&self.sink) as Arc<dyn RunChannel>,
         }
     }
 
@@ -264,16 +264,16 @@ pub(crate) async fn dry_activation(
     recorded: (Journal, Option<Bytes>),
 ) -> Result<Activation, StoreError> {
     let input = host.store.input(run.id).await?.unwrap_or_default();
-    let (journal, head) = recorded;
+    let (journal, snapshot) = recorded;
     let context = RunContext { component, ..context(run, plan, live, &host.config.policy.now(), 0) };
     Ok(Activation {
         export: run.export,
         input: crate::run::execution::period::input_of(host, live, run, input).await?,
         run: Arc::new(context),
         journal,
-        head,
+        snapshot,
         fuel_used: run.fuel,
         cancel: CancelToken::new(),
-        sink: Arc::new(GuestChannel::new(Arc::clone(host), run.deployment.clone(), 0, true)),
+        channel: Arc::new(GuestChannel::new(Arc::clone(host), run.deployment.clone(), 0, true)),
     })
 }

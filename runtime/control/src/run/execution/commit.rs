@@ -17,10 +17,10 @@ impl Execution {
     /// a conflict.
     pub(crate) async fn commit(&mut self, ended: Box<ActivationResult>) -> ExecutionStep {
         let now = self.now();
-        if ended.told {
+        if ended.notified {
             self.note_cancel_notice(now);
         }
-        let cancelled = self.cancel_stage(ended.told);
+        let cancelled = self.cancel_stage(ended.notified);
         let ActivationResult { outcome, all, kept, again, journal, next_attempt, .. } = *ended;
         let verdict = verdict(
             &outcome,
@@ -42,7 +42,7 @@ impl Execution {
             Some(mut journal) => {
                 journal.truncate(left.journal_to);
                 self.add_unsaved(journal.change());
-                self.head = left.head;
+                self.head = left.snapshot;
                 self.on_commit_point(journal.entries());
                 self.journal = Some(journal);
             }
@@ -68,7 +68,7 @@ impl Execution {
             // If a retry keeps less than the transaction started with, it starts there.
             if again.journal_to <= left_to {
                 journal.truncate(again.journal_to);
-                self.head = again.head;
+                self.head = again.snapshot;
             }
             let change = journal.change();
             self.add_unsaved(change);

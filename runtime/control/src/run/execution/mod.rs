@@ -281,7 +281,7 @@ impl Execution {
         }
         // If the host shuts down now, the run resumes from there too.
         self.add_unsaved(ended.journal.as_mut().and_then(Journal::change));
-        self.head = ended.all.head;
+        self.head = ended.all.snapshot;
         self.journal = ended.journal;
         ExecutionStep::Continue(())
     }

@@ -63,11 +63,11 @@ impl Execution {
     /// Records the progress of a guest up to a commit point.
     pub(crate) fn record_progress(&mut self, pending: &mut PendingCommit) {
         self.add_unsaved(pending.journal.take());
-        self.head = pending.head.take();
+        self.head = pending.snapshot.take();
         self.run.fuel = Fuel::new(self.fuel_base.get().saturating_add(pending.fuel.get()));
         self.run.peak_memory = self.run.peak_memory.max(pending.peak_memory);
         self.on_commit_point(pending.journal_entries);
-        if pending.told {
+        if pending.notified {
             self.note_cancel_notice(self.now());
         }
     }

@@ -91,7 +91,7 @@ async fn a_child_that_would_wait_for_its_own_parent_is_refused() {
     let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "concurrency_key": "/k" })).await;
     world.guests.act(|job| async move {
-        let of = |input: &'static [u8]| job.sink.target(job.run.id, &job.run.deployment, None, input);
+        let of = |input: &'static [u8]| job.channel.target(job.run.id, &job.run.deployment, None, input);
         let same = of(br#"{"k": 1}"#).await.unwrap_err();
         assert_eq!((same.code.as_str(), same.retryable), ("host/would-deadlock", false));
         assert!(same.message.contains(&job.run.id.to_string()), "{}", same.message);

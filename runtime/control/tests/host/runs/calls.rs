@@ -61,7 +61,7 @@ async fn a_run_that_takes_longer_becomes_visible_as_running() {
     world.guests.act(move |job| {
         let gate = Arc::clone(&held);
         async move {
-            job.sink.progress(Progress { done: 1, total: Some(2), note: "half".to_owned() });
+            job.channel.progress(Progress { done: 1, total: Some(2), note: "half".to_owned() });
             wait(&gate, &job).await.unwrap_or_else(|| output("7"))
         }
     });
@@ -163,7 +163,7 @@ async fn guest_output_is_stored_with_the_result() {
     world.deploy(json!({ "name": "a" })).await;
     world.guests.act(|job| async move {
         for n in 0..3 {
-            job.sink.log(LogLine {
+            job.channel.log(LogLine {
                 seq: job.run.next_log_seq + n,
                 at: START,
                 attempt: job.run.attempt,
@@ -172,7 +172,7 @@ async fn guest_output_is_stored_with_the_result() {
                 fields: Vec::new(),
             });
         }
-        job.sink.status(r#"{"phase":"done"}"#.to_owned());
+        job.channel.status(r#"{"phase":"done"}"#.to_owned());
         output("1")
     });
     let invoked = world.host.invoke(ask("{}"), LONG).await.unwrap();

@@ -30,7 +30,7 @@ async fn a_failed_run_is_retried_after_its_back_off_and_then_parks() {
     let world = TestHost::paused().await;
     world.deploy(json!({ "name": "a", "retry": { "attempts": 3, "initial": "1s", "jitter": 0.0 } })).await;
     world.guests.act(|job| async move {
-        job.sink.log(line(&job, "tried"));
+        job.channel.log(line(&job, "tried"));
         failure(true, Cause::Guest)
     });
     let run = world.request("a").await;
@@ -122,7 +122,7 @@ async fn a_running_run_is_notified_and_ends_cancelled_with_its_compensation() {
             job.cancel.reached(Urgency::Requested).await;
             let mut ended = crate::fixture::guests::count(&store, &job).await;
             ended.outcome = failure(false, Cause::Guest).outcome;
-            ended.told = true;
+            ended.notified = true;
             ended
         }
     });
@@ -164,8 +164,8 @@ async fn output_of_a_running_run_is_saved_before_it_ends() {
     world.guests.act(move |job| {
         let gate = Arc::clone(&held);
         async move {
-            job.sink.log(line(&job, "half way"));
-            job.sink.progress(Progress { done: 1, total: Some(2), note: String::new() });
+            job.channel.log(line(&job, "half way"));
+            job.channel.progress(Progress { done: 1, total: Some(2), note: String::new() });
             wait(&gate, &job).await.unwrap_or_else(|| output("1"))
         }
     });

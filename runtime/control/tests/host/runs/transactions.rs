@@ -105,7 +105,7 @@ async fn a_revoked_grant_applies_to_runs_in_memory() {
     world.guests.act(move |job| {
         let (begun, goes) = (Arc::clone(&gates.0), Arc::clone(&gates.1));
         async move {
-            let may_tell = || job.sink.grants().unwrap().may_publish(&"told".parse().unwrap());
+            let may_tell = || job.channel.grants().unwrap().may_publish(&"told".parse().unwrap());
             let before = may_tell();
             begun.add_permits(1);
             goes.acquire().await.unwrap().forget();

@@ -12,7 +12,7 @@ use crate::fixture::{BOTH_WAYS, START, TestHost, component, name};
 
 /// Returns a request for a run of `child`, as the engine would make it.
 pub async fn start(job: &Activation, detached: bool) -> StartRun {
-    let target = job.sink.target(job.run.id, &name("child"), None, b"[7]").await.unwrap();
+    let target = job.channel.target(job.run.id, &name("child"), None, b"[7]").await.unwrap();
     StartRun {
         id: RunId::new(START, u128::from_le_bytes(*job.run.seed.0.first_chunk().unwrap())),
         deployment: name("child"),
@@ -118,7 +118,7 @@ async fn a_parents_explanation_names_the_child_that_could_not_compensate() {
     let world = world_with(|_| {}).await;
     family(&world, false, |job| async move {
         job.cancel.reached(Urgency::Requested).await;
-        ActivationResult { told: true, ..failure(false, Cause::Guest) }
+        ActivationResult { notified: true, ..failure(false, Cause::Guest) }
     });
     let parent = world.request("parent").await;
     world.tick().await;
@@ -231,7 +231,7 @@ async fn a_child_is_started_only_with_a_valid_input() {
     world.deploy(json!({ "name": "a" })).await;
     world.guests.act(|job| async move {
         let typed = name("typed");
-        let of = |input: &'static [u8]| job.sink.target(job.run.id, &typed, None, input);
+        let of = |input: &'static [u8]| job.channel.target(job.run.id, &typed, None, input);
         let refused = of(br#"[1, "2"]"#).await.unwrap_err();
         assert_eq!((refused.code.as_str(), refused.retryable), ("host/input-invalid", false));
         assert!(refused.message.starts_with("/1 of a run of `typed`"), "{}", refused.message);

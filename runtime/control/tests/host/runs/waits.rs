@@ -286,8 +286,8 @@ async fn a_signal_with_an_invalid_payload_is_refused_when_sent() {
     // A run that sends one is refused in the same way.
     world.guests.act(|job| async move {
         let run = &job.run;
-        let refused = job.sink.check_signal(&run.deployment, run.revision, "go", b"true").await.unwrap_err();
-        assert!(job.sink.check_signal(&run.deployment, run.revision, "go", b"7").await.is_ok());
+        let refused = job.channel.check_signal(&run.deployment, run.revision, "go", b"true").await.unwrap_err();
+        assert!(job.channel.check_signal(&run.deployment, run.revision, "go", b"7").await.is_ok());
         crate::fixture::guests::output(&format!("{:?}", refused.code))
     });
     let invoked = world.host.invoke(RunRequest::new(name("a"), "[]"), LONG).await.unwrap();

@@ -44,7 +44,7 @@ fn set_progress(guest: &mut GuestState, (done, total, mut note): (u64, Option<u6
     guest.not_in_health_check("durable.set-progress").map_err(GuestStop::from)?;
     note.truncate(note.floor_char_boundary(NOTE_BYTES));
     if guest.history.live {
-        guest.sink.progress(Progress { done, total, note });
+        guest.channel.progress(Progress { done, total, note });
     }
     Ok(())
 }
@@ -53,7 +53,7 @@ fn set_status(guest: &mut GuestState, (status,): (String,)) -> wasmtime::Result<
     guest.not_in_health_check("durable.set-status").map_err(GuestStop::from)?;
     bounded_json("the status", &status, STATUS_BYTES).map_err(GuestStop::from)?;
     if guest.history.live {
-        guest.sink.status(status);
+        guest.channel.status(status);
     }
     Ok(())
 }
@@ -90,7 +90,7 @@ fn not_in_step(guest: &GuestState, call: &str) -> Result<(), tidemill_core::Fail
 /// Fails if the guest is notified of its cancellation: it starts nothing new. The refusal is
 /// recorded, because replay may skip the step in which the notice was given.
 fn nothing_new(guest: &GuestState, what: &str) -> Result<(), tidemill_core::Failure> {
-    if guest.history.told.is_none() {
+    if guest.history.notice.is_none() {
         return Ok(());
     }
     Err(Code::Cancelled.failure(format!("the run is being cancelled: it no longer {what}")))

@@ -137,7 +137,7 @@ async fn start_now(
     if let Some(there) = guest.transaction.starting_with(deployment.as_str(), &key) {
         return Ok(found(there.id, there.input == input.as_bytes()));
     }
-    let store = Arc::clone(&guest.outside.store);
+    let store = Arc::clone(&guest.services.store);
     if let Some(there) = read(|| store.run_by_key(&deployment, &key)).await? {
         let same = read(|| store.input(there.id)).await?.is_none_or(|before| before == input.as_bytes());
         return Ok(found(there.id, same));
@@ -147,7 +147,7 @@ async fn start_now(
         let message = format!("`{key}` started run {gone} of {deployment}, which retention has removed");
         return Ok(Err(Code::IdempotencyRunRemoved.failure(message)));
     }
-    let target = match guest.sink.target(run.id, &deployment, export, input.as_bytes()).await {
+    let target = match guest.channel.target(run.id, &deployment, export, input.as_bytes()).await {
         Ok(target) => target,
         Err(failure) => return Ok(Err(failure)),
     };
@@ -229,10 +229,10 @@ pub(super) async fn signal(
     if let Some(sent) = guest.replay::<Result<(), Failure>>(Kind::Signal, request)? {
         return answer(sent);
     }
-    let sink = Arc::clone(&guest.sink);
+    let channel = Arc::clone(&guest.channel);
     let sent = match reach(guest, &to).await? {
         Ok(ReachableRun { id, ended: false, of }) => {
-            let taken = sink.check_signal(&of.0, of.1, &name, payload.as_bytes()).await;
+            let taken = channel.check_signal(&of.0, of.1, &name, payload.as_bytes()).await;
             if taken.is_ok() {
                 let (name, payload) = (name.clone(), payload.into());
                 guest.transaction.signal(NewSignal { to: id, name, payload, key: Some(key) });
@@ -278,7 +278,7 @@ struct ReachableRun {
 }
 
 async fn reach(guest: &mut GuestState, target: &Target) -> wasmtime::Result<Result<ReachableRun, Failure>> {
-    let store = Arc::clone(&guest.outside.store);
+    let store = Arc::clone(&guest.services.store);
     let none = || Code::RunNotFound.failure(format!("there is no {}", words(target)));
     if let Err(much) = guest.transaction.has_room() {
         return Ok(Err(much.into()));

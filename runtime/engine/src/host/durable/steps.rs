@@ -118,7 +118,7 @@ pub(super) async fn end(
     let next = if refused { attempt } else { attempt.saturating_add(1) };
     // A compensating step uses its policy for as long as the grace period allows.
     let not_before = next_attempt_at(guest, next);
-    let in_grace = guest.history.told.is_none_or(|told| not_before < told.at.plus_millis(GRACE_WAITS));
+    let in_grace = guest.history.notice.is_none_or(|notice| not_before < notice.at.plus_millis(GRACE_WAITS));
     let another = failure.retryable && (refused || retry.has_another(attempt));
     if !another || guest.is_cancel_requested() || !in_grace {
         return give_up(guest, id, failure).await.map(|failure| Ok(Verdict::GiveUp(failure.into())));
@@ -180,7 +180,7 @@ async fn settle_reads(guest: &mut GuestState, depth: u32) -> wasmtime::Result<()
 /// unchanged.
 async fn is_held(guest: &mut GuestState) -> wasmtime::Result<bool> {
     let (keys, ids) = guest.transaction.held();
-    let store = Arc::clone(&guest.outside.store);
+    let store = Arc::clone(&guest.services.store);
     let run = Arc::clone(&guest.run);
     let deployment = &run.deployment;
     for (key, version) in &keys {
@@ -242,8 +242,8 @@ fn close(guest: &mut GuestState, id: u32, result: Result<&[u8], &[u8]>) -> wasmt
     guest.history.frames.pop();
     set_log_attempt(guest);
     let here = guest.history.journal.position();
-    if let Some(told) = &mut guest.history.told {
-        told.entry = told.entry.min(here);
+    if let Some(notice) = &mut guest.history.notice {
+        notice.entry = notice.entry.min(here);
     }
     guest.recorded(size)
 }
@@ -270,7 +270,7 @@ fn report_failed_attempt(guest: &GuestState, attempt: u32, failure: &Failure) {
     if guest.history.live && failure.code != Code::Cancelled.as_str() {
         let part = FailedPart::Step { path: guest.history.journal.step_path(), attempt };
         let (at, run_attempt) = (guest.log.clock.now(), guest.run.attempt);
-        guest.sink.failed(FailureRecord { at, attempt: run_attempt, part, failure: failure.clone() }.bounded());
+        guest.channel.failed(FailureRecord { at, attempt: run_attempt, part, failure: failure.clone() }.bounded());
     }
 }
 
@@ -314,7 +314,7 @@ async fn back_off(guest: &mut GuestState, not_before: Timestamp) -> wasmtime::Re
         let cancel = guest.cancel().clone();
         tokio::select! {
             biased;
-            () = cancel.reached(Urgency::Requested), if guest.history.told.is_none() => return Ok(false),
+            () = cancel.reached(Urgency::Requested), if guest.history.notice.is_none() => return Ok(false),
             () = tokio::time::sleep(Duration::from_millis(left)) => {}
         }
         guest.log.clock.not_before(not_before);

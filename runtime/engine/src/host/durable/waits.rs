@@ -246,7 +246,7 @@ fn shown(parts: &[String]) -> String {
 
 /// Checks that the run itself started every run that it waits for.
 async fn own_runs(guest: &mut GuestState, wanted: &[WaitTarget]) -> wasmtime::Result<Result<(), Failure>> {
-    let store = Arc::clone(&guest.outside.store);
+    let store = Arc::clone(&guest.services.store);
     for wanted in wanted {
         let WaitTarget::Run(id) = wanted else { continue };
         if guest.transaction.starting(*id).is_some() {
@@ -271,7 +271,7 @@ async fn look(
     let now = guest.log.clock.now();
     let over = until.is_some_and(|until| now >= until);
     let in_time = |at: Timestamp| until.is_none_or(|until| at <= until);
-    let store = Arc::clone(&guest.outside.store);
+    let store = Arc::clone(&guest.services.store);
     let me = guest.run.id;
     let mut come: Vec<(Timestamp, WaitResult)> = Vec::new();
     for (index, wanted) in (0u32..).zip(wanted) {

@@ -33,7 +33,7 @@ impl PollView<'_> {
         self.0.table.get(pollable)?;
         let timer = self.0.timers.get(&pollable.rep());
         let over = timer.map(|nanos| Timestamp::from_millis(nanos.div_ceil(MILLI)));
-        Ok(over.filter(|over| *over > self.0.log.clock.told()))
+        Ok(over.filter(|over| *over > self.0.log.clock.last_seen()))
     }
 }
 

@@ -48,13 +48,13 @@ pub struct Death {
     pub after: bool,
 }
 
-/// How a run is played on this stage.
+/// What happens to a run while it executes.
 #[derive(Clone, Default)]
-pub struct Play {
+pub struct Scenario {
     pub events: Vec<Event>,
     pub death: Death,
-    /// Whether waits leave memory.
-    pub leaves: bool,
+    /// Whether a run that waits leaves memory at once.
+    pub evict_immediately: bool,
     /// Maximum attempts of the run.
     pub attempts: u32,
     /// Whether the run is cancelled while a step waits for its next attempt.
@@ -65,7 +65,7 @@ pub struct Play {
 
 /// Everything that is visible of a run from outside.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct RunObservation {
     pub end: Result<Value, (String, Cause)>,
     pub state: Vec<(String, String)>,
     pub postings: Vec<String>,
@@ -80,19 +80,19 @@ pub struct Seen {
     pub sampled: BTreeMap<String, u64>,
 }
 
-/// Internals of the played run.
-pub struct Told {
+/// Internals of the run.
+pub struct RunInternals {
     pub calls: usize,
     pub redone: usize,
     pub journal: Journal,
 }
 
-struct Stage {
+struct EngineHarness {
     store: Arc<dyn Store>,
     clock: Arc<ManualClock>,
     owner: Owner,
     id: RunId,
-    play: Play,
+    scenario: Scenario,
     calls: AtomicUsize,
     dies: AtomicUsize,
     died: Notify,
@@ -108,15 +108,15 @@ struct Stage {
     running: Mutex<HashMap<RunId, Run>>,
 }
 
-/// Plays a run to its end.
-pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
-    let world = job.world;
+/// Executes a run to its end.
+pub async fn run_scenario(job: &Job<'_>, program: &Value, scenario: Scenario) -> (RunObservation, RunInternals) {
+    let host = job.host;
     let context = &job.context;
     let node: NodeId = "here".parse().unwrap();
-    let owner = Owner { epoch: world.store.begin_epoch(&node).await.unwrap(), node };
-    world.clock.set(START);
-    world.deploy(&context.deployment, context.component).await;
-    world.deploy(&"child".parse().unwrap(), context.component).await;
+    let owner = Owner { epoch: host.store.begin_epoch(&node).await.unwrap(), node };
+    host.clock.set(START);
+    host.deploy(&context.deployment, context.component).await;
+    host.deploy(&"child".parse().unwrap(), context.component).await;
     let new = NewRun {
         id: context.id,
         deployment: context.deployment.clone(),
@@ -135,14 +135,14 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
         lanes: Vec::new(),
         terms: AdmissionTerms::default(),
     };
-    world.store.request_run(new).await.unwrap();
-    let stage = Arc::new(Stage {
-        store: Arc::clone(&world.store),
-        clock: Arc::clone(&world.clock),
+    host.store.request_run(new).await.unwrap();
+    let harness = Arc::new(EngineHarness {
+        store: Arc::clone(&host.store),
+        clock: Arc::clone(&host.clock),
         owner,
         id: context.id,
-        dies: AtomicUsize::new(play.death.at),
-        play,
+        dies: AtomicUsize::new(scenario.death.at),
+        scenario,
         calls: AtomicUsize::new(0),
         died: Notify::new(),
         cancel: Mutex::default(),
@@ -154,17 +154,17 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
         sampled: Mutex::default(),
         running: Mutex::default(),
     });
-    stage.claim().await;
+    harness.claim().await;
     let (mut again, mut redone, mut activations) = (None::<(Journal, Option<Bytes>)>, 0, 0);
     loop {
         activations += 1;
         assert!(activations < 200, "it never ends");
-        let run = stage.run().await;
+        let run = harness.run().await;
         let is_redone = again.is_some();
-        let (journal, head) = match again.take() {
+        let (journal, snapshot) = match again.take() {
             Some(again) => again,
             None => {
-                let stored = stage.store.journal(stage.id).await.unwrap();
+                let stored = harness.store.journal(harness.id).await.unwrap();
                 (Journal::load(stored.chunks).unwrap(), stored.head)
             }
         };
@@ -172,64 +172,66 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
         if run.cancel.is_some() {
             token.cancel();
         }
-        *stage.cancel.lock().unwrap() = token.clone();
-        *stage.base_fuel.lock().unwrap() = run.fuel.get();
+        *harness.cancel.lock().unwrap() = token.clone();
+        *harness.base_fuel.lock().unwrap() = run.fuel.get();
         let mut context = job.context.clone();
         (context.attempt, context.generation) = (run.attempt, run.generation);
-        context.next_log_seq = stage.store.logs(stage.id, 0, 10_000).await.unwrap().lines.len() as u64;
+        context.next_log_seq = harness.store.logs(harness.id, 0, 10_000).await.unwrap().lines.len() as u64;
         context.redone = u32::from(is_redone);
         let activation = Activation {
             export: Export::Workflow,
-            input: stage.store.input(stage.id).await.unwrap().unwrap(),
+            input: harness.store.input(harness.id).await.unwrap().unwrap(),
             run: Arc::new(context),
             journal,
-            head,
+            snapshot,
             fuel_used: Fuel::default(),
             cancel: token.clone(),
-            sink: Arc::clone(&stage) as Arc<dyn RunChannel>,
+            channel: Arc::clone(&harness) as Arc<dyn RunChannel>,
         };
-        let running = world.engine.run(Arc::clone(&job.module), activation);
+        let running = host.engine.run(Arc::clone(&job.module), activation);
         tokio::pin!(running);
         let ended = tokio::select! {
             ended = &mut running => ended,
-            () = stage.died.notified() => {
+            () = harness.died.notified() => {
                 token.terminate();
                 running.await;
-                stage.unsaved.lock().unwrap().clear();
-                if stage.run().await.state.name() == "suspended" {
-                    stage.happen().await;
-                    stage.claim().await;
+                harness.unsaved.lock().unwrap().clear();
+                if harness.run().await.state.name() == "suspended" {
+                    harness.happen().await;
+                    harness.claim().await;
                 }
                 continue;
             }
         };
         if ended.redo {
             redone += 1;
-            again = ended.journal.map(|journal| (journal, ended.all.head));
+            again = ended.journal.map(|journal| (journal, ended.all.snapshot));
             // Its log lines remain, and are written again.
-            stage.unsaved.lock().unwrap().clear();
+            harness.unsaved.lock().unwrap().clear();
             continue;
         }
-        let ActivationResult { outcome, all, kept, journal, told, fuel, .. } = ended;
+        let ActivationResult { outcome, all, kept, journal, notified, fuel, .. } = ended;
         let journal = journal.unwrap();
-        let fuel = Fuel::new(*stage.base_fuel.lock().unwrap() + fuel.get());
-        let mut run = Run { fuel, ..stage.run().await };
-        let now = stage.clock.now();
+        let fuel = Fuel::new(*harness.base_fuel.lock().unwrap() + fuel.get());
+        let mut run = Run { fuel, ..harness.run().await };
+        let now = harness.clock.now();
         match outcome {
             Outcome::Suspended => {
-                stage.happen().await;
-                stage.claim().await;
+                harness.happen().await;
+                harness.claim().await;
             }
             Outcome::ContinueAsNew { input } => {
                 run.generation += 1;
-                let commit = RunCommit { input: Some(input), ..stage.of(run, all, Some(JournalChange::emptied())) };
-                stage.end(commit, &mut again).await;
+                let commit = RunCommit { input: Some(input), ..harness.of(run, all, Some(JournalChange::emptied())) };
+                harness.end(commit, &mut again).await;
             }
-            Outcome::Failed { failure, .. } if failure.retryable && run.attempt < stage.play.attempts && !told => {
+            Outcome::Failed { failure, .. }
+                if failure.retryable && run.attempt < harness.scenario.attempts && !notified =>
+            {
                 run.attempt += 1;
                 let change = cut(journal, &kept);
-                let commit = stage.of(run, kept, change);
-                stage.end(commit, &mut again).await;
+                let commit = harness.of(run, kept, change);
+                harness.end(commit, &mut again).await;
             }
             outcome => {
                 let (left, end) = match outcome {
@@ -238,9 +240,9 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
                         (all, Ok(serde_json::from_slice(&output).unwrap()))
                     }
                     Outcome::Failed { failure, cause } => {
-                        let event = if told { RunEvent::Cancelled } else { RunEvent::Parked(failure.clone()) };
+                        let event = if notified { RunEvent::Cancelled } else { RunEvent::Parked(failure.clone()) };
                         run.state = run.state.next(event).unwrap();
-                        (if told { all } else { kept }, Err((failure.code, cause)))
+                        (if notified { all } else { kept }, Err((failure.code, cause)))
                     }
                     other => panic!("{other:?}"),
                 };
@@ -249,14 +251,14 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
                 let whole = journal.clone();
                 journal.truncate(left.journal_to);
                 let change = journal.change();
-                let commit = RunCommit { output, ..stage.of(run, left, change) };
+                let commit = RunCommit { output, ..harness.of(run, left, change) };
                 assert!(
-                    matches!(stage.store.commit_run(commit).await.unwrap(), RunCommitResult::Done(_)),
+                    matches!(harness.store.commit_run(commit).await.unwrap(), RunCommitResult::Done(_)),
                     "at {now:?}"
                 );
-                let seen = stage.seen(&context_name(job), end, fuel.get(), told).await;
-                let told = Told { calls: stage.calls.load(SeqCst), redone, journal: whole };
-                return (seen, told);
+                let observed = harness.observe(&context_name(job), end, fuel.get(), notified).await;
+                let internals = RunInternals { calls: harness.calls.load(SeqCst), redone, journal: whole };
+                return (observed, internals);
             }
         }
     }
@@ -276,7 +278,7 @@ fn cut(mut journal: Journal, left: &Checkpoint) -> Option<JournalChange> {
     journal.change()
 }
 
-impl Stage {
+impl EngineHarness {
     async fn run(&self) -> Run {
         self.store.run(self.id).await.unwrap().unwrap()
     }
@@ -305,7 +307,7 @@ impl Stage {
             cancels,
             observed,
             journal,
-            head: left.head,
+            head: left.snapshot,
             logs: std::mem::take(&mut self.unsaved.lock().unwrap()),
             ..RunCommit::of(self.owner.clone(), run, self.clock.now())
         }
@@ -321,7 +323,7 @@ impl Stage {
     async fn happen(&self) {
         let run = self.run().await;
         let nth = self.waits.fetch_add(1, SeqCst);
-        match self.play.events.get(nth).cloned().unwrap_or(Event::Time) {
+        match self.scenario.events.get(nth).cloned().unwrap_or(Event::Time) {
             Event::Time => {
                 let until = run.waiting_for.and_then(|wait| wait.until).expect("it waits for ever");
                 self.clock.set(self.clock.now().max(until));
@@ -369,13 +371,13 @@ impl Stage {
         self.store.commit_run(commit).await.unwrap();
     }
 
-    async fn seen(
+    async fn observe(
         &self,
         deployment: &DeploymentName,
         end: Result<Value, (String, Cause)>,
         fuel: u64,
         cancelled: bool,
-    ) -> Seen {
+    ) -> RunObservation {
         let own = self.id.to_string();
         let hide = |text: String| text.replace(&own, "RUN");
         let end = end.map(|output| serde_json::from_str(&hide(output.to_string())).unwrap());
@@ -401,7 +403,7 @@ impl Stage {
             events.extend(own.map(|event| (event.topic.to_string(), event.id.to_string(), text(&event.payload))));
         }
         let lines = self.store.logs(self.id, 0, 10_000).await.unwrap().lines;
-        Seen {
+        RunObservation {
             end,
             state: page.entries.into_iter().map(|(key, value, _)| (key, text(&value))).collect(),
             postings: entries.items.into_iter().map(|entry| hide(entry.id)).collect(),
@@ -418,7 +420,7 @@ impl Stage {
     fn dies(&self) -> (bool, bool) {
         let call = self.calls.fetch_add(1, SeqCst) + 1;
         let now = self.dies.load(SeqCst) == call;
-        (now && !self.play.death.after, now && self.play.death.after)
+        (now && !self.scenario.death.after, now && self.scenario.death.after)
     }
 
     async fn die(&self) {
@@ -428,7 +430,7 @@ impl Stage {
     }
 
     async fn put(&self, pending: PendingCommit) -> CommitOutcome {
-        let PendingCommit { effects, journal, head, fuel, journal_entries, point, .. } = pending;
+        let PendingCommit { effects, journal, snapshot, fuel, journal_entries, point, .. } = pending;
         let mut run = self.run().await;
         run.fuel = Fuel::new(*self.base_fuel.lock().unwrap() + fuel.get());
         run.journal_entries = journal_entries;
@@ -441,9 +443,9 @@ impl Stage {
             }
             CommitReason::Save | CommitReason::BackOff { .. } => {
                 let logs = std::mem::take(&mut *self.unsaved.lock().unwrap());
-                self.store.save(&self.owner, &run, journal, head, logs).await.unwrap();
+                self.store.save(&self.owner, &run, journal, snapshot, logs).await.unwrap();
                 if let CommitReason::BackOff { until } = point {
-                    if self.play.cancel_at_back_off && run.cancel.is_none() {
+                    if self.scenario.cancel_at_back_off && run.cancel.is_none() {
                         self.store.request_cancel(self.id, false, self.clock.now()).await.unwrap();
                         self.cancel.lock().unwrap().cancel();
                         return CommitOutcome::Continue;
@@ -453,14 +455,14 @@ impl Stage {
                 return CommitOutcome::Continue;
             }
         }
-        let left = Checkpoint { effects, head, ..Checkpoint::default() };
+        let left = Checkpoint { effects, snapshot, ..Checkpoint::default() };
         let commit = self.of(run, left, journal);
         match self.store.commit_run(commit).await.unwrap() {
             RunCommitResult::Done(_) => {}
             RunCommitResult::Conflict { .. } => return CommitOutcome::Retry,
             other => panic!("{other:?}"),
         }
-        if waits && self.play.leaves {
+        if waits && self.scenario.evict_immediately {
             return CommitOutcome::Suspend;
         }
         CommitOutcome::Continue
@@ -489,13 +491,13 @@ fn new_run(parent: RunId, start: StartRun) -> NewRun {
 }
 
 #[async_trait]
-impl RunChannel for Stage {
+impl RunChannel for EngineHarness {
     async fn commit(&self, pending: PendingCommit) -> Result<CommitOutcome, Failure> {
         let (before, after) = self.dies();
         if before {
             self.die().await;
         }
-        if self.play.conflict > 0 && self.refused.fetch_add(1, SeqCst) + 1 == self.play.conflict {
+        if self.scenario.conflict > 0 && self.refused.fetch_add(1, SeqCst) + 1 == self.scenario.conflict {
             return Ok(CommitOutcome::Retry);
         }
         let waits = matches!(pending.point, CommitReason::Wait(_));

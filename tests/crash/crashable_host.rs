@@ -10,28 +10,28 @@ use serde_json::{Value, json};
 
 use crate::host::{Host, PATIENCE};
 use crate::provider::Provider;
-use crate::workload::{Asked, DEPLOYMENT, manifest};
+use crate::workload::{DEPLOYMENT, PlannedRun, manifest};
 
 /// The host died before it answered.
 #[derive(Debug)]
-pub struct Died;
+pub struct HostDeath;
 
 /// A host and the provider that its runs call.
-pub struct Mortal {
-    pub host: Host,
+pub struct CrashableHost {
+    pub process: Host,
     pub provider: Provider,
 }
 
 /// A run that the host has acknowledged, by its key.
-pub struct Known {
+pub struct AcknowledgedRun {
     pub key: String,
     pub run: Value,
 }
 
-impl Mortal {
+impl CrashableHost {
     /// Creates a host on `dir` without starting its process.
     pub async fn on(dir: &Path) -> Self {
-        Self { host: Host::asleep(dir), provider: Provider::open().await }
+        Self { process: Host::not_started(dir), provider: Provider::open().await }
     }
 
     /// Uploads the guest, which is slow, to a folder that is copied for each seed.
@@ -39,7 +39,7 @@ impl Mortal {
         let mut host = Host::start(dir).await;
         let (status, answer) = host.upload("survivor", tidemill_artifacts::survivor()).await;
         assert_eq!(status, 201, "{answer}");
-        assert!(host.stop().success(), "{}", host.said());
+        assert!(host.stop().success(), "{}", host.output());
     }
 
     /// Environment of every process, with `more`.
@@ -50,33 +50,33 @@ impl Mortal {
     }
 
     /// Sends a request until the answer is neither 503 nor 429, or the host is dead.
-    async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<(u16, Value), Died> {
+    async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<(u16, Value), HostDeath> {
         let begun = Instant::now();
         loop {
-            let Ok(answer) = request().send().await else { return Err(Died) };
+            let Ok(answer) = request().send().await else { return Err(HostDeath) };
             let status = answer.status().as_u16();
-            let Ok(text) = answer.text().await else { return Err(Died) };
+            let Ok(text) = answer.text().await else { return Err(HostDeath) };
             // 503: not ready yet. 429: overloaded.
             if status != 503 && status != 429 {
                 return Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))));
             }
-            assert!(begun.elapsed() < PATIENCE, "{status}: {text}\n{}", self.host.said());
+            assert!(begun.elapsed() < PATIENCE, "{status}: {text}\n{}", self.process.output());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    async fn done(&self, request: impl Fn() -> RequestBuilder) -> Result<Value, Died> {
+    async fn done(&self, request: impl Fn() -> RequestBuilder) -> Result<Value, HostDeath> {
         let (status, body) = self.ask(request).await?;
-        assert!((200..300).contains(&status), "{status}: {body}\n{}", self.host.said());
+        assert!((200..300).contains(&status), "{status}: {body}\n{}", self.process.output());
         Ok(body)
     }
 
-    pub async fn get(&self, path: &str) -> Result<Value, Died> {
-        self.done(|| self.host.http.get(self.host.url(path))).await
+    pub async fn get(&self, path: &str) -> Result<Value, HostDeath> {
+        self.done(|| self.process.http.get(self.process.url(path))).await
     }
 
     /// All items of a list, from all its pages.
-    pub async fn list(&self, path: &str) -> Result<Vec<Value>, Died> {
+    pub async fn list(&self, path: &str) -> Result<Vec<Value>, HostDeath> {
         let mut items = Vec::new();
         let mut cursor = String::new();
         loop {
@@ -89,9 +89,9 @@ impl Mortal {
         }
     }
 
-    async fn post(&self, path: &str, key: Option<&str>, body: &Value) -> Result<Value, Died> {
+    async fn post(&self, path: &str, key: Option<&str>, body: &Value) -> Result<Value, HostDeath> {
         let request = || {
-            let mut request = self.host.http.post(self.host.url(path));
+            let mut request = self.process.http.post(self.process.url(path));
             if let Some(key) = key {
                 request = request.header("idempotency-key", key);
             }
@@ -101,10 +101,10 @@ impl Mortal {
     }
 
     /// Deploys the guest and opens the accounts.
-    pub async fn open(&self) -> Result<(), Died> {
+    pub async fn open(&self) -> Result<(), HostDeath> {
         let manifest = manifest(&self.provider).to_string();
         let request = || {
-            let request = self.host.http.put(self.host.url(&format!("/v1/deployments/{DEPLOYMENT}")));
+            let request = self.process.http.put(self.process.url(&format!("/v1/deployments/{DEPLOYMENT}")));
             request.header("content-type", "application/json").body(manifest.clone())
         };
         self.done(request).await?;
@@ -113,41 +113,41 @@ impl Mortal {
         Ok(())
     }
 
-    async fn request(&self, key: &str, input: &Value) -> Result<String, Died> {
+    async fn request(&self, key: &str, input: &Value) -> Result<String, HostDeath> {
         let run = self.post(&format!("/v1/deployments/{DEPLOYMENT}/runs"), Some(key), input).await?;
         Ok(run["id"].as_str().unwrap().to_owned())
     }
 
     /// Requests a run and waits for its end.
-    pub async fn run(&self, key: &str, input: &Value) -> Result<Value, Died> {
+    pub async fn run(&self, key: &str, input: &Value) -> Result<Value, HostDeath> {
         let id = self.request(key, input).await?;
         self.settled(&id).await
     }
 
-    async fn settled(&self, id: &str) -> Result<Value, Died> {
+    async fn settled(&self, id: &str) -> Result<Value, HostDeath> {
         let begun = Instant::now();
         loop {
             let run = self.get(&format!("/v1/runs/{id}")).await?;
             if ["succeeded", "failed", "cancelled", "parked"].contains(&run["state"].as_str().unwrap()) {
                 return Ok(run);
             }
-            assert!(begun.elapsed() < PATIENCE, "the run does not end: {run}\n{}", self.host.said());
+            assert!(begun.elapsed() < PATIENCE, "the run does not end: {run}\n{}", self.process.output());
             tokio::time::sleep(Duration::from_millis(15)).await;
         }
     }
 
     /// Requests a run, sends its signal, and waits for its end.
-    async fn see_through(&self, asked: &Asked) -> Result<Known, Died> {
-        let id = self.request(&asked.key, &asked.input).await?;
-        if let Some((name, payload)) = &asked.signal {
+    async fn complete(&self, planned: &PlannedRun) -> Result<AcknowledgedRun, HostDeath> {
+        let id = self.request(&planned.key, &planned.input).await?;
+        if let Some((name, payload)) = &planned.signal {
             let path = format!("/v1/runs/{id}/signals/{name}");
             let request = || {
-                let request = self.host.http.post(self.host.url(&path)).header("idempotency-key", "the-one");
+                let request = self.process.http.post(self.process.url(&path)).header("idempotency-key", "the-one");
                 request.header("content-type", "application/json").body(payload.to_string())
             };
             let (status, answer) = self.ask(request).await?;
             // 409: the run has ended. The signal arrived before the last crash, its answer did not.
-            assert!([200, 202, 409].contains(&status), "{status}: {answer}\n{}", self.host.said());
+            assert!([200, 202, 409].contains(&status), "{status}: {answer}\n{}", self.process.output());
         }
         let mut run = self.settled(&id).await?;
         if run["state"] == "parked" && run["failure"]["code"] == "host/crash-suspect" {
@@ -156,19 +156,19 @@ impl Mortal {
             self.post(&format!("/v1/runs/{id}/retry"), None, &json!({})).await?;
             run = self.settled(&id).await?;
         }
-        Ok(Known { key: asked.key.clone(), run })
+        Ok(AcknowledgedRun { key: planned.key.clone(), run })
     }
 
     /// Completes all work, and resumes what an earlier process has begun.
-    pub async fn work(&self, all: &[Asked]) -> Result<Vec<Known>, Died> {
+    pub async fn work(&self, all: &[PlannedRun]) -> Result<Vec<AcknowledgedRun>, HostDeath> {
         self.open().await?;
-        let known = try_join_all(all.iter().map(|asked| self.see_through(asked))).await?;
-        self.quiet().await?;
+        let known = try_join_all(all.iter().map(|planned| self.complete(planned))).await?;
+        self.wait_until_idle().await?;
         Ok(known)
     }
 
     /// Waits until every event is delivered and all runs have ended.
-    async fn quiet(&self) -> Result<(), Died> {
+    async fn wait_until_idle(&self) -> Result<(), HostDeath> {
         let begun = Instant::now();
         loop {
             let waiting: u64 =
@@ -184,17 +184,17 @@ impl Mortal {
             assert!(
                 begun.elapsed() < PATIENCE,
                 "{waiting} events are not delivered, and {open:?} have not ended\n{}",
-                self.host.said()
+                self.process.output()
             );
             tokio::time::sleep(Duration::from_millis(15)).await;
         }
     }
 
     /// Waits for the end of a process that did not answer.
-    pub async fn bury(&mut self) {
+    pub async fn wait_for_end(&mut self) {
         let begun = Instant::now();
-        while !self.host.has_died() {
-            assert!(begun.elapsed() < PATIENCE, "the host is alive but does not answer:\n{}", self.host.said());
+        while !self.process.has_died() {
+            assert!(begun.elapsed() < PATIENCE, "the host is alive but does not answer:\n{}", self.process.output());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
