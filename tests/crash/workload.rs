@@ -26,7 +26,7 @@ pub fn manifest(provider: &Provider) -> Value {
         "concurrency": 64,
         "config": { "provider": provider.url, "deployment": DEPLOYMENT },
         "grants": { "http": [provider.url], "ledger": true, "deployments": [DEPLOYMENT], "topics": ["shop.*"] },
-        "subscriptions": [{ "name": "told", "topic": "shop.**" }],
+        "subscriptions": [{ "name": "notices", "topic": "shop.**" }],
         "retry": { "attempts": 4, "initial": "10ms", "max": "50ms", "then": "fail" },
         "health": { "enabled": false },
     })

@@ -13,7 +13,7 @@
 )]
 
 mod asleep;
-mod beside;
+mod neighbours;
 mod disk;
 mod due;
 mod events;
@@ -45,8 +45,8 @@ async fn main() {
     if wants("hot") {
         hot::measure(&mut table).await;
     }
-    if wants("beside") {
-        beside::measure(&mut table).await;
+    if wants("neighbours") {
+        neighbours::measure(&mut table).await;
     }
     if wants("schedules") {
         schedules::measure(&mut table).await;

@@ -43,10 +43,10 @@ pub async fn flood(table: &mut Table) {
     store.close().await.unwrap();
     drop(store);
     host.resume().await;
-    let beside = [calls(&host, "single").await, calls(&host, "single-queued").await];
+    let loaded = [calls(&host, "single").await, calls(&host, "single-queued").await];
     let left = queued(&host, FLOOD).await;
     assert!(left > 0, "the flood ended before the calls did, and delayed none of them");
-    for ((name, alone), beside) in ["begins at once", "goes through the queue"].into_iter().zip(alone).zip(beside) {
+    for ((name, alone), loaded) in ["starts at once", "passes through the queue"].into_iter().zip(alone).zip(loaded) {
         table.row(
             format!("a run that {name}, alone"),
             format!("p50 {:.2} ms, p99 {:.2} ms", alone.0, alone.1),
@@ -54,7 +54,7 @@ pub async fn flood(table: &mut Table) {
         );
         table.row(
             format!("the same with {FLOOD} queued runs of another deployment, of which {left} are left at the end"),
-            format!("p50 {:.2} ms, p99 {:.2} ms", beside.0, beside.1),
+            format!("p50 {:.2} ms, p99 {:.2} ms", loaded.0, loaded.1),
             "p50 < 2 times the line above",
         );
     }

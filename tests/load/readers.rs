@@ -27,7 +27,7 @@ pub async fn measure(table: &mut Table) {
     let highest = oha::post(url.clone(), "{}", Load::Saturating { connections: 64 }, SECONDS).await;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate of requests")]
     let half = (highest.per_second / 2.0) as u32;
-    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    let (mut alone, mut loaded) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         alone.push(round(&host, &url, half).await);
         let seen = tokio::select! {
@@ -35,12 +35,12 @@ pub async fn measure(table: &mut Table) {
             () = list(&host) => unreachable!("it never ends"),
             () = follow(&host) => unreachable!("it never ends"),
         };
-        beside.push(seen);
+        loaded.push(seen);
     }
     let what =
         format!("{half} runs a second, half the maximum rate, with a client that lists runs and one that follows logs");
-    compare(table, format!("{what}: commits"), &alone, &beside, |round| round.commits, "p99 < 2 × and < 10 ms");
-    compare(table, format!("{what}: the runs as `oha` sees them"), &alone, &beside, |round| round.runs, "");
+    compare(table, format!("{what}: commits"), &alone, &loaded, |round| round.commits, "p99 < 2 × and < 10 ms");
+    compare(table, format!("{what}: the runs as `oha` sees them"), &alone, &loaded, |round| round.runs, "");
 }
 
 /// The 99th percentiles of a round, in milliseconds.
@@ -63,7 +63,7 @@ fn compare(
     table: &mut Table,
     what: String,
     alone: &[Round],
-    beside: &[Round],
+    loaded: &[Round],
     of: impl Fn(&Round) -> f64,
     goal: &'static str,
 ) {
@@ -71,10 +71,10 @@ fn compare(
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    let ratios = alone.iter().zip(beside).map(|(alone, beside)| of(beside) / of(alone)).collect();
+    let ratios = alone.iter().zip(loaded).map(|(alone, loaded)| of(loaded) / of(alone)).collect();
     let figure = format!(
         "p99 {:.2} ms, {:.2} ms alone, {:.2} × (medians of {ROUNDS})",
-        median(beside.iter().map(&of).collect()),
+        median(loaded.iter().map(&of).collect()),
         median(alone.iter().map(&of).collect()),
         median(ratios),
     );

@@ -82,7 +82,7 @@ mod tests {
         json!({ "what": "a new lamp", "approver": "ada" })
     }
 
-    fn told(ran: &Ran<Answer>) -> usize {
+    fn requests_sent(ran: &Ran<Answer>) -> usize {
         ran.effects().len()
     }
 
@@ -91,14 +91,14 @@ mod tests {
         let decision = json!({ "approved": true, "by": "ada" });
         let ran = harness().signal(DAY * 5 / 2, "decision", decision).crash_everywhere(approve, input());
         assert_eq!(*ran.succeeded(), Answer { approved: true, by: Some("ada".into()), reminders: 2 });
-        assert_eq!((told(&ran), ran.elapsed()), (3, DAY * 5 / 2));
+        assert_eq!((requests_sent(&ran), ran.elapsed()), (3, DAY * 5 / 2));
     }
 
     #[test]
     fn silence_is_a_no_after_the_last_reminder() {
         let ran = harness().crash_everywhere(approve, input());
         assert_eq!(*ran.succeeded(), Answer { approved: false, by: None, reminders: 3 });
-        assert_eq!((told(&ran), ran.elapsed()), (5, DAY * 4));
+        assert_eq!((requests_sent(&ran), ran.elapsed()), (5, DAY * 4));
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asked_may_take_it_back() {
+    fn a_cancelled_approval_ends_as_cancelled() {
         assert!(harness().cancel(DAY).crash_everywhere(approve, input()).was_cancelled());
     }
 }

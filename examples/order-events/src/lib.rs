@@ -55,15 +55,15 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_placed_and_told_once_wherever_the_host_dies() {
+    fn an_order_is_placed_and_published_once_despite_any_crash() {
         let ran = harness().crash_everywhere(place, order(3));
         assert_eq!(*ran.succeeded(), Answer { placed: true, left: 7 });
-        let told: Vec<_> = ran.events().iter().map(|event| (event.topic.as_str(), &event.payload)).collect();
-        assert_eq!(told, [("orders.placed", &order(3))]);
+        let published: Vec<_> = ran.events().iter().map(|event| (event.topic.as_str(), &event.payload)).collect();
+        assert_eq!(published, [("orders.placed", &order(3))]);
     }
 
     #[test]
-    fn an_order_of_too_much_is_told_too() {
+    fn an_order_beyond_the_stock_is_published_as_refused() {
         let ran = harness().state("stock", 2).run(place, order(3));
         assert_eq!(*ran.succeeded(), Answer { placed: false, left: 2 });
         assert_eq!(ran.events()[0].topic, "orders.refused");

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_order_leaves_nothing_behind() {
+    fn a_cancelled_order_leaves_no_effects() {
         with_a_carrier(200).cancel_everywhere(order, input(), |ran| {
             assert_eq!(ran.ledger().count(), 0);
             let effects = effects(ran);

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_on_for_ever_and_its_journal_does_not_grow() {
+    fn it_continues_for_ever_and_its_journal_does_not_grow() {
         let ran = harness().generations(20).run(poll, json!({}));
         assert_eq!(*ran.end(), End::Continues(json!({ "looks": 100, "changes": 1, "tag": "b" })));
         assert_eq!((ran.generation(), ran.elapsed().as_secs()), (20, 6_000));

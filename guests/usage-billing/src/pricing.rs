@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn each_unit_costs_what_its_own_tier_says() {
+    fn each_unit_has_the_price_of_its_tier() {
         let tiers = graduated();
         assert_eq!(tiers.price(0, 100), 1_000);
         assert_eq!(tiers.price(0, 101), 1_005);

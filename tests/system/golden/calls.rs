@@ -128,11 +128,11 @@ async fn deployments(session: &mut Session) {
             "concurrency": 4,
             "labels": { "team": "blue" },
             "config": { "currency": "EUR" },
-            "grants": { "ledger": true, "topics": ["told"], "deployments": ["child"] },
+            "grants": { "ledger": true, "topics": ["news"], "deployments": ["child"] },
             "retry": { "attempts": 1 },
             "health": { "enabled": false },
             "schedules": [{ "name": "yearly", "cron": "0 0 1 1 *", "input": { "acts": [] } }],
-            "subscriptions": [{ "name": "told", "topic": "told" }],
+            "subscriptions": [{ "name": "news", "topic": "news" }],
         })
     };
     session.put("/v1/deployments/shop", manifest(5)).await;
@@ -152,7 +152,7 @@ async fn runs(session: &mut Session) {
     let acts = json!([
         { "do": "add", "key": "n" }, { "do": "post", "external_id": "sale-1" }, { "do": "log", "message": "sold" },
         { "do": "count", "name": "orders" }, { "do": "progress", "done": 3 },
-        { "do": "publish", "topic": "told", "payload": { "acts": [] } },
+        { "do": "publish", "topic": "news", "payload": { "acts": [] } },
         { "do": "start", "deployment": "child", "input": { "acts": [] } }, { "do": "await-all", "runs": [0], "timeout": null },
         { "do": "step", "name": "charge", "attempts": 3, "delay_ms": 1, "fail_until": 2, "acts": [{ "do": "log", "message": "charging" }] },
     ]);
@@ -160,7 +160,7 @@ async fn runs(session: &mut Session) {
     let path = "/v1/deployments/shop/runs?label=customer=7";
     let run = session.post_with(path, &headers, json!({ "acts": acts })).await;
     let id = run["id"].as_str().unwrap().to_owned();
-    session.until("/v1/subscriptions/shop/told", |told| told["delivered"] == 1).await;
+    session.until("/v1/subscriptions/shop/news", |news| news["delivered"] == 1).await;
     session.until("/v1/runs?state=succeeded", |runs| runs["items"].as_array().unwrap().len() == 3).await;
     for part in ["", "/explain", "/input", "/output", "/logs", "/journal"] {
         session.get(&format!("/v1/runs/{id}{part}")).await;
@@ -233,14 +233,14 @@ async fn schedules(session: &mut Session) {
 }
 
 async fn topics(session: &mut Session) {
-    session.post_with("/v1/topics/told/events", &[("idempotency-key", "event-1")], json!({ "acts": [] })).await;
-    session.until("/v1/subscriptions/shop/told", |told| told["delivered"] == 2).await;
+    session.post_with("/v1/topics/news/events", &[("idempotency-key", "event-1")], json!({ "acts": [] })).await;
+    session.until("/v1/subscriptions/shop/news", |news| news["delivered"] == 2).await;
     session.get("/v1/topics").await;
-    session.get("/v1/topics/told/events").await;
+    session.get("/v1/topics/news/events").await;
     session.get("/v1/subscriptions").await;
-    let path = "/v1/subscriptions/shop/told";
+    let path = "/v1/subscriptions/shop/news";
     session.post(&format!("{path}/pause"), json!({ "note": "looking" })).await;
-    session.post("/v1/topics/told/events", json!({ "acts": [] })).await;
+    session.post("/v1/topics/news/events", json!({ "acts": [] })).await;
     session.get(path).await;
     session.post(&format!("{path}/skip"), json!({})).await;
     session.post(&format!("{path}/resume"), json!({})).await;

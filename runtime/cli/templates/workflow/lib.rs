@@ -6,7 +6,7 @@ use tidemill_sdk::{Result, Schema, context, info, state};
 /// The input of a run. A schedule sends its `input`, which is `{}` by default.
 #[derive(Deserialize, Schema)]
 struct Input {
-    #[serde(default = "nobody")]
+    #[serde(default = "default_name")]
     name: String,
 }
 
@@ -23,7 +23,7 @@ struct Output {
     runs: u64,
 }
 
-fn nobody() -> String {
+fn default_name() -> String {
     "world".to_owned()
 }
 

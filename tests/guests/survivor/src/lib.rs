@@ -27,7 +27,7 @@ enum Act {
     /// Started by an order: counts its parcel, and sends the signal `packed`.
     Parcel { order: u32 },
     /// Started by an event of an order: counts it.
-    Told { order: u32, what: String },
+    Notice { order: u32, what: String },
     /// Waits for the signal `go`, then counts itself.
     Hold,
     /// Waits for a signal that is never sent, until the timeout.
@@ -62,10 +62,10 @@ fn survive(act: Act) -> Result<Value> {
             send_signal(parent, "packed", &order)?;
             Ok(json!({ "parcel": order }))
         }
-        Act::Told { order, what } => {
+        Act::Notice { order, what } => {
             let event = events::event().ok_or_else(|| Error::new("no-event", "an event starts this"))?;
-            count("told")?;
-            count_at(&format!("told/{what}/{order}"))?;
+            count("notices")?;
+            count_at(&format!("notices/{what}/{order}"))?;
             Ok(json!({ "topic": event.topic }))
         }
         Act::Hold => {

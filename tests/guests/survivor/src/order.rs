@@ -89,8 +89,8 @@ impl Order {
 
     /// Publishes an event that starts a run of this deployment, which counts it.
     fn publish(&self, what: &str) -> Result<()> {
-        let told = json!({ "do": "told", "order": self.order, "what": what });
-        events::publish(&format!("shop.{what}"), &told)
+        let notice = json!({ "do": "notice", "order": self.order, "what": what });
+        events::publish(&format!("shop.{what}"), &notice)
     }
 
     fn post(&self, config: &Config, what: &str) -> Result<Receipt> {
