@@ -13,7 +13,6 @@
 )]
 
 mod asleep;
-mod neighbours;
 mod disk;
 mod due;
 mod events;
@@ -24,6 +23,7 @@ mod histogram;
 mod host;
 mod hot;
 mod machine;
+mod neighbours;
 mod oha;
 mod queued;
 mod readers;

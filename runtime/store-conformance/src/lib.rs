@@ -64,7 +64,7 @@ claims! {
         a_wait_for_all_ends_with_the_last, a_wait_ends_at_its_deadline_or_earlier,
         started_runs_are_claimed_before_new_ones, a_wait_for_nothing_ends_at_once;
     lanes: a_waiting_run_enters_when_another_leaves, a_parked_run_keeps_its_lanes_until_it_ends,
-        a_delayed_run_asks_for_its_lanes_when_it_is_due, the_last_request_sets_the_capacity,
+        a_delayed_run_needs_its_lanes_only_when_it_is_due, the_last_request_sets_the_capacity,
         a_cancelled_tree_leaves_its_lanes, a_run_that_ran_before_its_request_has_no_lanes,
         a_lane_has_a_valid_name_and_a_capacity;
     flow: the_lowest_priority_starts_too, no_more_runs_start_than_the_rate_allows,

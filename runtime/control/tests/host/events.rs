@@ -184,7 +184,7 @@ async fn a_paused_subscription_waits_while_its_deployment_runs() {
 }
 
 #[tokio::test]
-async fn paused_deployments_fall_behind_and_catch_up_in_order() {
+async fn paused_deployments_lag_and_catch_up_in_order() {
     let world = TestHost::paused().await;
     world.deploy(subscribed("a", "t.*", json!({}))).await;
     world.host.pause(&name("a"), String::new()).await.unwrap();

@@ -246,10 +246,10 @@ async fn each(world: &World, epoch: &HostEpoch) {
     assert_eq!(world.number(&key("kept")).await, 2);
 
     // It continues as new under the same id.
-    let next = json!({ "do": "continue-as-new", "input": { "acts": [sleep(10), add(&key("anew"))] } });
-    let new = epoch.call(json!([add(&key("anew")), next])).await;
+    let next = json!({ "do": "continue-as-new", "input": { "acts": [sleep(10), add(&key("again"))] } });
+    let new = epoch.call(json!([add(&key("again")), next])).await;
     assert_eq!((new.run.state, new.run.generation), (RunState::Succeeded, 2));
-    assert_eq!(world.number(&key("anew")).await, 2);
+    assert_eq!(world.number(&key("again")).await, 2);
 
     // A parked run resumes from its last step, after a replay check.
     let parked =

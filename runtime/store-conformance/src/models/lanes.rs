@@ -410,8 +410,8 @@ async fn check(store: &Arc<dyn Store>, model: &LaneModel) -> Result<(), TestCase
         let view = store.lane(&name("a"), &lane.name, 1_000).await.map_err(failed)?;
         prop_assert!(view.held <= lane.capacity, "{:?} holds {}", lane, view.held);
         prop_assert_eq!((view.held as usize, view.waiting as usize), (view.in_it.len(), view.next.len()));
-        let nobody = Queue::default();
-        let expected = model.lanes.get(&lane.name).unwrap_or(&nobody);
+        let empty = Queue::default();
+        let expected = model.lanes.get(&lane.name).unwrap_or(&empty);
         let mut inside = expected.inside.clone();
         inside.sort_unstable();
         prop_assert_eq!(&view.in_it, &inside, "in {:?}", &lane);

@@ -253,13 +253,13 @@ pub(crate) async fn a_child_never_waits_for_its_ancestor(store: Arc<dyn Store>) 
     done(&store, commit).await;
     let middle = claim_one(&store, &owner, "b").await.run;
     let of = |deployment: &str, lane: &str| (name(deployment), vec![key(lane, 1)]);
-    let behind = async |(deployment, lanes): (_, Vec<_>)| {
+    let blocked_by = async |(deployment, lanes): (_, Vec<_>)| {
         store.lane_deadlock(middle.id, &deployment, &lanes).await.expect("a look")
     };
-    assert_eq!(behind(of("a", "k")).await, Some(("key/k".to_owned(), top.id)));
-    assert_eq!(behind(of("a", "other")).await, None);
-    assert_eq!(behind(of("b", "k")).await, None, "a lane is its deployment's own");
-    assert_eq!(behind((name("a"), vec![key("k", 2)])).await, None, "there is room besides its ancestor");
+    assert_eq!(blocked_by(of("a", "k")).await, Some(("key/k".to_owned(), top.id)));
+    assert_eq!(blocked_by(of("a", "other")).await, None);
+    assert_eq!(blocked_by(of("b", "k")).await, None, "a lane is its deployment's own");
+    assert_eq!(blocked_by((name("a"), vec![key("k", 2)])).await, None, "there is room besides its ancestor");
     // A caller that checked before the lane was full gets the conflict at its commit.
     let mut commit = RunCommit::of(owner.clone(), middle.clone(), NOON);
     commit.starts = vec![NewRun { lanes: vec![k], ..child(&middle, "a") }];

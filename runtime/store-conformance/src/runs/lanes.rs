@@ -75,7 +75,7 @@ pub(crate) async fn a_parked_run_keeps_its_lanes_until_it_ends(store: Arc<dyn St
     assert_eq!(lane(&store, &k).await, (vec![second.id], vec![third.id, first.id]));
 }
 
-pub(crate) async fn a_delayed_run_asks_for_its_lanes_when_it_is_due(store: Arc<dyn Store>) {
+pub(crate) async fn a_delayed_run_needs_its_lanes_only_when_it_is_due(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let k = key("k", 1);
     let late = request(&store, NewRun { not_before: later(500), ..in_lanes(vec![k.clone()]) }).await;

@@ -25,7 +25,7 @@ pub(crate) async fn a_parked_run_is_listed_and_counted_until_it_resumes(store: A
     let second = park("a", "too-late", 2).await;
     let third = park("b", "no-luck", 3).await;
     let fourth = park("a", "no-luck", 4).await;
-    let goes_on = claimed_run(&store, &owner, "a").await;
+    let running = claimed_run(&store, &owner, "a").await;
 
     let listed = async |filter: ParkedFilter| -> BTreeSet<RunId> {
         let (mut found, mut page) = (BTreeSet::new(), PageRequest::first(2));
@@ -65,5 +65,5 @@ pub(crate) async fn a_parked_run_is_listed_and_counted_until_it_resumes(store: A
     store.request_cancel(fourth, false, later(5)).await.expect("a cancellation");
     assert_eq!(listed(of_a).await, BTreeSet::new());
     assert!(store.runs(filter, PageRequest::first(9)).await.expect("a page").items.is_empty());
-    assert_eq!(store.run(goes_on.id).await.expect("a read").map(|run| run.id), Some(goes_on.id));
+    assert_eq!(store.run(running.id).await.expect("a read").map(|run| run.id), Some(running.id));
 }

@@ -263,14 +263,14 @@ pub(crate) async fn a_retry_may_restart_or_use_another_component(store: Arc<dyn 
     commit.head = Some(Bytes::from_static(b"h"));
     done(&store, commit).await;
     let other = ComponentDigest::of(b"other");
-    let anew = RetryChange { component: Some((Revision::new(3), other)), from_start: true, now: NOON };
-    let (again, _) = store.retry_run(parked.id, anew).await.expect("a retry");
+    let from_start = RetryChange { component: Some((Revision::new(3), other)), from_start: true, now: NOON };
+    let (again, _) = store.retry_run(parked.id, from_start).await.expect("a retry");
     assert_eq!((again.revision, again.component, again.journal_entries), (Revision::new(3), other, 0));
     let journal = store.journal(parked.id).await.expect("a journal");
     assert_eq!((journal.chunks.len(), journal.head), (0, None));
     assert!(store.inbox(parked.id, "x", None).await.expect("a read").is_some(), "signals stay");
-    let going_on = store.retry_run(parked.id, retry()).await;
-    assert!(matches!(going_on, Err(StoreError::IllegalTransition(_))), "{going_on:?}");
+    let not_ended = store.retry_run(parked.id, retry()).await;
+    assert!(matches!(not_ended, Err(StoreError::IllegalTransition(_))), "{not_ended:?}");
     let claimed = claim_one(&store, &owner, "a").await.run;
     done(&store, ends(&owner, &claimed, RunEvent::Failed(failure()))).await;
     assert_eq!(store.retry_run(claimed.id, retry()).await.expect("by hand").0.attempt, 3);

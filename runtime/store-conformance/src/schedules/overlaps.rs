@@ -141,12 +141,12 @@ pub(crate) async fn a_manual_run_counts_as_an_overlap(store: Arc<dyn Store>) {
     assert_eq!(next(&store, Overlap::QueueOne).await.fired.len(), 1);
     assert_eq!((started(&store).await, waiting(&store).await.len()), (vec![by_hand.id], 1));
     // Another manual run does not wait, but later firings wait for it.
-    let beside = request(&store, scheduled("a", "often", NOON)).await;
+    let other = request(&store, scheduled("a", "often", NOON)).await;
     let run = claim_one(&store, &owner, "a").await.run;
     done(&store, success(&owner, &run)).await;
     assert_eq!(waiting(&store).await.len(), 1);
     let run = claim_one(&store, &owner, "a").await.run;
-    assert_eq!(run.id, beside.id.max(by_hand.id));
+    assert_eq!(run.id, other.id.max(by_hand.id));
     done(&store, success(&owner, &run)).await;
     assert_eq!((waiting(&store).await.len(), ready(&store).await), (0, 1));
     let schedule = stored_schedule(&store, "a").await;

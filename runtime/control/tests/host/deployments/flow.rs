@@ -188,7 +188,7 @@ async fn a_full_queue_accepts_only_known_keys() {
 }
 
 #[tokio::test]
-async fn the_lowest_priority_of_a_deployment_runs_beside_a_flood_of_the_highest() {
+async fn the_lowest_priority_of_a_deployment_runs_despite_a_flood_of_the_highest() {
     let world = TestHost::paused_with(|config: &mut HostConfig| config.concurrency = 1).await;
     world.deploy(json!({ "name": "a" })).await;
     let order = noted(&world);

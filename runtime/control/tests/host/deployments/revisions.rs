@@ -181,15 +181,16 @@ async fn uploaded_bytes_are_stored_before_a_version_names_them() {
 #[tokio::test]
 async fn memory_above_the_hosts_maximum_is_refused() {
     let world = TestHost::paused_with(|config| config.memory_max = 64 << 20).await;
-    let asks =
+    let with_memory =
         |memory: &str| manifest(json!({ "name": "a", "module": "module@1.0.0", "limits": { "memory": memory } }));
-    let ControlError::Problems { code, problems } = world.host.deploy(asks("65MiB"), None, true).await.unwrap_err()
+    let ControlError::Problems { code, problems } =
+        world.host.deploy(with_memory("65MiB"), None, true).await.unwrap_err()
     else {
         panic!()
     };
     assert_eq!((code, problems[0].pointer.as_str()), (Code::BadManifest, "/limits/memory"));
     assert!(problems[0].fix.contains("--memory-max"), "{problems:?}");
-    world.host.deploy(asks("64MiB"), None, false).await.unwrap();
+    world.host.deploy(with_memory("64MiB"), None, false).await.unwrap();
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ async fn edits_have_the_bounds_of_a_guests_write() {
     assert_eq!(edit("a", String::new(), Some(1)).await, Err(Code::LimitStateKey));
     assert_eq!(edit("a", "k".repeat(513), Some(1)).await, Err(Code::LimitStateKey));
     assert_eq!(edit("a", "k".into(), Some((1 << 20) + 1)).await, Err(Code::LimitStateValue));
-    assert_eq!(edit("nobody", "k".into(), Some(1)).await, Err(Code::DeploymentNotFound));
+    assert_eq!(edit("unknown", "k".into(), Some(1)).await, Err(Code::DeploymentNotFound));
     assert_eq!(edit("a", "k".into(), None).await, Err(Code::StateKeyNotFound));
     assert!(edit("a", "k".repeat(512), Some(1 << 20)).await.is_ok());
 }

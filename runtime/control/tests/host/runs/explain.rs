@@ -42,7 +42,7 @@ async fn a_run_passes_the_stages_in_order() {
     world.deploy(json!({ "name": "other" })).await;
     let gate = world.guests.gated("1");
     let holder = asked(&world, "a", json!({ "k": 1 }), 0).await;
-    let beside = asked(&world, "a", json!({ "k": 2 }), 0).await;
+    let other = asked(&world, "a", json!({ "k": 2 }), 0).await;
     world.tick().await;
     world.guests.have_begun(2).await;
 
@@ -56,11 +56,11 @@ async fn a_run_passes_the_stages_in_order() {
     assert_eq!(explanation.stages[5].until, Some(START.plus_millis(10_000)));
 
     world.clock.advance(10_000);
-    let behind = asked(&world, "a", json!({ "k": 1 }), 0).await;
+    let later = asked(&world, "a", json!({ "k": 1 }), 0).await;
     world.tick().await;
     // The delayed run requests its lane when it is due.
-    let explanation = explained(&world, behind.id).await;
-    assert_eq!(waits_at(&world, behind.id).await, Some(StageName::Key));
+    let explanation = explained(&world, later.id).await;
+    assert_eq!(waits_at(&world, later.id).await, Some(StageName::Key));
     let stage = &explanation.stages[6];
     assert_eq!((stage.used, stage.limit, &stage.runs), (Some(1), Some(1), &vec![holder.id]));
     assert!(explanation.next.unwrap().contains(&format!("tidemill runs explain {}", holder.id)));
@@ -68,27 +68,27 @@ async fn a_run_passes_the_stages_in_order() {
     // The holders of the keys end, and runs of another deployment take all slots.
     gate.add_permits(2);
     world.until_settled(holder.id).await;
-    world.until_settled(beside.id).await;
+    world.until_settled(other.id).await;
     world.host.idle().await;
     for _ in 0..2 {
         asked(&world, "other", json!({}), 0).await;
     }
     world.tick().await;
     world.guests.have_begun(4).await;
-    let stages = explained(&world, behind.id).await.stages;
+    let stages = explained(&world, later.id).await.stages;
     assert_eq!(stages.iter().find(|stage| stage.name == StageName::Key).unwrap().verdict, StageVerdict::Passes);
     let rate = stages.iter().find(|stage| stage.name == StageName::Rate).unwrap();
     assert_eq!((rate.verdict, rate.used, rate.limit), (StageVerdict::Waits, Some(2), Some(2)));
     assert_eq!(rate.until, Some(START.plus_millis(60_000)));
-    assert_eq!(waits_at(&world, behind.id).await, Some(StageName::Rate));
+    assert_eq!(waits_at(&world, later.id).await, Some(StageName::Rate));
 
     world.clock.advance(50_000);
     world.tick().await;
-    assert_eq!(waits_at(&world, behind.id).await, Some(StageName::Node));
+    assert_eq!(waits_at(&world, later.id).await, Some(StageName::Node));
     gate.add_permits(10);
     world.host.idle().await;
     world.tick().await;
-    assert_eq!(world.until_settled(behind.id).await.state, RunState::Succeeded);
+    assert_eq!(world.until_settled(later.id).await.state, RunState::Succeeded);
     world.host.idle().await;
     world.tick().await;
     assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
@@ -166,13 +166,13 @@ async fn ended_and_parked_runs_explain_the_cause_and_the_next_action() {
     let cancelled = asked(&world, "good", json!({}), 60_000).await;
     world.host.cancel(cancelled.id, false).await.unwrap();
     let [good, parks, fails] = runs.map(|run| run.id);
-    let says = [
+    let expected = [
         (good, "it succeeded at ", None),
         (parks, "it is parked with no-luck: ", Some("tidemill runs retry")),
         (fails, "it failed at ", Some("tidemill runs retry")),
         (cancelled.id, "it was cancelled at ", Some("Start a new run")),
     ];
-    for (id, summary, next) in says {
+    for (id, summary, next) in expected {
         let explanation = explained(&world, id).await;
         assert!(explanation.summary.starts_with(summary), "{explanation:?}");
         match next {
@@ -181,8 +181,8 @@ async fn ended_and_parked_runs_explain_the_cause_and_the_next_action() {
         }
         assert!(explanation.stages.is_empty());
     }
-    let nobody = world.host.explain(RunId::new(Timestamp::default(), 7)).await.unwrap_err();
-    assert_eq!(nobody.code(), Code::RunNotFound);
+    let unknown = world.host.explain(RunId::new(Timestamp::default(), 7)).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::RunNotFound);
 }
 
 #[tokio::test]

@@ -215,8 +215,8 @@ async fn a_retry_on_another_component_is_checked_by_a_replay() {
         assert!(guest.is_live());
         Ok(output("1"))
     });
-    let anew = RetryRequest { from_start: true, ..on(component()) };
-    let retried = world.host.retry(run.id, anew).await.unwrap();
+    let from_start = RetryRequest { from_start: true, ..on(component()) };
+    let retried = world.host.retry(run.id, from_start).await.unwrap();
     assert_eq!((retried.run.journal_entries, retried.replay), (0, None));
     world.tick().await;
     let ended = world.until_settled(run.id).await;

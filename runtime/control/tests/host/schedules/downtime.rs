@@ -19,16 +19,16 @@ const MINUTE: u64 = 60_000;
 #[derive(Debug)]
 struct Row {
     fields: Vec<(String, String)>,
-    goes_on: bool,
-    promised: String,
+    overruns: bool,
+    documented: String,
 }
 
 fn rows() -> Vec<Row> {
     let chapter = PAGE.split_once(CHAPTER).unwrap().1.split("\n## ").next().unwrap();
-    let (mut rows, mut goes_on) = (Vec::new(), false);
+    let (mut rows, mut overruns) = (Vec::new(), false);
     for line in chapter.lines() {
         if line.starts_with("### ") {
-            goes_on = line.contains("goes on");
+            overruns = line.contains("continues");
         }
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
         if !line.starts_with("| `") || cells.len() != 6 {
@@ -38,9 +38,9 @@ fn rows() -> Vec<Row> {
             let (name, value) = text.split_once(" = ").unwrap();
             (name.to_owned(), value.trim_matches('"').to_owned())
         };
-        let said = format!("{}, {}", cells[1].trim_matches('`'), cells[2].trim_matches('`'));
-        let promised = format!("{} | {}", cells[3], cells[4]);
-        rows.push(Row { fields: said.split(", ").map(field).collect(), goes_on, promised });
+        let policies = format!("{}, {}", cells[1].trim_matches('`'), cells[2].trim_matches('`'));
+        let documented = format!("{} | {}", cells[3], cells[4]);
+        rows.push(Row { fields: policies.split(", ").map(field).collect(), overruns, documented });
     }
     rows
 }
@@ -51,9 +51,9 @@ fn after_noon(minutes: u64) -> Timestamp {
 }
 
 /// Keeps the run of noon running until 14:00 if the row requires it. All other runs end at once.
-fn act(world: &TestHost, goes_on: bool) {
+fn act(world: &TestHost, overruns: bool) {
     world.act(move |mut guest| async move {
-        if goes_on && guest.job.run.trigger.at == Some(after_noon(0)) {
+        if overruns && guest.job.run.trigger.at == Some(after_noon(0)) {
             guest.sleep_until(after_noon(120)).await?;
         }
         Ok(guest.succeed("1"))
@@ -88,7 +88,7 @@ fn shown(run: &Run) -> String {
 /// Executes a row and returns the result.
 async fn execute(row: &Row) -> String {
     let mut world = TestHost::paused_with(evict_immediately).await;
-    act(&world, row.goes_on);
+    act(&world, row.overruns);
     world.clock.set(START.plus_millis((12 * 60 - 5) * MINUTE));
     let mut schedule = json!({ "name": "often", "cron": "*/10 * * * *" });
     for (field, value) in &row.fields {
@@ -118,7 +118,7 @@ async fn execute(row: &Row) -> String {
     let noon = runs.remove(0);
     assert_eq!(noon.trigger.at, Some(after_noon(0)));
     let mut made: Vec<_> = runs.iter().map(shown).collect();
-    if row.goes_on && noon.state != RunState::Succeeded {
+    if row.overruns && noon.state != RunState::Succeeded {
         made.insert(0, shown(&noon));
     }
     let counts = [
@@ -139,9 +139,9 @@ async fn an_hour_of_downtime_fires_exactly_as_documented() {
     let mut wrong = Vec::new();
     for row in rows {
         let lived = execute(&row).await;
-        if lived != row.promised {
+        if lived != row.documented {
             let fields: Vec<_> = row.fields.iter().map(|(name, value)| format!("`{name} = \"{value}\"`")).collect();
-            wrong.push(format!("| {} | {lived} |  (goes on: {})", fields.join(" | "), row.goes_on));
+            wrong.push(format!("| {} | {lived} |  (overruns: {})", fields.join(" | "), row.overruns));
         }
     }
     assert!(wrong.is_empty(), "the page is to say\n{}", wrong.join("\n"));

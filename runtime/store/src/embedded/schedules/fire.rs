@@ -104,9 +104,9 @@ pub(crate) fn backfill(
     part: &BackfillPart,
     now: Timestamp,
 ) -> Result<Option<(Operation, FiringCommitResult)>> {
-    let Some(stands) = operations::get(commit, &part.operation.id)? else { return Ok(None) };
-    let Task::Backfill { deployment, schedule: name, overlap, .. } = &stands.task else { return Ok(None) };
-    if stands.cursor != part.seen || stands.state != OperationState::Running {
+    let Some(present) = operations::get(commit, &part.operation.id)? else { return Ok(None) };
+    let Task::Backfill { deployment, schedule: name, overlap, .. } = &present.task else { return Ok(None) };
+    if present.cursor != part.seen || present.state != OperationState::Running {
         return Ok(None);
     }
     let mut schedule = record::get(commit, deployment, name)?.ok_or_else(|| record::unknown(deployment, name))?;
@@ -117,7 +117,7 @@ pub(crate) fn backfill(
         waiting: schedule.waiting,
         queue: part.queue,
         max_runs: None,
-        operation: Some(&stands.id),
+        operation: Some(&present.id),
         now,
     };
     let done = overlap::execute_firings(commit, &context, &part.firings)?;
@@ -129,8 +129,8 @@ pub(crate) fn backfill(
         commit.put_record(SCHEDULES, &record::key(deployment, name), &schedule)?;
     }
     let operation = Operation {
-        done: stands.done + done.made.len() as u64,
-        failed: stands.failed + done.skipped + done.dropped,
+        done: present.done + done.made.len() as u64,
+        failed: present.failed + done.skipped + done.dropped,
         ..part.operation.clone()
     };
     operations::put(commit, &operation)?;

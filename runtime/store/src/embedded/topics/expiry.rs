@@ -49,8 +49,8 @@ fn expire(
         if !subscription.topic.matches(topic) {
             continue;
         }
-        let stands = subscriptions::position(commit, &subscription, topic, &head)?.clamp(head.first, head.next);
-        let (key, lost) = (subscriptions::place(&subscription, topic), first.saturating_sub(stands));
+        let position = subscriptions::position(commit, &subscription, topic, &head)?.clamp(head.first, head.next);
+        let (key, lost) = (subscriptions::place(&subscription, topic), first.saturating_sub(position));
         if lost > 0 {
             expired.lost += lost;
             subscriptions::announce(commit, &subscription, Some(topic), "lost", lost, now)?;

@@ -241,9 +241,9 @@ fn deliver(commit: &mut WriteTx<'_, '_>, delivery: &DeliveryCommit) -> Result<bo
     let Some(mut subscription) = get(commit, deployment, name)? else { return Ok(false) };
     let Some(parent) = deployments::get(commit, deployment)? else { return Ok(false) };
     let Some(head) = topics::head(commit, topic)? else { return Ok(false) };
-    let stands = position(commit, &subscription, topic, &head)?.clamp(head.first, head.next);
+    let current = position(commit, &subscription, topic, &head)?.clamp(head.first, head.next);
     let paused = parent.paused.is_some() || subscription.paused.is_some();
-    if parent.revision != *revision || paused || stands != *from || from >= to || *to > head.next {
+    if parent.revision != *revision || paused || current != *from || from >= to || *to > head.next {
         return Ok(false);
     }
     subscription.last_run = request(commit, runs)?.max(subscription.last_run);
@@ -291,9 +291,9 @@ fn skip(
     let mut subscription = existing(commit, deployment, name)?;
     let mut skipped = 0;
     for (topic, head) in topics::matching(commit, &subscription.topic)? {
-        let stands = position(commit, &subscription, &topic, &head)?.clamp(head.first, head.next);
-        if stands < head.next {
-            skipped += head.next - stands;
+        let current = position(commit, &subscription, &topic, &head)?.clamp(head.first, head.next);
+        if current < head.next {
+            skipped += head.next - current;
             commit.put_record(CURSORS, &place(&subscription, &topic), &head.next)?;
         }
     }
