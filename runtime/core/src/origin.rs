@@ -316,7 +316,7 @@ mod tests {
     /// that a host parses; `plain` is what [`Origin::of_url`] reads, if it differs. The tests of
     /// manifests, policies, the engine and the SDK's harness read the same table.
     #[test]
-    fn each_spelling_is_read_as_the_table_says() {
+    fn each_spelling_is_read_as_in_the_table() {
         let table: Vec<serde_json::Value> = serde_json::from_str(include_str!("../tests/data/origins.json")).unwrap();
         for row in table {
             let text = row["text"].as_str().unwrap();

@@ -296,9 +296,9 @@ mod tests {
             retry.after_failure(last(true), 0),
             AfterFailure::GiveUp { then: ExhaustionPolicy::Fail, exhausted: true }
         );
-        let told = RunRetry { then: Some(ExhaustionPolicy::Fail), ..retry };
+        let explicit = RunRetry { then: Some(ExhaustionPolicy::Fail), ..retry };
         assert_eq!(
-            told.after_failure(last(false), 0),
+            explicit.after_failure(last(false), 0),
             AfterFailure::GiveUp { then: ExhaustionPolicy::Fail, exhausted: true }
         );
     }

@@ -63,7 +63,7 @@ async fn a_signal_finds_its_run_by_idempotency_key() {
     let world = World::with_hello().await;
     let id = world.waits("order/7", 0).await;
     let path = "/v1/deployments/hello/keys/order%2F7/signals/paid";
-    world.signal("/v1/deployments/hello/keys/nobody/signals/paid", &[], "1").await.refused(404, "host/run-not-found");
+    world.signal("/v1/deployments/hello/keys/unknown/signals/paid", &[], "1").await.refused(404, "host/run-not-found");
     let sent = world.signal(path, &[], "1").await.is(202).json();
     assert_eq!(sent["run"], json!(id));
     world.until(&id, "succeeded").await;
@@ -150,9 +150,9 @@ async fn the_pages_of_a_long_journal_are_complete() {
     }
     assert!(items.iter().map(|entry| entry["seq"].as_u64().unwrap()).eq(1..=2_003));
     assert_eq!((&items[2]["kind"], &items[2]["step"]), (&json!("step-begun"), &json!("many")));
-    assert!(items[3..].iter().all(|entry| entry["step"] == "many"), "each says in which step it is, on every page");
-    let behind = world.get(&format!("{path}&after=1900")).await.is(200).json();
-    assert_eq!((&behind["items"], behind.get("next")), (&json!(items[1900..]), None));
+    assert!(items[3..].iter().all(|entry| entry["step"] == "many"), "each entry names its step, on every page");
+    let last_page = world.get(&format!("{path}&after=1900")).await.is(200).json();
+    assert_eq!((&last_page["items"], last_page.get("next")), (&json!(items[1900..]), None));
 }
 
 #[tokio::test]
@@ -309,7 +309,7 @@ async fn one_action_affects_many_runs() {
         world.until(id, "cancelled").await;
     }
     assert_eq!(world.get("/v1/operations").await.is(200).json()["items"], json!([]));
-    world.get("/v1/operations/nobody").await.refused(404, "host/path-not-found");
+    world.get("/v1/operations/unknown").await.refused(404, "host/path-not-found");
     world.get("/v1/runs/actions").await.refused(405, "host/method-not-allowed");
 }
 
@@ -335,9 +335,9 @@ async fn pending_signals_are_listed_and_dropped() {
     world.delete(&format!("{path}/x")).await.refused(400, "host/bad-name");
     let left = world.get(&path).await.is(200).json();
     assert_eq!(left["items"].as_array().unwrap().iter().map(|signal| &signal["place"]).collect::<Vec<_>>(), [0, 2]);
-    let nobody = format!("/v1/runs/{}/inbox", "0".repeat(26));
-    world.get(&nobody).await.refused(404, "host/run-not-found");
-    world.delete(&format!("{nobody}/0")).await.refused(404, "host/run-not-found");
+    let unknown = format!("/v1/runs/{}/inbox", "0".repeat(26));
+    world.get(&unknown).await.refused(404, "host/run-not-found");
+    world.delete(&format!("{unknown}/0")).await.refused(404, "host/run-not-found");
 }
 
 #[tokio::test]
@@ -357,7 +357,7 @@ async fn a_cancelled_run_with_failed_compensation_is_in_the_inbox() {
     assert_eq!(failed["failure"]["code"], "saga-incomplete", "{failed}");
     let entry = &failed["failures"][0];
     assert_eq!((&entry["number"], &entry["of"], &entry["attempt"]), (&json!(1), &json!("cancellation"), &json!(1)));
-    assert_eq!(entry["failure"]["message"], "told to end");
+    assert_eq!(entry["failure"]["message"], "cancelled by request");
     let listed = world.get("/v1/runs?state=cancelled&code=saga-incomplete").await.is(200).json();
     assert_eq!(listed["items"].as_array().unwrap().len(), 1);
     assert_eq!(listed["items"][0]["failure"]["code"], "saga-incomplete");
@@ -367,7 +367,7 @@ async fn a_cancelled_run_with_failed_compensation_is_in_the_inbox() {
     let item = &inbox["items"][0];
     assert_eq!(
         (&item["run"], &item["state"], &item["message"]),
-        (&json!(id), &json!("cancelled"), &json!("told to end"))
+        (&json!(id), &json!("cancelled"), &json!("cancelled by request"))
     );
     assert_eq!(inbox["groups"][0]["code"], "saga-incomplete");
 

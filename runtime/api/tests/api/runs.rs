@@ -191,8 +191,8 @@ async fn a_log_is_read_by_pages() {
     let page = world.get(&format!("/v1/runs/{id}/logs?limit=2&cursor=2")).await.is(200).json();
     assert_eq!((&page["items"][0]["seq"], &page["next"]), (&json!(2), &json!("4")));
     world.get(&format!("/v1/runs/{id}/logs?cursor=x")).await.refused(400, "host/bad-cursor");
-    let nobody = "0".repeat(26);
-    world.get(&format!("/v1/runs/{nobody}/logs?follow=true")).await.refused(404, "host/run-not-found");
+    let unknown = "0".repeat(26);
+    world.get(&format!("/v1/runs/{unknown}/logs?follow=true")).await.refused(404, "host/run-not-found");
 }
 
 #[tokio::test]
@@ -219,13 +219,13 @@ async fn a_followed_log_continues_to_the_end_of_the_run() {
 #[tokio::test]
 async fn an_unknown_run_is_not_found() {
     let world = World::new().await;
-    let nobody = "0".repeat(26);
+    let unknown = "0".repeat(26);
     for path in ["", "/input", "/output", "/logs", "/journal"] {
-        world.get(&format!("/v1/runs/{nobody}{path}")).await.refused(404, "host/run-not-found");
+        world.get(&format!("/v1/runs/{unknown}{path}")).await.refused(404, "host/run-not-found");
         world.get(&format!("/v1/runs/x{path}")).await.refused(400, "host/bad-name");
     }
-    world.get(&format!("/v1/runs?parent={nobody}")).await.refused(404, "host/run-not-found");
+    world.get(&format!("/v1/runs?parent={unknown}")).await.refused(404, "host/run-not-found");
     for verb in ["cancel", "retry", "signals/paid"] {
-        world.post(&format!("/v1/runs/{nobody}/{verb}"), json!({})).await.refused(404, "host/run-not-found");
+        world.post(&format!("/v1/runs/{unknown}/{verb}"), json!({})).await.refused(404, "host/run-not-found");
     }
 }

@@ -40,8 +40,8 @@ async fn a_value_is_set_read_listed_and_deleted_and_each_change_is_on_the_feed()
         assert_eq!((name.as_str(), &data["deployment"]), ("state", &json!("hello")));
         seen.push((data["key"].as_str().unwrap().to_owned(), data["change"].as_str().unwrap().to_owned()));
     }
-    let told: Vec<_> = seen.iter().map(|(key, change)| (key.as_str(), change.as_str())).collect();
-    assert_eq!(told, [("orders/7", "set"), ("orders/8", "set"), ("other", "set"), ("orders/7", "deleted")]);
+    let changes: Vec<_> = seen.iter().map(|(key, change)| (key.as_str(), change.as_str())).collect();
+    assert_eq!(changes, [("orders/7", "set"), ("orders/8", "set"), ("other", "set"), ("orders/7", "deleted")]);
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn values_outside_their_bounds_are_refused() {
     world.ask("PUT", &format!("{STATE}/{}", &long[1..]), &[], vec![b'x'; 1 << 20]).await.is(201);
     world.ask("PUT", &format!("{STATE}/k"), &[], vec![b'x'; (1 << 20) + 1]).await.refused(413, "host/body-too-large");
     world.get(&format!("{STATE}?prefix={long}")).await.refused(422, "host/limit-state-key");
-    for (method, path) in [("GET", "nobody/state"), ("PUT", "nobody/state/k"), ("DELETE", "nobody/state/k")] {
+    for (method, path) in [("GET", "unknown/state"), ("PUT", "unknown/state/k"), ("DELETE", "unknown/state/k")] {
         let path = format!("/v1/deployments/{path}");
         world.ask(method, &path, &[], "").await.refused(404, "host/deployment-not-found");
     }

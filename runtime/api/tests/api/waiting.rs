@@ -38,7 +38,7 @@ pub async fn run(mut job: Activation, name: &str, children: u64) -> ActivationRe
     if job.cancel.urgency() == Urgency::None {
         ended(Outcome::Output(Bytes::from_static(b"\"it came\"")), journal)
     } else {
-        let failure = Code::Cancelled.failure("told to end");
+        let failure = Code::Cancelled.failure("cancelled by request");
         ended(Outcome::Failed { failure, cause: Cause::Cancelled }, journal)
     }
 }

@@ -271,7 +271,7 @@ impl GuestExecutor for Scripted {
                 () = tokio::time::sleep(Duration::from_millis(millis)) => {}
                 () = job.cancel.reached(Urgency::Requested) => {
                     let code = input["undo"].as_str().unwrap_or("host/cancelled");
-                    outcome = failed(Failure::new(code, "told to end"), Cause::Guest);
+                    outcome = failed(Failure::new(code, "cancelled by request"), Cause::Guest);
                     let ended = ActivationResult::plain(outcome, effects, Fuel::new(1_000), 65_536);
                     return ActivationResult { notified: true, ..ended };
                 }
@@ -302,7 +302,7 @@ impl GuestExecutor for Scripted {
     async fn dry_run(&self, job: Activation) -> DryRun {
         let input: Value = serde_json::from_slice(&job.input).unwrap();
         match input["would_break"].as_bool() {
-            Some(true) => DryRun::Mismatch(Code::JournalMismatch.failure("it asks for something else")),
+            Some(true) => DryRun::Mismatch(Code::JournalMismatch.failure("it makes another call")),
             _ => DryRun::Continues,
         }
     }

@@ -115,11 +115,11 @@ impl InputCheck {
         let Ok(input) = serde_json::from_slice::<Value>(input) else { return Vec::new() };
         let mut found = Vec::new();
         self.rule.hold(&input, &mut String::new(), PROBLEMS, &mut found);
-        let told = found.into_iter().map(|(pointer, why)| {
+        let problems = found.into_iter().map(|(pointer, why)| {
             let fix = "Send JSON that matches the component's schema: `GET /v1/components/{digest}` shows it.";
             InputProblem::field(pointer, cut(why), fix).with_code(Code::InputInvalid)
         });
-        told.collect()
+        problems.collect()
     }
 }
 

@@ -110,7 +110,7 @@ impl FromStr for TopicPattern {
         } else {
             Err(InvalidName {
                 kind: "topic or pattern of topics",
-                rule: "words of lower-case letters, digits, hyphens and underscores, joined by dots, where `*` stands for one word and `**` at the end for one or more; at most 128 bytes",
+                rule: "words of lower-case letters, digits, hyphens and underscores, joined by dots, where `*` matches one word and `**` at the end for one or more; at most 128 bytes",
             })
         }
     }

@@ -97,7 +97,7 @@ fn next_if_waits_for_the_steps_before_the_entry() {
         let Ok(StepReplay::New { id }) = journal.begin_step(name) else { panic!() };
         journal.step_done(id, Ok(b"1"), at(1), Fuel::new(1)).unwrap();
     }
-    journal.record(call(Kind::Cancel, 3, b"told"));
+    journal.record(call(Kind::Cancel, 3, b"sent"));
     for order in [["a", "b"], ["b", "a"]] {
         journal.rewind();
         for name in order {
@@ -105,7 +105,7 @@ fn next_if_waits_for_the_steps_before_the_entry() {
             assert!(matches!(journal.begin_step(name), Ok(StepReplay::Completed { .. })));
         }
         assert_eq!(journal.next_if(Kind::Cancel, [4; 16]), None);
-        assert_eq!(journal.next_if(Kind::Cancel, [3; 16]).unwrap().result, "told");
+        assert_eq!(journal.next_if(Kind::Cancel, [3; 16]).unwrap().result, "sent");
         assert!(journal.is_live() && journal.next_if(Kind::Cancel, [3; 16]).is_none());
     }
 }
