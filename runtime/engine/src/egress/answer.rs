@@ -40,7 +40,7 @@ impl RawResponse {
     pub async fn read(
         mut response: reqwest::Response,
         target: &Target,
-        leave: &RequestContext,
+        context: &RequestContext,
     ) -> Result<Self, Failure> {
         let status = response.status().as_u16();
         let headers = response
@@ -50,8 +50,8 @@ impl RawResponse {
             .collect();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| failure_of(error, target))? {
-            leave.budget.take(chunk.len(), body.len() + chunk.len())?;
-            leave.usage.bytes(chunk.len(), &leave.limits)?;
+            context.budget.take(chunk.len(), body.len() + chunk.len())?;
+            context.usage.bytes(chunk.len(), &context.limits)?;
             body.extend_from_slice(&chunk);
         }
         Ok(Self { status, headers, body, origin: target.origin.to_string() })

@@ -68,40 +68,44 @@ impl Egress {
     }
 
     /// Sends a request, retries it by its policy, and returns the result of the last try.
-    pub async fn send(&self, mut request: OutgoingRequest, leave: &RequestContext) -> Result<HttpResponse, Failure> {
-        let prepared = self.prepare(&mut request, leave).await?;
+    pub async fn send(&self, mut request: OutgoingRequest, context: &RequestContext) -> Result<HttpResponse, Failure> {
+        let prepared = self.prepare(&mut request, context).await?;
         let mut tries = TryCount::default();
         loop {
-            let tried = {
-                let _deployment = self.deployments.pass(&leave.reach.deployment).await;
-                if leave.is_ending() {
+            let result = {
+                let _deployment = self.deployments.pass(&context.authorization.deployment).await;
+                if context.is_ending() {
                     return Err(not_sent());
                 }
-                self.try_once(&request, &prepared, leave).await
+                self.try_once(&request, &prepared, context).await
             };
             let nth = tries.made.wrapping_add(tries.refused);
-            let random = leave.salt.rotate_left(nth.wrapping_add(2)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let Some(wait) = tries.after(&tried, &request.retry, self.clock.now(), random) else { return tried };
+            let random = context.salt.rotate_left(nth.wrapping_add(2)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let Some(wait) = tries.after(&result, &request.retry, self.clock.now(), random) else { return result };
             tokio::select! {
                 biased;
-                () = leave.ending() => return tried,
+                () = context.ending() => return result,
                 () = tokio::time::sleep(Duration::from_millis(wait)) => {}
             }
-            if let Ok(answer) = &tried {
-                leave.budget.give_back(answer.body.len());
+            if let Ok(answer) = &result {
+                context.budget.give_back(answer.body.len());
             }
         }
     }
 
     /// Checks the target of the request, and fills in its secrets.
-    async fn prepare(&self, request: &mut OutgoingRequest, leave: &RequestContext) -> Result<PreparedRequest, Failure> {
+    async fn prepare(
+        &self,
+        request: &mut OutgoingRequest,
+        context: &RequestContext,
+    ) -> Result<PreparedRequest, Failure> {
         let target = Target::parse(&request.url)?;
         // A denial is immediate: a retry cannot change it.
-        leave.reach.authorize(&target)?;
-        let mut carried = leave.reach.secrets(&request.secrets, &target)?;
+        context.authorization.authorize(&target)?;
+        let mut carried = context.authorization.secrets(&request.secrets, &target)?;
         let body = std::mem::take(&mut request.body);
         let unpacks = !carried.is_empty() || !request.headers.iter().any(|(name, _)| name == "accept-encoding");
-        let budget = Arc::clone(&leave.budget);
+        let budget = Arc::clone(&context.budget);
         if carried.is_empty() {
             let first = Hop::first(request, body, target, &mut carried)?;
             return Ok(PreparedRequest {
@@ -144,19 +148,19 @@ impl Egress {
         &self,
         request: &OutgoingRequest,
         prepared: &PreparedRequest,
-        leave: &RequestContext,
+        context: &RequestContext,
     ) -> Result<HttpResponse, Failure> {
-        let mut asked = None;
-        match tokio::time::timeout(request.timeout, self.follow(request, prepared, leave, &mut asked)).await {
-            Ok(tried) => {
-                if let Some(asked) = asked {
-                    report(asked, &tried);
+        let mut permit = None;
+        match tokio::time::timeout(request.timeout, self.follow(request, prepared, context, &mut permit)).await {
+            Ok(result) => {
+                if let Some(permit) = permit {
+                    report(permit, &result);
                 }
-                tried
+                result
             }
             Err(_) => {
-                if let Some(asked) = asked {
-                    asked.ended(true);
+                if let Some(permit) = permit {
+                    permit.ended(true);
                 }
                 Err(Code::HttpTimeout.failure(format!(
                     "{} did not answer within {} ms",
@@ -167,34 +171,37 @@ impl Egress {
         }
     }
 
-    /// Follows redirects to a response. `asked` is the permit of the server that has not responded
-    /// yet, or whose response is the result.
+    /// Follows redirects to a response. `permit` is that of the server that has not responded yet,
+    /// or whose response is the result.
     async fn follow(
         &self,
         request: &OutgoingRequest,
         prepared: &PreparedRequest,
-        leave: &RequestContext,
-        asked: &mut Option<BreakerPermit>,
+        context: &RequestContext,
+        permit: &mut Option<BreakerPermit>,
     ) -> Result<HttpResponse, Failure> {
         let watch = Stopwatch::start();
         let mut hop = prepared.first.clone();
         let mut url = request.url.clone();
         let mut followed = 0;
         loop {
-            let private = leave.reach.authorize(&hop.target)?;
-            let let_through =
-                self.breakers.admit(&leave.reach.deployment, &hop.target.origin.to_string(), leave.purpose)?;
-            let _host = self.hosts.pass(&leave.reach.deployment, hop.target.origin.host()).await;
+            let private = context.authorization.authorize(&hop.target)?;
+            let admitted = self.breakers.admit(
+                &context.authorization.deployment,
+                &hop.target.origin.to_string(),
+                context.purpose,
+            )?;
+            let _host = self.hosts.pass(&context.authorization.deployment, hop.target.origin.host()).await;
             if followed == 0 {
-                leave.usage.call(&leave.limits)?;
+                context.usage.call(&context.limits)?;
             }
-            leave.usage.bytes(hop.body.len(), &leave.limits)?;
-            *asked = Some(let_through.sent());
+            context.usage.bytes(hop.body.len(), &context.limits)?;
+            *permit = Some(admitted.sent());
             let response = self.send_hop(&request.method, &hop, private).await?;
             match location(request, &response) {
                 Some(to) if request.redirects > 0 => {
-                    if let Some(answered) = asked.take() {
-                        answered.ended(false);
+                    if let Some(permit) = permit.take() {
+                        permit.ended(false);
                     }
                     if followed == request.redirects {
                         return Err(Code::HttpTooManyRedirects
@@ -205,7 +212,7 @@ impl Egress {
                     url = hop.target.url.to_string();
                 }
                 _ => {
-                    let received = RawResponse::read(response, &hop.target, leave).await?;
+                    let received = RawResponse::read(response, &hop.target, context).await?;
                     let elapsed = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
                     let opening = prepared.opening.clone();
                     let opened =
@@ -220,11 +227,11 @@ impl Egress {
         let cell = if private { &self.private } else { &self.public };
         let client =
             cell.get_or_init(|| client(private, &self.roots)).as_ref().map_err(|why| Code::Internal.failure(why))?;
-        let mut asked = client.request(method.clone(), hop.target.url.clone()).headers(hop.headers.clone());
+        let mut request = client.request(method.clone(), hop.target.url.clone()).headers(hop.headers.clone());
         if !hop.body.is_empty() || !matches!(*method, Method::GET | Method::HEAD) {
-            asked = asked.body(hop.body.clone());
+            request = request.body(hop.body.clone());
         }
-        asked.send().await.map_err(|error| failure_of(error, &hop.target))
+        request.send().await.map_err(|error| failure_of(error, &hop.target))
     }
 }
 
@@ -238,16 +245,16 @@ fn echoes(carried: &RequestSecrets) -> Result<Arc<EchoFilter>, Failure> {
 }
 
 /// Reports the result to the breaker of the last server.
-fn report(asked: BreakerPermit, tried: &Result<HttpResponse, Failure>) {
+fn report(permit: BreakerPermit, result: &Result<HttpResponse, Failure>) {
     let is = |failure: &Failure, codes: &[Code]| codes.iter().any(|code| failure.code == code.as_str());
-    match tried {
-        Ok(answer) => asked.ended(answer.status >= 500),
+    match result {
+        Ok(answer) => permit.ended(answer.status >= 500),
         Err(failure) if is(failure, &[Code::HttpConnectFailed, Code::HttpTimeout, Code::HttpBadAnswer]) => {
-            asked.ended(true);
+            permit.ended(true);
         }
         // The server responded, with more than the run may read.
-        Err(failure) if is(failure, &[Code::LimitHttpBody, Code::LimitHttp]) => asked.ended(false),
+        Err(failure) if is(failure, &[Code::LimitHttpBody, Code::LimitHttp]) => permit.ended(false),
         // Nothing was sent.
-        Err(_) => drop(asked),
+        Err(_) => drop(permit),
     }
 }

@@ -10,38 +10,38 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub(super) struct NamedLimits {
     width: usize,
-    gates: Mutex<HashMap<String, Weak<Semaphore>>>,
+    semaphores: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
 
 /// A permit that is released when it is dropped.
 #[derive(Debug)]
 pub(super) struct LimitPermit {
     _permit: Option<OwnedSemaphorePermit>,
-    _gate: Arc<Semaphore>,
+    _semaphore: Arc<Semaphore>,
 }
 
 impl NamedLimits {
     /// Returns limits of `width` permits for each name.
     pub fn new(width: usize) -> Self {
-        Self { width, gates: Mutex::default() }
+        Self { width, semaphores: Mutex::default() }
     }
 
     /// Waits for a permit of the semaphore with that name.
     pub async fn pass(&self, name: &str) -> LimitPermit {
-        let gate = self.gate(name);
+        let semaphore = self.semaphore(name);
         // A semaphore is never closed, so this is always a permit.
-        LimitPermit { _permit: Arc::clone(&gate).acquire_owned().await.ok(), _gate: gate }
+        LimitPermit { _permit: Arc::clone(&semaphore).acquire_owned().await.ok(), _semaphore: semaphore }
     }
 
-    fn gate(&self, name: &str) -> Arc<Semaphore> {
-        let mut gates = self.gates.lock();
-        if let Some(gate) = gates.get(name).and_then(Weak::upgrade) {
-            return gate;
+    fn semaphore(&self, name: &str) -> Arc<Semaphore> {
+        let mut semaphores = self.semaphores.lock();
+        if let Some(semaphore) = semaphores.get(name).and_then(Weak::upgrade) {
+            return semaphore;
         }
-        gates.retain(|_, gate| gate.strong_count() > 0);
-        let gate = Arc::new(Semaphore::new(self.width));
-        gates.insert(name.to_owned(), Arc::downgrade(&gate));
-        gate
+        semaphores.retain(|_, semaphore| semaphore.strong_count() > 0);
+        let semaphore = Arc::new(Semaphore::new(self.width));
+        semaphores.insert(name.to_owned(), Arc::downgrade(&semaphore));
+        semaphore
     }
 }
 
@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn a_deployment_always_has_its_share_of_a_host() {
-        let gates = HostLimits::new(2, 3);
-        let now = |deployment: &str, host: &str| gates.pass(deployment, host).now_or_never();
+        let limits = HostLimits::new(2, 3);
+        let now = |deployment: &str, host: &str| limits.pass(deployment, host).now_or_never();
         let mut loud: Vec<_> = (0..5).map(|_| now("loud", "x").unwrap()).collect();
         assert!(now("loud", "x").is_none());
         let quiet = [now("quiet", "x").unwrap(), now("quiet", "x").unwrap()];
@@ -95,9 +95,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiting_request_takes_the_first_free_permit() {
-        let gates = HostLimits::new(1, 1);
-        let (own, common) = (gates.pass("a", "x").await, gates.pass("a", "x").await);
-        let mut waits = std::pin::pin!(gates.pass("a", "x"));
+        let limits = HostLimits::new(1, 1);
+        let (own, common) = (limits.pass("a", "x").await, limits.pass("a", "x").await);
+        let mut waits = std::pin::pin!(limits.pass("a", "x"));
         assert!(waits.as_mut().now_or_never().is_none());
         drop(own);
         assert!(waits.now_or_never().is_some());

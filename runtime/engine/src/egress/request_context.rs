@@ -13,7 +13,7 @@ use crate::guest::cancel::{CancelToken, Urgency};
 #[derive(Clone)]
 pub(crate) struct RequestContext {
     /// The rules for its target and secrets.
-    pub reach: Authorization,
+    pub authorization: Authorization,
     /// The purpose of the call.
     pub purpose: CallPurpose,
     /// The run's limits.

@@ -265,8 +265,8 @@ pub(crate) fn cancelled() -> GuestStop {
 }
 
 impl From<TransactionLimit> for Failure {
-    fn from(much: TransactionLimit) -> Self {
-        Code::LimitCommit.failure(much.to_string())
+    fn from(limit: TransactionLimit) -> Self {
+        Code::LimitCommit.failure(limit.to_string())
     }
 }
 

@@ -64,8 +64,8 @@ async fn check_room(guest: &mut GuestState, topic: &Topic) -> wasmtime::Result<R
             "the deployment may not publish to `{topic}`; add to `[grants]`: topics = [\"{topic}\"]"
         ))));
     }
-    if let Err(much) = guest.transaction.has_room() {
-        return Ok(Err(much.into()));
+    if let Err(limit) = guest.transaction.has_room() {
+        return Ok(Err(limit.into()));
     }
     if guest.transaction.publishes_to(topic) {
         return Ok(Ok(()));

@@ -51,17 +51,17 @@ fn fetch(guest: &mut GuestState, (request,): (Request,)) -> HostFuture<'_, HostR
             Ok(request) => request,
             Err(failure) => return answer(Err(failure)),
         };
-        let asked = short(&request.content);
-        if let Some(came) = guest.replay::<Result<RecordedResponse, Failure>>(Kind::Fetch, asked)? {
-            note_next_attempt(guest, [&came]);
-            return answer(came.map(RecordedResponse::into_response));
+        let request_hash = short(&request.content);
+        if let Some(response) = guest.replay::<Result<RecordedResponse, Failure>>(Kind::Fetch, request_hash)? {
+            note_next_attempt(guest, [&response]);
+            return answer(response.map(RecordedResponse::into_response));
         }
         let (shown, acts) = (shown(&request.request), !request.request.is_safe());
         if acts {
             if let Err(failure) = no_claim(guest) {
                 guest.record::<Result<RecordedResponse, Failure>>(
                     Kind::Fetch,
-                    asked,
+                    request_hash,
                     &Err(failure.clone()),
                     Some(&shown),
                 )?;
@@ -72,22 +72,22 @@ fn fetch(guest: &mut GuestState, (request,): (Request,)) -> HostFuture<'_, HostR
             failpoint::hit("http/leave");
         }
         // An answer may be as large as a request.
-        let leave = leave(guest, &request, &Arc::new(BodyBudget::new(HTTP_BODY_BYTES)));
+        let context = request_context(guest, &request, &Arc::new(BodyBudget::new(HTTP_BODY_BYTES)));
         let carries_secret = pay_search(guest, &request.request);
-        let sent = send(guest, request.request, leave);
-        let Some(came) = until_cancelled(guest, acts, sent).await? else { return answer(Err(cancelled())) };
+        let sent = send(guest, request.request, context);
+        let Some(response) = until_cancelled(guest, acts, sent).await? else { return answer(Err(cancelled())) };
         failpoint::hit("http/answered");
-        let came = came.map(RecordedResponse::from);
+        let response = response.map(RecordedResponse::from);
         if carries_secret {
-            guest.fuel.owed.work(searched_bytes(&came));
+            guest.fuel.owed.work(searched_bytes(&response));
         }
-        note_next_attempt(guest, [&came]);
-        guest.record(Kind::Fetch, asked, &came, Some(&shown))?;
+        note_next_attempt(guest, [&response]);
+        guest.record(Kind::Fetch, request_hash, &response, Some(&shown))?;
         failpoint::hit("http/recorded");
         if acts {
-            arrived(guest, is_good(&came)).await?;
+            arrived(guest, is_good(&response)).await?;
         }
-        answer(came.map(RecordedResponse::into_response))
+        answer(response.map(RecordedResponse::into_response))
     })
 }
 
@@ -115,15 +115,15 @@ fn fetch_all(guest: &mut GuestState, (requests,): (Vec<Request>,)) -> HostFuture
         }
         let parts: Vec<&[u8]> =
             requests.iter().map(|checked| checked.as_ref().map_or(&[][..], |it| &it.content)).collect();
-        let asked = hash(&parts);
+        let request_hash = hash(&parts);
         let acts = requests.iter().flatten().any(|checked| !checked.request.is_safe());
         let mut slots: Vec<Option<Result<RecordedResponse, Failure>>> = (0..count).map(|_| None).collect();
-        match guest.replay::<Result<(), Failure>>(Kind::FetchAll, asked)? {
+        match guest.replay::<Result<(), Failure>>(Kind::FetchAll, request_hash)? {
             Some(Err(failure)) => return Ok(refused(failure)),
             Some(Ok(())) => {
-                while let Some((index, came)) = guest.replay_if::<(usize, _)>(Kind::FetchSlot, asked)? {
+                while let Some((index, response)) = guest.replay_if::<(usize, _)>(Kind::FetchSlot, request_hash)? {
                     if let Some(slot) = slots.get_mut(index) {
-                        *slot = Some(came);
+                        *slot = Some(response);
                     }
                 }
                 if slots.iter().any(Option::is_none) {
@@ -132,12 +132,12 @@ fn fetch_all(guest: &mut GuestState, (requests,): (Vec<Request>,)) -> HostFuture
                     }
                     // The last recorded slot is the end of the journal; any other entry belongs to
                     // another call.
-                    guest.replay::<()>(Kind::FetchSlot, asked)?;
+                    guest.replay::<()>(Kind::FetchSlot, request_hash)?;
                 }
             }
             None => {
                 let allowed = if acts { no_claim(guest) } else { Ok(()) };
-                guest.record(Kind::FetchAll, asked, &allowed, Some(&shown_all(&requests)))?;
+                guest.record(Kind::FetchAll, request_hash, &allowed, Some(&shown_all(&requests)))?;
                 if let Err(failure) = allowed {
                     return Ok(refused(failure));
                 }
@@ -145,7 +145,7 @@ fn fetch_all(guest: &mut GuestState, (requests,): (Vec<Request>,)) -> HostFuture
             }
         }
         if slots.iter().any(Option::is_none)
-            && let Err(failure) = fetch_slots(guest, asked, requests, &mut slots).await?
+            && let Err(failure) = fetch_slots(guest, request_hash, requests, &mut slots).await?
         {
             return Ok(refused(failure));
         }
@@ -164,7 +164,7 @@ fn fetch_all(guest: &mut GuestState, (requests,): (Vec<Request>,)) -> HostFuture
 /// entries are contiguous.
 async fn fetch_slots(
     guest: &mut GuestState,
-    asked: Hash,
+    request_hash: Hash,
     requests: Vec<Result<CheckedRequest, Failure>>,
     slots: &mut [Option<Result<RecordedResponse, Failure>>],
 ) -> wasmtime::Result<Result<(), Failure>> {
@@ -180,11 +180,11 @@ async fn fetch_slots(
                 if let Some(acts) = acts.get_mut(index) {
                     *acts = !request.request.is_safe();
                 }
-                let leave = leave(guest, &request, &budget);
+                let context = request_context(guest, &request, &budget);
                 if pay_search(guest, &request.request) {
                     searched.push(index);
                 }
-                sent.push((index, request.request, leave));
+                sent.push((index, request.request, context));
             }
             Err(failure) => {
                 if let Some(slot) = slots.get_mut(index) {
@@ -199,19 +199,19 @@ async fn fetch_slots(
         failpoint::hit("http/leave-all");
     }
     let egress = Arc::clone(&guest.services.egress);
-    let (came, mut coming) = mpsc::channel(AT_ONCE);
+    let (sender, mut receiver) = mpsc::channel(AT_ONCE);
     let all = guest.io.spawn(async move {
-        let (egress, came) = (&egress, &came);
-        let sending = stream::iter(sent).map(|(index, request, leave)| async move {
-            let answered = egress.send(request, &leave).await;
+        let (egress, sender) = (&egress, &sender);
+        let sending = stream::iter(sent).map(|(index, request, context)| async move {
+            let answered = egress.send(request, &context).await;
             // If the receiver is closed, the guest was stopped.
-            let _ = came.send((index, answered)).await;
+            let _ = sender.send((index, answered)).await;
         });
         sending.buffer_unordered(AT_ONCE).collect::<()>().await;
     });
     let _give_up = AbortOnDrop(all.abort_handle());
     while under_way > 0 {
-        let next = async { coming.recv().await.ok_or_else(lost) };
+        let next = async { receiver.recv().await.ok_or_else(lost) };
         let (index, answered) = match until_cancelled(guest, acts.contains(&true), next).await? {
             None => return Ok(Err(cancelled())),
             Some(Err(failure)) => return Ok(Err(failure)),
@@ -224,7 +224,7 @@ async fn fetch_slots(
             guest.fuel.owed.work(searched_bytes(&answered));
         }
         if acts.get(index) == Some(&true) && is_good(&answered) {
-            guest.record(Kind::FetchSlot, asked, &(index, &answered), None)?;
+            guest.record(Kind::FetchSlot, request_hash, &(index, &answered), None)?;
             failpoint::hit("http/slot-recorded");
             arrived(guest, true).await?;
             failpoint::hit("http/slot-saved");
@@ -236,7 +236,7 @@ async fn fetch_slots(
     }
     for index in &open {
         if let Some(Some(answered)) = slots.get(*index) {
-            guest.record(Kind::FetchSlot, asked, &(*index, answered), None)?;
+            guest.record(Kind::FetchSlot, request_hash, &(*index, answered), None)?;
         }
     }
     if open.iter().any(|index| acts.get(*index) == Some(&true)) {
@@ -285,8 +285,8 @@ impl RecordedResponse {
     }
 }
 
-fn is_good(came: &Result<RecordedResponse, Failure>) -> bool {
-    came.as_ref().is_ok_and(|came| (200..300).contains(&came.status))
+fn is_good(response: &Result<RecordedResponse, Failure>) -> bool {
+    response.as_ref().is_ok_and(|response| (200..300).contains(&response.status))
 }
 
 /// An unsafe request was answered: persist the answer now, so that no resume (and, if it was 2xx,
@@ -406,9 +406,9 @@ fn idempotency_key(guest: &mut GuestState, content: [u8; 32]) -> String {
     })
 }
 
-fn leave(guest: &GuestState, request: &CheckedRequest, budget: &Arc<BodyBudget>) -> RequestContext {
+fn request_context(guest: &GuestState, request: &CheckedRequest, budget: &Arc<BodyBudget>) -> RequestContext {
     RequestContext {
-        reach: Authorization {
+        authorization: Authorization {
             deployment: guest.run.deployment.to_string(),
             policy: Arc::clone(&guest.services.policy),
             operator: guest.services.operator.now(),
@@ -436,9 +436,9 @@ fn pay_search(guest: &GuestState, request: &OutgoingRequest) -> bool {
 }
 
 /// Returns the number of bytes of an answer that were searched for the secrets of its request.
-fn searched_bytes(came: &Result<RecordedResponse, Failure>) -> usize {
-    came.as_ref().map_or(0, |came| {
-        came.body.len() + came.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+fn searched_bytes(response: &Result<RecordedResponse, Failure>) -> usize {
+    response.as_ref().map_or(0, |response| {
+        response.body.len() + response.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     })
 }
 
@@ -447,13 +447,13 @@ fn searched_bytes(came: &Result<RecordedResponse, Failure>) -> usize {
 fn note_next_attempt<'a>(guest: &mut GuestState, all: impl IntoIterator<Item = &'a Result<RecordedResponse, Failure>>) {
     let now = guest.log.clock.now();
     let mut next = NextAttempt::default();
-    for came in all {
-        let at = match came {
-            Ok(came) => after_answer(came.status, came.header("retry-after"), now),
+    for response in all {
+        let at = match response {
+            Ok(response) => after_answer(response.status, response.header("retry-after"), now),
             Err(failure) => refused_until(failure),
         };
         next.not_before = next.not_before.max(at);
-        next.refused |= came.as_ref().is_err_and(|failure| refused_until(failure).is_some());
+        next.refused |= response.as_ref().is_err_and(|failure| refused_until(failure).is_some());
     }
     guest.history.frame().next_attempt = next;
 }
@@ -461,10 +461,10 @@ fn note_next_attempt<'a>(guest: &mut GuestState, all: impl IntoIterator<Item = &
 fn send(
     guest: &GuestState,
     request: OutgoingRequest,
-    leave: RequestContext,
+    context: RequestContext,
 ) -> impl Future<Output = Result<HttpResponse, Failure>> + Send + use<> {
     let egress = Arc::clone(&guest.services.egress);
-    let sent = guest.io.spawn(async move { egress.send(request, &leave).await });
+    let sent = guest.io.spawn(async move { egress.send(request, &context).await });
     async move { joined(sent).await? }
 }
 
@@ -497,13 +497,13 @@ async fn until_cancelled<T>(
     answered: impl Future<Output = Result<T, Failure>> + Send,
 ) -> wasmtime::Result<Option<Result<T, Failure>>> {
     let cancel = guest.cancel().clone();
-    let may_tell = guest.history.notice.is_none() && !acts;
+    let may_notify = guest.history.notice.is_none() && !acts;
     tokio::pin!(answered);
     loop {
         tokio::select! {
             biased;
             answered = &mut answered => return Ok(Some(answered)),
-            () = cancel.reached(Urgency::Requested), if may_tell => {
+            () = cancel.reached(Urgency::Requested), if may_notify => {
                 guest.notify_cancelled();
                 return Ok(None);
             }
@@ -521,7 +521,7 @@ mod tests {
     /// The answers as `http.fetch` and a slot of `http.fetch-all` record them.
     #[test]
     fn recorded_answers_keep_their_bytes() {
-        let came = || RecordedResponse {
+        let response = || RecordedResponse {
             status: 201,
             headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
             body: b"created".to_vec().into(),
@@ -532,9 +532,9 @@ mod tests {
         let fetched = |answer: &Result<RecordedResponse, Failure>| postcard::to_stdvec(answer).unwrap();
         let slot = |answer: &(usize, Result<RecordedResponse, Failure>)| postcard::to_stdvec(answer).unwrap();
         let rows = [
-            ("fetched", fetched(&Ok(came()))),
+            ("fetched", fetched(&Ok(response()))),
             ("refused", fetched(&Err(failure()))),
-            ("slot", slot(&(300, Ok(came())))),
+            ("slot", slot(&(300, Ok(response())))),
             ("slot-refused", slot(&(1, Err(failure())))),
         ];
         let mut text = String::new();

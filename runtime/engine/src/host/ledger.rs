@@ -66,8 +66,8 @@ async fn post_now(
         let known = (own.id.clone(), own.fingerprint);
         return Ok(duplicate(known, checked.fingerprint, &entry.external_id));
     }
-    if let Err(much) = guest.transaction.has_room() {
-        return Ok(Err(much.into()));
+    if let Err(limit) = guest.transaction.has_room() {
+        return Ok(Err(limit.into()));
     }
     let store = Arc::clone(&guest.services.store);
     let run = Arc::clone(&guest.run);

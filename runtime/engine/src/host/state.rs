@@ -141,8 +141,8 @@ fn scan(
             return answer(page.map(into_page));
         }
         let shown = prefix.clone();
-        if let Err(much) = guest.transaction.has_room() {
-            let refused: Result<StatePage, Failure> = Err(much.into());
+        if let Err(limit) = guest.transaction.has_room() {
+            let refused: Result<StatePage, Failure> = Err(limit.into());
             guest.record(Kind::StateScan, asked, &refused, Some(shown.as_bytes()))?;
             return answer(refused.map(into_page));
         }
@@ -166,8 +166,8 @@ async fn present(guest: &mut GuestState, key: &str) -> wasmtime::Result<Result<O
     if let Some(own) = guest.transaction.own(key) {
         return Ok(Ok(own));
     }
-    if let Err(much) = guest.transaction.has_room() {
-        return Ok(Err(much.into()));
+    if let Err(limit) = guest.transaction.has_room() {
+        return Ok(Err(limit.into()));
     }
     let store = Arc::clone(&guest.services.store);
     let run = Arc::clone(&guest.run);

@@ -287,14 +287,14 @@ impl GuestState {
             (self.transaction.effects(), left)
         };
         let pending = self.pending_commit(point, effects, snapshot);
-        let went = match self.channel.commit(pending).await {
-            Ok(went) => went,
+        let outcome = match self.channel.commit(pending).await {
+            Ok(outcome) => outcome,
             Err(failure) => {
                 self.history.journal.not_written();
                 return Err(GuestStop::from(failure).into());
             }
         };
-        if went == CommitOutcome::Retry {
+        if outcome == CommitOutcome::Retry {
             return Err(self.exit(ExitReason::Retry).into());
         }
         if !saves {
@@ -305,7 +305,7 @@ impl GuestState {
         }
         self.history.saved();
         self.log.take_unsaved();
-        if went == CommitOutcome::Suspend { Err(self.exit(ExitReason::Suspend).into()) } else { Ok(()) }
+        if outcome == CommitOutcome::Suspend { Err(self.exit(ExitReason::Suspend).into()) } else { Ok(()) }
     }
 
     /// Waits, but a notified guest waits no longer than its grace period.

@@ -35,24 +35,24 @@ pub(super) async fn start(
     input: String,
     options: StartOptions,
 ) -> wasmtime::Result<HostResult<String>> {
-    let wanted = guest
+    let child = guest
         .check_cancelled()
         .and_then(|()| guest.not_in_health_check("durable.start"))
         .and_then(|()| not_in_step(guest, "durable.start"))
         .and_then(|()| ChildRequest::check(&deployment, input, options));
-    let wanted = match wanted {
-        Ok(wanted) => wanted,
+    let child = match child {
+        Ok(child) => child,
         Err(failure) => return answer(Err(failure)),
     };
-    let request = wanted.hash();
+    let request = child.hash();
     let ordinal = guest.history.frame().started.entry(request).or_default();
     let nth = *ordinal;
     *ordinal += 1;
     if let Some(started) = guest.replay::<Result<RunId, Failure>>(Kind::Start, request)? {
         return answer(started.map(|id| id.to_string()));
     }
-    let shown = format!("{} {}", wanted.deployment, wanted.input);
-    let started = start_now(guest, wanted, request, nth).await?;
+    let shown = format!("{} {}", child.deployment, child.input);
+    let started = start_now(guest, child, request, nth).await?;
     guest.record(Kind::Start, request, &started, Some(shown.as_bytes()))?;
     answer(started.map(|id| id.to_string()))
 }
@@ -105,16 +105,16 @@ impl ChildRequest {
 
 async fn start_now(
     guest: &mut GuestState,
-    wanted: ChildRequest,
+    child: ChildRequest,
     request: Hash,
     nth: u64,
 ) -> wasmtime::Result<Result<RunId, Failure>> {
-    let ChildRequest { deployment, input, export, options } = wanted;
+    let ChildRequest { deployment, input, export, options } = child;
     if let Err(failure) = nothing_new(guest, "starts runs").and_then(|()| may_touch(guest, &deployment)) {
         return Ok(Err(failure));
     }
-    if let Err(much) = guest.transaction.has_room() {
-        return Ok(Err(much.into()));
+    if let Err(limit) = guest.transaction.has_room() {
+        return Ok(Err(limit.into()));
     }
     let run = Arc::clone(&guest.run);
     let made = Sha256::new()
@@ -257,16 +257,16 @@ pub(super) async fn cancel(guest: &mut GuestState, run: Target) -> wasmtime::Res
     }
     let shown = words(&run);
     let request = hash(&[shown.as_bytes()]);
-    if let Some(asked) = guest.replay::<Result<(), Failure>>(Kind::Cancel, request)? {
-        return answer(asked);
+    if let Some(cancelled) = guest.replay::<Result<(), Failure>>(Kind::Cancel, request)? {
+        return answer(cancelled);
     }
-    let asked = reach(guest, &run).await?.map(|ReachableRun { id, ended, .. }| {
+    let cancelled = reach(guest, &run).await?.map(|ReachableRun { id, ended, .. }| {
         if !ended {
             guest.transaction.cancel(id);
         }
     });
-    guest.record(Kind::Cancel, request, &asked, Some(shown.as_bytes()))?;
-    answer(asked)
+    guest.record(Kind::Cancel, request, &cancelled, Some(shown.as_bytes()))?;
+    answer(cancelled)
 }
 
 /// A run that this one may signal or cancel.
@@ -280,8 +280,8 @@ struct ReachableRun {
 async fn reach(guest: &mut GuestState, target: &Target) -> wasmtime::Result<Result<ReachableRun, Failure>> {
     let store = Arc::clone(&guest.services.store);
     let none = || Code::RunNotFound.failure(format!("there is no {}", words(target)));
-    if let Err(much) = guest.transaction.has_room() {
-        return Ok(Err(much.into()));
+    if let Err(limit) = guest.transaction.has_room() {
+        return Ok(Err(limit.into()));
     }
     let started =
         |start: &StartRun| ReachableRun { id: start.id, ended: false, of: (start.deployment.clone(), start.revision) };

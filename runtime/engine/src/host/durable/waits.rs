@@ -48,10 +48,10 @@ pub(in crate::host) async fn sleep_until(guest: &mut GuestState, at: Timestamp) 
 
 async fn until(
     guest: &mut GuestState,
-    asked: &[u8],
+    shown: &[u8],
     end: impl FnOnce(Timestamp) -> Timestamp,
 ) -> wasmtime::Result<HostResult<()>> {
-    let request = hash(&[asked]);
+    let request = hash(&[shown]);
     let until = match guest.replay::<u64>(Kind::Until, request)? {
         Some(until) => Timestamp::from_millis(until),
         None => {
@@ -122,14 +122,14 @@ pub(super) async fn first(
     any_of: Vec<WaitFor>,
     timeout: Option<u64>,
 ) -> wasmtime::Result<HostResult<Option<First>>> {
-    let checked = allowed(guest, "durable.await-first").and_then(|()| wanted(any_of, timeout.is_some()));
+    let checked = allowed(guest, "durable.await-first").and_then(|()| wait_targets(any_of, timeout.is_some()));
     let any_of = match checked {
         Ok(any_of) => any_of,
         Err(failure) => return answer(Err(failure)),
     };
-    let came = wait(guest, Kind::AwaitFirst, any_of, timeout).await?;
-    answer(came.map(|came| {
-        came.into_iter().next().map(|WaitResult { index, what }| First { index, event: what.into_event() })
+    let results = wait(guest, Kind::AwaitFirst, any_of, timeout).await?;
+    answer(results.map(|results| {
+        results.into_iter().next().map(|WaitResult { index, what }| First { index, event: what.into_event() })
     }))
 }
 
@@ -140,7 +140,7 @@ pub(super) async fn all(
     timeout: Option<u64>,
 ) -> wasmtime::Result<HostResult<Option<Vec<Outcome>>>> {
     let any_of = runs.into_iter().map(WaitFor::Run).collect();
-    let checked = allowed(guest, "durable.await-all").and_then(|()| wanted(any_of, true));
+    let checked = allowed(guest, "durable.await-all").and_then(|()| wait_targets(any_of, true));
     let runs = match checked {
         Ok(runs) => runs,
         Err(failure) => return answer(Err(failure)),
@@ -148,16 +148,16 @@ pub(super) async fn all(
     if runs.is_empty() {
         return answer(Ok(Some(Vec::new())));
     }
-    let came = wait(guest, Kind::AwaitAll, runs, timeout).await?;
-    let outcomes = |came: Vec<WaitResult>| {
-        (!came.is_empty()).then(|| came.into_iter().filter_map(|came| came.what.into_outcome()).collect())
+    let results = wait(guest, Kind::AwaitAll, runs, timeout).await?;
+    let outcomes = |results: Vec<WaitResult>| {
+        (!results.is_empty()).then(|| results.into_iter().filter_map(|result| result.what.into_outcome()).collect())
     };
-    answer(came.map(outcomes))
+    answer(results.map(outcomes))
 }
 
 /// Validates the items of a wait.
-fn wanted(any_of: Vec<WaitFor>, ends: bool) -> Result<Vec<WaitTarget>, Failure> {
-    let signals = any_of.iter().filter(|wanted| matches!(wanted, WaitFor::Signal(_))).count();
+fn wait_targets(any_of: Vec<WaitFor>, ends: bool) -> Result<Vec<WaitTarget>, Failure> {
+    let signals = any_of.iter().filter(|target| matches!(target, WaitFor::Signal(_))).count();
     let runs = any_of.len() - signals;
     if signals > SIGNALS || runs > RUNS {
         return bad(format!(
@@ -169,7 +169,7 @@ fn wanted(any_of: Vec<WaitFor>, ends: bool) -> Result<Vec<WaitTarget>, Failure> 
     }
     any_of
         .into_iter()
-        .map(|wanted| match wanted {
+        .map(|target| match target {
             WaitFor::Signal(name) if name.is_empty() || name.len() > SIGNAL_NAME_BYTES => {
                 bad(format!("the name of a signal has 1 to {SIGNAL_NAME_BYTES} bytes"))
             }
@@ -187,12 +187,12 @@ fn wanted(any_of: Vec<WaitFor>, ends: bool) -> Result<Vec<WaitTarget>, Failure> 
 async fn wait(
     guest: &mut GuestState,
     kind: Kind,
-    wanted: Vec<WaitTarget>,
+    targets: Vec<WaitTarget>,
     timeout: Option<u64>,
 ) -> wasmtime::Result<Result<Vec<WaitResult>, Failure>> {
-    let parts: Vec<String> = wanted
+    let parts: Vec<String> = targets
         .iter()
-        .map(|wanted| match wanted {
+        .map(|target| match target {
             WaitTarget::Signal(name) => format!("signal {name}"),
             WaitTarget::Run(id) => format!("run {id}"),
         })
@@ -202,7 +202,7 @@ async fn wait(
     let began = match guest.replay::<Result<Option<u64>, Failure>>(Kind::Until, request)? {
         Some(began) => began,
         None => {
-            let own = own_runs(guest, &wanted).await?;
+            let own = own_runs(guest, &targets).await?;
             let now = guest.log.clock.now();
             let began = own.map(|()| timeout.map(|timeout| now.plus_millis(timeout).as_millis()));
             guest.record(Kind::Until, request, &began, Some(shown(&parts).as_bytes()))?;
@@ -218,15 +218,15 @@ async fn wait(
         if let Err(failure) = guest.check_cancelled() {
             return Ok(Err(failure));
         }
-        if let Some(came) = guest.replay::<Result<Vec<WaitResult>, Failure>>(kind, request)? {
-            return Ok(came);
+        if let Some(results) = guest.replay::<Result<Vec<WaitResult>, Failure>>(kind, request)? {
+            return Ok(results);
         }
-        if let Some(came) = look(guest, &wanted, all, until).await? {
-            return record_result(guest, kind, request, came, until);
+        if let Some(results) = look(guest, &targets, all, until).await? {
+            return record_result(guest, kind, request, results, until);
         }
-        let any_of = wanted
+        let any_of = targets
             .iter()
-            .map(|wanted| match wanted {
+            .map(|target| match target {
                 WaitTarget::Signal(name) => run::WaitCondition::Signal(name.clone()),
                 WaitTarget::Run(id) => run::WaitCondition::Run(*id),
             })
@@ -245,10 +245,10 @@ fn shown(parts: &[String]) -> String {
 }
 
 /// Checks that the run itself started every run that it waits for.
-async fn own_runs(guest: &mut GuestState, wanted: &[WaitTarget]) -> wasmtime::Result<Result<(), Failure>> {
+async fn own_runs(guest: &mut GuestState, targets: &[WaitTarget]) -> wasmtime::Result<Result<(), Failure>> {
     let store = Arc::clone(&guest.services.store);
-    for wanted in wanted {
-        let WaitTarget::Run(id) = wanted else { continue };
+    for target in targets {
+        let WaitTarget::Run(id) = target else { continue };
         if guest.transaction.starting(*id).is_some() {
             continue;
         }
@@ -264,7 +264,7 @@ async fn own_runs(guest: &mut GuestState, wanted: &[WaitTarget]) -> wasmtime::Re
 /// items, or an empty list after the deadline. The earliest item counts, whenever it is looked up.
 async fn look(
     guest: &mut GuestState,
-    wanted: &[WaitTarget],
+    targets: &[WaitTarget],
     all: bool,
     until: Option<Timestamp>,
 ) -> wasmtime::Result<Option<Vec<WaitResult>>> {
@@ -273,35 +273,39 @@ async fn look(
     let in_time = |at: Timestamp| until.is_none_or(|until| at <= until);
     let store = Arc::clone(&guest.services.store);
     let me = guest.run.id;
-    let mut come: Vec<(Timestamp, WaitResult)> = Vec::new();
-    for (index, wanted) in (0u32..).zip(wanted) {
-        match wanted {
+    let mut found: Vec<(Timestamp, WaitResult)> = Vec::new();
+    for (index, target) in (0u32..).zip(targets) {
+        match target {
             WaitTarget::Signal(name) => {
                 let after = guest.transaction.taken_to(name);
                 if let Some(signal) = read(|| store.inbox(me, name, after)).await? {
                     let payload = String::from_utf8_lossy(&signal.payload).into_owned();
                     let what = WaitResultKind::Signal { name: name.clone(), place: signal.place, payload };
-                    come.push((signal.at, WaitResult { index, what }));
+                    found.push((signal.at, WaitResult { index, what }));
                 }
             }
             // A run that this transaction starts has not begun.
             WaitTarget::Run(id) if guest.transaction.starting(*id).is_some() => {}
             WaitTarget::Run(id) => {
                 if let Some(outcome) = read(|| store.outcome(*id)).await? {
-                    come.push((outcome.ended_at, WaitResult { index, what: WaitResultKind::of(*id, outcome) }));
+                    found.push((outcome.ended_at, WaitResult { index, what: WaitResultKind::of(*id, outcome) }));
                 }
             }
         }
     }
-    come.retain(|(at, _)| in_time(*at));
+    found.retain(|(at, _)| in_time(*at));
     if all {
-        let whole = come.len() == wanted.len();
-        return Ok(if whole { Some(come.into_iter().map(|(_, came)| came).collect()) } else { over.then(Vec::new) });
+        let whole = found.len() == targets.len();
+        return Ok(if whole {
+            Some(found.into_iter().map(|(_, result)| result).collect())
+        } else {
+            over.then(Vec::new)
+        });
     }
     // Of items with the same time, the first in the call.
-    let first = come.into_iter().min_by_key(|(at, came)| (*at, came.index));
+    let first = found.into_iter().min_by_key(|(at, result)| (*at, result.index));
     Ok(match first {
-        Some((_, came)) => Some(vec![came]),
+        Some((_, result)) => Some(vec![result]),
         None => over.then(Vec::new),
     })
 }
@@ -311,33 +315,33 @@ fn record_result(
     guest: &mut GuestState,
     kind: Kind,
     request: Hash,
-    came: Vec<WaitResult>,
+    results: Vec<WaitResult>,
     until: Option<Timestamp>,
 ) -> wasmtime::Result<Result<Vec<WaitResult>, Failure>> {
-    let size: usize = came.iter().map(|came| came.what.bytes()).sum();
-    let came = if size > FETCH_ALL_BYTES {
+    let size: usize = results.iter().map(|result| result.what.bytes()).sum();
+    let results = if size > FETCH_ALL_BYTES {
         let message = format!("the outcomes have {size} bytes; one call returns at most {FETCH_ALL_BYTES}");
         Err(Code::LimitHostCall.failure(message))
     } else {
-        Ok(came)
+        Ok(results)
     };
-    for came in came.iter().flatten() {
-        match &came.what {
+    for result in results.iter().flatten() {
+        match &result.what {
             WaitResultKind::Signal { name, place, .. } => guest.transaction.take(name, *place),
             WaitResultKind::Failed { run, .. } | WaitResultKind::Cancelled { run } => guest.transaction.observe(*run),
             WaitResultKind::Succeeded { .. } => {}
         }
     }
-    let timed_out = came.as_ref().is_ok_and(Vec::is_empty);
+    let timed_out = results.as_ref().is_ok_and(Vec::is_empty);
     if let Some(until) = until.filter(|_| timed_out) {
         guest.log.clock.not_before(until);
     }
-    guest.record(kind, request, &came, None)?;
+    guest.record(kind, request, &results, None)?;
     if timed_out {
         guest.keep();
     }
     guest.begin_here();
-    Ok(came)
+    Ok(results)
 }
 
 /// An item to wait for.
