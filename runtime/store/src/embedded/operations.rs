@@ -29,7 +29,11 @@ impl OperationStore for EmbeddedStore {
     }
 
     async fn add_operation(&self, operation: Operation) -> Result<Operation> {
-        self.commit(move |c| add(c, operation)).await
+        let add = move |c: &mut WriteTx<'_, '_>| match get(c, &operation.id)? {
+            Some(present) => Ok(present),
+            None => put(c, &operation).map(|()| operation),
+        };
+        self.commit(add).await
     }
 
     async fn operation(&self, id: &str) -> Result<Option<Operation>> {
@@ -73,14 +77,6 @@ pub(crate) fn cancel(commit: &mut WriteTx<'_, '_>, id: &str, now: Timestamp) -> 
     delete_replay(commit, id)?;
     put(commit, &cancelled)?;
     Ok(cancelled)
-}
-
-/// Adds an operation, unless one with its id exists.
-fn add(commit: &mut WriteTx<'_, '_>, operation: Operation) -> Result<Operation> {
-    match get(commit, &operation.id)? {
-        Some(there) => Ok(there),
-        None => put(commit, &operation).map(|()| operation),
-    }
 }
 
 pub(crate) fn get(store: &impl ReadTx, id: &str) -> Result<Option<Operation>> {

@@ -8,8 +8,7 @@ use crate::embedded::deployments;
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{DEPLOYMENTS, STATE, name_key};
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
-use crate::embedded::value;
-use crate::embedded::value::ValueRef;
+use crate::embedded::value::{self, ValueRef};
 use crate::error::{Result, StoreError};
 use crate::records::{
     FeedEvent, ScanPage, ScanRequest, StateEdit, StateEditResult, StateWrite, Version, VersionedValue,

@@ -8,16 +8,14 @@ use parking_lot::Mutex;
 use tidemill_core::RunId;
 use tidemill_core::quotas::Quotas;
 
-use crate::embedded::blobs::{BlobFolder, PinnedBlobs, ReadLease};
-use crate::embedded::epoch::PendingEpoch;
-use crate::embedded::tables;
-use crate::embedded::tables::PAYLOADS;
+use crate::embedded::blobs::{self, BlobFolder, PinnedBlobs, ReadLease};
+use crate::embedded::epoch::{self, PendingEpoch};
+use crate::embedded::tables::{self, PAYLOADS};
 use crate::embedded::tx::{ReadTx, Table, UncommittedView, WriteTx};
+use crate::embedded::usage;
 use crate::embedded::value::{BlobDigest, ValueRef};
-use crate::embedded::{blobs, epoch, usage};
 use crate::error::{Result, StoreError};
-use crate::kv::MAX_OPERATION;
-use crate::kv::{Kv, KvConfig, OpenReport, SubmitError};
+use crate::kv::{Kv, KvConfig, MAX_OPERATION, OpenReport, SubmitError};
 
 /// The embedded store: a commit log in front of sled.
 #[derive(Clone)]

@@ -22,12 +22,11 @@ use bytes::Bytes;
 use tidemill_core::run::{CancelRequest, Run, RunState};
 
 use crate::embedded::runs::admission::lanes;
-use crate::embedded::runs::record::RunRecord;
-use crate::embedded::runs::{KeyLookup, failures, inbox, journal, record, tree};
-use crate::embedded::runs::{children, transition};
+use crate::embedded::runs::record::{self, RunRecord};
+use crate::embedded::runs::{self, KeyLookup, children, failures, inbox, journal, transition, tree};
 use crate::embedded::tables::{DEPLOYMENTS, INPUTS, OUTPUTS, WATERMARKS};
 use crate::embedded::tx::{ReadTx, VisibilityGuard, WriteTx};
-use crate::embedded::{ledger, runs, state, topics};
+use crate::embedded::{ledger, state, topics};
 use crate::error::{Result, StoreError};
 use crate::records::{
     CommitStart, FailedPart, FailureRecord, NewRun, Publisher, ReadCheck, RunCommit, RunCommitResult,

@@ -5,8 +5,7 @@ use tidemill_core::{RunId, Timestamp};
 use crate::embedded::runs::record::RunRecord;
 use crate::embedded::tables::{INBOX, placed};
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
-use crate::embedded::value;
-use crate::embedded::value::ValueRef;
+use crate::embedded::value::{self, ValueRef};
 use crate::error::{Result, StoreError};
 use crate::records::{INBOX_RESERVE_SIGNALS, INBOX_SIGNALS};
 

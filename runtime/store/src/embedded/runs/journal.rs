@@ -6,12 +6,10 @@ use bytes::Bytes;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::{RunId, batch};
 
-use crate::embedded::runs::record;
-use crate::embedded::runs::record::RunRecord;
+use crate::embedded::runs::record::{self, RunRecord};
 use crate::embedded::tables::{HEADS, JOURNAL, chunk};
 use crate::embedded::tx::{ReadTx, WriteTx};
-use crate::embedded::value;
-use crate::embedded::value::ValueRef;
+use crate::embedded::value::{self, ValueRef};
 use crate::error::{Result, StoreError};
 
 /// Applies a change to the stored journal: chunk `from + i` becomes `chunks[i]`, and later chunks

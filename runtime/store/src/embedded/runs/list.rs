@@ -6,10 +6,8 @@ use tidemill_core::run::{Run, RunState};
 use tidemill_core::{DeploymentName, RunId, Timestamp};
 
 use crate::embedded::codec::decode;
-use crate::embedded::runs;
-use crate::embedded::runs::record;
-use crate::embedded::runs::record::RunRecord;
-use crate::embedded::runs::{RunKeyRecord, logs, parked};
+use crate::embedded::runs::record::{self, RunRecord};
+use crate::embedded::runs::{self, RunKeyRecord, logs, parked};
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{KEYS, OPEN, PARKED, RUNS, RUNS_BY_DEPLOYMENT, name_key};
 use crate::embedded::tx::{ReadTx, prefix_range};

@@ -6,8 +6,7 @@ use tidemill_core::{RunId, batch};
 
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::tables::{LOGS, placed};
-use crate::embedded::tx::prefix_range;
-use crate::embedded::tx::{ReadTx, WriteTx};
+use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
 use crate::embedded::usage::{UsageDelta, signed};
 use crate::error::Result;
 use crate::records::{LogLine, LogPage};

@@ -46,7 +46,15 @@ impl FailureStore for EmbeddedStore {
     }
 
     async fn dismiss(&self, id: RunId) -> Result<bool> {
-        self.commit(move |c| dismiss(c, id)).await
+        let dismiss = move |c: &mut WriteTx<'_, '_>| {
+            let cancelled = record::get(c, id)?.run.state == RunState::Cancelled;
+            let listed = cancelled && c.bytes(PARKED, &id.to_bytes())?.is_some();
+            if listed {
+                c.delete(PARKED, &id.to_bytes());
+            }
+            Ok(listed)
+        };
+        self.commit(dismiss).await
     }
 }
 
@@ -66,16 +74,6 @@ pub(crate) fn keep(
         commit.delete(PARKED, &run.id.to_bytes());
     }
     Ok(())
-}
-
-/// Removes a cancelled run from the list. Returns whether it was listed.
-fn dismiss(commit: &mut WriteTx<'_, '_>, id: RunId) -> Result<bool> {
-    let cancelled = record::get(commit, id)?.run.state == RunState::Cancelled;
-    let listed = cancelled && commit.bytes(PARKED, &id.to_bytes())?.is_some();
-    if listed {
-        commit.delete(PARKED, &id.to_bytes());
-    }
-    Ok(listed)
 }
 
 /// Returns whether a filter selects only parked runs, which this list contains.

@@ -6,10 +6,9 @@ use tidemill_core::RunId;
 use tidemill_core::ids::Owner;
 use tidemill_core::run::{Run, RunEvent, RunState};
 
-use crate::embedded::tables::{INPUTS, OUTPUTS, RUNS};
+use crate::embedded::tables::{self, INPUTS, OUTPUTS, RUNS};
 use crate::embedded::tx::ReadTx;
-use crate::embedded::value::ValueRef;
-use crate::embedded::{tables, value};
+use crate::embedded::value::{self, ValueRef};
 use crate::error::{Result, StoreError};
 
 /// The record of a run, stored under its id.

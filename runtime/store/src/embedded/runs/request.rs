@@ -8,14 +8,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::embedded::deployments;
 use crate::embedded::runs::admission::{debounce, lanes};
-use crate::embedded::runs::children;
 use crate::embedded::runs::record::RunRecord;
-use crate::embedded::runs::transition;
-use crate::embedded::runs::{KeyLookup, RunKeyRecord, index};
+use crate::embedded::runs::{self, KeyLookup, RunKeyRecord, children, index, transition};
 use crate::embedded::tables::{CHILDREN, DEPLOYMENTS, INPUTS, KEYS, RUNS, RUNS_BY_DEPLOYMENT, name_key, pair, run_of};
 use crate::embedded::tx::{ReadTx, WriteTx};
-use crate::embedded::usage::UsageDelta;
-use crate::embedded::{runs, usage};
+use crate::embedded::usage::{self, UsageDelta};
 use crate::error::{Result, StoreError};
 use crate::records::{NewRun, RunRequestResult};
 

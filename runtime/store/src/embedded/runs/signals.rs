@@ -6,10 +6,9 @@ use tidemill_core::run::{Wait, WaitCondition};
 use tidemill_core::{RunId, Timestamp};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::embedded::runs::inbox::StoredSignal;
+use crate::embedded::runs::inbox::{self, StoredSignal};
 use crate::embedded::runs::index;
-use crate::embedded::runs::record::RunRecord;
-use crate::embedded::runs::{inbox, record};
+use crate::embedded::runs::record::{self, RunRecord};
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{INBOX, RUNS, SIGNAL_KEYS, placed};
 use crate::embedded::tx::{ReadTx, WriteTx};
@@ -68,7 +67,17 @@ impl SignalStore for EmbeddedStore {
     }
 
     async fn drop_signal(&self, id: RunId, place: u64) -> Result<bool> {
-        self.commit(move |c| drop_one(c, id, place)).await
+        let drop = move |c: &mut WriteTx<'_, '_>| {
+            let mut record = record::get(c, id)?;
+            let before = record.counters.signals;
+            inbox::take(c, &mut record, &[place])?;
+            let dropped = record.counters.signals != before;
+            if dropped {
+                c.put_record(RUNS, &id.to_bytes(), &record)?;
+            }
+            Ok(dropped)
+        };
+        self.commit(drop).await
     }
 }
 
@@ -166,18 +175,6 @@ pub(crate) fn send(commit: &mut WriteTx<'_, '_>, from: RunId, signals: &[NewSign
         }
     }
     Ok(())
-}
-
-/// Deletes the signal at a position. Returns whether there was one.
-fn drop_one(commit: &mut WriteTx<'_, '_>, id: RunId, place: u64) -> Result<bool> {
-    let mut record = record::get(commit, id)?;
-    let before = record.counters.signals;
-    inbox::take(commit, &mut record, &[place])?;
-    let dropped = record.counters.signals != before;
-    if dropped {
-        commit.put_record(RUNS, &id.to_bytes(), &record)?;
-    }
-    Ok(dropped)
 }
 
 /// Returns the hash of name and payload, which distinguishes a caller's signals with the same key.

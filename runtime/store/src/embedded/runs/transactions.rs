@@ -7,9 +7,7 @@ use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::run::Run;
 
-use crate::embedded::runs;
-use crate::embedded::runs::record;
-use crate::embedded::runs::{commit, journal};
+use crate::embedded::runs::{self, commit, journal, record};
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::RUNS;
 use crate::embedded::tx::{VisibilityGuard, WriteTx};

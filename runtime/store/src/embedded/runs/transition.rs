@@ -5,9 +5,8 @@ use tidemill_core::Timestamp;
 use tidemill_core::run::Run;
 
 use crate::embedded::runs::admission::{debounce, lanes};
-use crate::embedded::runs::parked;
 use crate::embedded::runs::record::RunRecord;
-use crate::embedded::runs::{children, index, keys};
+use crate::embedded::runs::{children, index, keys, parked};
 use crate::embedded::schedules::queue;
 use crate::embedded::tables::{OPEN, RUNS, run_of};
 use crate::embedded::tx::WriteTx;

@@ -10,9 +10,8 @@ use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{CancelRequest, Run, RunEvent, RunState};
 use tidemill_core::{RunId, Timestamp};
 
-use crate::embedded::runs::record::{PendingCancellation, RunRecord};
-use crate::embedded::runs::transition;
-use crate::embedded::runs::{children, journal, record};
+use crate::embedded::runs::record::{self, PendingCancellation, RunRecord};
+use crate::embedded::runs::{children, journal, transition};
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{CANCELS, OPEN_CHILDREN, RUNS, pair, run_at_end};
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};

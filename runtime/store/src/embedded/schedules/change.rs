@@ -3,8 +3,7 @@
 use tidemill_core::{DeploymentName, ScheduleName, Timestamp};
 
 use crate::embedded::deployments;
-use crate::embedded::schedules::record;
-use crate::embedded::schedules::{firing_log, queue};
+use crate::embedded::schedules::{firing_log, queue, record};
 use crate::embedded::tables::SCHEDULES;
 use crate::embedded::tx::WriteTx;
 use crate::error::{Result, StoreError};

@@ -4,8 +4,7 @@
 use tidemill_core::Timestamp;
 use tidemill_core::run::{Run, RunState};
 
-use crate::embedded::schedules;
-use crate::embedded::schedules::firing_log;
+use crate::embedded::schedules::{self, firing_log};
 use crate::embedded::tx::WriteTx;
 use crate::error::Result;
 use crate::records::{Pause, Schedule};

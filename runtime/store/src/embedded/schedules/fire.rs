@@ -2,13 +2,12 @@
 
 use tidemill_core::{ScheduleName, Timestamp};
 
-use crate::embedded::runs::tree;
-use crate::embedded::schedules::overlap::{FiringContext, FiringResult};
-use crate::embedded::schedules::record;
-use crate::embedded::schedules::{firing_log, overlap};
+use crate::embedded::runs::{self, tree};
+use crate::embedded::schedules::overlap::{self, FiringContext, FiringResult};
+use crate::embedded::schedules::{firing_log, record};
 use crate::embedded::tables::SCHEDULES;
 use crate::embedded::tx::{ReadTx, WriteTx};
-use crate::embedded::{deployments, operations, runs};
+use crate::embedded::{deployments, operations};
 use crate::error::Result;
 use crate::records::{
     BackfillPart, FiringCommit, FiringCommitResult, FiringFate, NewRun, Operation, OperationState, RunRequestResult,

@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use tidemill_core::{DeploymentName, ScheduleName, Timestamp};
 
-use crate::embedded::schedules;
-use crate::embedded::schedules::{change, fire, firing_log};
+use crate::embedded::schedules::{self, change, fire, firing_log};
 use crate::embedded::store::EmbeddedStore;
-use crate::embedded::tables::time_key;
-use crate::embedded::tables::{DUE, FIRING_LIST, META, SCHEDULES, name_key, time_of};
+use crate::embedded::tables::{DUE, FIRING_LIST, META, SCHEDULES, name_key, time_key, time_of};
 use crate::embedded::tx::{ReadTx, prefix_range};
 use crate::embedded::value;
 use crate::error::{Result, StoreError};

@@ -11,12 +11,10 @@ use tidemill_core::{DeploymentName, EventId, RunId, Timestamp, Topic};
 use crate::embedded::blobs::ReadLease;
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{EVENTS, name_key};
-use crate::embedded::topics::TopicRecord;
-use crate::embedded::topics::record;
+use crate::embedded::topics::{TopicRecord, record};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::embedded::usage::UsageDelta;
-use crate::embedded::value;
-use crate::embedded::value::ValueRef;
+use crate::embedded::value::{self, ValueRef};
 use crate::error::{Result, StoreError};
 use crate::records::{Event, NewEvent, Page, PageRequest, Publisher};
 

@@ -6,11 +6,9 @@ use tidemill_core::{Code, DeploymentName, Timestamp, Topic, TopicPattern};
 use crate::embedded::codec::decode;
 use crate::embedded::tables::{META, TOPIC_OWNERS, TOPICS};
 use crate::embedded::tx::{ReadTx, WriteTx};
-use crate::embedded::usage;
-use crate::embedded::usage::UsageDelta;
+use crate::embedded::usage::{self, UsageDelta};
 use crate::error::{Result, StoreError};
-use crate::records;
-use crate::records::{Publisher, TopicSummary};
+use crate::records::{self, Publisher, TopicSummary};
 
 /// The key of the number of topics in [`META`].
 const TOTAL: &[u8] = b"topics";

@@ -6,13 +6,11 @@ use tidemill_core::{DeploymentName, Timestamp, Topic};
 use crate::embedded::codec::decode;
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::TOPICS;
-use crate::embedded::topics::{TopicRecord, events, expiry, keys};
+use crate::embedded::topics::{self, TopicRecord, events, expiry, keys};
 use crate::embedded::tx::ReadTx;
-use crate::embedded::value;
-use crate::embedded::{topics, usage};
+use crate::embedded::{usage, value};
 use crate::error::Result;
-use crate::records;
-use crate::records::{Event, ExpiredEvents, NewPublication, Page, PageRequest, PublishOutcome, TopicSummary};
+use crate::records::{self, Event, ExpiredEvents, NewPublication, Page, PageRequest, PublishOutcome, TopicSummary};
 use crate::traits::TopicStore;
 
 #[async_trait]

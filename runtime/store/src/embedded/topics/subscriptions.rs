@@ -10,10 +10,9 @@ use tidemill_core::{DeploymentName, RunId, SubscriptionName, Timestamp, Topic};
 
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{CURSORS, SUBSCRIPTIONS, name_key};
-use crate::embedded::topics::TopicRecord;
+use crate::embedded::topics::{self, TopicRecord};
 use crate::embedded::tx::{ReadTx, WriteTx};
-use crate::embedded::value;
-use crate::embedded::{deployments, runs, topics};
+use crate::embedded::{deployments, runs, value};
 use crate::error::{Result, StoreError};
 use crate::records::{
     DeliveryCommit, Deployment, FeedEvent, NewRun, Page, PageRequest, Pause, RunRequestResult, Subscription,
@@ -46,7 +45,12 @@ impl SubscriptionStore for EmbeddedStore {
     }
 
     async fn lag(&self, subscription: &Subscription) -> Result<u64> {
-        lag(&self.snapshot(), subscription)
+        let store = self.snapshot();
+        let mut waiting = 0;
+        for (topic, head) in topics::matching(&store, &subscription.topic)? {
+            waiting += head.next - position(&store, subscription, &topic, &head)?.clamp(head.first, head.next);
+        }
+        Ok(waiting)
     }
 
     async fn pause_subscription(
@@ -223,15 +227,6 @@ pub(crate) fn lag_in(
     let position = position(store, &subscription, topic, &head)?.clamp(head.first, head.next);
     let paused = subscription.paused.is_some();
     Ok(Some(SubscriptionLag { position, waiting: head.next - position, paused, last_run: subscription.last_run }))
-}
-
-/// Returns how many events wait for a subscription, over all its topics.
-fn lag(store: &impl ReadTx, subscription: &Subscription) -> Result<u64> {
-    let mut waiting = 0;
-    for (topic, head) in topics::matching(store, &subscription.topic)? {
-        waiting += head.next - position(store, subscription, &topic, &head)?.clamp(head.first, head.next);
-    }
-    Ok(waiting)
 }
 
 /// Creates the runs of some events and advances the subscription past them; `false` if anything has

@@ -7,8 +7,7 @@ use tidemill_core::DeploymentName;
 use crate::embedded::tables::{PAYLOADS, STATE};
 use crate::embedded::tx::{ReadTx, Table, WriteTx};
 use crate::embedded::usage::{UsageDelta, signed};
-use crate::embedded::value;
-use crate::embedded::value::{BlobRef, INLINE};
+use crate::embedded::value::{self, BlobRef, INLINE};
 use crate::error::Result;
 
 impl WriteTx<'_, '_> {

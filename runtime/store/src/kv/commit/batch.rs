@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use crate::kv::checksum;
-use crate::kv::checksum::{Key, Value};
+use crate::kv::checksum::{self, Key, Value};
 use crate::kv::commit::mvcc::{BatchChanges, KeyChange, Writes};
 use crate::kv::config::Table;
 use crate::kv::error::KvError;

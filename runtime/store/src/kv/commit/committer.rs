@@ -34,16 +34,14 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::kv::checkpoint;
-use crate::kv::clean_shutdown;
 use crate::kv::commit::batch::Batch;
 use crate::kv::commit::job::{Answer, Job};
 use crate::kv::commit::writer::{ExecutedBatch, RETRY_PAUSE, Writer, WriterReturn, WriterThread};
 use crate::kv::error::KvError;
-use crate::kv::index;
-use crate::kv::index::IndexReader;
+use crate::kv::index::{self, IndexReader};
 use crate::kv::log::CommitLog;
 use crate::kv::state::KvState;
+use crate::kv::{checkpoint, clean_shutdown};
 
 /// Maximum number of operations in a group. A group is also full at [`BYTES`].
 const OPERATIONS: usize = 1024;

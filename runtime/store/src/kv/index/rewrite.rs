@@ -21,18 +21,14 @@ use std::time::Duration;
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::failpoint;
 
-use crate::kv::checkpoint;
-use crate::kv::checksum;
-use crate::kv::clean_shutdown;
 use crate::kv::commit::mvcc::{BatchLayer, SnapshotGuard};
 use crate::kv::error::KvError;
-use crate::kv::index;
-use crate::kv::index::{IndexReader, Trees};
+use crate::kv::index::{self, IndexReader, Trees};
 use crate::kv::key_range::KeyRange;
-use crate::kv::scrub;
-use crate::kv::scrub::{LONGEST_REST, ScanPriority};
+use crate::kv::scrub::{self, LONGEST_REST, ScanPriority};
 use crate::kv::snapshot::rows;
 use crate::kv::state::{KvState, LastCheckpoint};
+use crate::kv::{checkpoint, checksum, clean_shutdown};
 
 /// Maximum ratio of the index's size to the size of its records.
 const TIMES: u64 = 3;

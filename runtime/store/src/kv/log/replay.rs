@@ -8,12 +8,9 @@ use std::sync::Arc;
 use crate::disk::Disk;
 use crate::kv::error::KvError;
 use crate::kv::log::header::LogPoint;
-use crate::kv::log::record;
-use crate::kv::log::record::Payload;
-use crate::kv::log::segment;
-use crate::kv::log::segment::FIRST_RECORD;
-use crate::kv::log::tail_mark;
-use crate::kv::log::{DIR, LogEnd};
+use crate::kv::log::record::{self, Payload};
+use crate::kv::log::segment::{self, FIRST_RECORD};
+use crate::kv::log::{DIR, LogEnd, tail_mark};
 use crate::kv::table_checksum::TableSum;
 
 /// The verified part of the log after a checkpoint.

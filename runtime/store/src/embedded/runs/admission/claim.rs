@@ -13,12 +13,9 @@ use tidemill_core::ids::Owner;
 use tidemill_core::run::{Run, RunEvent};
 use tidemill_core::{DeploymentName, RunId, Timestamp};
 
-use crate::embedded::runs;
 use crate::embedded::runs::admission::lanes;
-use crate::embedded::runs::record;
-use crate::embedded::runs::transition;
-use crate::embedded::tables;
-use crate::embedded::tables::{DELAYED, READY, STARTS, TURNS, name_key, time_key, time_of};
+use crate::embedded::runs::{self, record, transition};
+use crate::embedded::tables::{self, DELAYED, READY, STARTS, TURNS, name_key, time_key, time_of};
 use crate::embedded::tx::{Key, ReadTx, WriteTx, prefix_range};
 use crate::embedded::value::ValueRef;
 use crate::error::Result;

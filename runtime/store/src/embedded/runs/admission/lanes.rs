@@ -11,8 +11,7 @@ use tidemill_core::run::Run;
 use tidemill_core::{DeploymentName, RunId};
 
 use crate::embedded::codec::decode;
-use crate::embedded::runs::record;
-use crate::embedded::runs::record::{RunRecord, Ticket};
+use crate::embedded::runs::record::{self, RunRecord, Ticket};
 use crate::embedded::tables::{LANE_RUNS, LANES, READY, RUNS, name_key, ready, run_at_end};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::{Result, StoreError};

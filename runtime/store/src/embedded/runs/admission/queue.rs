@@ -9,13 +9,11 @@ use tidemill_core::{DeploymentName, RunId, Timestamp};
 
 use crate::embedded::blobs::ReadLease;
 use crate::embedded::runs::admission::{claim, lanes, position};
-use crate::embedded::runs::transition;
-use crate::embedded::runs::{index, record};
+use crate::embedded::runs::{self, index, record, transition};
 use crate::embedded::store::EmbeddedStore;
-use crate::embedded::tables::{DELAYED, READY, RUNNING, name_key, time_key};
+use crate::embedded::tables::{self, DELAYED, READY, RUNNING, name_key, time_key};
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
 use crate::embedded::value::ValueRef;
-use crate::embedded::{runs, tables};
 use crate::error::Result;
 use crate::records::{AdmissionResult, ClaimedRun, QueuePosition, RecoveryFilter};
 use crate::traits::AdmissionStore;
