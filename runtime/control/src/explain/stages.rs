@@ -3,9 +3,10 @@
 use tidemill_core::Timestamp;
 use tidemill_core::lane::Lane;
 use tidemill_core::run::{RunState, TriggerKind};
+use tidemill_core::wire::grouped;
 use tidemill_store::records::{LaneView, QueueKind, QueuePosition};
 
-use super::words::{count, span, time};
+use super::words::{span, time};
 use super::{COUNTED, Stage, StageName, StageVerdict};
 use crate::deployment::active::ActiveDeployment;
 use crate::state::HostState;
@@ -36,7 +37,7 @@ fn stage(host: &HostState, live: &ActiveDeployment, position: &QueuePosition, na
             let detail = format!(
                 "{}, of at most {}",
                 runs(position.queued, "of its deployment is queued", "of its deployment are queued"),
-                count(most)
+                grouped(most)
             );
             Stage { used: Some(position.queued), limit: Some(most), ..Stage::new(name, StageVerdict::Passes, detail) }
         }
@@ -69,12 +70,12 @@ impl Stage {
 }
 
 fn runs(number: u64, one: &str, more: &str) -> String {
-    if number == 1 { format!("1 run {one}") } else { format!("{} runs {more}", count(number)) }
+    if number == 1 { format!("1 run {one}") } else { format!("{} runs {more}", grouped(number)) }
 }
 
 fn slots(name: StageName, used: u64, most: u64, whose: &str) -> Stage {
     let verdict = if used < most { StageVerdict::Passes } else { StageVerdict::Waits };
-    let detail = format!("{} of {} slots {whose} are used", count(used), count(most));
+    let detail = format!("{} of {} slots {whose} are used", grouped(used), grouped(most));
     Stage { used: Some(used), limit: Some(most), ..Stage::new(name, verdict, detail) }
 }
 
@@ -170,7 +171,7 @@ fn lane(position: &QueuePosition) -> Stage {
                 "the lane {called} holds {held} of {capacity}: {}{more}; it is number {} of {} waiting runs",
                 holders.join(", "),
                 ordinal(before),
-                count((*waiting).into()),
+                grouped((*waiting).into()),
             );
             Stage { verdict: StageVerdict::Waits, detail, ..counted }
         }
@@ -181,7 +182,7 @@ fn lane(position: &QueuePosition) -> Stage {
 /// Formats the position of a run after `before` others, as far as those were counted.
 fn ordinal(before: usize) -> String {
     let more = if before >= COUNTED { "or more" } else { "" };
-    format!("{} {more}", count(before as u64 + 1)).trim_end().to_owned()
+    format!("{} {more}", grouped(before as u64 + 1)).trim_end().to_owned()
 }
 
 fn priority(position: &QueuePosition) -> Stage {

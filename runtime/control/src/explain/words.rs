@@ -1,6 +1,7 @@
 //! Describes a run in each of its states, and what to do next.
 
 use tidemill_core::run::{Run, RunState, Wait, WaitCondition};
+use tidemill_core::wire::grouped;
 use tidemill_core::{Code, Failure, RunId, Timestamp};
 use tidemill_store::Store;
 
@@ -8,19 +9,6 @@ use super::{Stage, StageName, StageVerdict};
 use crate::error::ControlError;
 
 type StageText = (String, Option<String>);
-
-/// Formats a number with thousands separators.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
 
 /// Formats a time.
 pub(super) fn time(at: Timestamp) -> String {
@@ -174,7 +162,7 @@ pub(super) fn uncompensated_children(first: RunId, count: usize) -> String {
     match count {
         1 => format!("its child run {first} was cancelled and could not undo all its effects; {explain}"),
         _ => {
-            let count = self::count(count as u64);
+            let count = grouped(count as u64);
             format!(
                 "{count} of its child runs were cancelled and could not undo all their effects; for the first, {explain}"
             )
@@ -210,15 +198,4 @@ fn fix(failure: &Failure) -> String {
         || "The code is the module's own; fix the cause that it names.".to_owned(),
         |code| code.fix().to_owned(),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        let shown: Vec<_> = [0, 999, 1_000, 12_345, 1_000_000].map(count).into();
-        assert_eq!(shown, ["0", "999", "1,000", "12,345", "1,000,000"]);
-    }
 }

@@ -11,9 +11,9 @@ pub mod text;
 
 pub use cursor::{InvalidCursor, PageCursor};
 pub use json::InvalidJson;
-pub use object::duration_text;
 #[cfg(feature = "host")]
 pub(crate) use object::size_text;
 pub use object::{ObjectField, ObjectReader};
+pub use object::{duration_text, grouped};
 pub use problem::InputProblem;
 pub use span::parse_span;

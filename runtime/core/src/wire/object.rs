@@ -333,6 +333,20 @@ pub fn duration_text(millis: u64) -> String {
     }
 }
 
+/// Formats a number with a comma before each third digit from the right.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// Formats a size so that [`ObjectField::size`] reads back the same number of bytes.
 #[must_use]
 pub(crate) fn size_text(bytes: u64) -> String {
@@ -350,6 +364,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        let shown: Vec<_> = [0, 999, 1_000, 12_345, 1_000_000].map(grouped).into();
+        assert_eq!(shown, ["0", "999", "1,000", "12,345", "1,000,000"]);
+    }
 
     fn field(value: Value) -> ObjectField {
         ObjectField { pointer: "/x".to_owned(), value }
