@@ -1,30 +1,17 @@
 //! Pages of lists: `{"items": […], "next": cursor}`.
 
-use serde::Serialize;
+use tidemill_api_types::List;
 use tidemill_core::Code;
 use tidemill_core::wire::PageCursor;
 use tidemill_store::records::{Page, PageRequest};
-use utoipa::ToSchema;
 
 use crate::problem::{ApiResult, Problem};
 use crate::request::QueryParams;
 
-/// A page of a list.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct List<T> {
-    /// The items, in the list's order.
-    pub items: Vec<T>,
-    /// The `cursor` of the next page; left out on the last page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
-}
-
-impl<T> List<T> {
-    /// Builds the wire form of a page. `list` is the list's name with its filters.
-    pub fn of<'a, R>(page: &'a Page<R>, list: &str, wire: impl FnMut(&'a R) -> T) -> Self {
-        let next = page.next.clone().map(|place| PageCursor::new(place).encode(list));
-        Self { items: page.items.iter().map(wire).collect(), next }
-    }
+/// Builds the shape of a page. `list` is the list's name with its filters.
+pub fn list_of<'a, R, T>(page: &'a Page<R>, list: &str, shape: impl FnMut(&'a R) -> T) -> List<T> {
+    let next = page.next.clone().map(|place| PageCursor::new(place).encode(list));
+    List { items: page.items.iter().map(shape).collect(), next }
 }
 
 /// Parses `limit` and `cursor` for `list`, the list's name with its filters.

@@ -7,9 +7,8 @@
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use tidemill_api_types as shapes;
 use tidemill_core::{Code, wire};
-use utoipa::ToSchema;
 
 /// Maximum length of an answered detail, in characters. It may quote what a caller sent.
 const DETAIL_CHARS: usize = 2_000;
@@ -25,66 +24,16 @@ pub struct Problem(Box<ProblemData>);
 
 #[derive(Debug, Clone)]
 struct ProblemData {
-    body: ProblemBody,
+    body: shapes::ProblemDetails,
     log: Option<String>,
     retry_after: Option<u64>,
-}
-
-/// The wire form of a refusal; see RFC 9457.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = Problem)]
-pub struct ProblemBody {
-    /// The path of the code's page on this host.
-    #[serde(rename = "type")]
-    #[schema(example = "/errors/host-deployment-not-found")]
-    pub kind: String,
-    /// The stable code, for programs.
-    #[schema(example = "host/deployment-not-found")]
-    pub code: String,
-    /// The meaning of the code, in a few words.
-    pub title: String,
-    /// The status of the answer.
-    pub status: u16,
-    /// What is wrong with this request.
-    pub detail: String,
-    /// What to do next.
-    pub fix: String,
-    /// Every field of the request that is not valid.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    pub errors: Vec<FieldProblem>,
-    /// Deployments that still use the resource.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    pub users: Vec<String>,
-    /// The run that caused the refusal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub run: Option<String>,
-    /// The current revision of the deployment.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub revision: Option<u64>,
-}
-
-/// A field that is not valid.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct FieldProblem {
-    /// The position in the body, as a JSON pointer (RFC 6901).
-    #[schema(example = "/limits/memory")]
-    pub pointer: String,
-    /// The stable code.
-    pub code: String,
-    /// What is wrong with the field.
-    pub detail: String,
-    /// What to do next.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fix: Option<String>,
 }
 
 impl Problem {
     /// Builds a refusal with the code's own status, title and fix.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self(Box::new(ProblemData {
-            body: ProblemBody {
+            body: shapes::ProblemDetails {
                 kind: code.page_path().to_owned(),
                 code: code.as_str().to_owned(),
                 title: code.title().to_owned(),
@@ -131,7 +80,7 @@ impl Problem {
             _ => format!("{} fields are not valid", problems.len()),
         };
         problems.into_iter().fold(Self::new(code, detail), |all, one| {
-            all.field(FieldProblem::new(one.pointer, one.code, one.message).with_fix(one.fix))
+            all.field(field_problem(&one.pointer, one.code, &one.message, Some(&one.fix)))
         })
     }
 
@@ -144,7 +93,7 @@ impl Problem {
 
     /// Adds a field that is not valid. Fields beyond a hundred are left out.
     #[must_use]
-    pub fn field(mut self, field: FieldProblem) -> Self {
+    pub fn field(mut self, field: shapes::FieldProblem) -> Self {
         if self.0.body.errors.len() < MOST_FIELDS {
             self.0.body.errors.push(field);
         }
@@ -200,27 +149,18 @@ impl Problem {
 
     /// Returns the wire form.
     #[must_use]
-    pub fn body(&self) -> &ProblemBody {
+    pub fn body(&self) -> &shapes::ProblemDetails {
         &self.0.body
     }
 }
 
-impl FieldProblem {
-    /// Builds the refusal of the field at `pointer` with `code`.
-    pub fn new(pointer: impl Into<String>, code: Code, detail: impl Into<String>) -> Self {
-        Self {
-            pointer: bounded(pointer.into()),
-            code: code.as_str().to_owned(),
-            detail: bounded(detail.into()),
-            fix: None,
-        }
-    }
-
-    /// Adds what to do next.
-    #[must_use]
-    pub fn with_fix(mut self, fix: impl Into<String>) -> Self {
-        self.fix = Some(bounded(fix.into()));
-        self
+/// Builds the refusal of the field at `pointer` with `code`, and what to do next.
+pub fn field_problem(pointer: &str, code: Code, detail: &str, fix: Option<&str>) -> shapes::FieldProblem {
+    shapes::FieldProblem {
+        pointer: bounded(pointer.to_owned()),
+        code: code.as_str().to_owned(),
+        detail: bounded(detail.to_owned()),
+        fix: fix.map(|fix| bounded(fix.to_owned())),
     }
 }
 
@@ -319,7 +259,7 @@ mod tests {
             prop_assert!(quoted(&text).chars().count() <= 60 * 10 + 1);
             let _ = nearest(&text, &[&known]);
             let problem = Problem::new(Code::BadField, text.clone())
-                .field(FieldProblem::new(text.clone(), Code::BadField, text));
+                .field(field_problem(&text, Code::BadField, &text, None));
             prop_assert!(problem.body().detail.chars().count() <= DETAIL_CHARS + 1);
             let _ = problem.into_response();
         }

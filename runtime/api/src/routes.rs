@@ -9,6 +9,7 @@ use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing;
 use tidemill_core::Code;
+use utoipa::OpenApi;
 
 use crate::middleware::{gate, harden};
 use crate::problem::{Problem, quoted};
@@ -19,12 +20,17 @@ use crate::{
 };
 
 macro_rules! routes {
-    ($($path:literal: $($method:ident $handler:path),+;)*) => {
+    ($($path:literal: $($method:ident $($handler:ident)::+),+;)*) => {
         /// Every path and method that the API serves.
         pub const ROUTES: &[(&str, &[&str])] = &[$(($path, &[$(stringify!($method)),+]),)*];
 
+        /// The description of every route, for the OpenAPI document.
+        #[derive(OpenApi)]
+        #[openapi(paths($($($($handler)::+),+),*))]
+        pub struct RouteDescriptions;
+
         fn table() -> Router<ApiState> {
-            Router::new()$(.route($path, routing::MethodRouter::new()$(.$method($handler))+))*
+            Router::new()$(.route($path, routing::MethodRouter::new()$(.$method($($handler)::+))+))*
         }
     };
 }

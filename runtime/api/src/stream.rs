@@ -24,16 +24,16 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Minimum interval between two reads of the store, whatever the rate of commits.
 const PACE: Duration = Duration::from_millis(40);
 
-/// The framing of items in a stream.
+/// The format of items in a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
+pub enum StreamFormat {
     /// `text/event-stream`.
     Events,
     /// `application/x-ndjson`.
     Lines,
 }
 
-impl Framing {
+impl StreamFormat {
     const fn content_type(self) -> HeaderValue {
         match self {
             Self::Events => HeaderValue::from_static("text/event-stream"),
@@ -85,7 +85,7 @@ pub trait StreamSource: Send + 'static {
 ///
 /// # Errors
 /// [`Code::Overloaded`] if the maximum number of streams is open.
-pub fn answer<S: StreamSource>(state: &ApiState, framing: Framing, source: S) -> ApiResult<Response> {
+pub fn answer<S: StreamSource>(state: &ApiState, format: StreamFormat, source: S) -> ApiResult<Response> {
     let Ok(permit) = Arc::clone(&state.feeds).try_acquire_owned() else {
         return Err(Problem::new(Code::Overloaded, "the maximum number of streams is open").retry_after(5));
     };
@@ -94,7 +94,7 @@ pub fn answer<S: StreamSource>(state: &ApiState, framing: Framing, source: S) ->
     });
     let mut response = (StatusCode::OK, Body::from_stream(pieces)).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, framing.content_type());
+    headers.insert(CONTENT_TYPE, format.content_type());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Ask proxies not to buffer the answer.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));

@@ -38,14 +38,14 @@ fn main() -> ExitCode {
 /// The name of the test for test runners.
 const TEST: &str = "a_component_is_uploaded_deployed_and_run_and_a_restart_knows_it";
 
-struct Served {
+struct RealHost {
     host: ControlPlane,
     url: String,
     stop: oneshot::Sender<()>,
     ended: tokio::task::JoinHandle<()>,
 }
 
-async fn start(data: &std::path::Path) -> Served {
+async fn start(data: &std::path::Path) -> RealHost {
     let (store, _) = EmbeddedStore::open(EmbeddedStore::config(&data.join("store"))).unwrap();
     let (store, clock): (Arc<dyn Store>, Arc<dyn Clock>) = (Arc::new(store), Arc::new(SystemClock));
     let compiler = CompilerCommand::this_program().unwrap();
@@ -61,10 +61,10 @@ async fn start(data: &std::path::Path) -> Served {
     let ended = tokio::spawn(async move {
         api.serve(listener, async { drop(stopped.await) }, Duration::from_secs(5)).await;
     });
-    Served { host, url, stop, ended }
+    RealHost { host, url, stop, ended }
 }
 
-impl Served {
+impl RealHost {
     async fn end(self) {
         self.stop.send(()).unwrap();
         self.ended.await.unwrap();

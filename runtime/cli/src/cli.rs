@@ -1,10 +1,9 @@
-//! The command line: the commands and the flags that all of them share. Each command's own flags
-//! are in its file.
-
-use std::path::PathBuf;
+//! The command line: its commands. Each command's own flags are in its file, and the flags that all
+//! of them share in `globals.rs`.
 
 use clap::{Parser, Subcommand};
 
+use crate::globals::GlobalArgs;
 use crate::{
     deployment, explain, module, money, operation, project, run, schedule, server, shell, state, subscription, topic,
 };
@@ -28,32 +27,6 @@ pub struct Cli {
     pub shared: GlobalArgs,
 }
 
-/// Flags of every command.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "For every command")]
-pub struct GlobalArgs {
-    /// URL of the host [env: TIDEMILL_URL] [default: http://127.0.0.1:7077]
-    #[arg(long, global = true, value_name = "URL")]
-    pub url: Option<String>,
-
-    /// File with the host's token [env: TIDEMILL_TOKEN_FILE; TIDEMILL_TOKEN holds the token itself]
-    #[arg(long, global = true, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-
-    /// Profile of the host in ~/.config/tidemill/profiles.toml [env: TIDEMILL_PROFILE] [default:
-    /// default]
-    #[arg(long, global = true, value_name = "NAME")]
-    pub profile: Option<String>,
-
-    /// Print results as JSON
-    #[arg(long, global = true)]
-    pub json: bool,
-
-    /// Print only results and errors
-    #[arg(long, short, global = true)]
-    pub quiet: bool,
-}
-
 /// The commands: of the host, of a project, the short forms, and of each noun.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -62,6 +35,7 @@ pub enum Command {
     /// Run a host on loopback without a token; build and deploy a project whenever it changes
     Dev(server::dev::DevArgs),
     /// Run a host with example modules on real input, and show what it does
+    #[cfg(feature = "demo")]
     Demo(server::demo::DemoArgs),
     /// Create a project that builds at once
     New(project::new::NewArgs),
@@ -121,20 +95,28 @@ pub enum Command {
 }
 
 impl Command {
+    /// Returns whether the command runs a host in this process.
+    pub const fn runs_host(&self) -> bool {
+        match self {
+            Self::Serve(_) | Self::Dev(_) => true,
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => true,
+            _ => false,
+        }
+    }
+
     /// Returns whether the command never calls an existing host, so that URL and token have no
     /// effect.
     pub const fn is_local(&self) -> bool {
-        matches!(
-            self,
-            Self::Serve(_)
-                | Self::Dev(_)
-                | Self::Demo(_)
-                | Self::New(_)
-                | Self::Build(_)
-                | Self::Test(_)
-                | Self::Check(_)
-                | Self::Explain(_)
-                | Self::Completions(_)
-        )
+        self.runs_host()
+            || matches!(
+                self,
+                Self::New(_)
+                    | Self::Build(_)
+                    | Self::Test(_)
+                    | Self::Check(_)
+                    | Self::Explain(_)
+                    | Self::Completions(_)
+            )
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Every answer has a maximum size; no command holds more than one page of a list in memory.
 
+use std::ops::Deref;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,17 +11,20 @@ use futures_util::StreamExt as _;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use tidemill_api_types::{List, ProblemDetails};
 
-use crate::cli::GlobalArgs;
-use crate::error::{ApiProblem, CliError, chain};
+use crate::error::{CliError, chain};
+use crate::globals::GlobalArgs;
+use crate::printer::Row;
 use crate::profile;
 
 /// Default URL of a host.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:7077";
 /// Maximum size of an answer in memory, in bytes.
 const ANSWER_BYTES: usize = 16 << 20;
-/// Timeout for an answer, in addition to the requested waiting time.
+/// Timeout for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Maximum length of a token, in bytes.
 const TOKEN_BYTES: u64 = 4096;
@@ -50,12 +54,49 @@ pub struct Download {
     pub body: Vec<u8>,
 }
 
-/// A page of a list.
-#[derive(Debug, serde::Deserialize)]
-struct ListPage<T> {
-    items: Vec<T>,
-    #[serde(default)]
-    next: Option<String>,
+/// An answer: its shape, and its JSON with the fields that this program does not know.
+#[derive(Debug, Clone)]
+pub struct Record<T> {
+    shape: T,
+    json: Value,
+}
+
+impl<T: Serialize> Record<T> {
+    /// Builds the record of a shape that this program made itself.
+    pub fn of(shape: T) -> Self {
+        let json = serde_json::to_value(&shape).unwrap_or_default();
+        Self { shape, json }
+    }
+}
+
+impl<T> Deref for Record<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.shape
+    }
+}
+
+impl<T> Serialize for Record<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.json.serialize(to)
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Record<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let json = Value::deserialize(from)?;
+        let shape = T::deserialize(&json).map_err(serde::de::Error::custom)?;
+        Ok(Self { shape, json })
+    }
+}
+
+impl<T: Row> Row for Record<T> {
+    const HEADS: &'static [&'static str] = T::HEADS;
+
+    fn cells(&self) -> Vec<String> {
+        self.shape.cells()
+    }
 }
 
 /// A host's URL, and the token for it.
@@ -197,7 +238,7 @@ impl Client {
                 Some(cursor) => page.push_str(&format!("&cursor={}", encoded(cursor))),
                 None => page.push_str(begin),
             }
-            let list: ListPage<T> = self.get(&page).await?;
+            let list: List<T> = self.get(&page).await?;
             items.extend(list.items);
             cursor = list.next;
             if items.len() >= most || cursor.is_none() {
@@ -210,7 +251,7 @@ impl Client {
     /// Returns all items of a list.
     pub async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, CliError> {
         let join = if path.contains('?') { '&' } else { '?' };
-        let mut list: ListPage<T> = self.get(path).await?;
+        let mut list: List<T> = self.get(path).await?;
         let mut items = std::mem::take(&mut list.items);
         while let Some(cursor) = list.next {
             list = self.get(&format!("{path}{join}cursor={}", encoded(&cursor))).await?;
@@ -219,26 +260,29 @@ impl Client {
         Ok(items)
     }
 
-    /// Sends a `POST` without a body and parses the answer as JSON (null if it is empty).
-    pub async fn post(&self, path: &str) -> Result<Value, CliError> {
-        let answer = self.send(self.request(Method::POST, path), PATIENCE).await?;
-        if answer.body.is_empty() { Ok(Value::Null) } else { self.json(&answer) }
+    /// Sends a `POST` without a body and parses the answer as `T`.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
+        self.json(&self.send(self.request(Method::POST, path), PATIENCE).await?)
     }
 
-    /// Sends a request with a JSON body and extra headers. `patience` extends the timeout.
-    pub async fn ask(
+    /// Sends a `POST` with a JSON body and parses the answer as `T`.
+    pub async fn post_json<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CliError> {
+        self.ask(Method::POST, path, serde_json::to_vec(body).unwrap_or_default(), &[]).await
+    }
+
+    /// Sends a request with a body and extra headers, and parses the answer as `T`.
+    pub async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Vec<u8>,
         headers: &[(&str, &str)],
-        patience: Duration,
-    ) -> Result<HttpAnswer, CliError> {
+    ) -> Result<T, CliError> {
         let mut request = self.request(method, path).header(CONTENT_TYPE, "application/json").body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.send(request, PATIENCE + patience).await
+        self.json(&self.send(request, PATIENCE).await?)
     }
 
     /// Uploads a component's bytes with `PUT`.
@@ -247,9 +291,13 @@ impl Client {
         self.send(request, Duration::from_secs(180)).await
     }
 
-    /// Sends a `DELETE`.
-    pub async fn delete(&self, path: &str) -> Result<(), CliError> {
-        self.send(self.request(Method::DELETE, path), PATIENCE).await.map(|_| ())
+    /// Sends a `DELETE` with extra headers.
+    pub async fn delete(&self, path: &str, headers: &[(&str, &str)]) -> Result<(), CliError> {
+        let mut request = self.request(Method::DELETE, path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request, PATIENCE).await.map(|_| ())
     }
 
     /// Sends a `GET` for a stream and passes each piece to `take`, which returns whether to
@@ -348,7 +396,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 /// Returns the host's problem, or a description of the answer if it has none.
 fn refusal(answer: &HttpAnswer) -> CliError {
-    match answer.json::<ApiProblem>() {
+    match answer.json::<ProblemDetails>() {
         Ok(problem) if !problem.code.is_empty() => CliError::Refused(Box::new(problem)),
         _ => CliError::failed(format!("the host answered {} without a reason", answer.status))
             .with_fix("check that the url is that of a Tidemill host"),

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use tidemill_api_types::ProblemDetails;
 
 use crate::fixes::for_command;
 
@@ -29,8 +29,8 @@ pub enum CliError {
         why: String,
     },
     /// The host refused the request.
-    #[error("{0}")]
-    Refused(Box<ApiProblem>),
+    #[error("{}", refusal(.0))]
+    Refused(Box<ProblemDetails>),
     /// The work failed.
     #[error("{message}")]
     Failed {
@@ -43,58 +43,25 @@ pub enum CliError {
     },
 }
 
-/// A refusal of the host: `application/problem+json`. Unknown fields are ignored.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct ApiProblem {
-    /// The stable code.
-    pub code: String,
-    /// The meaning of the code.
-    pub title: String,
-    /// What is wrong with this request.
-    pub detail: String,
-    /// What to do next.
-    pub fix: String,
-    /// Each field that is not valid, or each problem of a component.
-    pub errors: Vec<FieldProblem>,
-    /// Deployments that still use the resource.
-    pub users: Vec<String>,
-}
-
-/// One of several problems.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct FieldProblem {
-    /// The position in the request, as a JSON pointer.
-    pub pointer: String,
-    /// The stable code.
-    pub code: String,
-    /// What is wrong.
-    pub detail: String,
-    /// What to do next.
-    pub fix: Option<String>,
-}
-
-impl std::fmt::Display for ApiProblem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.detail.is_empty() { &self.title } else { &self.detail })?;
-        for field in &self.errors {
-            write!(f, "\n  ")?;
-            for part in [&field.pointer, &field.code] {
-                if !part.is_empty() {
-                    write!(f, "{part}: ")?;
-                }
-            }
-            write!(f, "{}", field.detail)?;
-            if let Some(fix) = &field.fix {
-                write!(f, "\n    {}", for_command(&field.code, fix))?;
+/// Formats a refusal of the host, with each field that is not valid.
+fn refusal(problem: &ProblemDetails) -> String {
+    let mut text = if problem.detail.is_empty() { problem.title.clone() } else { problem.detail.clone() };
+    for field in &problem.errors {
+        text.push_str("\n  ");
+        for part in [&field.pointer, &field.code] {
+            if !part.is_empty() {
+                text.push_str(&format!("{part}: "));
             }
         }
-        if !self.users.is_empty() {
-            write!(f, "\n  used by {}", self.users.join(", "))?;
+        text.push_str(&field.detail);
+        if let Some(fix) = &field.fix {
+            text.push_str(&format!("\n    {}", for_command(&field.code, fix)));
         }
-        Ok(())
     }
+    if !problem.users.is_empty() {
+        text.push_str(&format!("\n  used by {}", problem.users.join(", ")));
+    }
+    text
 }
 
 impl CliError {
@@ -177,8 +144,8 @@ mod tests {
 
     #[test]
     fn a_refusal_shows_every_field() {
-        let problem: ApiProblem = serde_json::from_str(
-            r#"{"type": "x", "code": "host/bad-manifest", "title": "t", "detail": "2 problems", "fix": "mend them",
+        let problem: ProblemDetails = serde_json::from_str(
+            r#"{"type": "x", "code": "host/bad-manifest", "title": "t", "status": 400, "detail": "2 problems", "fix": "mend them",
                 "errors": [{"pointer": "/limits/fuel", "code": "host/bad-field", "detail": "too much", "fix": "less"}]}"#,
         )
         .unwrap();

@@ -12,6 +12,7 @@ mod deployment;
 mod error;
 mod explain;
 mod fixes;
+mod globals;
 mod module;
 mod money;
 mod operation;
@@ -25,9 +26,9 @@ mod shell;
 mod state;
 mod subscription;
 mod terminal;
+mod text;
 mod topic;
 mod when;
-mod wire;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -38,9 +39,10 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use tidemill_control::ZoneReport;
 use tidemill_core::clock::{Clock as _, SystemClock};
 
-use crate::cli::{Cli, Command, GlobalArgs};
+use crate::cli::{Cli, Command};
 use crate::client::{Client, DEFAULT_URL};
 use crate::error::CliError;
+use crate::globals::GlobalArgs;
 use crate::printer::Printer;
 
 /// Runs and commits allocate on many threads and free on others. With the system's allocator, the
@@ -105,13 +107,12 @@ fn version() -> &'static str {
 }
 
 fn start(cli: Cli, printer: &Printer) -> Result<(), CliError> {
-    let mut builder = match &cli.command {
-        Command::Serve(_) | Command::Dev(_) | Command::Demo(_) => {
-            // Must come before threads, which inherit it: guests must not delay the host.
-            tidemill_engine::ask_for_short_slices();
-            tokio::runtime::Builder::new_multi_thread()
-        }
-        _ => tokio::runtime::Builder::new_current_thread(),
+    let mut builder = if cli.command.runs_host() {
+        // Must come before threads, which inherit it: guests must not delay the host.
+        tidemill_engine::ask_for_short_slices();
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
     };
     let runtime = builder.enable_all().build().map_err(|cause| CliError::machine("cannot start threads", &cause))?;
     let client = if cli.command.is_local() { Client::new(DEFAULT_URL, None)? } else { Client::from_args(&cli.shared)? };
@@ -126,6 +127,7 @@ async fn dispatch(command: Command, shared: &GlobalArgs, client: &Client, printe
     match command {
         Command::Serve(args) => server::serve::run(args, shared, printer).await,
         Command::Dev(args) => server::dev::run(args, shared, printer).await,
+        #[cfg(feature = "demo")]
         Command::Demo(args) => server::demo::run(args, shared, printer).await,
         Command::New(args) => project::new::run(&args, printer),
         Command::Build(args) => project::build::run(&args, printer),

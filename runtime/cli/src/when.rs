@@ -2,6 +2,7 @@
 //! UTC.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use tidemill_api_types::Time;
 use tidemill_core::Timestamp;
 use tidemill_core::clock::{Clock as _, SystemClock};
 
@@ -9,12 +10,12 @@ use tidemill_core::clock::{Clock as _, SystemClock};
 const FORMS: &str =
     "write a time such as 1h (ago), yesterday, today, 2026-11-29, 2026-11-29T14:00 or 2026-11-29T14:00:00Z, in UTC";
 
-/// Parses the time of a flag; returns RFC 3339, as the API requires.
+/// Parses the time of a flag; returns it in the shape of the API.
 ///
 /// # Errors
 /// If it has none of the accepted forms.
-pub fn time(text: &str) -> Result<String, String> {
-    read(text, SystemClock.now()).map(Timestamp::to_rfc3339).ok_or_else(|| FORMS.to_owned())
+pub fn time(text: &str) -> Result<Time, String> {
+    read(text, SystemClock.now()).map(Time).ok_or_else(|| FORMS.to_owned())
 }
 
 fn read(text: &str, now: Timestamp) -> Option<Timestamp> {

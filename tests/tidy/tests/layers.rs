@@ -1,5 +1,6 @@
-//! Dependencies point down only: cli → api → control → engine → store → core. The SDKs depend on
-//! none of these crates, except that the test harness of the Rust SDK uses core.
+//! Dependencies point down only: cli → api → control → engine → store → core. The shapes of the API
+//! depend on core alone. The SDKs depend on none of these crates, except that the test harness of the
+//! Rust SDK uses core.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -67,6 +68,13 @@ fn the_nouns_of_the_store_reach_the_key_value_layer_through_transactions() {
         let uses = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("crate::kv"));
         assert!(may || !uses, "{name} must use `ReadTx` and `WriteTx` instead of `crate::kv`");
     }
+}
+
+#[test]
+fn the_shapes_of_the_api_depend_on_core_alone() {
+    let needs = &packages()["tidemill-api-types"];
+    let ours: Vec<_> = needs.iter().filter(|need| need.starts_with("tidemill")).collect();
+    assert_eq!(ours, ["tidemill-core"]);
 }
 
 #[test]

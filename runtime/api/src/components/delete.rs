@@ -2,9 +2,10 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use tidemill_api_types as shapes;
 use tidemill_core::ComponentDigest;
 
-use crate::problem::{ApiResult, ProblemBody};
+use crate::problem::ApiResult;
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 
@@ -14,7 +15,7 @@ use crate::state::ApiState;
     params(("digest" = String, Path, description = "`sha256:` and 64 hexadecimal digits")),
     responses(
         (status = 204, description = "removed"),
-        (status = 409, body = ProblemBody, description = "deployments use it; `users` names them"),
+        (status = 409, body = shapes::ProblemDetails, description = "deployments use it; `users` names them"),
     )
 )]
 pub async fn delete(

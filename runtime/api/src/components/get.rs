@@ -2,20 +2,20 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::{Code, ComponentDigest};
 use tidemill_store::records::Component;
 
-use super::json::ComponentJson;
 use crate::problem::{ApiResult, Problem};
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Shows a component
 #[utoipa::path(
     get, path = "/v1/components/{digest}", tag = "components",
     params(("digest" = String, Path, description = "`sha256:` and 64 hexadecimal digits")),
-    responses((status = 200, body = ComponentJson<'_>))
+    responses((status = 200, body = shapes::Component<'_>))
 )]
 pub async fn get(
     State(state): State<ApiState>,
@@ -24,7 +24,7 @@ pub async fn get(
 ) -> ApiResult<Response> {
     query.only(&[])?;
     let component = find(&state, &digest).await?;
-    Ok(ok(&ComponentJson::of(&component)))
+    Ok(ok(&shapes::Component::of(&component)))
 }
 
 /// Returns the component of that digest.

@@ -2,9 +2,10 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use tidemill_api_types as shapes;
 use tidemill_core::DeploymentName;
 
-use crate::problem::{ApiResult, ProblemBody};
+use crate::problem::ApiResult;
 use crate::request::{PathParams, RawQuery, bad};
 use crate::state::ApiState;
 
@@ -19,7 +20,7 @@ use crate::state::ApiState;
     ),
     responses(
         (status = 204, description = "removed"),
-        (status = 409, body = ProblemBody, description = "it has runs that have not ended"),
+        (status = 409, body = shapes::ProblemDetails, description = "it has runs that have not ended"),
     )
 )]
 pub async fn delete(

@@ -3,11 +3,12 @@
 use axum::extract::State;
 use axum::http::header::ETAG;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_control::ControlError;
 use tidemill_core::DeploymentName;
 use tidemill_store::records::{Deployment, PageRequest, RunFilter};
 
-use super::json::DeploymentJson;
+use super::json::with_manifest;
 use crate::problem::ApiResult;
 use crate::request::{PathParams, RawQuery, headers};
 use crate::state::ApiState;
@@ -17,7 +18,7 @@ use crate::wire::ok;
 #[utoipa::path(
     get, path = "/v1/deployments/{name}", tag = "deployments",
     params(("name" = String, Path, description = "the deployment")),
-    responses((status = 200, body = DeploymentJson<'_>, description = "with its revision as `ETag`"))
+    responses((status = 200, body = shapes::Deployment<'_>, description = "with its revision as `ETag`"))
 )]
 pub async fn get(
     State(state): State<ApiState>,
@@ -55,7 +56,7 @@ pub async fn check_known(state: &ApiState, name: Option<&DeploymentName>) -> Api
 /// Builds the answer with a deployment and its entity tag.
 #[must_use]
 pub fn tagged(deployment: &Deployment) -> Response {
-    let mut response = ok(&DeploymentJson::of(deployment));
+    let mut response = ok(&with_manifest(deployment));
     if let Some(tag) = headers::etag(deployment.revision) {
         response.headers_mut().insert(ETAG, tag);
     }

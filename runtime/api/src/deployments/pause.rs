@@ -2,23 +2,13 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::DeploymentName;
-use utoipa::ToSchema;
 
 use super::get::tagged;
-use super::json::DeploymentJson;
 use crate::problem::ApiResult;
 use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
-
-/// The reason for a pause. [`JsonBody::note`] parses it.
-#[derive(Debug, ToSchema)]
-pub struct PauseRequest {
-    /// A note for people; at most 1 KiB.
-    #[schema(example = "the provider is down")]
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    note: Option<String>,
-}
 
 /// Pauses a deployment
 ///
@@ -26,8 +16,8 @@ pub struct PauseRequest {
 #[utoipa::path(
     post, path = "/v1/deployments/{name}/pause", tag = "deployments",
     params(("name" = String, Path, description = "the deployment")),
-    request_body(content = Option<PauseRequest>),
-    responses((status = 200, body = DeploymentJson<'_>))
+    request_body(content = Option<shapes::PauseRequest>),
+    responses((status = 200, body = shapes::Deployment<'_>))
 )]
 pub async fn pause(
     State(state): State<ApiState>,
@@ -44,7 +34,7 @@ pub async fn pause(
 #[utoipa::path(
     post, path = "/v1/deployments/{name}/resume", tag = "deployments",
     params(("name" = String, Path, description = "the deployment")),
-    responses((status = 200, body = DeploymentJson<'_>))
+    responses((status = 200, body = shapes::Deployment<'_>))
 )]
 pub async fn resume(
     State(state): State<ApiState>,

@@ -4,16 +4,16 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::ETAG;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::manifest::Manifest;
 use tidemill_core::{Code, DeploymentName, Revision};
 
-use super::json::DeployResultJson;
 use crate::config::DOCUMENT_BYTES;
-use crate::problem::{ApiResult, FieldProblem, Problem, ProblemBody, quoted};
+use crate::problem::{ApiResult, Problem, field_problem, quoted};
 use crate::request::headers::{self, RevisionCondition};
 use crate::request::{PathParams, RawQuery, body};
 use crate::state::ApiState;
-use crate::wire::json;
+use crate::wire::{FromRecord as _, json};
 
 /// Creates or updates a deployment
 ///
@@ -29,10 +29,10 @@ use crate::wire::json;
     ),
     request_body(content = serde_json::Value, description = "the manifest as JSON, at most 256 KiB"),
     responses(
-        (status = 200, body = DeployResultJson<'_>, description = "changed, unchanged, or a dry run"),
-        (status = 201, body = DeployResultJson<'_>, description = "created"),
-        (status = 412, body = ProblemBody, description = "it is at another revision"),
-        (status = 422, body = ProblemBody, description = "the manifest is not valid; `errors` has every problem"),
+        (status = 200, body = shapes::DeployResult<'_>, description = "changed, unchanged, or a dry run"),
+        (status = 201, body = shapes::DeployResult<'_>, description = "created"),
+        (status = 412, body = shapes::ProblemDetails, description = "it is at another revision"),
+        (status = 422, body = shapes::ProblemDetails, description = "the manifest is not valid; `errors` has every problem"),
     )
 )]
 pub async fn put(
@@ -52,7 +52,7 @@ pub async fn put(
     let deployed = state.host.deploy(manifest, expected, dry_run).await?;
 
     let status = if deployed.created && !dry_run { StatusCode::CREATED } else { StatusCode::OK };
-    let mut response = json(status, &DeployResultJson::of(&deployed, dry_run));
+    let mut response = json(status, &shapes::DeployResult::of((&deployed, dry_run)));
     if let Some(tag) = headers::etag(deployed.deployment.revision) {
         response.headers_mut().insert(ETAG, tag);
     }
@@ -67,9 +67,9 @@ fn named(mut manifest: Manifest, name: DeploymentName) -> ApiResult<Manifest> {
     match &manifest.name {
         Some(other) if *other != name => {
             let detail = format!("the manifest is named `{}`, the path `{name}`", quoted(other.as_str()));
-            Err(Problem::new(Code::BadManifest, detail.clone()).field(
-                FieldProblem::new("/name", Code::BadField, detail).with_fix("Use one name in both, or leave it out."),
-            ))
+            let fix = "Use one name in both, or leave it out.";
+            let field = field_problem("/name", Code::BadField, &detail, Some(fix));
+            Err(Problem::new(Code::BadManifest, detail).field(field))
         }
         _ => {
             manifest.name = Some(name);

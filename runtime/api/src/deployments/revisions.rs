@@ -2,11 +2,12 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::DeploymentName;
 
 use super::get::find;
-use super::json::DeploymentJson;
-use crate::list::{List, page_request};
+use super::json::with_manifest;
+use crate::list::{list_of, page_request};
 use crate::problem::ApiResult;
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
@@ -20,7 +21,7 @@ use crate::wire::ok;
         ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
-    responses((status = 200, body = List<DeploymentJson<'_>>, description = "the revisions, with their manifests"))
+    responses((status = 200, body = shapes::List<shapes::Deployment<'_>>, description = "the revisions, with their manifests"))
 )]
 pub async fn revisions(
     State(state): State<ApiState>,
@@ -32,5 +33,5 @@ pub async fn revisions(
     let request = page_request(&params, &scope)?;
     find(&state, &name).await?;
     let page = state.host.store().revisions(&name, request).await?;
-    Ok(ok(&List::of(&page, &scope, DeploymentJson::of)))
+    Ok(ok(&list_of(&page, &scope, with_manifest)))
 }

@@ -4,24 +4,14 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::ETAG;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::{DeploymentName, Revision};
-use utoipa::ToSchema;
 
-use super::json::DeployResultJson;
 use super::put::expected_revision;
-use crate::problem::{ApiResult, ProblemBody};
+use crate::problem::ApiResult;
 use crate::request::{JsonBody, PathParams, RawQuery, headers};
 use crate::state::ApiState;
-use crate::wire::ok;
-
-/// The target of a rollback.
-#[derive(Debug, ToSchema)]
-pub struct RollbackRequest {
-    /// The revision whose manifest and component are deployed again; default: the previous one.
-    #[schema(minimum = 1, example = 3)]
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    revision: Option<u64>,
-}
+use crate::wire::{FromRecord as _, ok};
 
 /// Rolls a deployment back
 ///
@@ -34,11 +24,11 @@ pub struct RollbackRequest {
         ("dry_run" = Option<bool>, Query, description = "check, and return what would change"),
         ("If-Match" = Option<String>, Header, description = "change it only if it has this `ETag`"),
     ),
-    request_body(content = Option<RollbackRequest>),
+    request_body(content = Option<shapes::RollbackRequest>),
     responses(
-        (status = 200, body = DeployResultJson<'_>, description = "changed, unchanged, or a dry run"),
-        (status = 404, body = ProblemBody, description = "there is no such deployment or revision, or its component was deleted"),
-        (status = 412, body = ProblemBody, description = "it is at another revision"),
+        (status = 200, body = shapes::DeployResult<'_>, description = "changed, unchanged, or a dry run"),
+        (status = 404, body = shapes::ProblemDetails, description = "there is no such deployment or revision, or its component was deleted"),
+        (status = 412, body = shapes::ProblemDetails, description = "it is at another revision"),
     )
 )]
 pub async fn rollback(
@@ -56,7 +46,7 @@ pub async fn rollback(
     })?;
     let expected = expected_revision(&state, &name, expected).await?;
     let deployed = state.host.rollback(&name, to, expected, dry_run).await?;
-    let mut response = ok(&DeployResultJson::of(&deployed, dry_run));
+    let mut response = ok(&shapes::DeployResult::of((&deployed, dry_run)));
     if let Some(tag) = headers::etag(deployed.deployment.revision) {
         response.headers_mut().insert(ETAG, tag);
     }

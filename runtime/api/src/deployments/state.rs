@@ -7,14 +7,13 @@ use axum::http::header::{CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use serde::Serialize;
+use tidemill_api_types as shapes;
 use tidemill_core::limits::STATE_VALUE_BYTES;
 use tidemill_core::{Code, DeploymentName, Revision};
 use tidemill_store::records::{ScanRequest, Version};
-use utoipa::ToSchema;
 
-use crate::list::{List, page_request};
-use crate::problem::{ApiResult, Problem, ProblemBody};
+use crate::list::{list_of, page_request};
+use crate::problem::{ApiResult, Problem};
 use crate::request::headers::{self, RevisionCondition};
 use crate::request::{PathParams, RawQuery, StateKey, body};
 use crate::state::ApiState;
@@ -22,35 +21,6 @@ use crate::wire::{json, ok};
 
 /// Maximum length of a value in a list, in characters.
 const PREVIEW_CHARS: usize = 100;
-
-/// A key of a deployment's state, without its whole value.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = StateEntry)]
-pub struct StateEntryJson {
-    /// The key.
-    key: String,
-    /// The size of the value.
-    bytes: u64,
-    /// The version of the value; changes with each write. Send it as `If-Match`.
-    version: u64,
-    /// The first 100 characters of the value; left out if it is not text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    preview: Option<String>,
-}
-
-/// The result of changing a value.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = StateChange)]
-pub struct StateChangeJson<'a> {
-    /// The key.
-    key: &'a str,
-    /// The size of the value.
-    bytes: u64,
-    /// The new version of the value.
-    version: u64,
-    /// Whether the key is new.
-    created: bool,
-}
 
 /// Lists the keys of a deployment's state
 ///
@@ -63,7 +33,7 @@ pub struct StateChangeJson<'a> {
         ("limit" = Option<usize>, Query, description = "maximum number of keys, 1 to 500; 50 by default"),
         ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
-    responses((status = 200, body = List<StateEntryJson>))
+    responses((status = 200, body = shapes::List<shapes::StateEntry>))
 )]
 pub async fn list(
     State(state): State<ApiState>,
@@ -79,7 +49,7 @@ pub async fn list(
     let found = state.host.scan_state(&name, ScanRequest { prefix, after, limit: page.limit }).await?;
     let last = found.entries.last().filter(|_| found.more).map(|(key, ..)| key.clone().into_bytes());
     let entries = tidemill_store::records::Page { items: found.entries, next: last };
-    Ok(ok(&List::of(&entries, &scope, |(key, value, version)| StateEntryJson {
+    Ok(ok(&list_of(&entries, &scope, |(key, value, version)| shapes::StateEntry {
         key: key.clone(),
         bytes: value.len() as u64,
         version: version.0,
@@ -98,7 +68,7 @@ pub async fn list(
     ),
     responses(
         (status = 200, body = String, content_type = "application/octet-stream"),
-        (status = 404, body = ProblemBody, description = "there is no such deployment, or no value under this key"),
+        (status = 404, body = shapes::ProblemDetails, description = "there is no such deployment, or no value under this key"),
     )
 )]
 pub async fn get(
@@ -131,9 +101,9 @@ pub async fn get(
     ),
     request_body(content = String, content_type = "application/octet-stream", description = "at most 1 MiB"),
     responses(
-        (status = 200, body = StateChangeJson<'_>, description = "replaced"),
-        (status = 201, body = StateChangeJson<'_>, description = "created"),
-        (status = 412, body = ProblemBody, description = "the value has another version"),
+        (status = 200, body = shapes::StateChange<'_>, description = "replaced"),
+        (status = 201, body = shapes::StateChange<'_>, description = "created"),
+        (status = 412, body = shapes::ProblemDetails, description = "the value has another version"),
     )
 )]
 pub async fn put(
@@ -151,7 +121,8 @@ pub async fn put(
     let bytes = value.len() as u64;
     let edited = state.host.edit_state(&name, key.0.clone(), Some(value), expected).await?;
     let status = if edited.existed { StatusCode::OK } else { StatusCode::CREATED };
-    let change = StateChangeJson { key: &key.0, bytes, version: edited.version.0, created: !edited.existed };
+    let change =
+        shapes::StateChange { key: key.0.as_str().into(), bytes, version: edited.version.0, created: !edited.existed };
     let mut response = json(status, &change);
     tag(response.headers_mut(), edited.version);
     Ok(response)
@@ -170,8 +141,8 @@ pub async fn put(
     ),
     responses(
         (status = 204, description = "deleted"),
-        (status = 404, body = ProblemBody, description = "there is no such deployment, or no value under this key"),
-        (status = 412, body = ProblemBody, description = "the value has another version"),
+        (status = 404, body = shapes::ProblemDetails, description = "there is no such deployment, or no value under this key"),
+        (status = 412, body = shapes::ProblemDetails, description = "the value has another version"),
     )
 )]
 pub async fn delete(

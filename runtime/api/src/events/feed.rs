@@ -2,6 +2,7 @@
 //! if that position is gone.
 
 use std::collections::VecDeque;
+use tidemill_api_types as shapes;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -12,11 +13,11 @@ use tidemill_store::StoreError;
 use tidemill_store::kv::CommitPosition;
 use tokio::sync::watch;
 
-use super::json::FeedEventJson;
+use super::json::feed_event;
 use crate::problem::ApiResult;
 use crate::request::{RawQuery, headers};
 use crate::state::ApiState;
-use crate::stream::{self, Framing, StreamSource, WakeCause, wake};
+use crate::stream::{self, StreamFormat, StreamSource, WakeCause, wake};
 
 /// Maximum number of events in one read.
 const AT_ONCE: usize = 200;
@@ -30,13 +31,13 @@ const AT_ONCE: usize = 200;
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
     params(("Last-Event-ID" = Option<String>, Header, description = "the id of the last received event")),
-    responses((status = 200, body = FeedEventJson<'_>, content_type = "text/event-stream"))
+    responses((status = 200, body = shapes::FeedEvent<'_>, content_type = "text/event-stream"))
 )]
 pub async fn events(State(state): State<ApiState>, query: RawQuery, headers: HeaderMap) -> ApiResult<Response> {
     query.only(&[])?;
     let seen = headers::last_event_id(&headers)?;
     let feed = FeedReader::begin(&state, seen).await?;
-    stream::answer(&state, Framing::Events, feed)
+    stream::answer(&state, StreamFormat::Events, feed)
 }
 
 /// One reader of the feed.
@@ -69,7 +70,7 @@ impl FeedReader {
             None => last,
             Some(seen) if goes_on(&seen) => seen,
             Some(_) => {
-                ready.push_back(Framing::Events.frame(Some(last), "reset", &FeedReset { first, last }));
+                ready.push_back(StreamFormat::Events.frame(Some(last), "reset", &FeedReset { first, last }));
                 last
             }
         };
@@ -88,8 +89,8 @@ impl FeedReader {
         let entries = self.state.host.store().feed(self.after, AT_ONCE).await?;
         self.more = entries.len() == AT_ONCE;
         for entry in &entries {
-            let (name, event) = FeedEventJson::of(entry);
-            self.ready.push_back(Framing::Events.frame(Some(entry.position), name, &event));
+            let (name, event) = feed_event(entry);
+            self.ready.push_back(StreamFormat::Events.frame(Some(entry.position), name, &event));
             self.after = entry.position;
         }
         Ok(())
@@ -105,7 +106,7 @@ impl StreamSource for FeedReader {
             if !self.more {
                 match wake(&mut self.committed, &mut self.closing).await {
                     WakeCause::Changed => {}
-                    WakeCause::Quiet => return Some(Framing::Events.heartbeat()),
+                    WakeCause::Quiet => return Some(StreamFormat::Events.heartbeat()),
                     WakeCause::Closing => return None,
                 }
             }

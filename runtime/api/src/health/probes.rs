@@ -1,10 +1,11 @@
 //! Liveness and readiness probes for supervisors and load balancers. They need no token.
 
 use axum::extract::State;
+use tidemill_api_types as shapes;
 use tidemill_core::Code;
 use tidemill_store::traits::StoreHealth;
 
-use crate::problem::{ApiResult, Problem, ProblemBody};
+use crate::problem::{ApiResult, Problem};
 use crate::state::ApiState;
 
 /// Reports that the process is alive
@@ -21,7 +22,7 @@ pub async fn healthz() -> &'static str {
     get, path = "/readyz", tag = "health", security(()),
     responses(
         (status = 200, body = String, description = "`ready`", content_type = "text/plain"),
-        (status = 503, body = ProblemBody, description = "the host is not ready; the problem gives the reason"),
+        (status = 503, body = shapes::ProblemDetails, description = "the host is not ready; the problem gives the reason"),
     )
 )]
 pub async fn readyz(State(state): State<ApiState>) -> ApiResult<&'static str> {

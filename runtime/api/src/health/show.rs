@@ -2,19 +2,19 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_control::{ClockSetBack, ZoneReport};
 use tidemill_store::traits::StoreHealth;
 
-use super::json::{HealthJson, ScrubJson, StoreJson, ZonesJson};
 use crate::problem::ApiResult;
 use crate::request::RawQuery;
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Shows the host's health
 #[utoipa::path(
     get, path = "/v1/health", tag = "health",
-    responses((status = 200, body = HealthJson<'_>, description = "the health, even if the host is degraded"))
+    responses((status = 200, body = shapes::Health<'_>, description = "the health, even if the host is degraded"))
 )]
 pub async fn health(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     query.only(&[])?;
@@ -29,24 +29,28 @@ pub async fn health(State(state): State<ApiState>, query: RawQuery) -> ApiResult
         StoreHealth::DiskFull => ("disk-full", None),
         StoreHealth::ReadOnly(why) => ("read-only", Some(why)),
     };
-    Ok(ok(&HealthJson {
-        status: if readiness.ready { "ok" } else { "degraded" },
+    Ok(ok(&shapes::Health {
+        status: if readiness.ready { "ok" } else { "degraded" }.into(),
         ready: readiness.ready,
-        reasons: &readiness.reasons,
+        reasons: (&readiness.reasons).into(),
         warnings,
-        version: env!("CARGO_PKG_VERSION"),
-        node: host.owner().node.as_str(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        node: host.owner().node.as_str().into(),
         epoch: host.owner().epoch.get(),
         now: now.into(),
         running: host.running(),
-        zones: ZonesJson { release, place },
-        clock_set_back: clock_set_back.map(Into::into),
-        store: StoreJson {
-            status,
+        zones: shapes::ZoneData { release, place },
+        clock_set_back: clock_set_back.map(shapes::ClockSetBack::of),
+        store: shapes::StoreHealth {
+            status: status.into(),
             reason,
             committed: store.committed().borrow().position,
             syncs: store.sync_count(),
-            scrubbed: host.last_scrub().map(|it| ScrubJson { at: it.at.into(), records: it.records, bytes: it.bytes }),
+            scrubbed: host.last_scrub().map(|it| shapes::Scrub {
+                at: it.at.into(),
+                records: it.records,
+                bytes: it.bytes,
+            }),
         },
     }))
 }

@@ -2,11 +2,12 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::DeploymentName;
 
-use super::json::AccountJson;
 use crate::deployments::get::check_known;
-use crate::list::List;
+use crate::wire::FromRecord as _;
+
 use crate::problem::ApiResult;
 use crate::request::RawQuery;
 use crate::state::ApiState;
@@ -16,7 +17,7 @@ use crate::wire::ok;
 #[utoipa::path(
     get, path = "/v1/ledger/accounts", tag = "ledger",
     params(("stream" = Option<String>, Query, description = "of this stream")),
-    responses((status = 200, body = List<AccountJson<'_>>, description = "the items"))
+    responses((status = 200, body = shapes::List<shapes::Account<'_>>, description = "the items"))
 )]
 pub async fn accounts(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["stream"])?;
@@ -25,5 +26,5 @@ pub async fn accounts(State(state): State<ApiState>, query: RawQuery) -> ApiResu
     if totals.is_empty() {
         check_known(&state, stream.as_ref()).await?;
     }
-    Ok(ok(&List { items: totals.iter().map(AccountJson::of).collect(), next: None }))
+    Ok(ok(&shapes::List { items: totals.iter().map(shapes::Account::of).collect(), next: None }))
 }

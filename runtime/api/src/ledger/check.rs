@@ -2,17 +2,17 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 
-use super::json::CheckJson;
 use crate::problem::ApiResult;
 use crate::request::{JsonBody, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Recomputes every total of the ledger from its entries
 #[utoipa::path(
     post, path = "/v1/ledger/check", tag = "ledger",
-    responses((status = 200, body = CheckJson<'_>, description = "the result, even if it finds differences"))
+    responses((status = 200, body = shapes::LedgerCheck<'_>, description = "the result, even if it finds differences"))
 )]
 pub async fn check(State(state): State<ApiState>, query: RawQuery, body: JsonBody) -> ApiResult<Response> {
     query.only(&[])?;
@@ -21,5 +21,5 @@ pub async fn check(State(state): State<ApiState>, query: RawQuery, body: JsonBod
     if !check.problems.is_empty() {
         tracing::error!(problems = check.problems.len(), "ledger totals differ from the sums of their entries");
     }
-    Ok(ok(&CheckJson::of(&check)))
+    Ok(ok(&shapes::LedgerCheck::of(&check)))
 }

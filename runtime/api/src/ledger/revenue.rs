@@ -2,14 +2,14 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::{Code, DeploymentName, Timestamp};
 
-use super::json::{RevenueJson, TotalJson};
 use crate::deployments::get::check_known;
 use crate::problem::{ApiResult, Problem};
 use crate::request::RawQuery;
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Sums a stream's revenue within a time range
 #[utoipa::path(
@@ -19,7 +19,7 @@ use crate::wire::ok;
         ("start" = Option<String>, Query, description = "from this time (RFC 3339), inclusive; the beginning if left out"),
         ("end" = Option<String>, Query, description = "before this time (RFC 3339); now if left out"),
     ),
-    responses((status = 200, body = RevenueJson<'_>))
+    responses((status = 200, body = shapes::Revenue<'_>))
 )]
 pub async fn revenue(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["stream", "start", "end"])?;
@@ -35,8 +35,8 @@ pub async fn revenue(State(state): State<ApiState>, query: RawQuery) -> ApiResul
     if totals.is_empty() {
         check_known(&state, Some(&stream)).await?;
     }
-    let totals = totals.iter().map(TotalJson::of).collect();
-    Ok(ok(&RevenueJson { stream: stream.as_str(), start: start.into(), end: end.into(), totals }))
+    let totals = totals.iter().map(shapes::Total::of).collect();
+    Ok(ok(&shapes::Revenue { stream: stream.as_str().into(), start: start.into(), end: end.into(), totals }))
 }
 
 /// The end of the range that means "until now". It includes what happened in this very millisecond.

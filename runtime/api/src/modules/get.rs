@@ -2,19 +2,19 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::{Code, ModuleName};
 
-use super::json::{ModuleJson, ModuleVersionJson};
 use crate::problem::{ApiResult, Problem};
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Shows a module with all its versions
 #[utoipa::path(
     get, path = "/v1/modules/{name}", tag = "modules",
     params(("name" = String, Path, description = "the module")),
-    responses((status = 200, body = ModuleJson<'_>))
+    responses((status = 200, body = shapes::Module<'_>))
 )]
 pub async fn get(
     State(state): State<ApiState>,
@@ -26,6 +26,6 @@ pub async fn get(
     if versions.is_empty() {
         return Err(Problem::new(Code::ModuleNotFound, format!("there is no module `{name}`")));
     }
-    let versions = versions.iter().map(ModuleVersionJson::of).collect();
-    Ok(ok(&ModuleJson { name: name.as_str(), versions }))
+    let versions = versions.iter().map(shapes::ModuleVersion::of).collect();
+    Ok(ok(&shapes::Module { name: name.as_str().into(), versions }))
 }

@@ -3,17 +3,16 @@
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::ModuleName;
 use tidemill_core::manifest::ModuleVersion;
 use tidemill_store::records::PutVersion;
 
-use super::json::UploadResultJson;
 use super::receive::{receive, too_large};
-use crate::components::json::ComponentJson;
-use crate::problem::{ApiResult, ProblemBody};
+use crate::problem::ApiResult;
 use crate::request::{PathParams, RawQuery, body};
 use crate::state::ApiState;
-use crate::wire::json;
+use crate::wire::{FromRecord as _, json};
 
 /// Uploads a component as a version of a module
 ///
@@ -27,11 +26,11 @@ use crate::wire::json;
     ),
     request_body(content = String, content_type = "application/wasm", description = "the component, at most 64 MiB"),
     responses(
-        (status = 200, body = UploadResultJson<'_>, description = "the version already exists with the same bytes"),
-        (status = 201, body = UploadResultJson<'_>, description = "the value was created"),
-        (status = 409, body = ProblemBody, description = "the version has other bytes"),
-        (status = 413, body = ProblemBody, description = "the component is too large"),
-        (status = 422, body = ProblemBody, description = "it cannot run here; `errors` has every problem"),
+        (status = 200, body = shapes::UploadResult<'_>, description = "the version already exists with the same bytes"),
+        (status = 201, body = shapes::UploadResult<'_>, description = "the value was created"),
+        (status = 409, body = shapes::ProblemDetails, description = "the version has other bytes"),
+        (status = 413, body = shapes::ProblemDetails, description = "the component is too large"),
+        (status = 422, body = shapes::ProblemDetails, description = "it cannot run here; `errors` has every problem"),
     )
 )]
 pub async fn upload(
@@ -54,6 +53,9 @@ pub async fn upload(
         PutVersion::Created => StatusCode::CREATED,
         PutVersion::Same => StatusCode::OK,
     };
-    let component = ComponentJson::of(&uploaded.component);
-    Ok(json(status, &UploadResultJson { module: module.as_str(), version: version.as_str(), component }))
+    let component = shapes::Component::of(&uploaded.component);
+    Ok(json(
+        status,
+        &shapes::UploadResult { module: module.as_str().into(), version: version.as_str().into(), component },
+    ))
 }

@@ -4,6 +4,7 @@
 mod constraints;
 
 use std::sync::LazyLock;
+use tidemill_api_types as shapes;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
@@ -14,12 +15,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use crate::problem::{ApiResult, FieldProblem, ProblemBody};
+use crate::problem::ApiResult;
 use crate::request::RawQuery;
-use crate::{
-    components, deployments, events, health, ledger, modules, operations, parked, runs, schedules, streams,
-    subscriptions, topics, web,
-};
+use crate::routes::RouteDescriptions;
 
 /// The root of the document.
 #[derive(OpenApi)]
@@ -45,84 +43,8 @@ use crate::{
         (name = "health", description = "Health, readiness and metrics of the host"),
         (name = "page", description = "Pages for a browser"),
     ),
-    paths(
-        modules::list::list,
-        modules::get::get,
-        modules::upload::upload,
-        components::get::get,
-        components::delete::delete,
-        components::bytes::bytes,
-        deployments::list::list,
-        deployments::get::get,
-        deployments::put::put,
-        deployments::delete::delete,
-        deployments::revisions::revisions,
-        deployments::rollback::rollback,
-        deployments::state::list,
-        deployments::state::get,
-        deployments::state::put,
-        deployments::state::delete,
-        deployments::pause::pause,
-        deployments::pause::resume,
-        runs::start::start,
-        runs::list::list,
-        runs::get::get,
-        runs::get::by_key,
-        runs::explain::explain,
-        runs::data::input,
-        runs::data::output,
-        runs::logs::logs,
-        runs::journal::journal,
-        runs::stack::stack,
-        runs::cancel::cancel,
-        runs::retry::retry,
-        runs::inbox::list,
-        runs::inbox::drop_one,
-        runs::signal::to_run,
-        runs::signal::to_key,
-        runs::actions::actions,
-        parked::list::list,
-        operations::list::list,
-        operations::get::get,
-        operations::cancel::cancel,
-        schedules::list::list,
-        schedules::get::get,
-        schedules::preview::preview,
-        schedules::pause::pause,
-        schedules::pause::resume,
-        schedules::pause::resync,
-        schedules::trigger::trigger,
-        schedules::firings::firings,
-        schedules::backfill::backfill,
-        schedules::actions::actions,
-        topics::list::list,
-        topics::get::get,
-        topics::events::events,
-        topics::publish::publish,
-        topics::delete::delete,
-        subscriptions::list::list,
-        subscriptions::get::get,
-        subscriptions::pause::pause,
-        subscriptions::pause::resume,
-        subscriptions::replay::replay,
-        subscriptions::skip::skip,
-        streams::list::list,
-        ledger::entries::entries,
-        ledger::accounts::accounts,
-        ledger::revenue::revenue,
-        ledger::check::check,
-        health::show::health,
-        events::feed::events,
-        health::probes::healthz,
-        health::probes::readyz,
-        health::metrics::metrics,
-        document,
-        web::status_page,
-        web::error_page,
-    ),
-    components(schemas(ProblemBody, FieldProblem)),
+    components(schemas(shapes::ProblemDetails, shapes::FieldProblem)),
     security(("token" = [])),
-    modifiers(&CommonResponses),
 )]
 struct OpenApiDocument;
 
@@ -181,9 +103,16 @@ fn operation_id(method: HttpMethod, path: &str) -> String {
     words.fold(method.to_owned(), |id, word| id + "_" + word)
 }
 
+fn whole() -> utoipa::openapi::OpenApi {
+    let mut document = OpenApiDocument::openapi();
+    document.merge(RouteDescriptions::openapi());
+    CommonResponses.modify(&mut document);
+    document
+}
+
 static TEXT: LazyLock<Bytes> = LazyLock::new(|| {
     // Types of this crate cannot fail to serialize, and a test reads the text.
-    let mut document = serde_json::to_value(OpenApiDocument::openapi()).unwrap_or_default();
+    let mut document = serde_json::to_value(whole()).unwrap_or_default();
     constraints::apply(&mut document);
     serde_json::to_vec_pretty(&document).unwrap_or_default().into()
 });

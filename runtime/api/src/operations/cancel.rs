@@ -2,12 +2,12 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 
-use super::json::OperationJson;
 use crate::problem::ApiResult;
 use crate::request::{JsonBody, PathParams, PathWord, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Cancels an operation
 ///
@@ -17,7 +17,7 @@ use crate::wire::ok;
 #[utoipa::path(
     post, path = "/v1/operations/{id}/cancel", tag = "operations",
     params(("id" = String, Path, description = "the operation")),
-    responses((status = 200, body = OperationJson<'_>, description = "the operation as it is now"))
+    responses((status = 200, body = shapes::Operation<'_>, description = "the operation as it is now"))
 )]
 pub async fn cancel(
     State(state): State<ApiState>,
@@ -27,5 +27,5 @@ pub async fn cancel(
 ) -> ApiResult<Response> {
     query.only(&[])?;
     body.nothing()?;
-    Ok(ok(&OperationJson::of(&state.host.cancel_operation(&id.0).await?)))
+    Ok(ok(&shapes::Operation::of(&state.host.cancel_operation(&id.0).await?)))
 }

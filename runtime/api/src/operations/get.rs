@@ -2,18 +2,18 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 
-use super::json::OperationJson;
 use crate::problem::ApiResult;
 use crate::request::{PathParams, PathWord, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Shows an operation
 #[utoipa::path(
     get, path = "/v1/operations/{id}", tag = "operations",
     params(("id" = String, Path, description = "the operation")),
-    responses((status = 200, body = OperationJson<'_>))
+    responses((status = 200, body = shapes::Operation<'_>))
 )]
 pub async fn get(
     State(state): State<ApiState>,
@@ -21,5 +21,5 @@ pub async fn get(
     query: RawQuery,
 ) -> ApiResult<Response> {
     query.only(&[])?;
-    Ok(ok(&OperationJson::of(&state.host.operation(&id.0).await?)))
+    Ok(ok(&shapes::Operation::of(&state.host.operation(&id.0).await?)))
 }

@@ -2,14 +2,14 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_store::records::OperationState;
 
-use super::json::OperationJson;
-use crate::list::{List, page_request};
+use crate::list::{list_of, page_request};
 use crate::problem::ApiResult;
 use crate::request::{RawQuery, bad};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Lists operations
 ///
@@ -23,7 +23,7 @@ use crate::wire::ok;
         ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
-    responses((status = 200, body = List<OperationJson<'_>>))
+    responses((status = 200, body = shapes::List<shapes::Operation<'_>>))
 )]
 pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["state", "limit", "cursor"])?;
@@ -37,5 +37,5 @@ pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<R
     let scope = format!("operations {wanted:?}");
     let mut page = state.host.store().operations(page_request(&params, &scope)?).await?;
     page.items.retain(|operation| wanted.is_none_or(|wanted| operation.state == wanted));
-    Ok(ok(&List::of(&page, &scope, OperationJson::of)))
+    Ok(ok(&list_of(&page, &scope, shapes::Operation::of)))
 }

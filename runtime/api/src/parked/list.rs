@@ -2,19 +2,19 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::DeploymentName;
 use tidemill_core::run::RunState;
 use tidemill_core::wire::PageCursor;
 use tidemill_store::records::ParkedFilter;
 
-use super::json::{ParkedGroupJson, ParkedJson, ParkedPage};
 use crate::deployments::get::check_known;
 use crate::list::page_request;
 use crate::problem::ApiResult;
 use crate::request::RawQuery;
 use crate::runs::filter::codes;
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Lists the runs that wait for an operator, and counts them by cause
 ///
@@ -29,7 +29,7 @@ use crate::wire::ok;
         ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
-    responses((status = 200, body = ParkedPage))
+    responses((status = 200, body = shapes::ParkedPage))
 )]
 pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["deployment", "code", "limit", "cursor"])?;
@@ -38,7 +38,7 @@ pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<R
     let request = page_request(&params, &scope)?;
     let store = state.host.store();
     let groups = match request.cursor {
-        None => Some(store.parked_groups(filter.clone()).await?.into_iter().map(ParkedGroupJson::from).collect()),
+        None => Some(store.parked_groups(filter.clone()).await?.into_iter().map(shapes::ParkedGroup::of).collect()),
         Some(_) => None,
     };
     let deployment = filter.deployment.clone();
@@ -50,12 +50,12 @@ pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<R
             && matches!(run.state, RunState::Parked(_) | RunState::Cancelled)
             && let Some(failure) = store.failure_of(&run).await?
         {
-            items.push(ParkedJson::of(parked, &run, failure));
+            items.push(shapes::ParkedRun::of((parked, &run, failure)));
         }
     }
     if items.is_empty() {
         check_known(&state, deployment.as_ref()).await?;
     }
     let next = page.next.map(|place| PageCursor::new(place).encode(&scope));
-    Ok(ok(&ParkedPage { items, next, groups }))
+    Ok(ok(&shapes::ParkedPage { items, next, groups }))
 }

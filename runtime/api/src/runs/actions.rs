@@ -2,28 +2,15 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_store::records::{Action, RunFilter};
-use utoipa::ToSchema;
 
-use super::filter::{self, FilterJson};
+use super::filter;
 use crate::deployments::get::check_known;
-use crate::operations::json::{ACTIONS, OperationJson, begun};
-use crate::problem::{ApiResult, ProblemBody};
+use crate::operations::json::{ACTIONS, begun};
+use crate::problem::ApiResult;
 use crate::request::{IdempotencyKey, JsonBody, RawQuery};
 use crate::state::ApiState;
-
-/// The action and the runs that it applies to. [`read`] parses it.
-#[derive(Debug, ToSchema)]
-pub struct ActionRequest {
-    /// `retry`, `cancel` or `terminate`.
-    #[schema(example = "retry")]
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    action: String,
-    /// Filter of the runs; at least one field is required.
-    #[schema(value_type = FilterJson<'static>)]
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    filter: serde_json::Value,
-}
 
 /// Acts on many runs
 ///
@@ -37,10 +24,10 @@ pub struct ActionRequest {
         ("Idempotency-Key" = Option<String>, Header,
             description = "the same key is the same operation, for as long as it is kept; 1 to 255 visible ASCII characters"),
     ),
-    request_body(content = ActionRequest),
+    request_body(content = shapes::RunActionRequest),
     responses(
-        (status = 202, body = OperationJson<'_>, description = "the operation has started; `Location` is its path"),
-        (status = 422, body = ProblemBody, description = "there is no such action, the filter is empty, or the key started another action"),
+        (status = 202, body = shapes::Operation<'_>, description = "the operation has started; `Location` is its path"),
+        (status = 422, body = shapes::ProblemDetails, description = "there is no such action, the filter is empty, or the key started another action"),
     )
 )]
 pub async fn actions(

@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::RunId;
 
 use super::get::whole;
-use super::json::RunJson;
-use crate::problem::{ApiResult, ProblemBody};
+use crate::problem::ApiResult;
 use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 
@@ -24,8 +24,8 @@ use crate::state::ApiState;
         ("terminate" = Option<bool>, Query, description = "end it at once, children included, without a grace period"),
     ),
     responses(
-        (status = 200, body = RunJson<'_>, description = "the run after the request"),
-        (status = 409, body = ProblemBody, description = "the run has succeeded or failed"),
+        (status = 200, body = shapes::Run<'_>, description = "the run after the request"),
+        (status = 409, body = shapes::ProblemDetails, description = "the run has succeeded or failed"),
     )
 )]
 pub async fn cancel(

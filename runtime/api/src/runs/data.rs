@@ -5,11 +5,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use tidemill_api_types as shapes;
 use tidemill_control::ControlError;
 use tidemill_core::{Code, RunId};
 
 use super::get::find;
-use crate::problem::{ApiResult, Problem, ProblemBody};
+use crate::problem::{ApiResult, Problem};
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 
@@ -35,7 +36,7 @@ pub async fn input(
     params(("id" = String, Path, description = "the run")),
     responses(
         (status = 200, body = serde_json::Value, description = "the JSON text, as the guest returned it"),
-        (status = 409, body = ProblemBody, description = "the run has not succeeded"),
+        (status = 409, body = shapes::ProblemDetails, description = "the run has not succeeded"),
     )
 )]
 pub async fn output(

@@ -1,16 +1,15 @@
 //! Filters of runs: the same names and bounds in a list's query and in the body of an action.
 
-use serde::Serialize;
+use tidemill_api_types as shapes;
 use tidemill_core::DeploymentName;
 use tidemill_core::run::RunState;
 use tidemill_core::wire::{self, InputProblem as Wrong, ObjectField};
 use tidemill_store::records::RunFilter;
-use utoipa::ToSchema;
 
 use crate::config::LABELS;
 use crate::problem::{ApiResult, nearest};
 use crate::request::{QueryParams, bad, label};
-use crate::wire::TimeJson;
+use crate::wire::FromRecord;
 
 /// The query parameters of a filter.
 pub const NAMES: [&str; 6] = ["deployment", "state", "label", "since", "until", "code"];
@@ -21,44 +20,15 @@ const CODE: usize = 128;
 /// Maximum length of a label, `NAME=VALUE`, in bytes.
 const LABEL_TEXT: usize = 63 + 1 + 255;
 
-/// A filter of runs; fields that are left out match every run.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = RunFilter)]
-pub struct FilterJson<'a> {
-    /// Runs of this deployment.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deployment: Option<&'a str>,
-    /// Runs in one of these states; a single state needs no array.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[schema(required = false)]
-    state: &'a [String],
-    /// Runs with all of these labels, each `NAME=VALUE`; a single label needs no array.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    label: Vec<String>,
-    /// Runs created at or after this time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<TimeJson>,
-    /// Runs created before this time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<TimeJson>,
-    /// Runs that failed or are parked with one of these codes; a single code needs no array.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[schema(required = false)]
-    code: &'a [String],
-}
-
-impl<'a> FilterJson<'a> {
-    /// Builds the wire form of a filter.
-    #[must_use]
-    pub fn of(filter: &'a RunFilter) -> Self {
+impl<'a> FromRecord<&'a RunFilter> for shapes::RunFilter<'a> {
+    fn of(filter: &'a RunFilter) -> Self {
         Self {
-            deployment: filter.deployment.as_ref().map(DeploymentName::as_str),
-            state: &filter.states,
+            deployment: filter.deployment.as_ref().map(|name| name.as_str().into()),
+            state: (&filter.states).into(),
             label: filter.labels.iter().map(|(name, value)| format!("{name}={value}")).collect(),
-            since: filter.since.map(TimeJson),
-            until: filter.until.map(TimeJson),
-            code: &filter.codes,
+            since: filter.since.map(shapes::Time),
+            until: filter.until.map(shapes::Time),
+            code: (&filter.codes).into(),
         }
     }
 }
@@ -209,7 +179,7 @@ mod tests {
         let short = r#"{"deployment": "hello", "state": "parked", "label": "tier=gold", "since": "2026-01-31T12:00:00Z", "code": "no-luck"}"#;
         assert_eq!(body(long).unwrap(), asked);
         assert_eq!(body(short).unwrap(), asked);
-        let written = serde_json::to_string(&FilterJson::of(&asked)).unwrap();
+        let written = serde_json::to_string(&shapes::RunFilter::of(&asked)).unwrap();
         assert_eq!(body(&written).unwrap(), asked);
     }
 

@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use tidemill_api_types as shapes;
 use tidemill_core::RunId;
 use tidemill_store::StoreError;
 use tidemill_store::kv::CommitPosition;
 use tokio::sync::watch;
 
-use super::json::LogLineJson;
 use crate::state::ApiState;
-use crate::stream::{Framing, StreamSource, WakeCause, wake};
+use crate::stream::{StreamFormat, StreamSource, WakeCause, wake};
+use crate::wire::FromRecord as _;
 
 /// Maximum number of lines in one read.
 const AT_ONCE: usize = 200;
@@ -19,7 +20,7 @@ pub struct LogFollower {
     state: ApiState,
     id: RunId,
     next: u64,
-    framing: Framing,
+    format: StreamFormat,
     /// Lines that were read and not yet sent, as one piece per page.
     ready: Vec<u8>,
     /// True if more lines may be available already, or no page was read yet.
@@ -37,11 +38,11 @@ struct EndOfLog<'a> {
 impl LogFollower {
     /// Follows the log of `id` from line `next`.
     #[must_use]
-    pub fn new(state: &ApiState, id: RunId, next: u64, framing: Framing) -> Self {
+    pub fn new(state: &ApiState, id: RunId, next: u64, format: StreamFormat) -> Self {
         Self {
             id,
             next,
-            framing,
+            format,
             ready: Vec::new(),
             more: true,
             ended: false,
@@ -63,12 +64,12 @@ impl LogFollower {
         self.more = page.next.is_some();
         for line in &page.lines {
             self.next = line.seq.saturating_add(1);
-            self.framing.append(&mut self.ready, Some(line.seq), "log", &LogLineJson::of(line));
+            self.format.append(&mut self.ready, Some(line.seq), "log", &shapes::LogLine::of(line));
         }
         if run.state.is_settled() && !self.more {
             self.ended = true;
-            if self.framing == Framing::Events {
-                self.framing.append(&mut self.ready, None, "end", &EndOfLog { state: run.state.name() });
+            if self.format == StreamFormat::Events {
+                self.format.append(&mut self.ready, None, "end", &EndOfLog { state: run.state.name() });
             }
         }
         Ok(())
@@ -89,7 +90,7 @@ impl StreamSource for LogFollower {
             if !self.more {
                 match wake(&mut self.committed, &mut self.closing).await {
                     WakeCause::Changed => {}
-                    WakeCause::Quiet => return Some(self.framing.heartbeat()),
+                    WakeCause::Quiet => return Some(self.format.heartbeat()),
                     WakeCause::Closing => return None,
                 }
             }

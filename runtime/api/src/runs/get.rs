@@ -2,15 +2,15 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_control::ControlError;
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{Code, DeploymentName, Failure, RunId};
 
-use super::json::RunJson;
-use crate::problem::{ApiResult, Problem, ProblemBody, quoted};
+use crate::problem::{ApiResult, Problem, quoted};
 use crate::request::{PathParams, PathWord, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Shows a run
 ///
@@ -18,7 +18,7 @@ use crate::wire::ok;
 #[utoipa::path(
     get, path = "/v1/runs/{id}", tag = "runs",
     params(("id" = String, Path, description = "the run")),
-    responses((status = 200, body = RunJson<'_>))
+    responses((status = 200, body = shapes::Run<'_>))
 )]
 pub async fn get(
     State(state): State<ApiState>,
@@ -40,8 +40,8 @@ pub async fn get(
         ("key" = String, Path, description = "the idempotency key with which the run was requested"),
     ),
     responses(
-        (status = 200, body = RunJson<'_>),
-        (status = 404, body = ProblemBody, description = "no run was requested with this key, or the key is no longer kept"),
+        (status = 200, body = shapes::Run<'_>),
+        (status = 404, body = shapes::ProblemDetails, description = "no run was requested with this key, or the key is no longer kept"),
     )
 )]
 pub async fn by_key(
@@ -85,6 +85,10 @@ pub async fn whole(state: &ApiState, run: &Run) -> ApiResult<Response> {
     let input = store.input(run.id).await?;
     let output = if run.state == RunState::Succeeded { store.output(run.id).await? } else { None };
     let (failure, failures) = (beside(state, run).await?, store.failures(run.id).await?);
-    let json = RunJson::with(run, input.as_deref(), output.as_deref());
-    Ok(ok(&json.failed(failure.as_ref()).with_failures(&failures)))
+    Ok(ok(&shapes::Run {
+        input: input.as_deref().map(shapes::StoredJson::of),
+        output: output.as_deref().map(shapes::StoredJson::of),
+        failures: failures.iter().map(shapes::FailureEntry::of).collect(),
+        ..shapes::Run::of((run, failure.as_ref()))
+    }))
 }

@@ -3,35 +3,24 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
+use tidemill_api_types as shapes;
 use tidemill_core::RunId;
 use tidemill_store::records::InboxSignal;
-use utoipa::ToSchema;
 
-use crate::list::{List, page_request};
-use crate::problem::{ApiResult, ProblemBody};
+use crate::list::{list_of, page_request};
+use crate::problem::ApiResult;
 use crate::request::{InboxIndex, PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::{StoredJson, TimeJson, ok, stored_json};
+use crate::wire::{FromRecord, ok};
 
-/// A signal that waits in a run's inbox.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = InboxSignal)]
-pub struct InboxJson<'a> {
-    /// The permanent index of the signal in the inbox; a run's first signal has 0.
-    place: u64,
-    /// The name of the signal.
-    name: &'a str,
-    /// When the signal arrived.
-    at: TimeJson,
-    /// The payload of the signal.
-    #[schema(value_type = serde_json::Value)]
-    payload: StoredJson<'a>,
-}
-
-impl<'a> InboxJson<'a> {
+impl<'a> FromRecord<&'a InboxSignal> for shapes::InboxSignal<'a> {
     fn of(signal: &'a InboxSignal) -> Self {
-        Self { place: signal.place, name: &signal.name, at: signal.at.into(), payload: stored_json(&signal.payload) }
+        Self {
+            place: signal.place,
+            name: (&signal.name).into(),
+            at: signal.at.into(),
+            payload: shapes::StoredJson::of(&signal.payload),
+        }
     }
 }
 
@@ -45,7 +34,7 @@ impl<'a> InboxJson<'a> {
         ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
-    responses((status = 200, body = List<InboxJson<'_>>))
+    responses((status = 200, body = shapes::List<shapes::InboxSignal<'_>>))
 )]
 pub async fn list(
     State(state): State<ApiState>,
@@ -55,7 +44,7 @@ pub async fn list(
     let params = query.only(&["limit", "cursor"])?;
     let scope = format!("inbox {id}");
     let page = state.host.inbox(id, page_request(&params, &scope)?).await?;
-    Ok(ok(&List::of(&page, &scope, InboxJson::of)))
+    Ok(ok(&list_of(&page, &scope, shapes::InboxSignal::of)))
 }
 
 /// Drops a pending signal of a run
@@ -70,7 +59,7 @@ pub async fn list(
     ),
     responses(
         (status = 204, description = "the signal was dropped"),
-        (status = 404, body = ProblemBody, description = "there is no such run, or no signal waits at that index"),
+        (status = 404, body = shapes::ProblemDetails, description = "there is no such run, or no signal waits at that index"),
     )
 )]
 pub async fn drop_one(

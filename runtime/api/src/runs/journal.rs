@@ -4,73 +4,31 @@ use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
-use serde_json::value::RawValue;
+use tidemill_api_types as shapes;
 use tidemill_core::journal::{DisplayEntry, JournalPage, PageStart};
 use tidemill_core::wire::PageCursor;
 use tidemill_core::{Code, RunId};
-use utoipa::ToSchema;
 
-use crate::list::List;
+use crate::wire::FromRecord;
+
 use crate::problem::{ApiResult, Problem};
 use crate::request::{PathParams, QueryParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::{TimeJson, ok, readable};
+use crate::wire::ok;
 
 /// Maximum size of the results on a page, in bytes. The page ends with the entry that reaches it.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// One entry of a run's journal.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = JournalEntry)]
-pub struct JournalEntryJson<'a> {
-    /// The sequence number, from 1. When a step ends or is retried, its entry replaces all entries
-    /// that were recorded inside the step.
-    seq: u64,
-    /// The call, such as `http.fetch`; `step-begun`, `step-done` or `step-gave-up` for a step.
-    kind: &'a str,
-    /// The path of the step that this entry is, or is inside of: `order/charge#2` is the second
-    /// step `charge` in `order`.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    #[schema(required = false)]
-    step: &'a str,
-    /// For a step that was begun: the number of the attempt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempt: Option<u32>,
-    /// For a step that was begun: the earliest time at which the attempt may begin.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    not_before: Option<TimeJson>,
-    /// When the entry was recorded.
-    at: TimeJson,
-    /// Fuel used by the run up to this entry.
-    fuel: u64,
-    /// Size of the result, in bytes.
-    size: u64,
-    /// The result, if it is JSON; results of steps are.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<serde_json::Value>)]
-    result: Option<&'a RawValue>,
-    /// The host's encoding of the result, in base64, if it is not JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result_base64: Option<String>,
-    /// The request, cut at 1 KiB, for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<String>,
-    /// The hash of the whole request, in hexadecimal; replay compares it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_hash: Option<String>,
-}
-
-impl<'a> JournalEntryJson<'a> {
+impl<'a> FromRecord<&'a DisplayEntry> for shapes::JournalEntry<'a> {
     fn of(entry: &'a DisplayEntry) -> Self {
-        let json = is_json(entry.kind, &entry.result).then(|| readable(&entry.result)).flatten();
+        let json = is_json(entry.kind, &entry.result).then(|| shapes::StoredJson::readable(&entry.result)).flatten();
         let bare = json.is_none() && !entry.result.is_empty();
         Self {
             seq: entry.seq,
-            kind: entry.kind,
-            step: &entry.step,
+            kind: entry.kind.into(),
+            step: (&entry.step).into(),
             attempt: entry.attempt,
-            not_before: entry.not_before.map(TimeJson),
+            not_before: entry.not_before.map(shapes::Time),
             at: entry.at.into(),
             fuel: entry.fuel.get(),
             size: entry.size,
@@ -103,7 +61,7 @@ fn is_json(kind: &str, result: &[u8]) -> bool {
         ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the previous page; not with `after`"),
     ),
-    responses((status = 200, body = List<JournalEntryJson<'_>>))
+    responses((status = 200, body = shapes::List<shapes::JournalEntry<'_>>))
 )]
 pub async fn journal(
     State(state): State<ApiState>,
@@ -115,7 +73,7 @@ pub async fn journal(
     let (start, limit) = (begin(&params, &list)?, params.limit()?);
     let JournalPage { entries, next } = state.host.journal(id, start, limit, PAGE_BYTES).await?;
     let next = next.map(|start| PageCursor::new(start.to_bytes()).encode(&list));
-    Ok(ok(&List { items: entries.iter().map(JournalEntryJson::of).collect(), next }))
+    Ok(ok(&shapes::List { items: entries.iter().map(shapes::JournalEntry::of).collect(), next }))
 }
 
 /// Parses the start of a page of `list`.
@@ -157,7 +115,7 @@ mod tests {
     }
 
     fn written(entry: &DisplayEntry) -> serde_json::Value {
-        serde_json::to_value(JournalEntryJson::of(entry)).unwrap()
+        serde_json::to_value(shapes::JournalEntry::of(entry)).unwrap()
     }
 
     #[test]

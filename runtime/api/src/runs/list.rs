@@ -1,6 +1,7 @@
 //! Listing runs.
 
 use std::collections::HashMap;
+use tidemill_api_types as shapes;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -10,13 +11,12 @@ use tidemill_store::records::Page;
 
 use super::filter;
 use super::get::beside;
-use super::json::RunJson;
 use crate::deployments::get::check_known;
-use crate::list::{List, page_request};
+use crate::list::{list_of, page_request};
 use crate::problem::{ApiResult, Problem};
 use crate::request::{QueryParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Lists runs, newest first
 ///
@@ -34,7 +34,7 @@ use crate::wire::ok;
         ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
-    responses((status = 200, body = List<RunJson<'_>>))
+    responses((status = 200, body = shapes::List<shapes::Run<'_>>))
 )]
 pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&[&filter::NAMES[..], &["parent", "limit", "cursor"]].concat())?;
@@ -58,7 +58,7 @@ async fn listed(state: &ApiState, page: &Page<Run>, scope: &str) -> ApiResult<Re
             failures.insert(run.id, failure);
         }
     }
-    Ok(ok(&List::of(page, scope, |run| RunJson::brief(run).failed(failures.get(&run.id)))))
+    Ok(ok(&list_of(page, scope, |run| shapes::Run::of((run, failures.get(&run.id))))))
 }
 
 async fn children(state: &ApiState, parent: RunId, params: &QueryParams) -> ApiResult<Response> {

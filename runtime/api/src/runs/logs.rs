@@ -3,16 +3,17 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::{Code, RunId};
 
 use super::follow::LogFollower;
 use super::get::find;
-use super::json::LogLineJson;
-use crate::list::List;
+use crate::wire::FromRecord as _;
+
 use crate::problem::{ApiResult, Problem};
 use crate::request::{PathParams, QueryParams, RawQuery, headers};
 use crate::state::ApiState;
-use crate::stream::{self, Framing};
+use crate::stream::{self, StreamFormat};
 use crate::wire::ok;
 
 /// Reads a run's log
@@ -30,7 +31,7 @@ use crate::wire::ok;
         ("cursor" = Option<String>, Query, description = "`next` of the previous page: the `seq` of the first line"),
         ("Last-Event-ID" = Option<String>, Header, description = "with `follow`: the `seq` of the last received line"),
     ),
-    responses((status = 200, body = List<LogLineJson<'_>>))
+    responses((status = 200, body = shapes::List<shapes::LogLine<'_>>))
 )]
 pub async fn logs(
     State(state): State<ApiState>,
@@ -44,8 +45,9 @@ pub async fn logs(
     find(&state, id).await?;
     if follow {
         let from = headers::last_event_id(&headers)?.map_or(from, |seq| seq.saturating_add(1));
-        let framing = if headers::accepts(&headers, "text/event-stream") { Framing::Events } else { Framing::Lines };
-        return stream::answer(&state, framing, LogFollower::new(&state, id, from, framing));
+        let format =
+            if headers::accepts(&headers, "text/event-stream") { StreamFormat::Events } else { StreamFormat::Lines };
+        return stream::answer(&state, format, LogFollower::new(&state, id, from, format));
     }
     page(&state, id, from, params.limit()?).await
 }
@@ -53,7 +55,7 @@ pub async fn logs(
 async fn page(state: &ApiState, id: RunId, from: u64, limit: usize) -> ApiResult<Response> {
     let page = state.host.store().logs(id, from, limit).await?;
     let next = page.next.map(|seq| seq.to_string());
-    Ok(ok(&List { items: page.lines.iter().map(LogLineJson::of).collect(), next }))
+    Ok(ok(&shapes::List { items: page.lines.iter().map(shapes::LogLine::of).collect(), next }))
 }
 
 fn begin(params: &QueryParams) -> ApiResult<u64> {

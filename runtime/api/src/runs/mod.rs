@@ -18,4 +18,4 @@ pub mod signal;
 pub mod stack;
 pub mod start;
 
-pub use filter::{FilterJson, labels_of};
+pub use filter::labels_of;

@@ -2,72 +2,19 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde::Serialize;
+use tidemill_api_types as shapes;
 use tidemill_control::{DryRun, RetryRequest, RetryResult};
 use tidemill_core::manifest::{ModuleRef, Source};
 use tidemill_core::wire::{self, InputProblem as Wrong};
 use tidemill_core::{Code, ComponentDigest, RunId};
-use utoipa::ToSchema;
 
 use super::get::whole;
-use super::json::{FailureJson, RunJson};
-use crate::problem::{ApiResult, Problem, ProblemBody};
+use crate::problem::{ApiResult, Problem};
 use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 const COMPONENT_FIX: &str = "Write a component's digest, `sha256:…`, or a module's version such as \"hello@0.1.0\".";
-
-/// The options of a retry; all are optional. [`read`] parses them.
-#[derive(Debug, ToSchema)]
-#[schema(as = RetryRequest)]
-pub struct RetryRequestJson {
-    /// `last-step` (default): resume after the last recorded result. `start`: discard the journal
-    /// and start again.
-    #[schema(example = "last-step")]
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    from: Option<String>,
-    /// The component to retry with, by digest or as `name@version`, if it can resume from the
-    /// journal; default: the run's own.
-    #[schema(example = "hello@0.2.0")]
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    component: Option<String>,
-    /// Only check whether the component can resume the run; change nothing.
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    dry_run: Option<bool>,
-}
-
-/// The result of checking whether a component can resume a run.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = RetryLook)]
-pub struct RetryCheckJson<'a> {
-    /// The run.
-    #[schema(value_type = String)]
-    run: RunId,
-    /// The component that was checked.
-    #[schema(value_type = String)]
-    component: ComponentDigest,
-    /// Always true: nothing was changed.
-    dry_run: bool,
-    /// True if the component repeats all recorded calls, and then makes a new call or ends.
-    continues: bool,
-    /// Why it cannot resume; if it makes another call than the recorded one, the message contains
-    /// both.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<FailureJson<'a>>,
-}
-
-/// The answer to a retry. It describes the answer for the OpenAPI document.
-#[derive(Debug, ToSchema)]
-#[schema(as = Retried)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "a description of the answer, for the OpenAPI document")]
-pub enum RetryResultJson<'a> {
-    /// The queued run.
-    Run(Box<RunJson<'a>>),
-    /// With `dry_run`: whether the component can resume the run.
-    Look(Box<RetryCheckJson<'a>>),
-}
 
 /// Retries a run
 ///
@@ -78,11 +25,11 @@ pub enum RetryResultJson<'a> {
 #[utoipa::path(
     post, path = "/v1/runs/{id}/retry", tag = "runs",
     params(("id" = String, Path, description = "the run")),
-    request_body(content = Option<RetryRequestJson>),
+    request_body(content = Option<shapes::RetryRequest>),
     responses(
-        (status = 200, body = RetryResultJson<'_>, description = "the queued run; with `dry_run`: whether it can be resumed"),
-        (status = 404, body = ProblemBody, description = "no revision of the deployment has that component"),
-        (status = 409, body = ProblemBody, description = "the run is neither parked nor failed, or the component cannot resume it"),
+        (status = 200, body = shapes::RetryResult<'_>, description = "the queued run; with `dry_run`: whether it can be resumed"),
+        (status = 404, body = shapes::ProblemDetails, description = "no revision of the deployment has that component"),
+        (status = 409, body = shapes::ProblemDetails, description = "the run is neither parked nor failed, or the component cannot resume it"),
     )
 )]
 pub async fn retry(
@@ -109,12 +56,12 @@ fn look(retried: &RetryResult, component: Option<ComponentDigest>) -> Response {
         None | Some(DryRun::Continues) => None,
         Some(DryRun::Mismatch(failure) | DryRun::Failed(failure)) => Some(failure),
     };
-    ok(&RetryCheckJson {
+    ok(&shapes::RetryCheck {
         run: retried.run.id,
         component: component.unwrap_or(retried.run.component),
         dry_run: true,
         continues: failure.is_none(),
-        failure: failure.map(FailureJson::of),
+        failure: failure.map(shapes::Failure::of),
     })
 }
 

@@ -2,29 +2,15 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use serde::Serialize;
+use tidemill_api_types as shapes;
 use tidemill_control::SignalTarget;
 use tidemill_core::{DeploymentName, RunId};
 use tidemill_store::records::SIGNAL_BYTES;
-use utoipa::ToSchema;
 
-use crate::problem::{ApiResult, ProblemBody};
+use crate::problem::ApiResult;
 use crate::request::{PathParams, PathWord, RawQuery, body, headers};
 use crate::state::ApiState;
 use crate::wire::json_once;
-
-/// The result of sending a signal.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = SignalSent)]
-pub struct SignalJson<'a> {
-    /// The run that receives the signal.
-    #[schema(value_type = String)]
-    run: RunId,
-    /// The name of the signal.
-    signal: &'a str,
-    /// True if the same `Idempotency-Key` sent this signal before; it is stored once.
-    duplicate: bool,
-}
 
 /// Sends a signal to a run
 ///
@@ -43,10 +29,10 @@ pub struct SignalJson<'a> {
     ),
     request_body(content = serde_json::Value, description = "the payload, at most 64 KiB"),
     responses(
-        (status = 200, body = SignalJson<'_>, description = "the same key came before"),
-        (status = 202, body = SignalJson<'_>, description = "the signal is durably stored in the run's inbox"),
-        (status = 409, body = ProblemBody, description = "the run has ended"),
-        (status = 422, body = ProblemBody, description = "the run's inbox is full, or the key sent a signal of another name or payload"),
+        (status = 200, body = shapes::SignalResult<'_>, description = "the same key came before"),
+        (status = 202, body = shapes::SignalResult<'_>, description = "the signal is durably stored in the run's inbox"),
+        (status = 409, body = shapes::ProblemDetails, description = "the run has ended"),
+        (status = 422, body = shapes::ProblemDetails, description = "the run's inbox is full, or the key sent a signal of another name or payload"),
     )
 )]
 pub async fn to_run(
@@ -74,10 +60,10 @@ pub async fn to_run(
     ),
     request_body(content = serde_json::Value, description = "the payload, at most 64 KiB"),
     responses(
-        (status = 200, body = SignalJson<'_>, description = "the same key came before"),
-        (status = 202, body = SignalJson<'_>, description = "the signal is durably stored in the run's inbox"),
-        (status = 409, body = ProblemBody, description = "the run has ended"),
-        (status = 422, body = ProblemBody, description = "the run's inbox is full, or the key sent a signal of another name or payload"),
+        (status = 200, body = shapes::SignalResult<'_>, description = "the same key came before"),
+        (status = 202, body = shapes::SignalResult<'_>, description = "the signal is durably stored in the run's inbox"),
+        (status = 409, body = shapes::ProblemDetails, description = "the run has ended"),
+        (status = 422, body = shapes::ProblemDetails, description = "the run's inbox is full, or the key sent a signal of another name or payload"),
     )
 )]
 pub async fn to_key(
@@ -97,5 +83,8 @@ async fn send(state: &ApiState, to: SignalTarget, name: String, request: Request
     // The host checks the JSON and its bounds when it creates the signal.
     let payload = body::read(content, &parts.headers, SIGNAL_BYTES, state.config.body_timeout).await?;
     let sent = state.host.signal(to, name.clone(), payload, key).await?;
-    Ok(json_once(sent.duplicate, &SignalJson { run: sent.run, signal: &name, duplicate: sent.duplicate }))
+    Ok(json_once(
+        sent.duplicate,
+        &shapes::SignalResult { run: sent.run, signal: name.into(), duplicate: sent.duplicate },
+    ))
 }

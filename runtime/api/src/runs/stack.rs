@@ -2,52 +2,23 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde::Serialize;
+use tidemill_api_types as shapes;
 use tidemill_control::RunStack;
-use tidemill_core::{ComponentDigest, RunId};
-use utoipa::ToSchema;
+use tidemill_core::RunId;
 
-use crate::problem::{ApiResult, ProblemBody};
+use crate::problem::ApiResult;
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord, ok};
 
-/// A failed run's stack.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = RunStack)]
-pub struct StackJson<'a> {
-    /// The component that failed.
-    #[schema(value_type = String)]
-    component: ComponentDigest,
-    /// The frames, innermost first.
-    frames: Vec<FrameJson<'a>>,
-    /// Why there are no source lines, if the lookup failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'a str>,
-}
-
-/// A function on a stack.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = StackFrame)]
-pub struct FrameJson<'a> {
-    /// The name of the function, or its number in its module.
-    function: &'a str,
-    /// The source file, if the component has debug information.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<&'a str>,
-    /// The line in the source file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<u32>,
-}
-
-impl<'a> StackJson<'a> {
+impl<'a> FromRecord<&'a RunStack> for shapes::RunStack<'a> {
     fn of(stack: &'a RunStack) -> Self {
-        let frames = stack.frames.iter().map(|frame| FrameJson {
-            function: &frame.function,
-            file: frame.file.as_deref(),
+        let frames = stack.frames.iter().map(|frame| shapes::StackFrame {
+            function: (&frame.function).into(),
+            file: frame.file.as_deref().map(Into::into),
             line: frame.line,
         });
-        Self { component: stack.component, frames: frames.collect(), note: stack.note.as_deref() }
+        Self { component: stack.component, frames: frames.collect(), note: stack.note.as_deref().map(Into::into) }
     }
 }
 
@@ -59,8 +30,8 @@ impl<'a> StackJson<'a> {
     get, path = "/v1/runs/{id}/stack", tag = "runs",
     params(("id" = String, Path, description = "the run")),
     responses(
-        (status = 200, body = StackJson<'_>),
-        (status = 409, body = ProblemBody, description = "the run has no failure with a stack"),
+        (status = 200, body = shapes::RunStack<'_>),
+        (status = 409, body = shapes::ProblemDetails, description = "the run has no failure with a stack"),
     )
 )]
 pub async fn stack(
@@ -70,5 +41,5 @@ pub async fn stack(
 ) -> ApiResult<Response> {
     query.only(&[])?;
     let stack = state.host.stack(id).await?;
-    Ok(ok(&StackJson::of(&stack)))
+    Ok(ok(&shapes::RunStack::of(&stack)))
 }

@@ -1,6 +1,7 @@
 //! Starting a run, and waiting for its end if the caller requests that.
 
 use std::time::Duration;
+use tidemill_api_types as shapes;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode};
@@ -15,12 +16,11 @@ use tidemill_store::records::RunRequestResult;
 use tracing::Span;
 
 use super::get::beside;
-use super::json::RunJson;
 use crate::config::DELAY_MAX;
-use crate::problem::{ApiResult, ProblemBody};
+use crate::problem::ApiResult;
 use crate::request::{PathParams, QueryParams, RawQuery, bad, body, headers};
 use crate::state::ApiState;
-use crate::wire::{REPLAYED, json_at};
+use crate::wire::{FromRecord as _, REPLAYED, json_at};
 
 const EMPTY_INPUT: &[u8] = b"{}";
 
@@ -43,10 +43,10 @@ const EMPTY_INPUT: &[u8] = b"{}";
     ),
     request_body(content = serde_json::Value, description = "the input, at most 4 MiB"),
     responses(
-        (status = 200, body = RunJson<'_>, description = "the run has ended, or is parked"),
-        (status = 202, body = RunJson<'_>, description = "the run is durably stored; `Location` is its path"),
-        (status = 422, body = ProblemBody, description = "the key was used with another input, or the export does not fit"),
-        (status = 429, body = ProblemBody, description = "the deployment's queue is full"),
+        (status = 200, body = shapes::Run<'_>, description = "the run has ended, or is parked"),
+        (status = 202, body = shapes::Run<'_>, description = "the run is durably stored; `Location` is its path"),
+        (status = 422, body = shapes::ProblemDetails, description = "the key was used with another input, or the export does not fit"),
+        (status = 429, body = shapes::ProblemDetails, description = "the deployment's queue is full"),
     )
 )]
 pub async fn start(
@@ -105,7 +105,11 @@ fn answer(
     replayed: bool,
 ) -> Response {
     Span::current().record("run", tracing::field::display(run.id));
-    let json = RunJson::with(run, Some(input), output).failed(failure);
+    let json = shapes::Run {
+        input: Some(shapes::StoredJson::of(input)),
+        output: output.map(shapes::StoredJson::of),
+        ..shapes::Run::of((run, failure))
+    };
     let mut response = json_at(&format!("/v1/runs/{}", run.id), status, &json);
     if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));

@@ -2,43 +2,19 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types::{self as shapes, ScheduleAction};
 use tidemill_control::ScheduleFilter;
 use tidemill_core::wire::{InputProblem as Wrong, ObjectField};
-use utoipa::ToSchema;
 
 use crate::deployments::get::check_known;
-use crate::operations::json::{OperationJson, ScheduleFilterJson, begun};
-use crate::problem::{ApiResult, ProblemBody};
+use crate::operations::json::begun;
+use crate::problem::ApiResult;
 use crate::request::{IdempotencyKey, JsonBody, RawQuery};
 use crate::runs::labels_of;
 use crate::state::ApiState;
 
 /// Maximum length of a note, in bytes.
 const NOTE: usize = tidemill_control::NOTE_BYTES;
-
-/// The action and the schedules that it applies to. [`read`] parses it.
-#[derive(Debug, ToSchema)]
-pub struct ScheduleActionRequest {
-    /// `pause`, `resume` or `resync`.
-    #[schema(example = "pause")]
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    action: String,
-    /// Filter of schedules: a deployment, labels of deployments, or `"all": true`.
-    #[schema(value_type = ScheduleFilterJson<'static>)]
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    filter: serde_json::Value,
-    /// The reason for a pause; only with `pause`.
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    note: Option<String>,
-}
-
-/// An action on schedules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ScheduleAction {
-    Pause,
-    Resume,
-    Resync,
-}
 
 /// Pauses, resumes or resyncs many schedules
 ///
@@ -52,10 +28,10 @@ enum ScheduleAction {
         ("Idempotency-Key" = Option<String>, Header,
             description = "the same key is the same operation, for as long as it is kept; 1 to 255 visible ASCII characters"),
     ),
-    request_body(content = ScheduleActionRequest),
+    request_body(content = shapes::ScheduleActionRequest),
     responses(
-        (status = 202, body = OperationJson<'_>, description = "the operation has started; `Location` is its path"),
-        (status = 422, body = ProblemBody, description = "there is no such action, the filter is empty, or the key started another action"),
+        (status = 202, body = shapes::Operation<'_>, description = "the operation has started; `Location` is its path"),
+        (status = 422, body = shapes::ProblemDetails, description = "there is no such action, the filter is empty, or the key started another action"),
     )
 )]
 pub async fn actions(
@@ -76,11 +52,10 @@ pub async fn actions(
 }
 
 fn read(body: JsonBody) -> ApiResult<(ScheduleFilter, ScheduleAction, String)> {
-    const CHOICES: [(&str, ScheduleAction); 3] =
-        [("pause", ScheduleAction::Pause), ("resume", ScheduleAction::Resume), ("resync", ScheduleAction::Resync)];
+    let choices = ScheduleAction::ALL.map(|action| (action.as_str(), action));
     body.fields(|fields, problems| {
         let action = fields.require("action", "Write \"pause\", \"resume\" or \"resync\".", problems);
-        let steer = action.and_then(|action| action.choice(&CHOICES, problems));
+        let steer = action.and_then(|action| action.choice(&choices, problems));
         let filter = fields.require("filter", "Say which: {\"deployment\": \"NAME\"} or {\"all\": true}.", problems);
         let filter = filter.and_then(|filter| schedules(filter, problems));
         let note = fields.take("note");

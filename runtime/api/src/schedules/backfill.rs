@@ -2,33 +2,16 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_control::BackfillRequest;
 use tidemill_core::schedule::Overlap;
 use tidemill_core::{DeploymentName, ScheduleName, Timestamp};
-use utoipa::ToSchema;
 
-use super::json::BackfillPlanJson;
-use crate::operations::json::{OperationJson, begun};
-use crate::problem::{ApiResult, ProblemBody};
+use crate::operations::json::begun;
+use crate::problem::ApiResult;
 use crate::request::{IdempotencyKey, JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::{TimeJson, ok};
-
-/// The range to backfill. [`read`] parses it.
-#[derive(Debug, ToSchema)]
-#[schema(as = BackfillRequest)]
-pub struct BackfillRequestJson {
-    /// The start of the range, inclusive.
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    start: TimeJson,
-    /// The end of the range, exclusive; not in the future.
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    end: TimeJson,
-    /// What a firing does while runs of the schedule have not ended; default `queue-all`.
-    #[schema(example = "allow")]
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    overlap: Option<String>,
-}
+use crate::wire::{FromRecord as _, ok};
 
 /// The parsed body of a backfill request.
 struct BackfillBody {
@@ -53,11 +36,11 @@ struct BackfillBody {
         ("Idempotency-Key" = Option<String>, Header,
             description = "the same key is the same operation, for as long as it is kept; 1 to 255 visible ASCII characters"),
     ),
-    request_body(content = BackfillRequestJson),
+    request_body(content = shapes::BackfillRequest),
     responses(
-        (status = 202, body = OperationJson<'_>, description = "the operation has started; `Location` is its path"),
-        (status = 200, body = BackfillPlanJson, description = "with `dry_run`: the firings that it would make"),
-        (status = 422, body = ProblemBody, description = "the range is empty, too long or not over"),
+        (status = 202, body = shapes::Operation<'_>, description = "the operation has started; `Location` is its path"),
+        (status = 200, body = shapes::BackfillPlan, description = "with `dry_run`: the firings that it would make"),
+        (status = 422, body = shapes::ProblemDetails, description = "the range is empty, too long or not over"),
     )
 )]
 pub async fn backfill(
@@ -71,7 +54,7 @@ pub async fn backfill(
     let BackfillBody { start, end, overlap } = read(body)?;
     let ask = BackfillRequest { deployment, schedule, start, end, overlap, key };
     if dry_run {
-        return Ok(ok(&BackfillPlanJson::of(state.host.backfill_span(&ask).await?)));
+        return Ok(ok(&shapes::BackfillPlan::of(state.host.backfill_span(&ask).await?)));
     }
     let operation = state.host.backfill(ask).await?;
     Ok(begun(&operation))

@@ -2,15 +2,15 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::{DeploymentName, ScheduleName};
 
 use super::get::find;
-use super::json::FiringJson;
-use crate::list::{List, page_request};
+use crate::list::{list_of, page_request};
 use crate::problem::ApiResult;
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Lists a schedule's irregular firings
 ///
@@ -25,7 +25,7 @@ use crate::wire::ok;
         ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
-    responses((status = 200, body = List<FiringJson<'_>>))
+    responses((status = 200, body = shapes::List<shapes::Firing<'_>>))
 )]
 pub async fn firings(
     State(state): State<ApiState>,
@@ -37,5 +37,5 @@ pub async fn firings(
     let request = page_request(&params, &scope)?;
     find(&state, &deployment, &name).await?;
     let page = state.host.store().firing_list(&deployment, &name, request).await?;
-    Ok(ok(&List::of(&page, &scope, FiringJson::of)))
+    Ok(ok(&list_of(&page, &scope, shapes::Firing::of)))
 }

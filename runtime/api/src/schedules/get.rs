@@ -2,15 +2,15 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_control::ControlError;
 use tidemill_core::{DeploymentName, ScheduleName};
 use tidemill_store::records::Schedule;
 
-use super::json::ScheduleJson;
 use crate::problem::ApiResult;
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Shows a schedule
 #[utoipa::path(
@@ -19,7 +19,7 @@ use crate::wire::ok;
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the schedule"),
     ),
-    responses((status = 200, body = ScheduleJson<'_>))
+    responses((status = 200, body = shapes::Schedule<'_>))
 )]
 pub async fn get(
     State(state): State<ApiState>,
@@ -27,7 +27,7 @@ pub async fn get(
     query: RawQuery,
 ) -> ApiResult<Response> {
     query.only(&[])?;
-    Ok(ok(&ScheduleJson::of(&find(&state, &deployment, &name).await?, &state.host)))
+    Ok(ok(&shapes::Schedule::of((&find(&state, &deployment, &name).await?, &state.host))))
 }
 
 /// Returns the schedule of that name.

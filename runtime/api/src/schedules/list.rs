@@ -2,15 +2,15 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::DeploymentName;
 
-use super::json::ScheduleJson;
 use crate::deployments::get::check_known;
-use crate::list::{List, page_request};
+use crate::list::{list_of, page_request};
 use crate::problem::ApiResult;
 use crate::request::RawQuery;
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Lists schedules, by deployment and name
 #[utoipa::path(
@@ -20,7 +20,7 @@ use crate::wire::ok;
         ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
-    responses((status = 200, body = List<ScheduleJson<'_>>))
+    responses((status = 200, body = shapes::List<shapes::Schedule<'_>>))
 )]
 pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["deployment", "limit", "cursor"])?;
@@ -30,5 +30,5 @@ pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<R
     if page.items.is_empty() {
         check_known(&state, deployment.as_ref()).await?;
     }
-    Ok(ok(&List::of(&page, &scope, |schedule| ScheduleJson::of(schedule, &state.host))))
+    Ok(ok(&list_of(&page, &scope, |schedule| shapes::Schedule::of((schedule, &state.host)))))
 }

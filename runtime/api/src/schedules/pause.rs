@@ -2,14 +2,13 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::{DeploymentName, ScheduleName};
 
-use super::json::ScheduleJson;
-use crate::deployments::pause::PauseRequest;
-use crate::problem::{ApiResult, ProblemBody};
+use crate::problem::ApiResult;
 use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Pauses a schedule
 #[utoipa::path(
@@ -18,8 +17,8 @@ use crate::wire::ok;
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the schedule"),
     ),
-    request_body(content = Option<PauseRequest>),
-    responses((status = 200, body = ScheduleJson<'_>))
+    request_body(content = Option<shapes::PauseRequest>),
+    responses((status = 200, body = shapes::Schedule<'_>))
 )]
 pub async fn pause(
     State(state): State<ApiState>,
@@ -30,7 +29,7 @@ pub async fn pause(
     query.only(&[])?;
     let note = body.note()?;
     let schedule = state.host.pause_schedule(&deployment, &name, note).await?;
-    Ok(ok(&ScheduleJson::of(&schedule, &state.host)))
+    Ok(ok(&shapes::Schedule::of((&schedule, &state.host))))
 }
 
 /// Resumes a schedule
@@ -43,7 +42,7 @@ pub async fn pause(
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the schedule"),
     ),
-    responses((status = 200, body = ScheduleJson<'_>))
+    responses((status = 200, body = shapes::Schedule<'_>))
 )]
 pub async fn resume(
     State(state): State<ApiState>,
@@ -54,7 +53,7 @@ pub async fn resume(
     query.only(&[])?;
     body.nothing()?;
     let schedule = state.host.resume_schedule(&deployment, &name).await?;
-    Ok(ok(&ScheduleJson::of(&schedule, &state.host)))
+    Ok(ok(&shapes::Schedule::of((&schedule, &state.host))))
 }
 
 /// Resyncs a schedule after the clock was set back
@@ -69,8 +68,8 @@ pub async fn resume(
         ("name" = String, Path, description = "the schedule"),
     ),
     responses(
-        (status = 200, body = ScheduleJson<'_>),
-        (status = 409, body = ProblemBody, description = "the schedule is not silent"),
+        (status = 200, body = shapes::Schedule<'_>),
+        (status = 409, body = shapes::ProblemDetails, description = "the schedule is not silent"),
     )
 )]
 pub async fn resync(
@@ -82,5 +81,5 @@ pub async fn resync(
     query.only(&[])?;
     body.nothing()?;
     let schedule = state.host.resync_schedule(&deployment, &name).await?;
-    Ok(ok(&ScheduleJson::of(&schedule, &state.host)))
+    Ok(ok(&shapes::Schedule::of((&schedule, &state.host))))
 }

@@ -2,60 +2,32 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde::Serialize;
-use tidemill_core::schedule::{PlannedFiring, ScheduleEnd, SchedulePreview};
+use tidemill_api_types as shapes;
+use tidemill_core::schedule::{PlannedFiring, SchedulePreview};
 use tidemill_core::{DeploymentName, ScheduleName};
-use utoipa::ToSchema;
 
 use crate::problem::ApiResult;
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::{TimeJson, ok};
+use crate::wire::{FromRecord, ok};
 
 /// Default number of firings in a preview.
 const LIMIT_DEFAULT: usize = 20;
 /// Maximum number of firings in a preview.
 pub const LIMIT_MAX: usize = 200;
 
-/// A future firing, or one that daylight saving drops.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Planned)]
-pub struct PlannedJson {
-    /// The nominal time. For a dropped firing, the time at which it would have fired.
-    at: TimeJson,
-    /// The same time in the schedule's time zone, with the offset at that time.
-    #[schema(example = "2026-03-29T03:00:00+02:00")]
-    local: String,
-    /// The effect of daylight saving; left out if there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
-    /// Present and true if a policy drops this firing. It does not count toward `limit`.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    dropped: bool,
-}
-
-impl From<PlannedFiring> for PlannedJson {
-    fn from(PlannedFiring { at, local, note, dropped }: PlannedFiring) -> Self {
-        Self { at: TimeJson(at), local, note, dropped }
+impl FromRecord<PlannedFiring> for shapes::UpcomingFiring {
+    fn of(PlannedFiring { at, local, note, dropped }: PlannedFiring) -> Self {
+        Self { at: shapes::Time(at), local, note, dropped }
     }
 }
 
-/// A schedule's next firings.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Preview)]
-pub struct PreviewJson {
-    /// The firings, earliest first, including those that daylight saving drops.
-    items: Vec<PlannedJson>,
-    /// Why no firing follows: `limit` if the limit is reached, `times` if there are no more times, or
-    /// `blocked` (the schedule's record gives the reason). Left out if a firing follows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "limit")]
-    ends: Option<&'static str>,
-}
-
-impl From<SchedulePreview> for PreviewJson {
-    fn from(SchedulePreview { firings, ends }: SchedulePreview) -> Self {
-        Self { items: firings.into_iter().map(PlannedJson::from).collect(), ends: ends.map(ScheduleEnd::as_str) }
+impl FromRecord<SchedulePreview> for shapes::SchedulePreview {
+    fn of(SchedulePreview { firings, ends }: SchedulePreview) -> Self {
+        Self {
+            items: firings.into_iter().map(shapes::UpcomingFiring::of).collect(),
+            ends: ends.map(|ends| ends.as_str().into()),
+        }
     }
 }
 
@@ -71,7 +43,7 @@ impl From<SchedulePreview> for PreviewJson {
         ("limit" = Option<usize>, Query, description = "maximum number of firings, 1 to 200; 20 if left out"),
         ("from" = Option<String>, Query, description = "start after this time (RFC 3339); now if left out"),
     ),
-    responses((status = 200, body = PreviewJson, description = "the firings, earliest first, including those that daylight saving drops"))
+    responses((status = 200, body = shapes::SchedulePreview, description = "the firings, earliest first, including those that daylight saving drops"))
 )]
 pub async fn preview(
     State(state): State<ApiState>,
@@ -82,5 +54,5 @@ pub async fn preview(
     let limit = params.number("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
     let from = params.time("from")?.unwrap_or_else(|| state.host.clock().now());
     let ahead = state.host.preview(&deployment, &name, limit, from).await?;
-    Ok(ok(&PreviewJson::from(ahead)))
+    Ok(ok(&shapes::SchedulePreview::of(ahead)))
 }

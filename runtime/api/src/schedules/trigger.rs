@@ -3,13 +3,13 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::{DeploymentName, ScheduleName};
 
-use crate::problem::{ApiResult, ProblemBody};
+use crate::problem::ApiResult;
 use crate::request::{IdempotencyKey, JsonBody, PathParams, RawQuery};
-use crate::runs::json::RunJson;
 use crate::state::ApiState;
-use crate::wire::{REPLAYED, json_at};
+use crate::wire::{FromRecord as _, REPLAYED, json_at};
 
 /// Fires a schedule now
 ///
@@ -23,8 +23,8 @@ use crate::wire::{REPLAYED, json_at};
             description = "the same key makes one run of the deployment, until 24 h after its end; 1 to 255 visible ASCII characters"),
     ),
     responses(
-        (status = 202, body = RunJson<'_>, description = "the run is durably stored; `Location` is its path"),
-        (status = 422, body = ProblemBody, description = "the key made a run in another way"),
+        (status = 202, body = shapes::Run<'_>, description = "the run is durably stored; `Location` is its path"),
+        (status = 422, body = shapes::ProblemDetails, description = "the key made a run in another way"),
     )
 )]
 pub async fn trigger(
@@ -37,7 +37,7 @@ pub async fn trigger(
     query.only(&[])?;
     body.nothing()?;
     let (run, replayed) = state.host.trigger(&deployment, &name, key).await?;
-    let mut response = json_at(&format!("/v1/runs/{}", run.id), StatusCode::ACCEPTED, &RunJson::brief(&run));
+    let mut response = json_at(&format!("/v1/runs/{}", run.id), StatusCode::ACCEPTED, &shapes::Run::of(&run));
     if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }

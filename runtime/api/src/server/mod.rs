@@ -12,7 +12,6 @@ mod places;
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,9 +143,4 @@ impl LogPace {
         self.last = Some(Stopwatch::start());
         Some(std::mem::take(&mut self.times))
     }
-}
-
-/// Builds an I/O error for a peer that is too slow.
-fn timed_out(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, what)
 }

@@ -11,8 +11,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use super::timed_out;
-
 /// Minimum number of bytes that the peer must take within one write timeout, unless all is written
 /// earlier.
 const WINDOW_BYTES: usize = 32 << 10;
@@ -61,7 +59,7 @@ impl PacedStream {
                 }
                 // Data left in the kernel's buffer would outlive the connection by minutes.
                 let _ = self.socket.set_zero_linger();
-                Poll::Ready(Err(timed_out("the peer does not read the answer")))
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read the answer")))
             }
             failed @ Poll::Ready(Err(_)) => failed,
         }

@@ -1,6 +1,7 @@
 //! Listing streams with their revenue.
 
 use std::collections::{BTreeMap, HashMap};
+use tidemill_api_types as shapes;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -8,14 +9,13 @@ use tidemill_core::run::Export;
 use tidemill_core::{ComponentDigest, DeploymentName};
 use tidemill_store::records::PageRequest;
 
-use super::json::StreamJson;
 use crate::config::PAGE_MOST;
-use crate::ledger::json::TotalJson;
-use crate::list::List;
+use crate::wire::FromRecord as _;
+
 use crate::problem::ApiResult;
 use crate::request::RawQuery;
 use crate::state::ApiState;
-use crate::wire::{TimeJson, ok};
+use crate::wire::ok;
 
 /// Lists streams with their revenue
 ///
@@ -23,26 +23,26 @@ use crate::wire::{TimeJson, ok};
 /// posted.
 #[utoipa::path(
     get, path = "/v1/streams", tag = "ledger",
-    responses((status = 200, body = List<StreamJson>, description = "the items, by name"))
+    responses((status = 200, body = shapes::List<shapes::Stream>, description = "the items, by name"))
 )]
 pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     query.only(&[])?;
     let mut streams = deployed(&state).await?;
     for total in state.host.store().stream_totals().await? {
         let name = total.stream.clone();
-        let stream = streams.entry(name.clone()).or_insert_with(|| StreamJson {
+        let stream = streams.entry(name.clone()).or_insert_with(|| shapes::Stream {
             name: name.as_str().to_owned(),
             deployed: false,
             collected_until: None,
             totals: Vec::new(),
         });
-        stream.totals.push(TotalJson::of(&total));
+        stream.totals.push(shapes::Total::of(&total));
     }
-    Ok(ok(&List { items: streams.into_values().collect(), next: None }))
+    Ok(ok(&shapes::List { items: streams.into_values().collect(), next: None }))
 }
 
 /// Returns the deployments whose component exports `revenue-stream`.
-async fn deployed(state: &ApiState) -> ApiResult<BTreeMap<DeploymentName, StreamJson>> {
+async fn deployed(state: &ApiState) -> ApiResult<BTreeMap<DeploymentName, shapes::Stream>> {
     let store = state.host.store();
     let mut can_collect: HashMap<ComponentDigest, bool> = HashMap::new();
     let mut streams = BTreeMap::new();
@@ -61,10 +61,10 @@ async fn deployed(state: &ApiState) -> ApiResult<BTreeMap<DeploymentName, Stream
             };
             if known {
                 let until = store.watermark(&deployment.name).await?;
-                let stream = StreamJson {
+                let stream = shapes::Stream {
                     name: deployment.name.as_str().to_owned(),
                     deployed: true,
-                    collected_until: until.map(TimeJson),
+                    collected_until: until.map(shapes::Time),
                     totals: Vec::new(),
                 };
                 streams.insert(deployment.name, stream);

@@ -2,14 +2,15 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_control::ControlError;
 use tidemill_core::{DeploymentName, SubscriptionName};
 
-use super::json::{SubscriptionJson, with_waiting};
+use super::json::with_waiting;
 use crate::problem::ApiResult;
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Shows a subscription
 #[utoipa::path(
@@ -18,7 +19,7 @@ use crate::wire::ok;
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the subscription"),
     ),
-    responses((status = 200, body = SubscriptionJson<'_>))
+    responses((status = 200, body = shapes::Subscription<'_>))
 )]
 pub async fn get(
     State(state): State<ApiState>,
@@ -28,5 +29,5 @@ pub async fn get(
     query.only(&[])?;
     let found = state.host.store().subscription(&deployment, &name).await?;
     let subscription = found.ok_or_else(|| ControlError::no_subscription(&deployment, &name))?;
-    Ok(ok(&SubscriptionJson::of(&with_waiting(&state.host, subscription).await?)))
+    Ok(ok(&shapes::Subscription::of(&with_waiting(&state.host, subscription).await?)))
 }

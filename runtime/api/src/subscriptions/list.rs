@@ -2,16 +2,17 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::DeploymentName;
 use tidemill_core::wire::PageCursor;
 
-use super::json::{SubscriptionJson, with_waiting};
+use super::json::with_waiting;
 use crate::deployments::get::check_known;
-use crate::list::{List, page_request};
+use crate::list::page_request;
 use crate::problem::ApiResult;
 use crate::request::RawQuery;
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Lists subscriptions, by deployment and name
 #[utoipa::path(
@@ -21,7 +22,7 @@ use crate::wire::ok;
         ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
-    responses((status = 200, body = List<SubscriptionJson<'_>>))
+    responses((status = 200, body = shapes::List<shapes::Subscription<'_>>))
 )]
 pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["deployment", "limit", "cursor"])?;
@@ -35,6 +36,6 @@ pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<R
     if items.is_empty() {
         check_known(&state, deployment.as_ref()).await?;
     }
-    let items = items.iter().map(SubscriptionJson::of).collect();
-    Ok(ok(&List { items, next: page.next.map(|place| PageCursor::new(place).encode(&scope)) }))
+    let items = items.iter().map(shapes::Subscription::of).collect();
+    Ok(ok(&shapes::List { items, next: page.next.map(|place| PageCursor::new(place).encode(&scope)) }))
 }

@@ -2,14 +2,14 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::{DeploymentName, SubscriptionName};
 
-use super::json::{SubscriptionJson, with_waiting};
-use crate::deployments::pause::PauseRequest;
+use super::json::with_waiting;
 use crate::problem::ApiResult;
 use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Pauses a subscription
 ///
@@ -22,8 +22,8 @@ use crate::wire::ok;
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the subscription"),
     ),
-    request_body(content = Option<PauseRequest>),
-    responses((status = 200, body = SubscriptionJson<'_>))
+    request_body(content = Option<shapes::PauseRequest>),
+    responses((status = 200, body = shapes::Subscription<'_>))
 )]
 pub async fn pause(
     State(state): State<ApiState>,
@@ -34,7 +34,7 @@ pub async fn pause(
     query.only(&[])?;
     let note = body.note()?;
     let subscription = state.host.pause_subscription(&deployment, &name, note).await?;
-    Ok(ok(&SubscriptionJson::of(&with_waiting(&state.host, subscription).await?)))
+    Ok(ok(&shapes::Subscription::of(&with_waiting(&state.host, subscription).await?)))
 }
 
 /// Resumes a subscription
@@ -47,7 +47,7 @@ pub async fn pause(
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the subscription"),
     ),
-    responses((status = 200, body = SubscriptionJson<'_>))
+    responses((status = 200, body = shapes::Subscription<'_>))
 )]
 pub async fn resume(
     State(state): State<ApiState>,
@@ -58,5 +58,5 @@ pub async fn resume(
     query.only(&[])?;
     body.nothing()?;
     let subscription = state.host.resume_subscription(&deployment, &name).await?;
-    Ok(ok(&SubscriptionJson::of(&with_waiting(&state.host, subscription).await?)))
+    Ok(ok(&shapes::Subscription::of(&with_waiting(&state.host, subscription).await?)))
 }

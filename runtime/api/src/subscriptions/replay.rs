@@ -2,35 +2,14 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde::Serialize;
+use tidemill_api_types as shapes;
 use tidemill_core::{DeploymentName, SubscriptionName, Timestamp};
-use utoipa::ToSchema;
 
-use crate::operations::json::{OperationJson, begun};
-use crate::problem::{ApiResult, ProblemBody};
+use crate::operations::json::begun;
+use crate::problem::ApiResult;
 use crate::request::{IdempotencyKey, JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
-
-/// The time range of a replay. [`read`] parses it.
-#[derive(Debug, ToSchema)]
-pub struct ReplayRequest {
-    /// Events published at or after this time (RFC 3339).
-    #[schema(example = "2026-01-31T12:00:00Z")]
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    since: String,
-    /// Events published before this time; now if left out.
-    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    until: Option<String>,
-}
-
-/// The events that a replay would examine.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ReplayPlan)]
-pub struct ReplayPlanJson {
-    /// Number of events. The subscription's filter decides which of them make runs.
-    events: u64,
-}
 
 /// Replays events to a subscription
 ///
@@ -48,11 +27,11 @@ pub struct ReplayPlanJson {
         ("Idempotency-Key" = Option<String>, Header,
             description = "the same key is the same operation, for as long as it is kept; 1 to 255 visible ASCII characters"),
     ),
-    request_body(content = ReplayRequest),
+    request_body(content = shapes::ReplayRequest),
     responses(
-        (status = 202, body = OperationJson<'_>, description = "the operation has started; `Location` is its path"),
-        (status = 200, body = ReplayPlanJson, description = "with `dry_run`: the events that it would examine"),
-        (status = 422, body = ProblemBody, description = "the range is not valid, or the key started a replay of another range"),
+        (status = 202, body = shapes::Operation<'_>, description = "the operation has started; `Location` is its path"),
+        (status = 200, body = shapes::ReplayPlan, description = "with `dry_run`: the events that it would examine"),
+        (status = 422, body = shapes::ProblemDetails, description = "the range is not valid, or the key started a replay of another range"),
     )
 )]
 pub async fn replay(
@@ -65,7 +44,7 @@ pub async fn replay(
     let dry_run = query.only(&["dry_run"])?.flag("dry_run")?;
     let (since, until) = read(body)?;
     if dry_run {
-        return Ok(ok(&ReplayPlanJson { events: state.host.replay_size(&deployment, &name, since, until).await? }));
+        return Ok(ok(&shapes::ReplayPlan { events: state.host.replay_size(&deployment, &name, since, until).await? }));
     }
     let operation = state.host.replay(&deployment, &name, since, until, key).await?;
     Ok(begun(&operation))

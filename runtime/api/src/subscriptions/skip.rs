@@ -2,22 +2,13 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde::Serialize;
+use tidemill_api_types as shapes;
 use tidemill_core::{DeploymentName, SubscriptionName};
-use utoipa::ToSchema;
 
 use crate::problem::ApiResult;
 use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
-
-/// The result of a skip.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Skipped)]
-pub struct SkipResultJson {
-    /// Number of events.
-    skipped: u64,
-}
 
 /// Skips the events that wait for a subscription
 ///
@@ -30,7 +21,7 @@ pub struct SkipResultJson {
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the subscription"),
     ),
-    responses((status = 200, body = SkipResultJson))
+    responses((status = 200, body = shapes::SkipResult))
 )]
 pub async fn skip(
     State(state): State<ApiState>,
@@ -40,5 +31,5 @@ pub async fn skip(
 ) -> ApiResult<Response> {
     query.only(&[])?;
     body.nothing()?;
-    Ok(ok(&SkipResultJson { skipped: state.host.skip(&deployment, &name).await? }))
+    Ok(ok(&shapes::SkipResult { skipped: state.host.skip(&deployment, &name).await? }))
 }

@@ -2,24 +2,13 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde::Serialize;
+use tidemill_api_types as shapes;
 use tidemill_core::Topic;
-use utoipa::ToSchema;
 
-use crate::problem::{ApiResult, ProblemBody};
+use crate::problem::ApiResult;
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
-
-/// The result of deleting a topic.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = TopicDeleted)]
-pub struct TopicDeletionJson {
-    /// Number of deleted events.
-    events: u64,
-    /// Number of times that an event was deleted before a subscription received it.
-    lost: u64,
-}
 
 /// Deletes a topic with its events
 ///
@@ -29,8 +18,8 @@ pub struct TopicDeletionJson {
     delete, path = "/v1/topics/{topic}", tag = "topics",
     params(("topic" = String, Path, description = "the topic")),
     responses(
-        (status = 200, body = TopicDeletionJson, description = "deleted"),
-        (status = 404, body = ProblemBody, description = "there is no such topic"),
+        (status = 200, body = shapes::TopicDeletion, description = "deleted"),
+        (status = 404, body = shapes::ProblemDetails, description = "there is no such topic"),
     )
 )]
 pub async fn delete(
@@ -40,5 +29,5 @@ pub async fn delete(
 ) -> ApiResult<Response> {
     query.only(&[])?;
     let deleted = state.host.delete_topic(topic).await?;
-    Ok(ok(&TopicDeletionJson { events: deleted.events, lost: deleted.lost }))
+    Ok(ok(&shapes::TopicDeletion { events: deleted.events, lost: deleted.lost }))
 }

@@ -2,14 +2,14 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::{Code, Topic};
 
-use super::json::TopicEventJson;
-use crate::list::{List, page_request};
-use crate::problem::{ApiResult, Problem, ProblemBody};
+use crate::list::{list_of, page_request};
+use crate::problem::{ApiResult, Problem};
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Lists the events of a topic, oldest first
 ///
@@ -23,8 +23,8 @@ use crate::wire::ok;
         ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
     responses(
-        (status = 200, body = List<TopicEventJson<'_>>),
-        (status = 404, body = ProblemBody, description = "there is no such topic"),
+        (status = 200, body = shapes::List<shapes::TopicEvent<'_>>),
+        (status = 404, body = shapes::ProblemDetails, description = "there is no such topic"),
     )
 )]
 pub async fn events(
@@ -40,5 +40,5 @@ pub async fn events(
     if page.items.is_empty() && store.topic(&topic).await?.is_none() {
         return Err(Problem::new(Code::TopicNotFound, format!("there is no topic `{topic}`")));
     }
-    Ok(ok(&List::of(&page, &scope, TopicEventJson::of)))
+    Ok(ok(&list_of(&page, &scope, shapes::TopicEvent::of)))
 }

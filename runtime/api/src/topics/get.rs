@@ -2,21 +2,21 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_api_types as shapes;
 use tidemill_core::{Code, Topic};
 
-use super::json::TopicJson;
-use crate::problem::{ApiResult, Problem, ProblemBody};
+use crate::problem::{ApiResult, Problem};
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::ok;
+use crate::wire::{FromRecord as _, ok};
 
 /// Shows one topic
 #[utoipa::path(
     get, path = "/v1/topics/{topic}", tag = "topics",
     params(("topic" = String, Path, description = "the topic")),
     responses(
-        (status = 200, body = TopicJson<'_>),
-        (status = 404, body = ProblemBody, description = "there is no such topic"),
+        (status = 200, body = shapes::Topic<'_>),
+        (status = 404, body = shapes::ProblemDetails, description = "there is no such topic"),
     )
 )]
 pub async fn get(
@@ -28,5 +28,5 @@ pub async fn get(
     let Some(summary) = state.host.store().topic(&topic).await? else {
         return Err(Problem::new(Code::TopicNotFound, format!("there is no topic `{topic}`")));
     };
-    Ok(ok(&TopicJson::of(&summary)))
+    Ok(ok(&shapes::Topic::of(&summary)))
 }

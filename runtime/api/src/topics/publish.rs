@@ -2,28 +2,14 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use serde::Serialize;
+use tidemill_api_types as shapes;
+use tidemill_core::Topic;
 use tidemill_core::topics::EVENT_BYTES;
-use tidemill_core::{EventId, Topic};
-use utoipa::ToSchema;
 
-use crate::problem::{ApiResult, ProblemBody};
+use crate::problem::ApiResult;
 use crate::request::{PathParams, RawQuery, body, headers};
 use crate::state::ApiState;
 use crate::wire::json_once;
-
-/// The result of a publication.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = EventPublished)]
-pub struct PublishResultJson<'a> {
-    /// The id of the event.
-    #[schema(value_type = String)]
-    id: EventId,
-    /// The topic of the event.
-    topic: &'a str,
-    /// True if the same `Idempotency-Key` published this event before; it is stored once.
-    duplicate: bool,
-}
 
 /// Publishes an event
 ///
@@ -39,9 +25,9 @@ pub struct PublishResultJson<'a> {
     ),
     request_body(content = serde_json::Value, description = "the payload, at most 64 KiB"),
     responses(
-        (status = 200, body = PublishResultJson<'_>, description = "the same key came before"),
-        (status = 202, body = PublishResultJson<'_>, description = "the event is durably stored"),
-        (status = 422, body = ProblemBody, description = "the key came with another payload, or the maximum number of topics is reached"),
+        (status = 200, body = shapes::PublishResult<'_>, description = "the same key came before"),
+        (status = 202, body = shapes::PublishResult<'_>, description = "the event is durably stored"),
+        (status = 422, body = shapes::ProblemDetails, description = "the key came with another payload, or the maximum number of topics is reached"),
     )
 )]
 pub async fn publish(
@@ -57,6 +43,6 @@ pub async fn publish(
     // The host checks the JSON and its bounds when it creates the event.
     let payload = body::read(content, &parts.headers, EVENT_BYTES, state.config.body_timeout).await?;
     let sent = state.host.publish(topic.clone(), payload, key).await?;
-    let published = PublishResultJson { id: sent.event, topic: topic.as_str(), duplicate: sent.duplicate };
+    let published = shapes::PublishResult { id: sent.event, topic: topic.as_str().into(), duplicate: sent.duplicate };
     Ok(json_once(sent.duplicate, &published))
 }

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use serde_json::{Value, json};
 
-use super::world::{Answered, World};
+use super::world::{TestResponse, World};
 
 impl World {
     /// Starts a run of `hello` that waits for the signal `paid`, with an idempotency key and this
@@ -24,7 +24,7 @@ impl World {
         run["id"].as_str().unwrap().to_owned()
     }
 
-    async fn signal(&self, path: &str, key: &[(&str, &str)], payload: impl Into<Body>) -> Answered {
+    async fn signal(&self, path: &str, key: &[(&str, &str)], payload: impl Into<Body>) -> TestResponse {
         self.ask("POST", path, key, payload).await
     }
 

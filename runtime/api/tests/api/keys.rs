@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{Answered, World};
+use super::world::{TestResponse, World};
 
 const KEY: [(&str, &str); 2] = [("idempotency-key", "once"), ("content-type", "application/json")];
 
@@ -20,7 +20,7 @@ async fn world() -> World {
 }
 
 impl World {
-    async fn keyed(&self, path: &str, body: &Value) -> Answered {
+    async fn keyed(&self, path: &str, body: &Value) -> TestResponse {
         self.ask("POST", path, &KEY, body.to_string()).await
     }
 }

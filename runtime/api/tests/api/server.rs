@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::world::World;
 
-struct Served {
+struct ServedApi {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<()>,
@@ -19,7 +19,7 @@ struct Served {
     _folder: tempfile::TempDir,
 }
 
-async fn serve(world: World) -> Served {
+async fn serve(world: World) -> ServedApi {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -28,7 +28,7 @@ async fn serve(world: World) -> Served {
         let stop = async { drop(stopped.await) };
         api.serve(listener, stop, Duration::from_secs(5)).await;
     });
-    Served { address, stop, ended, _host: host, _folder: folder }
+    ServedApi { address, stop, ended, _host: host, _folder: folder }
 }
 
 fn client() -> reqwest::Client {
@@ -46,7 +46,7 @@ async fn exchange(address: SocketAddr, request: &[u8]) -> String {
 }
 
 /// Opens a connection from `source`, with the smallest receive buffer that the system allows.
-async fn connect(served: &Served, source: &str) -> TcpStream {
+async fn connect(served: &ServedApi, source: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.bind(format!("{source}:0").parse().unwrap()).unwrap();

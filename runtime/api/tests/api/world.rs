@@ -35,7 +35,7 @@ pub struct World {
 
 /// An answer of the API.
 #[derive(Debug)]
-pub struct Answered {
+pub struct TestResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub bytes: Bytes,
@@ -52,8 +52,9 @@ impl World {
         std::fs::create_dir_all(data.join("components")).unwrap();
         let (store, _) = EmbeddedStore::open(EmbeddedStore::config(&data.join("store"))).unwrap();
         let config = HostConfig::new("node-1".parse().unwrap(), data.join("components"));
-        let host =
-            ControlPlane::start(config, Arc::new(store), Arc::new(Scripted), Arc::new(SystemClock)).await.unwrap();
+        let host = ControlPlane::start(config, Arc::new(store), Arc::new(ScriptedExecutor), Arc::new(SystemClock))
+            .await
+            .unwrap();
         let mut config = ApiConfig::new(data, None);
         change(&mut config);
         let api = Api::new(host.clone(), config);
@@ -74,11 +75,11 @@ impl World {
         world
     }
 
-    pub async fn send(&self, request: Request<Body>) -> Answered {
+    pub async fn send(&self, request: Request<Body>) -> TestResponse {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, 64 << 20).await.unwrap();
-        Answered { status: parts.status, headers: parts.headers, bytes }
+        TestResponse { status: parts.status, headers: parts.headers, bytes }
     }
 
     /// Sends a request whose answer is streamed.
@@ -93,33 +94,33 @@ impl World {
         }
     }
 
-    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answered {
+    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> TestResponse {
         self.send(build(method, path, headers, body.into())).await
     }
 
-    pub async fn get(&self, path: &str) -> Answered {
+    pub async fn get(&self, path: &str) -> TestResponse {
         self.ask("GET", path, &[], Body::empty()).await
     }
 
-    pub async fn put(&self, path: &str, body: Value) -> Answered {
+    pub async fn put(&self, path: &str, body: Value) -> TestResponse {
         self.ask("PUT", path, &[("content-type", "application/json")], body.to_string()).await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answered {
+    pub async fn post(&self, path: &str, body: Value) -> TestResponse {
         self.ask("POST", path, &[("content-type", "application/json")], body.to_string()).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answered {
+    pub async fn delete(&self, path: &str) -> TestResponse {
         self.ask("DELETE", path, &[], Body::empty()).await
     }
 
-    pub async fn upload(&self, module: &str, version: &str, bytes: &[u8]) -> Answered {
+    pub async fn upload(&self, module: &str, version: &str, bytes: &[u8]) -> TestResponse {
         let path = format!("/v1/modules/{module}/versions/{version}");
         self.ask("PUT", &path, &[("content-type", "application/wasm")], bytes.to_vec()).await
     }
 
     /// Runs `hello` and waits for its end.
-    pub async fn run(&self, input: Value) -> Answered {
+    pub async fn run(&self, input: Value) -> TestResponse {
         self.ask("POST", "/v1/deployments/hello/runs", &[("prefer", "wait=20")], input.to_string()).await
     }
 
@@ -150,7 +151,7 @@ pub fn build(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> 
     headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(body).unwrap()
 }
 
-impl Answered {
+impl TestResponse {
     #[track_caller]
     pub fn is(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.bytes));
@@ -224,10 +225,10 @@ impl Stream {
 pub const SCHEMAS: &str = r#"{"workflow":{"input":{"type":"object","properties":{"name":{"type":"string"}},"required":["name"]},"output":{"type":"object"}}}"#;
 
 /// Guests whose bytes define their exports, and whose input defines their actions.
-struct Scripted;
+struct ScriptedExecutor;
 
 #[async_trait]
-impl GuestExecutor for Scripted {
+impl GuestExecutor for ScriptedExecutor {
     async fn admit(&self, file: &Path, _digest: ComponentDigest) -> Result<ComponentInfo, ComponentRejection> {
         let bytes = std::fs::read(file).unwrap();
         let Some(text) = bytes.strip_prefix(b"\0asm") else {

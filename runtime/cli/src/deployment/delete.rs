@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use tidemill_api_types::{Deployment, List, StoredJson};
+use tidemill_core::wire::grouped;
 
 use crate::client::{Client, encoded};
 use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::Printer;
-use crate::wire::grouped;
 
 /// Maximum count of keys, runs and other parts.
 const COUNTED: usize = 500;
@@ -65,7 +66,7 @@ pub async fn run(args: &DeploymentDeleteArgs, client: &Client, printer: &Printer
         args.confirm.ask(&format!("Delete {}?", args.name), printer)?;
     }
     let how = if args.cancel_runs { "?runs=cancel" } else { "" };
-    client.delete(&format!("/v1/deployments/{}{how}", encoded(&args.name))).await?;
+    client.delete(&format!("/v1/deployments/{}{how}", encoded(&args.name)), &[]).await?;
     let text = format!("{} deleted with its state; its runs and ledger entries stay", args.name);
     printer.record(&serde_json::json!({ "name": args.name, "deleted": true }), &text);
     Ok(())
@@ -73,12 +74,13 @@ pub async fn run(args: &DeploymentDeleteArgs, client: &Client, printer: &Printer
 
 impl DeletionPlan {
     async fn of(name: &str, client: &Client) -> Result<Self, CliError> {
-        let deployment: Value = client.get(&format!("/v1/deployments/{}", encoded(name))).await?;
-        let list = |field: &str| deployment["manifest"][field].as_array().map_or(0, Vec::len);
+        let deployment: Deployment<'static> = client.get(&format!("/v1/deployments/{}", encoded(name))).await?;
+        let manifest = deployment.manifest.as_ref().map(StoredJson::to_value).unwrap_or_default();
+        let list = |field: &str| manifest[field].as_array().map_or(0, Vec::len);
         let states = ["queued", "running", "suspended", "parked"].map(|state| format!("&state={state}")).concat();
         Ok(Self {
             name: name.to_owned(),
-            revision: deployment["revision"].as_u64().unwrap_or_default(),
+            revision: deployment.revision,
             schedules: list("schedules"),
             subscriptions: list("subscriptions"),
             state_keys: count(client, &format!("/v1/deployments/{}/state?limit={COUNTED}", encoded(name))).await?,
@@ -115,8 +117,8 @@ impl DeletionPlan {
 
 /// Returns the number of items on the first page of a list, and whether there are more.
 async fn count(client: &Client, path: &str) -> Result<Count, CliError> {
-    let page: Value = client.get(path).await?;
-    Ok(Count { count: page["items"].as_array().map_or(0, Vec::len), more: page["next"].is_string() })
+    let page: List<Value> = client.get(path).await?;
+    Ok(Count { count: page.items.len(), more: page.next.is_some() })
 }
 
 #[cfg(test)]

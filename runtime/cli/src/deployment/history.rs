@@ -1,12 +1,14 @@
 //! `tidemill deployments history`: the revisions of a deployment, with what each changed.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
-use tidemill_core::Manifest;
+use tidemill_api_types::{Deployment, StoredJson, Time};
+use tidemill_core::{ComponentDigest, Manifest};
 
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row, clean};
+use crate::text::short_digest;
 
 /// Maximum number of changed fields that a table names.
 const SHOWN: usize = 4;
@@ -22,21 +24,12 @@ pub struct DeploymentHistoryArgs {
     limit: u32,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Revision {
-    revision: u64,
-    component: String,
-    updated_at: String,
-    manifest: Value,
-}
-
 /// A revision with its differences from the previous one.
 #[derive(Debug, Serialize)]
 struct RevisionRow {
     revision: u64,
-    component: String,
-    made_at: String,
+    component: ComponentDigest,
+    made_at: Time,
     /// The module version that the manifest names, or the component.
     source: String,
     /// Pointers of the changed fields; `None` for the first revision, or if a manifest cannot be
@@ -59,8 +52,13 @@ impl Row for RevisionRow {
                 words.join(", ")
             }
         };
-        let component = crate::wire::short_digest(&self.component);
-        vec![self.revision.to_string(), self.made_at.clone(), clean(&self.source), component, changed]
+        vec![
+            self.revision.to_string(),
+            self.made_at.to_string(),
+            clean(&self.source),
+            short_digest(&self.component),
+            changed,
+        ]
     }
 }
 
@@ -69,26 +67,30 @@ pub async fn run(args: &DeploymentHistoryArgs, client: &Client, printer: &Printe
     let path = format!("/v1/deployments/{}/revisions", encoded(&args.name));
     let limit = args.limit as usize;
     // Read one more revision, to compute the changes of the last one shown.
-    let revisions: Vec<Revision> = client.list(&path, limit + 1).await?;
+    let revisions: Vec<Deployment<'static>> = client.list(&path, limit + 1).await?;
     let mut lines = lines(&revisions);
     lines.truncate(limit);
     printer.rows(&lines, "no revisions");
     Ok(())
 }
 
-fn lines(revisions: &[Revision]) -> Vec<RevisionRow> {
-    let line = |(at, revision): (usize, &Revision)| RevisionRow {
+fn lines(revisions: &[Deployment<'_>]) -> Vec<RevisionRow> {
+    let line = |(at, revision): (usize, &Deployment<'_>)| RevisionRow {
         revision: revision.revision,
-        component: revision.component.clone(),
-        made_at: revision.updated_at.clone(),
-        source: revision.manifest["module"].as_str().unwrap_or("component").to_owned(),
+        component: revision.component,
+        made_at: revision.updated_at,
+        source: manifest(revision)["module"].as_str().unwrap_or("component").to_owned(),
         changed: revisions.get(at + 1).and_then(|before| changed(before, revision)),
     };
     revisions.iter().enumerate().map(line).collect()
 }
 
-fn changed(before: &Revision, after: &Revision) -> Option<Vec<String>> {
-    let read = |revision: &Revision| Manifest::parse_json(revision.manifest.to_string().as_bytes()).ok();
+fn manifest(revision: &Deployment<'_>) -> Value {
+    revision.manifest.as_ref().map(StoredJson::to_value).unwrap_or_default()
+}
+
+fn changed(before: &Deployment<'_>, after: &Deployment<'_>) -> Option<Vec<String>> {
+    let read = |revision: &Deployment<'_>| Manifest::parse_json(manifest(revision).to_string().as_bytes()).ok();
     let changes = read(after)?.changes_from(&read(before)?);
     let mut pointers: Vec<_> = changes.into_iter().map(|change| change.pointer).collect();
     if before.component != after.component && !pointers.iter().any(|pointer| pointer == "/module") {
@@ -101,12 +103,21 @@ fn changed(before: &Revision, after: &Revision) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tidemill_core::Timestamp;
 
     use super::*;
 
     #[test]
     fn a_revision_names_the_fields_that_it_changed() {
-        let revision = |revision, manifest| Revision { revision, manifest, ..Revision::default() };
+        let revision = |revision, manifest| Deployment {
+            name: "hello".into(),
+            revision,
+            component: ComponentDigest::of(b""),
+            paused: None,
+            created_at: Timestamp::from_millis(0).into(),
+            updated_at: Timestamp::from_millis(0).into(),
+            manifest: Some(StoredJson::Value(manifest)),
+        };
         let lines = lines(&[
             revision(2, json!({ "module": "hello@0.2.0", "priority": 7 })),
             revision(1, json!({ "module": "hello@0.1.0" })),

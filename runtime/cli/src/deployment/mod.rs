@@ -2,8 +2,8 @@
 
 mod delete;
 mod history;
-pub mod list;
-pub mod pause;
+mod list;
+mod pause;
 mod rollback;
 mod show;
 

@@ -1,6 +1,7 @@
 //! `tidemill deployments pause` and `resume`.
 
-use reqwest::Method;
+use serde_json::Value;
+use tidemill_api_types::PauseRequest;
 
 use crate::client::{Client, encoded};
 use crate::error::CliError;
@@ -27,21 +28,14 @@ pub struct DeploymentResumeArgs {
 /// Pauses a deployment.
 pub async fn run(args: &DeploymentPauseArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("/v1/deployments/{}/pause", encoded(&args.name));
-    let answer = client.ask(Method::POST, &path, note(&args.note), &[], std::time::Duration::ZERO).await?;
-    let record: serde_json::Value = answer.json().unwrap_or_default();
+    let record: Value = client.post_json(&path, &PauseRequest::with_note(&args.note)).await?;
     printer.record(&record, &format!("{} paused", args.name));
     Ok(())
 }
 
 /// Resumes a deployment.
 pub async fn resume(args: &DeploymentResumeArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let record = client.post(&format!("/v1/deployments/{}/resume", encoded(&args.name))).await?;
+    let record: Value = client.post(&format!("/v1/deployments/{}/resume", encoded(&args.name))).await?;
     printer.record(&record, &format!("{} resumed", args.name));
     Ok(())
-}
-
-/// Builds the body with a note.
-pub fn note(text: &str) -> Vec<u8> {
-    let body = if text.is_empty() { serde_json::json!({}) } else { serde_json::json!({ "note": text }) };
-    body.to_string().into_bytes()
 }

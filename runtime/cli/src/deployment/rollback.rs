@@ -1,11 +1,9 @@
 //! `tidemill deployments rollback`: rolls a deployment back to an earlier revision.
 
-use std::time::Duration;
-
 use reqwest::Method;
-use serde_json::{Value, json};
+use tidemill_api_types::{DeployResult, RollbackRequest};
 
-use crate::client::{Client, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
@@ -39,13 +37,12 @@ pub async fn run(args: &DeploymentRollbackArgs, client: &Client, printer: &Print
             return Ok(());
         }
         printer.note(&text(args, &plan, true));
-        if changes(&plan).is_empty() {
+        if plan.changes.is_empty() {
             return Ok(());
         }
         // The change must be what was shown: the plan's revision is the one after the current, so
         // expect the current one.
-        let present = plan["deployment"]["revision"].as_u64().map(|revision| revision.saturating_sub(1));
-        tag = present.map(|revision| format!("\"{revision}\""));
+        tag = Some(format!("\"{}\"", plan.deployment.revision.saturating_sub(1)));
         args.confirm.ask(&format!("Roll {} back to this?", args.name), printer)?;
     }
     let done = ask(args, false, tag.as_deref(), client).await?;
@@ -58,41 +55,39 @@ async fn ask(
     dry_run: bool,
     tag: Option<&str>,
     client: &Client,
-) -> Result<Value, CliError> {
-    let body = args.revision.map_or_else(|| json!({}), |revision| json!({ "revision": revision }));
+) -> Result<Record<DeployResult<'static>>, CliError> {
+    let body = serde_json::to_vec(&RollbackRequest { revision: args.revision }).unwrap_or_default();
     let query = if dry_run { "?dry_run=true" } else { "" };
     let path = format!("/v1/deployments/{}/rollback{query}", encoded(&args.name));
     let headers: Vec<_> = tag.iter().map(|tag| ("if-match", *tag)).collect();
-    let answer = client.ask(Method::POST, &path, body.to_string().into_bytes(), &headers, Duration::ZERO).await?;
-    answer.json().map_err(|why| CliError::failed(format!("the host's answer is not JSON: {why}")))
+    client.ask(Method::POST, &path, body, &headers).await
 }
 
-fn text(args: &DeploymentRollbackArgs, record: &Value, dry_run: bool) -> String {
+fn text(args: &DeploymentRollbackArgs, result: &DeployResult<'_>, dry_run: bool) -> String {
     let name = &args.name;
     let to = args.revision.map_or_else(|| "the revision before".to_owned(), |revision| format!("revision {revision}"));
-    let now = record["deployment"]["revision"].as_u64().unwrap_or_default();
-    let lines = changes(record);
-    let mut all = vec![match (dry_run, lines.is_empty()) {
+    let mut all = vec![match (dry_run, result.changes.is_empty()) {
         (_, true) => format!("{name} already equals revision {to}: nothing changes"),
         (true, false) => format!("{name} would be rolled back to {to}"),
-        (false, false) => format!("{name} rolled back to {to}, as revision {now}"),
+        (false, false) => format!("{name} rolled back to {to}, as revision {}", result.deployment.revision),
     }];
-    all.extend(lines);
-    for warning in record["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        all.push(format!("  warning: {}", clean(warning)));
-    }
+    all.extend(changes(result));
+    all.extend(result.warnings.iter().map(|warning| format!("  warning: {}", clean(warning))));
     all.join("\n")
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::project::deploy::test_result;
 
     #[test]
     fn each_changed_field_is_listed() {
         let args = DeploymentRollbackArgs { name: "hello".into(), revision: Some(1), confirm: ConfirmArgs::default() };
-        let record = json!({"deployment": {"revision": 3}, "changes": [{"pointer": "/priority", "from": 7, "to": 5}], "warnings": []});
-        assert_eq!(text(&args, &record, false), "hello rolled back to revision 1, as revision 3\n  /priority: 7 → 5");
-        assert!(text(&args, &json!({"changes": []}), false).ends_with("nothing changes"));
+        let result = test_result(&json!({ "changes": [{ "pointer": "/priority", "from": 7, "to": 5 }] }));
+        assert_eq!(text(&args, &result, false), "hello rolled back to revision 1, as revision 3\n  /priority: 7 → 5");
+        assert!(text(&args, &test_result(&json!({})), false).ends_with("nothing changes"));
     }
 }

@@ -1,11 +1,11 @@
 //! Lists entries, sums revenue, and recomputes all totals.
 
 use clap::Subcommand;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use tidemill_api_types::{LedgerCheck, LedgerEntry, Revenue, Time};
+use tidemill_core::wire::grouped;
 
-use super::{Total, amount};
-use crate::client::{Client, encoded};
+use super::amount;
+use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row, clean};
 
@@ -40,11 +40,11 @@ pub struct LedgerRevenueArgs {
 
     /// Start of the range, inclusive, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
-    start: Option<String>,
+    start: Option<Time>,
 
     /// End of the range, exclusive
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
-    end: Option<String>,
+    end: Option<Time>,
 }
 
 /// Runs the command.
@@ -56,72 +56,50 @@ pub async fn run(command: LedgerCommand, client: &Client, printer: &Printer) -> 
     }
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Entry {
-    id: String,
-    stream: String,
-    external_id: String,
-    kind: String,
-    minor_units: i64,
-    currency: String,
-    occurred_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    customer: Option<String>,
-    #[serde(flatten)]
-    more: serde_json::Map<String, Value>,
-}
-
-impl Row for Entry {
+impl Row for LedgerEntry<'_> {
     const HEADS: &'static [&'static str] = &["STREAM", "EXTERNAL ID", "KIND", "AMOUNT", "OCCURRED", "CUSTOMER"];
 
     fn cells(&self) -> Vec<String> {
         vec![
-            self.stream.clone(),
-            self.external_id.clone(),
-            self.kind.clone(),
+            self.stream.to_string(),
+            self.external_id.to_string(),
+            self.kind.to_string(),
             amount(self.minor_units.into(), &self.currency),
-            self.occurred_at.clone(),
-            self.customer.clone().unwrap_or_default(),
+            self.occurred_at.to_string(),
+            self.customer.as_deref().unwrap_or_default().to_owned(),
         ]
     }
 }
 
 async fn entries(args: &LedgerEntriesArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let filter = args.stream.as_ref().map(|stream| format!("?stream={}", encoded(stream))).unwrap_or_default();
-    let all: Vec<Entry> = client.list(&format!("/v1/ledger/entries{filter}"), args.limit as usize).await?;
+    let all: Vec<Record<LedgerEntry<'static>>> =
+        client.list(&format!("/v1/ledger/entries{filter}"), args.limit as usize).await?;
     printer.rows(&all, "no entries: no run has posted to the ledger yet");
     Ok(())
 }
 
-#[derive(Debug, Deserialize)]
-struct Revenue {
-    totals: Vec<Total>,
-}
-
 async fn revenue(args: &LedgerRevenueArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut path = format!("/v1/ledger/revenue?stream={}", encoded(&args.stream));
-    for (name, value) in [("start", &args.start), ("end", &args.end)] {
+    for (name, value) in [("start", args.start), ("end", args.end)] {
         if let Some(value) = value {
-            path.push_str(&format!("&{name}={}", encoded(value)));
+            path.push_str(&format!("&{name}={}", encoded(&value.to_string())));
         }
     }
-    let revenue: Revenue = client.get(&path).await?;
+    let revenue: Revenue<'static> = client.get(&path).await?;
     printer.rows(&revenue.totals, "nothing was earned");
     Ok(())
 }
 
 async fn check(client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let answer = client.post("/v1/ledger/check").await?;
-    let problems: Vec<_> = answer["problems"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let count = |name: &str| crate::wire::grouped(answer[name].as_u64().unwrap_or_default());
-    if problems.is_empty() {
-        printer
-            .record(&answer, &format!("the ledger is right: {} entries, {} totals", count("entries"), count("totals")));
+    let check: Record<LedgerCheck<'static>> = client.post("/v1/ledger/check").await?;
+    if check.problems.is_empty() {
+        let (entries, totals) = (grouped(check.entries), grouped(check.totals));
+        printer.record(&check, &format!("the ledger is right: {entries} entries, {totals} totals"));
         return Ok(());
     }
-    printer.record(&answer, &problems.iter().map(|problem| clean(problem)).collect::<Vec<_>>().join("\n"));
-    Err(CliError::failed(format!("the ledger differs from its entries in {} places", problems.len())).with_fix(
+    printer.record(&check, &check.problems.iter().map(|problem| clean(problem)).collect::<Vec<_>>().join("\n"));
+    Err(CliError::failed(format!("the ledger differs from its entries in {} places", check.problems.len())).with_fix(
         "stop the host, keep the data folder unchanged, and restore the last backup into another folder to compare",
     ))
 }

@@ -3,8 +3,9 @@
 pub mod ledger;
 pub mod streams;
 
-use serde::{Deserialize, Serialize};
+use tidemill_api_types::Total;
 use tidemill_core::money::Currencies;
+use tidemill_core::wire::grouped;
 
 use crate::printer::Row;
 
@@ -18,24 +19,12 @@ pub fn amount(minor_units: i128, currency: &str) -> String {
     }
 }
 
-/// The revenue in one currency.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Total {
-    /// The currency.
-    pub currency: String,
-    /// The amount, in minor units.
-    pub net_revenue: i128,
-    /// Number of entries.
-    pub entries: u64,
-}
-
 impl Row for Total {
     const HEADS: &'static [&'static str] = &["CURRENCY", "NET REVENUE", "ENTRIES"];
 
     fn cells(&self) -> Vec<String> {
         let earned = amount(self.net_revenue, &self.currency);
-        vec![self.currency.clone(), earned, crate::wire::grouped(self.entries)]
+        vec![self.currency.clone(), earned, grouped(self.entries)]
     }
 }
 

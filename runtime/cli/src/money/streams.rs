@@ -1,12 +1,14 @@
 //! `tidemill streams list`: lists each revenue stream with its revenue.
 
 use clap::Subcommand;
-use serde::{Deserialize, Serialize};
+use tidemill_api_types::Stream;
+use tidemill_core::wire::grouped;
 
-use super::{Total, amount};
-use crate::client::Client;
+use super::amount;
+use crate::client::{Client, Record};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
+use crate::text::time;
 
 /// The commands about revenue streams.
 #[derive(Debug, Subcommand)]
@@ -15,31 +17,20 @@ pub enum StreamCommand {
     List,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Stream {
-    name: String,
-    deployed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    collected_until: Option<String>,
-    totals: Vec<Total>,
-}
-
 impl Row for Stream {
     const HEADS: &'static [&'static str] = &["STREAM", "NET REVENUE", "ENTRIES", "COLLECTED UNTIL"];
 
     fn cells(&self) -> Vec<String> {
         let earned: Vec<_> = self.totals.iter().map(|total| amount(total.net_revenue, &total.currency)).collect();
         let entries = self.totals.iter().map(|total| total.entries).sum();
-        let until = self.collected_until.clone().unwrap_or_default();
-        vec![self.name.clone(), earned.join(", "), crate::wire::grouped(entries), until]
+        vec![self.name.clone(), earned.join(", "), grouped(entries), time(self.collected_until)]
     }
 }
 
 /// Runs the command.
 pub async fn run(command: StreamCommand, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let StreamCommand::List = command;
-    let all: Vec<Stream> = client.all("/v1/streams").await?;
+    let all: Vec<Record<Stream>> = client.all("/v1/streams").await?;
     printer.rows(&all, "no streams: deploy a module that exports `revenue-stream`");
     Ok(())
 }

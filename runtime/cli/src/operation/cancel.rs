@@ -1,15 +1,16 @@
 //! `tidemill operations cancel`.
 
-use super::{Operation, OperationRef};
-use crate::client::{Client, encoded};
+use tidemill_api_types::Operation;
+
+use super::{OperationRef, whole};
+use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
 /// Runs the command.
 pub async fn run(which: &OperationRef, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let answer = client.post(&format!("/v1/operations/{}/cancel", encoded(&which.id))).await?;
-    let operation: Operation = serde_json::from_value(answer)
-        .map_err(|why| CliError::failed(format!("the host's answer is not an operation: {why}")))?;
-    printer.record(&operation, &operation.whole());
+    let path = format!("/v1/operations/{}/cancel", encoded(&which.id));
+    let operation: Record<Operation<'static>> = client.post(&path).await?;
+    printer.record(&operation, &whole(&operation));
     Ok(())
 }

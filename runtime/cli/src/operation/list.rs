@@ -1,10 +1,13 @@
 //! `tidemill operations list`.
 
-use super::Operation;
-use crate::client::Client;
+use tidemill_api_types::Operation;
+use tidemill_core::wire::grouped;
+
+use super::{action, items};
+use crate::client::{Client, Record};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
-use crate::wire::grouped;
+use crate::text::time;
 
 /// Arguments of `tidemill operations list`.
 #[derive(Debug, Default, clap::Args)]
@@ -14,22 +17,21 @@ pub struct OperationListArgs {
     all: bool,
 }
 
-impl Row for Operation {
+impl Row for Operation<'_> {
     const HEADS: &'static [&'static str] =
         &["OPERATION", "ACTION", "STATE", "OF", "FOUND", "DONE", "LEFT OUT", "CREATED", "ENDED"];
 
     fn cells(&self) -> Vec<String> {
-        let time = |name: &str| self.more.get(name).and_then(|time| time.as_str()).unwrap_or_default().to_owned();
         vec![
-            self.id.clone(),
-            self.action.clone(),
-            self.state.clone(),
-            self.of(),
+            self.id.to_string(),
+            action(self).to_owned(),
+            self.state.to_string(),
+            items(self),
             grouped(self.matched),
             grouped(self.done),
             grouped(self.failed),
-            time("created_at"),
-            time("ended_at"),
+            self.created_at.to_string(),
+            time(self.ended_at),
         ]
     }
 }
@@ -37,7 +39,7 @@ impl Row for Operation {
 /// Runs the command.
 pub async fn run(args: &OperationListArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = if args.all { "/v1/operations?state=all" } else { "/v1/operations" };
-    let all: Vec<Operation> = client.all(path).await?;
+    let all: Vec<Record<Operation<'static>>> = client.all(path).await?;
     printer
         .rows(&all, if args.all { "no operations" } else { "no operation is running; `--all` lists completed ones" });
     Ok(())

@@ -7,13 +7,12 @@ mod show;
 use std::time::Duration;
 
 use clap::Subcommand;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use tidemill_api_types::{Operation, OperationTask, RunAction, ScheduleAction};
+use tidemill_core::wire::grouped;
 
-use crate::client::{Client, HttpAnswer, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
-use crate::wire::grouped;
 
 /// The commands about operations.
 #[derive(Debug, Subcommand)]
@@ -45,109 +44,91 @@ pub async fn run(command: OperationCommand, client: &Client, printer: &Printer) 
 /// Interval between two reads of an operation's progress.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// An action on many items.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Operation {
-    /// The id of the operation.
-    pub id: String,
-    /// The action.
-    pub action: String,
-    /// `running`, `done` or `cancelled`.
-    pub state: String,
-    /// Number of items that it will find, if known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub total: Option<u64>,
-    /// Number of items found so far.
-    pub matched: u64,
-    /// Number of items that were changed.
-    pub done: u64,
-    /// Number of items that were left out.
-    pub failed: u64,
-    #[serde(flatten)]
-    more: serde_json::Map<String, Value>,
-}
-
-impl Operation {
-    /// Formats the result on one line, after the operation is done.
-    #[must_use]
-    pub fn text(&self) -> String {
-        format!("{} {} found, {} {}", grouped(self.matched), self.things(), grouped(self.done), self.done_as())
-    }
-
-    fn done_as(&self) -> &'static str {
-        match self.action.as_str() {
-            "retry" => "retried",
-            "cancel" => "asked to end",
-            "pause" => "paused",
-            "resume" => "resumed",
-            "resync" => "resynced",
-            "backfill" | "replay" => "made a run",
-            _ => "ended",
-        }
-    }
-
-    /// Returns the deployment, with the schedule or subscription.
-    fn of(&self) -> String {
-        let text = |name: &str| self.more.get(name).and_then(Value::as_str);
-        let of = text("deployment").or_else(|| self.more.get("filter")?.get("deployment")?.as_str());
-        let what = text("schedule").or_else(|| text("subscription"));
-        let named: Vec<_> = of.into_iter().chain(what).collect();
-        if named.is_empty() { "all".to_owned() } else { clean(&named.join("/")) }
-    }
-
-    /// Formats the operation on one line, at any time.
-    fn whole(&self) -> String {
-        let total = self.total.map(|total| format!(" of {}", grouped(total))).unwrap_or_default();
-        let (id, action, of, state) = (&self.id, &self.action, self.of(), &self.state);
-        let (found, things) = (grouped(self.matched), self.things());
-        let left_out = if self.failed > 0 { format!(", {}", self.left_out()) } else { String::new() };
-        let done = format!("{} {}", grouped(self.done), self.done_as());
-        format!("{id} ({action}, {of}) is {state}: {found}{total} {things} found, {done}{left_out}")
-    }
-
-    fn things(&self) -> &'static str {
-        match self.action.as_str() {
-            "pause" | "resume" | "resync" => "schedules",
-            "backfill" => "firings",
-            "replay" => "events",
-            _ => "runs",
-        }
-    }
-
-    fn progress(&self) -> String {
-        match self.total {
-            Some(total) => format!("{} of {} {} so far", grouped(self.matched), grouped(total), self.things()),
-            None => format!("{} {} so far", grouped(self.matched), self.things()),
-        }
-    }
-
-    fn left_out(&self) -> String {
-        let why = match self.action.as_str() {
-            "pause" => "were paused already",
-            "resume" => "were not paused",
-            "resync" => "had changed",
-            "replay" => "were no longer kept",
-            "backfill" => "were left out by the overlap policy",
-            _ => "were no longer in an eligible state",
-        };
-        format!("{} {why}", grouped(self.failed))
+/// Returns the name of an operation's action.
+fn action<'a>(operation: &'a Operation<'_>) -> &'a str {
+    match &operation.task {
+        OperationTask::Runs { action, .. } => action.as_str(),
+        OperationTask::Schedules { action, .. } => action.as_str(),
+        OperationTask::Backfill { action, .. } | OperationTask::Replay { action, .. } => action,
     }
 }
 
-/// Parses the operation that the host started.
-///
-/// # Errors
-/// If the answer is not an operation.
-pub fn begun(answer: &HttpAnswer) -> Result<Operation, CliError> {
-    answer.json().map_err(|why| CliError::failed(format!("the host's answer is not an operation: {why}")))
+/// Formats the result on one line, after the operation is done.
+fn text(operation: &Operation<'_>) -> String {
+    let (matched, done) = (grouped(operation.matched), grouped(operation.done));
+    format!("{matched} {} found, {done} {}", things(operation), done_as(operation))
+}
+
+fn done_as(operation: &Operation<'_>) -> &'static str {
+    match &operation.task {
+        OperationTask::Runs { action: RunAction::Retry, .. } => "retried",
+        OperationTask::Runs { action: RunAction::Cancel, .. } => "asked to end",
+        OperationTask::Runs { action: RunAction::Terminate, .. } => "ended",
+        OperationTask::Schedules { action: ScheduleAction::Pause, .. } => "paused",
+        OperationTask::Schedules { action: ScheduleAction::Resume, .. } => "resumed",
+        OperationTask::Schedules { action: ScheduleAction::Resync, .. } => "resynced",
+        OperationTask::Backfill { .. } | OperationTask::Replay { .. } => "made a run",
+    }
+}
+
+/// Returns the deployment, with the schedule or subscription.
+fn items(operation: &Operation<'_>) -> String {
+    let (deployment, item) = match &operation.task {
+        OperationTask::Runs { filter, .. } => (filter.deployment.as_deref(), None),
+        OperationTask::Schedules { filter, .. } => (filter.deployment.as_deref(), None),
+        OperationTask::Backfill { deployment, schedule, .. } => (Some(&**deployment), Some(&**schedule)),
+        OperationTask::Replay { deployment, subscription, .. } => (Some(&**deployment), Some(&**subscription)),
+    };
+    let named: Vec<_> = deployment.into_iter().chain(item).collect();
+    if named.is_empty() { "all".to_owned() } else { clean(&named.join("/")) }
+}
+
+/// Formats the operation on one line, at any time.
+fn whole(operation: &Operation<'_>) -> String {
+    let total = operation.total.map(|total| format!(" of {}", grouped(total))).unwrap_or_default();
+    let (id, action, of, state) = (&operation.id, action(operation), items(operation), &operation.state);
+    let (found, things) = (grouped(operation.matched), things(operation));
+    let left_out = if operation.failed > 0 { format!(", {}", left_out(operation)) } else { String::new() };
+    let done = format!("{} {}", grouped(operation.done), done_as(operation));
+    format!("{id} ({action}, {of}) is {state}: {found}{total} {things} found, {done}{left_out}")
+}
+
+const fn things(operation: &Operation<'_>) -> &'static str {
+    match &operation.task {
+        OperationTask::Runs { .. } => "runs",
+        OperationTask::Schedules { .. } => "schedules",
+        OperationTask::Backfill { .. } => "firings",
+        OperationTask::Replay { .. } => "events",
+    }
+}
+
+fn progress(operation: &Operation<'_>) -> String {
+    let total = operation.total.map(|total| format!(" of {}", grouped(total))).unwrap_or_default();
+    format!("{}{total} {} so far", grouped(operation.matched), things(operation))
+}
+
+fn left_out(operation: &Operation<'_>) -> String {
+    let why = match &operation.task {
+        OperationTask::Runs { .. } => "were no longer in an eligible state",
+        OperationTask::Schedules { action: ScheduleAction::Pause, .. } => "were paused already",
+        OperationTask::Schedules { action: ScheduleAction::Resume, .. } => "were not paused",
+        OperationTask::Schedules { action: ScheduleAction::Resync, .. } => "had changed",
+        OperationTask::Backfill { .. } => "were left out by the overlap policy",
+        OperationTask::Replay { .. } => "were no longer kept",
+    };
+    format!("{} {why}", grouped(operation.failed))
 }
 
 /// Follows an operation until it is done. `look` is the command that lists what was left out.
 ///
 /// # Errors
 /// An error of the host, or a failure if items were left out.
-pub async fn follow(mut operation: Operation, look: &str, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn follow(
+    mut operation: Record<Operation<'static>>,
+    look: &str,
+    client: &Client,
+    printer: &Printer,
+) -> Result<(), CliError> {
     let path = format!("/v1/operations/{}", encoded(&operation.id));
     let mut shown = 0;
     while operation.state == "running" {
@@ -155,10 +136,10 @@ pub async fn follow(mut operation: Operation, look: &str, client: &Client, print
         operation = client.get(&path).await?;
         if operation.matched != shown && operation.state == "running" {
             shown = operation.matched;
-            printer.note(&operation.progress());
+            printer.note(&progress(&operation));
         }
     }
-    printer.record(&operation, &operation.text());
+    printer.record(&operation, &text(&operation));
     if operation.state == "cancelled" {
         return Err(CliError::failed("the operation was cancelled before it completed").with_fix(
             "its finished parts remain: see `tidemill operations show`, and start another operation for the rest",
@@ -166,31 +147,38 @@ pub async fn follow(mut operation: Operation, look: &str, client: &Client, print
     }
     match operation.failed {
         0 => Ok(()),
-        _ => Err(CliError::failed(operation.left_out()).with_fix(format!("list them with `{look}`"))),
+        _ => Err(CliError::failed(left_out(&operation)).with_fix(format!("list them with `{look}`"))),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
-    fn of(action: &str) -> Operation {
-        Operation { action: action.into(), matched: 1_200, done: 1_199, failed: 1, ..Operation::default() }
+    fn of(more: Value) -> Operation<'static> {
+        let mut json = json!({
+            "id": "op_1", "state": "running", "matched": 1_200, "done": 1_199, "failed": 1, "filter": {},
+            "created_at": "2026-01-01T00:00:00Z",
+        });
+        json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(json).unwrap()
     }
 
     #[test]
     fn an_operation_is_formatted_on_one_line() {
-        assert_eq!(of("retry").text(), "1,200 runs found, 1,199 retried");
-        assert_eq!(of("pause").text(), "1,200 schedules found, 1,199 paused");
-        assert_eq!(of("backfill").left_out(), "1 were left out by the overlap policy");
-        let halfway = Operation { total: Some(5_000), ..of("backfill") };
-        assert_eq!(halfway.progress(), "1,200 of 5,000 firings so far");
-        assert_eq!(of("cancel").progress(), "1,200 runs so far");
-        let named = [("deployment", "a"), ("schedule", "often")].map(|(name, value)| (name.to_owned(), value.into()));
-        let shown =
-            Operation { id: "op_1".into(), state: "running".into(), more: named.into_iter().collect(), ..halfway };
+        assert_eq!(text(&of(json!({ "action": "retry" }))), "1,200 runs found, 1,199 retried");
+        assert_eq!(text(&of(json!({ "action": "pause" }))), "1,200 schedules found, 1,199 paused");
+        assert_eq!(progress(&of(json!({ "action": "cancel" }))), "1,200 runs so far");
+        assert_eq!(items(&of(json!({ "action": "cancel" }))), "all");
+        let backfill = of(json!({
+            "action": "backfill", "deployment": "a", "schedule": "often", "overlap": "allow", "total": 5_000,
+            "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z",
+        }));
+        assert_eq!(progress(&backfill), "1,200 of 5,000 firings so far");
         let expected = "op_1 (backfill, a/often) is running: 1,200 of 5,000 firings found, 1,199 made a run, \
                         1 were left out by the overlap policy";
-        assert_eq!((shown.whole().as_str(), of("cancel").of().as_str()), (expected, "all"));
+        assert_eq!(whole(&backfill), expected);
     }
 }

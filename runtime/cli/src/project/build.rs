@@ -24,7 +24,7 @@ pub fn run(args: &BuildArgs, printer: &Printer) -> Result<(), CliError> {
     if let Some(component) = build(&project, printer)? {
         let size = std::fs::metadata(&component).map_or(0, |about| about.len());
         let record = serde_json::json!({ "component": component, "size": size });
-        printer.record(&record, &format!("{} ({})", component.display(), crate::wire::bytes(size)));
+        printer.record(&record, &format!("{} ({})", component.display(), crate::text::bytes(size)));
     }
     Ok(())
 }

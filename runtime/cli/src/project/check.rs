@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tidemill_api_types::{FieldProblem, ProblemDetails};
 use tidemill_core::clock::{Clock as _, SystemClock};
 use tidemill_core::{Code, ComponentDigest, Manifest, wire};
 use tidemill_engine::{CompilerCommand, ComponentInfo, Engine, EngineConfig};
 use tidemill_store::EmbeddedStore;
 
 use super::Project;
-use crate::error::{ApiProblem, CliError, FieldProblem};
+use crate::error::CliError;
 use crate::printer::Printer;
-use crate::schedule::upcoming::{FIRINGS, UpcomingFirings};
-use crate::wire::bytes;
+use crate::schedule::upcoming::{self, FIRINGS};
+use crate::text::bytes;
 
 /// Arguments of `tidemill check`.
 #[derive(Debug, clap::Args)]
@@ -40,11 +41,11 @@ pub async fn run(args: &CheckArgs, printer: &Printer) -> Result<(), CliError> {
     for schedule in &manifest.schedules {
         schedule.warnings().for_each(|warning| printer.warn(&format!("schedule `{}`: {warning}", schedule.name())));
     }
-    let schedules = UpcomingFirings::of(manifest, SystemClock.now());
+    let schedules = upcoming::upcoming(manifest, SystemClock.now());
     let mut record = json!({ "manifest": name(&project.file.manifest), "schedules": schedules });
     let mut text = format!("{}: good", args.path.join(super::MANIFEST).display());
     for schedule in &schedules {
-        text = format!("{text}\n{}", schedule.text(FIRINGS));
+        text = format!("{text}\n{}", upcoming::text(schedule, FIRINGS));
     }
     match project.component() {
         Some(path) if path.exists() => {
@@ -135,15 +136,15 @@ fn refused(detail: String, problems: Vec<wire::InputProblem>) -> CliError {
         detail: message,
         fix: Some(fix),
     };
-    CliError::Refused(Box::new(ApiProblem {
+    CliError::Refused(Box::new(ProblemDetails {
         code: Code::BadManifest.to_string(),
         detail,
         errors: problems.into_iter().map(field).collect(),
-        ..ApiProblem::default()
+        ..ProblemDetails::default()
     }))
 }
 
-fn problem(refused: &tidemill_engine::ComponentRejection) -> ApiProblem {
+fn problem(refused: &tidemill_engine::ComponentRejection) -> ProblemDetails {
     let fields = refused.problems.iter().map(|problem| FieldProblem {
         pointer: String::new(),
         code: problem.code.to_string(),
@@ -152,10 +153,10 @@ fn problem(refused: &tidemill_engine::ComponentRejection) -> ApiProblem {
     });
     let errors: Vec<_> = fields.collect();
     let first = errors.first().map(|field| field.code.clone()).unwrap_or_default();
-    ApiProblem {
+    ProblemDetails {
         code: first,
         detail: format!("this component has {} problems and cannot run", errors.len()),
         errors,
-        ..ApiProblem::default()
+        ..ProblemDetails::default()
     }
 }

@@ -1,22 +1,22 @@
 //! `tidemill deploy [DIR]`: uploads a project's component and deploys its manifest.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use serde::Deserialize;
 use serde_json::Value;
+use tidemill_api_types::{DeployResult, ManifestChange, UploadResult};
 use tidemill_core::clock::{Clock as _, SystemClock};
 use tidemill_core::manifest::Source;
 use tidemill_core::{ComponentDigest, DeploymentName, Timestamp};
 
 use super::Project;
-use crate::client::{Client, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
-use crate::schedule::upcoming::{FIRINGS, UpcomingFirings};
+use crate::schedule::upcoming::{self, FIRINGS};
+use crate::text::{bytes, short_digest};
 use crate::when::relative;
-use crate::wire::bytes;
 
 /// Arguments of `tidemill deploy`.
 #[derive(Debug, clap::Args)]
@@ -71,7 +71,7 @@ fn say_what_is_sent(project: &Project, path: &Path, component: &[u8], printer: &
     let built = built.and_then(|at| at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok());
     let built = built.and_then(|since| u64::try_from(since.as_millis()).ok()).map(Timestamp::from_millis);
     let built = built.map(|at| format!(", built {}", relative(at, SystemClock.now()))).unwrap_or_default();
-    let digest = crate::wire::short_digest(&ComponentDigest::of(component).to_string());
+    let digest = short_digest(&ComponentDigest::of(component));
     printer.note(&format!("{} ({}, {digest}{built})", path.display(), bytes(component.len() as u64)));
     if let Some(stale) = super::sources::newer_than(&project.folder, path) {
         printer.warn(&format!(
@@ -86,7 +86,7 @@ fn say_what_is_sent(project: &Project, path: &Path, component: &[u8], printer: &
 #[derive(Debug)]
 pub struct DeployReport {
     /// The host's answer.
-    pub record: Value,
+    pub record: Record<DeployResult<'static>>,
     pub(super) name: String,
     pub(super) dry_run: bool,
 }
@@ -97,13 +97,6 @@ impl DeployReport {
     pub fn text(&self, firings: usize) -> String {
         text(&self.name, &self.record, self.dry_run, firings)
     }
-}
-
-/// The shown fields of an upload's answer.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct UploadReport {
-    warnings: Vec<Value>,
 }
 
 /// Returns the name of the deployment.
@@ -134,8 +127,9 @@ pub async fn deploy(
         let answer = client.upload(&path, component).await?;
         let what = if answer.status == StatusCode::CREATED { "uploaded" } else { "has these bytes already" };
         printer.note(&format!("{module}@{version} {what} ({size})"));
-        let uploaded: UploadReport = answer.json().unwrap_or_default();
-        uploaded.warnings.iter().for_each(|warning| printer.warn(&sentence(warning)));
+        if let Ok(uploaded) = answer.json::<UploadResult<'static>>() {
+            uploaded.component.warnings.iter().for_each(|warning| printer.warn(&clean(warning)));
+        }
     }
     put(project, false, client, printer).await
 }
@@ -153,48 +147,48 @@ pub(super) async fn put(
     let name = name(project)?;
     let body = serde_json::to_vec(&project.file.manifest.to_json()).unwrap_or_default();
     let path = format!("/v1/deployments/{}{}", encoded(name.as_str()), if dry_run { "?dry_run=true" } else { "" });
-    let answer = client.ask(Method::PUT, &path, body, &[], Duration::ZERO).await?;
-    let record: Value =
-        answer.json().map_err(|why| CliError::failed(format!("the host's answer is not JSON: {why}")))?;
-    for warning in record["warnings"].as_array().into_iter().flatten() {
-        printer.warn(&sentence(warning));
-    }
+    let record: Record<DeployResult<'static>> = client.ask(Method::PUT, &path, body, &[]).await?;
+    record.warnings.iter().for_each(|warning| printer.warn(&clean(warning)));
     Ok(DeployReport { record, name: name.to_string(), dry_run })
 }
 
-/// Formats a warning, which is text or a record with a message.
-fn sentence(value: &Value) -> String {
-    let text = value.as_str().or_else(|| value.get("message").and_then(Value::as_str));
-    clean(&text.map_or_else(|| value.to_string(), str::to_owned))
-}
-
-fn text(name: &str, record: &Value, dry_run: bool, firings: usize) -> String {
-    let mut lines = Vec::new();
-    let changes = record["changes"].as_array().cloned().unwrap_or_default();
-    let revision = record["deployment"]["revision"].as_u64();
-    lines.push(match (dry_run, record["created"].as_bool(), revision) {
-        (true, Some(true), _) => format!("{name} would be made"),
-        (true, ..) if changes.is_empty() => format!("{name} would not change"),
-        (true, ..) => format!("{name} would change in {} places", changes.len()),
-        (false, Some(true), _) => format!("{name} deployed"),
-        (false, _, Some(revision)) if changes.is_empty() => format!("{name} is unchanged, revision {revision}"),
-        (false, _, Some(revision)) => format!("{name} deployed, revision {revision}"),
-        (false, _, None) => format!("{name} deployed"),
-    });
-    lines.extend(self::changes(record));
-    let schedules: Vec<UpcomingFirings> = serde_json::from_value(record["schedules"].clone()).unwrap_or_default();
-    lines.extend(schedules.iter().map(|schedule| schedule.text(firings)));
+fn text(name: &str, result: &DeployResult<'_>, dry_run: bool, firings: usize) -> String {
+    let (places, revision) = (result.changes.len(), result.deployment.revision);
+    let mut lines = vec![match (dry_run, result.created, places) {
+        (true, true, _) => format!("{name} would be made"),
+        (true, false, 0) => format!("{name} would not change"),
+        (true, false, _) => format!("{name} would change in {places} places"),
+        (false, true, _) => format!("{name} deployed"),
+        (false, false, 0) => format!("{name} is unchanged, revision {revision}"),
+        (false, false, _) => format!("{name} deployed, revision {revision}"),
+    }];
+    lines.extend(changes(result));
+    lines.extend(result.schedules.iter().map(|next| upcoming::text(next, firings)));
     lines.join("\n")
 }
 
 /// Formats each changed field as one line.
-pub fn changes(record: &Value) -> Vec<String> {
-    let line = |change: &Value| {
-        let side = |name: &str| change.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);
-        let pointer = clean(change["pointer"].as_str().unwrap_or_default());
-        clean(&format!("  {pointer}: {} → {}", side("from"), side("to")))
+pub fn changes(result: &DeployResult<'_>) -> Vec<String> {
+    let side =
+        |value: &Option<Cow<'_, Value>>| value.as_ref().map_or_else(|| "nothing".to_owned(), |it| it.to_string());
+    let line = |change: &ManifestChange<'_>| {
+        clean(&format!("  {}: {} → {}", change.pointer, side(&change.from), side(&change.to)))
     };
-    record["changes"].as_array().into_iter().flatten().map(line).collect()
+    result.changes.iter().map(line).collect()
+}
+
+/// Builds the result of a deployment with the given fields.
+#[cfg(test)]
+pub fn test_result(more: &Value) -> DeployResult<'static> {
+    let mut json = serde_json::json!({
+        "deployment": {
+            "name": "hello", "revision": 3, "component": format!("sha256:{}", "0".repeat(64)),
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        },
+        "created": false, "dry_run": false, "changes": [], "warnings": [], "schedules": [],
+    });
+    json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    serde_json::from_value(json).unwrap()
 }
 
 #[cfg(test)]
@@ -205,14 +199,12 @@ mod tests {
 
     #[test]
     fn each_changed_field_is_listed() {
-        let record = json!({"deployment": {"revision": 3}, "created": false, "changes": [{"pointer": "/priority", "from": 5, "to": 7}]});
-        assert_eq!(text("uptime", &record, false, 3), "uptime deployed, revision 3\n  /priority: 5 → 7");
-        assert_eq!(text("uptime", &record, true, 3), "uptime would change in 1 places\n  /priority: 5 → 7");
-        assert_eq!(text("uptime", &json!({"created": true}), true, 3), "uptime would be made");
-        assert_eq!(text("uptime", &json!({"created": false}), true, 3), "uptime would not change");
-        assert_eq!(
-            text("uptime", &json!({"deployment": {"revision": 3}, "changes": []}), false, 3),
-            "uptime is unchanged, revision 3"
-        );
+        let changed = test_result(&json!({ "changes": [{ "pointer": "/priority", "from": 5, "to": 7 }] }));
+        assert_eq!(text("uptime", &changed, false, 3), "uptime deployed, revision 3\n  /priority: 5 → 7");
+        assert_eq!(text("uptime", &changed, true, 3), "uptime would change in 1 places\n  /priority: 5 → 7");
+        assert_eq!(text("uptime", &test_result(&json!({ "created": true })), true, 3), "uptime would be made");
+        let same = test_result(&json!({}));
+        assert_eq!(text("uptime", &same, true, 3), "uptime would not change");
+        assert_eq!(text("uptime", &same, false, 3), "uptime is unchanged, revision 3");
     }
 }

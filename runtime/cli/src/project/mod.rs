@@ -107,7 +107,7 @@ pub fn read_component(path: &Path) -> Result<Vec<u8>, CliError> {
     if size > tidemill_core::limits::COMPONENT_BYTES {
         return Err(CliError::Failed {
             code: Some(tidemill_core::Code::ComponentTooLarge.as_str().to_owned()),
-            message: format!("{} has {}; the maximum is 64 MiB", path.display(), crate::wire::bytes(size)),
+            message: format!("{} has {}; the maximum is 64 MiB", path.display(), crate::text::bytes(size)),
             fix: Some("build it in release mode, and without debug information: strip = \"debuginfo\"".to_owned()),
         });
     }

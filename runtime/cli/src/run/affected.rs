@@ -1,10 +1,12 @@
 //! The runs that an action on many would affect: shown before the confirmation, or as a dry run.
 
-use crate::client::Client;
+use tidemill_api_types::Run;
+use tidemill_core::wire::grouped;
+
+use crate::client::{Client, Record};
 use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::{Printer, Row as _};
-use crate::wire::{Run, grouped};
 
 /// Maximum count of runs.
 const COUNTED: usize = 1_000;
@@ -14,7 +16,7 @@ const SHOWN: usize = 10;
 /// The runs that an action matches, newest first.
 #[derive(Debug)]
 pub struct AffectedRuns {
-    runs: Vec<Run>,
+    runs: Vec<Record<Run<'static>>>,
 }
 
 impl AffectedRuns {
@@ -28,9 +30,7 @@ impl AffectedRuns {
     }
 
     fn count(&self) -> String {
-        let count = self.runs.len().min(COUNTED);
-        let least = if self.runs.len() > COUNTED { "more than " } else { "" };
-        format!("{least}{} {}", grouped(count as u64), if count == 1 { "run" } else { "runs" })
+        counted(self.runs.len())
     }
 
     /// Shows them as the result of a dry run.
@@ -65,6 +65,12 @@ impl AffectedRuns {
     }
 }
 
+fn counted(runs: usize) -> String {
+    let count = runs.min(COUNTED);
+    let least = if runs > COUNTED { "more than " } else { "" };
+    format!("{least}{} {}", grouped(count as u64), if count == 1 { "run" } else { "runs" })
+}
+
 fn past(verb: &str) -> String {
     match verb {
         "retry" => "retried".to_owned(),
@@ -79,10 +85,9 @@ mod tests {
 
     #[test]
     fn runs_are_counted_up_to_a_bound() {
-        let of = |count| AffectedRuns { runs: vec![Run::default(); count] };
-        assert_eq!(of(1).count(), "1 run");
-        assert_eq!(of(1_000).count(), "1,000 runs");
-        assert_eq!(of(1_001).count(), "more than 1,000 runs");
+        assert_eq!(counted(1), "1 run");
+        assert_eq!(counted(1_000), "1,000 runs");
+        assert_eq!(counted(1_001), "more than 1,000 runs");
         assert_eq!((past("terminate"), past("retry")), ("terminated".to_owned(), "retried".to_owned()));
     }
 

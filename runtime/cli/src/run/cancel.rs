@@ -37,5 +37,13 @@ pub async fn run(args: &RunCancelArgs, client: &Client, printer: &Printer) -> Re
             .await;
     }
     let verb = if args.terminate { "cancel?terminate=true" } else { "cancel" };
-    super::each(&super::reference::ids(&args.which.ids, client).await?, verb, "", client, printer, super::stands).await
+    super::each(
+        &super::reference::ids(&args.which.ids, client).await?,
+        verb,
+        Vec::new(),
+        client,
+        printer,
+        super::stands,
+    )
+    .await
 }

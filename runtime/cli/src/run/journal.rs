@@ -1,12 +1,12 @@
 //! `tidemill runs journal ID`: shows the recorded results from which a run resumes.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use tidemill_api_types::JournalEntry;
+use tidemill_core::wire::grouped;
 
-use crate::client::{Client, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
-use crate::wire::{bytes, grouped};
+use crate::text::{bytes, cut};
 
 /// Maximum length of a result or a request on a line, in characters.
 const SHOWN: usize = 60;
@@ -39,91 +39,69 @@ pub async fn run(args: &RunJournalArgs, client: &Client, printer: &Printer) -> R
 }
 
 /// Reads the entries of a run's journal after the sequence number `after`.
-pub async fn read(client: &Client, id: &str, after: u64, most: usize) -> Result<Vec<Entry>, CliError> {
+pub async fn read(
+    client: &Client,
+    id: &str,
+    after: u64,
+    most: usize,
+) -> Result<Vec<Record<JournalEntry<'static>>>, CliError> {
     let path = format!("/v1/runs/{}/journal", encoded(id));
     client.list_from(&path, &format!("&after={after}"), most).await
 }
 
-/// An entry of a journal.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Entry {
-    seq: u64,
-    kind: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    step: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempt: Option<u32>,
-    at: String,
-    fuel: u64,
-    size: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<String>,
-    #[serde(flatten)]
-    more: serde_json::Map<String, Value>,
-}
-
-impl Entry {
-    fn kind(&self) -> String {
-        match self.attempt {
-            Some(attempt) if attempt > 1 => format!("{}, attempt {attempt}", self.kind),
-            _ => self.kind.clone(),
-        }
-    }
-
-    fn shown(&self) -> String {
-        let request = self.request.clone().unwrap_or_default();
-        let result = self.result.as_ref().map(|result| format!("→ {result}")).unwrap_or_default();
-        cut(format!("{request} {result}").trim())
-    }
-
-    /// Formats the entry as one line.
-    pub fn text(&self) -> String {
-        let parts = [format!("{:>5}", self.seq), self.at.clone(), self.kind(), self.step.clone(), self.shown()];
-        parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("  ")
+fn kind(entry: &JournalEntry<'_>) -> String {
+    match entry.attempt {
+        Some(attempt) if attempt > 1 => format!("{}, attempt {attempt}", entry.kind),
+        _ => entry.kind.to_string(),
     }
 }
 
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
+/// Formats the request and the result.
+fn shown(entry: &JournalEntry<'_>) -> String {
+    let request = entry.request.clone().unwrap_or_default();
+    let result = entry.result.as_ref().map(|result| format!("→ {}", result.to_value())).unwrap_or_default();
+    cut(format!("{request} {result}").trim(), SHOWN)
 }
 
-impl Row for Entry {
+/// Formats an entry as one line.
+pub fn line(entry: &JournalEntry<'_>) -> String {
+    let (seq, step) = (format!("{:>5}", entry.seq), entry.step.to_string());
+    let parts = [seq, entry.at.to_string(), kind(entry), step, shown(entry)];
+    parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("  ")
+}
+
+impl Row for JournalEntry<'_> {
     const HEADS: &'static [&'static str] = &["SEQ", "AT", "WHAT", "STEP", "FUEL", "SIZE", "REQUEST → RESULT"];
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.seq.to_string(),
-            self.at.clone(),
-            self.kind(),
-            self.step.clone(),
+            self.at.to_string(),
+            kind(self),
+            self.step.to_string(),
             grouped(self.fuel),
             bytes(self.size),
-            self.shown(),
+            shown(self),
         ]
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
     fn an_entry_is_a_line() {
-        let entry: Entry = serde_json::from_str(
-            r#"{"seq": 3, "kind": "step-done", "step": "charge", "at": "T", "fuel": 7, "size": 4, "result": "ch_1", "more": 1}"#,
-        )
-        .unwrap();
-        assert_eq!(entry.text(), "    3  T  step-done  charge  → \"ch_1\"");
-        assert_eq!(serde_json::to_value(&entry).unwrap()["more"], 1);
-        let again = Entry { kind: "step-begun".into(), attempt: Some(2), ..Entry::default() };
-        assert_eq!(again.cells()[2], "step-begun, attempt 2");
-        let long = Entry { request: Some("ü".repeat(100)), ..Entry::default() };
-        assert_eq!(long.shown().chars().count(), SHOWN + 1);
+        let entry = |more: Value| -> JournalEntry<'static> {
+            let mut json = json!({ "seq": 3, "kind": "step-done", "at": "2026-01-01T00:00:00Z", "fuel": 7, "size": 4 });
+            json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            serde_json::from_value(json).unwrap()
+        };
+        let done = entry(json!({ "step": "charge", "result": "ch_1" }));
+        assert_eq!(line(&done), "    3  2026-01-01T00:00:00.000Z  step-done  charge  → \"ch_1\"");
+        assert_eq!(entry(json!({ "kind": "step-begun", "attempt": 2 })).cells()[2], "step-begun, attempt 2");
+        assert_eq!(shown(&entry(json!({ "request": "ü".repeat(100) }))).chars().count(), SHOWN + 1);
     }
 }

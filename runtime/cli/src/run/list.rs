@@ -1,9 +1,10 @@
 //! `tidemill runs list`: lists runs, newest first.
 
-use crate::client::{Client, encoded};
+use tidemill_api_types::Run;
+
+use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
-use crate::wire::Run;
 
 use super::selector::RunFilter;
 
@@ -29,7 +30,7 @@ pub async fn run(args: &RunListArgs, client: &Client, printer: &Printer) -> Resu
         filters.push(format!("parent={}", encoded(&super::reference::id(parent, client).await?)));
     }
     let path = if filters.is_empty() { "/v1/runs".to_owned() } else { format!("/v1/runs?{}", filters.join("&")) };
-    let runs: Vec<Run> = client.list(&path, args.limit as usize).await?;
+    let runs: Vec<Record<Run<'static>>> = client.list(&path, args.limit as usize).await?;
     printer.rows(&runs, "no runs: start one with `tidemill run NAME`");
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! `tidemill logs ID`: shows a run's log, and follows it until the run ends if requested.
 
-use crate::client::{Client, encoded};
+use tidemill_api_types::LogLine;
+
+use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
-use crate::wire::LogLine;
+use crate::text::log_line;
 
 /// Maximum length of a line of a followed log, in bytes.
 const LINE_BYTES: usize = 1 << 20;
@@ -27,7 +29,7 @@ pub struct RunLogsArgs {
 /// Runs the command.
 pub async fn run(args: &RunLogsArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("/v1/runs/{}/logs", encoded(&super::reference::id(&args.id, client).await?));
-    let show = |line: &LogLine| printer.item(line, &line.text());
+    let show = |line: &Record<LogLine<'static>>| printer.item(line, &log_line(line));
     if args.follow {
         let mut lines = LineSplitter::default();
         return client
@@ -41,7 +43,7 @@ pub async fn run(args: &RunLogsArgs, client: &Client, printer: &Printer) -> Resu
             })
             .await;
     }
-    let lines: Vec<LogLine> = client.list(&path, args.limit as usize).await?;
+    let lines: Vec<Record<LogLine<'static>>> = client.list(&path, args.limit as usize).await?;
     if lines.is_empty() {
         printer.note("the run has logged nothing");
     }

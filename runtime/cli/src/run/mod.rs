@@ -15,19 +15,17 @@ mod signal;
 mod signals;
 pub mod start;
 
-use std::time::Duration;
-
 use clap::Subcommand;
 use reqwest::Method;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use tidemill_api_types::Run;
 use tidemill_core::Code;
 use tidemill_core::codes::SdkCode;
 
-use crate::client::{Client, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::printer::{Printer, clean};
 
 use crate::error::CliError;
-use crate::wire::Run;
 
 /// The commands about runs.
 #[derive(Debug, Subcommand)]
@@ -71,9 +69,9 @@ pub async fn run(command: RunCommand, client: &Client, printer: &Printer) -> Res
 }
 
 /// Maps the end of an awaited run to the command's result; an error unless the run succeeded.
-pub fn ended(run: &Run) -> Result<(), CliError> {
+pub fn ended(run: &Run<'_>) -> Result<(), CliError> {
     let Some(failure) = &run.failure else {
-        return match run.state.as_str() {
+        return match &*run.state {
             "cancelled" => Err(CliError::failed(format!("run {} was cancelled", run.id))),
             _ => Ok(()),
         };
@@ -82,25 +80,25 @@ pub fn ended(run: &Run) -> Result<(), CliError> {
     Err(CliError::Failed {
         code: code.map(Code::as_str).or_else(|| SdkCode::parse(&failure.code).map(|code| code.name)).map(str::to_owned),
         message: format!("run {} {}: {}: {}", run.id, run.state, clean(&failure.code), clean(&failure.message)),
-        fix: failure.fix.clone().or_else(|| code.map(|code| code.fix().to_owned())),
+        fix: failure.fix.as_deref().map(str::to_owned).or_else(|| code.map(|code| code.fix().to_owned())),
     })
 }
 
 /// Sends `verb` to each run separately, so that one refusal does not affect the others, and shows
 /// each answer. Returns the last refusal, and shows the earlier ones.
-async fn each(
+async fn each<T: DeserializeOwned>(
     ids: &[String],
     verb: &str,
-    body: &str,
+    body: Vec<u8>,
     client: &Client,
     printer: &Printer,
-    show: fn(&str, &Value, &Printer) -> Result<(), CliError>,
+    show: fn(&Record<T>, &Printer) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let mut last = Ok(());
     for id in ids {
         let path = format!("/v1/runs/{}/{verb}", encoded(id));
-        let done = match client.ask(Method::POST, &path, body.as_bytes().to_vec(), &[], Duration::ZERO).await {
-            Ok(answer) => show(id, &answer.json().unwrap_or_default(), printer),
+        let done = match client.ask(Method::POST, &path, body.clone(), &[]).await {
+            Ok(answer) => show(&answer, printer),
             Err(error @ CliError::Unreachable { .. }) => return Err(error),
             Err(error) => Err(error),
         };
@@ -115,7 +113,7 @@ async fn each(
 
 /// Shows runs that would be affected, without affecting them.
 async fn show_each(ids: &[String], done: &str, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let mut runs: Vec<Run> = Vec::with_capacity(ids.len());
+    let mut runs: Vec<Record<Run<'static>>> = Vec::with_capacity(ids.len());
     for id in ids {
         runs.push(client.get(&format!("/v1/runs/{}", encoded(id))).await?);
     }
@@ -128,9 +126,8 @@ async fn show_each(ids: &[String], done: &str, client: &Client, printer: &Printe
 
 /// Shows the state of a run after an action.
 #[expect(clippy::unnecessary_wraps, reason = "other answers can be a failure of the command")]
-fn stands(id: &str, answer: &Value, printer: &Printer) -> Result<(), CliError> {
-    let run: Run = serde_json::from_value(answer.clone()).unwrap_or_default();
+fn stands(run: &Record<Run<'static>>, printer: &Printer) -> Result<(), CliError> {
     let cancel = if run.is_asked_to_end() { ", asked to end" } else { "" };
-    printer.record(&run, &format!("{id} {}{cancel}", run.state));
+    printer.record(run, &format!("{} {}{cancel}", run.id, run.state));
     Ok(())
 }

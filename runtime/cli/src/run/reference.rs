@@ -1,12 +1,12 @@
 //! Resolves the name of a run on the command line: its id, the beginning or the end of it, `last`,
 //! or `deployment/key`.
 
+use tidemill_api_types::Run;
 use tidemill_core::{RunId, Timestamp};
 
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::clean;
-use crate::wire::Run;
 
 /// Length of an id, in characters; the first ten encode its time.
 const ID_CHARS: usize = 26;
@@ -50,8 +50,8 @@ pub async fn id(name: &str, client: &Client) -> Result<String, CliError> {
     }
     let mut found = by_beginning(&part, client).await?;
     if found.is_empty() {
-        let runs: Vec<Run> = client.list("/v1/runs", SEARCHED).await?;
-        found = runs.into_iter().map(|run| run.id).filter(|id| id.ends_with(&part)).collect();
+        let runs: Vec<Run<'static>> = client.list("/v1/runs", SEARCHED).await?;
+        found = runs.into_iter().map(|run| run.id.to_string()).filter(|id| id.ends_with(&part)).collect();
     }
     match found.as_slice() {
         [only] => Ok(only.clone()),
@@ -75,8 +75,8 @@ pub fn could_be_part(text: &str) -> bool {
 
 async fn of_deployment(deployment: &str, key: &str, client: &Client) -> Result<String, CliError> {
     let path = format!("/v1/deployments/{}/keys/{}", encoded(deployment), encoded(key));
-    match client.get::<Run>(&path).await {
-        Ok(run) => Ok(run.id),
+    match client.get::<Run<'static>>(&path).await {
+        Ok(run) => Ok(run.id.to_string()),
         Err(error) if key == "last" && error.code() == Some("host/run-not-found") => {
             let path = format!("/v1/runs?deployment={}", encoded(deployment));
             let none = || none(&format!("{deployment}/last"), "the deployment has no runs");
@@ -87,8 +87,8 @@ async fn of_deployment(deployment: &str, key: &str, client: &Client) -> Result<S
 }
 
 async fn newest(path: &str, client: &Client) -> Result<Option<String>, CliError> {
-    let runs: Vec<Run> = client.list(path, 1).await?;
-    Ok(runs.into_iter().next().map(|run| run.id))
+    let runs: Vec<Run<'static>> = client.list(path, 1).await?;
+    Ok(runs.into_iter().next().map(|run| run.id.to_string()))
 }
 
 /// Ids begin with their time, so ids with the same beginning were created within one time range.
@@ -100,8 +100,8 @@ async fn by_beginning(part: &str, client: &Client) -> Result<Vec<String>, CliErr
     }
     // A short beginning matches many runs; two are enough to know that it is ambiguous.
     let most = if part.len() > TIME_CHARS { SEARCHED } else { NAMED + 1 };
-    let runs: Vec<Run> = client.list(&path, most).await?;
-    Ok(runs.into_iter().map(|run| run.id).filter(|id| id.starts_with(part)).collect())
+    let runs: Vec<Run<'static>> = client.list(&path, most).await?;
+    Ok(runs.into_iter().map(|run| run.id.to_string()).filter(|id| id.starts_with(part)).collect())
 }
 
 /// Returns the time range in which ids with that beginning were created; `None` if it exceeds the

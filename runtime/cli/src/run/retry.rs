@@ -1,9 +1,9 @@
 //! `tidemill runs retry ID…`: retries some parked or failed runs, or many.
 
-use serde_json::{Value, json};
+use tidemill_api_types::{RetryCheck, RetryRequest};
 
 use super::selector::RunSelector;
-use crate::client::Client;
+use crate::client::{Client, Record};
 use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
@@ -43,39 +43,30 @@ pub async fn run(args: &RunRetryArgs, client: &Client, printer: &Printer) -> Res
         let confirm = ConfirmArgs { yes: args.yes, dry_run: args.dry_run };
         return args.which.act("retry", &["parked"], confirm, client, printer).await;
     }
-    let show = if args.dry_run { look } else { super::stands };
-    super::each(&super::reference::ids(&args.which.ids, client).await?, "retry", &args.body(), client, printer, show)
-        .await
-}
-
-impl RunRetryArgs {
-    fn body(&self) -> String {
-        let mut body = serde_json::Map::new();
-        let mut say = |name: &str, value: Value| drop(body.insert(name.to_owned(), value));
-        if self.from_start {
-            say("from", json!("start"));
-        }
-        if let Some(component) = &self.component {
-            say("component", json!(component));
-        }
-        if self.dry_run {
-            say("dry_run", json!(true));
-        }
-        if body.is_empty() { String::new() } else { Value::Object(body).to_string() }
+    let ids = super::reference::ids(&args.which.ids, client).await?;
+    let request = RetryRequest {
+        from: args.from_start.then(|| "start".to_owned()),
+        component: args.component.clone(),
+        dry_run: args.dry_run.then_some(true),
+    };
+    let body = serde_json::to_vec(&request).unwrap_or_default();
+    if args.dry_run {
+        super::each(&ids, "retry", body, client, printer, look).await
+    } else {
+        super::each(&ids, "retry", body, client, printer, super::stands).await
     }
 }
 
 /// Shows whether a component could resume a run.
-fn look(id: &str, answer: &Value, printer: &Printer) -> Result<(), CliError> {
-    if answer["continues"] == true {
-        printer.record(answer, &format!("{id} can be resumed"));
+fn look(check: &Record<RetryCheck<'static>>, printer: &Printer) -> Result<(), CliError> {
+    let Some(failure) = &check.failure else {
+        printer.record(check, &format!("{} can be resumed", check.run));
         return Ok(());
-    }
-    printer.record(answer, &format!("{id} cannot be resumed"));
-    let text = |name: &str| clean(answer["failure"][name].as_str().unwrap_or_default());
+    };
+    printer.record(check, &format!("{} cannot be resumed", check.run));
     Err(CliError::Failed {
-        code: Some(text("code")).filter(|code| !code.is_empty()),
-        message: format!("the component cannot resume run {id}: {}", text("message")),
+        code: Some(clean(&failure.code)),
+        message: format!("the component cannot resume run {}: {}", check.run, clean(&failure.message)),
         fix: Some("retry it on its own component, or from the start with --from-start".to_owned()),
     })
 }

@@ -1,10 +1,7 @@
 //! Selects the runs of a command: some by their ids, or many by a filter; and follows the action on
 //! many until it is done.
 
-use std::time::Duration;
-
-use reqwest::Method;
-use serde_json::{Value, json};
+use tidemill_api_types::{self as shapes, Time};
 
 use super::affected::AffectedRuns;
 use crate::client::{Client, encoded};
@@ -30,11 +27,11 @@ pub struct RunFilter {
 
     /// Only runs created at or after this time, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
-    since: Option<String>,
+    since: Option<Time>,
 
     /// Only runs created before this time
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
-    until: Option<String>,
+    until: Option<Time>,
 
     /// Only runs that failed or are parked with this code
     #[arg(long, value_name = "CODE")]
@@ -54,8 +51,8 @@ impl RunFilter {
         query.extend(self.deployment.iter().map(|name| format!("deployment={}", encoded(name))));
         query.extend(self.state.iter().map(|state| format!("state={}", encoded(state))));
         query.extend(self.labels.iter().map(|label| format!("label={}", encoded(label))));
-        query.extend(self.since.iter().map(|since| format!("since={}", encoded(since))));
-        query.extend(self.until.iter().map(|until| format!("until={}", encoded(until))));
+        query.extend(self.since.iter().map(|since| format!("since={}", encoded(&since.to_string()))));
+        query.extend(self.until.iter().map(|until| format!("until={}", encoded(&until.to_string()))));
         query.extend(self.code.iter().map(|code| format!("code={}", encoded(code))));
         query
     }
@@ -70,25 +67,20 @@ impl RunFilter {
     }
 
     /// Builds the filter of an action: runs in `states` if no state is given.
-    fn body(&self, states: &[&str]) -> Value {
-        let mut body = serde_json::Map::new();
-        let mut say = |name: &str, value: Value| drop(body.insert(name.to_owned(), value));
-        if let Some(deployment) = &self.deployment {
-            say("deployment", json!(deployment));
+    fn shape(&self, states: &[&str]) -> shapes::RunFilter<'static> {
+        let state = if self.state.is_empty() {
+            states.iter().map(|&state| state.to_owned()).collect()
+        } else {
+            self.state.clone()
+        };
+        shapes::RunFilter {
+            deployment: self.deployment.clone().map(Into::into),
+            state: state.into(),
+            label: self.labels.clone(),
+            since: self.since,
+            until: self.until,
+            code: self.code.clone().into(),
         }
-        say("state", if self.state.is_empty() { json!(states) } else { json!(self.state) });
-        if !self.labels.is_empty() {
-            say("label", json!(self.labels));
-        }
-        if !self.code.is_empty() {
-            say("code", json!(self.code));
-        }
-        for (name, time) in [("since", &self.since), ("until", &self.until)] {
-            if let Some(time) = time {
-                say(name, json!(time));
-            }
-        }
-        Value::Object(body)
     }
 }
 
@@ -153,14 +145,16 @@ impl RunSelector {
                 return Ok(());
             }
         }
-        let body = json!({ "action": action, "filter": self.filter.body(states) }).to_string();
-        let answer = client.ask(Method::POST, "/v1/runs/actions", body.into_bytes(), &[], Duration::ZERO).await?;
-        operation::follow(operation::begun(&answer)?, "tidemill runs list", client, printer).await
+        let request = shapes::RunActionRequest { action: action.to_owned(), filter: self.filter.shape(states) };
+        let operation = client.post_json("/v1/runs/actions", &request).await?;
+        operation::follow(operation, "tidemill runs list", client, printer).await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -169,7 +163,7 @@ mod tests {
             deployment: Some("hello".into()),
             state: vec!["parked".into()],
             labels: vec!["tier=gold".into()],
-            since: Some("2026-01-31T12:00:00Z".into()),
+            since: Some(crate::when::time("2026-01-31T12:00:00Z").unwrap()),
             until: None,
             code: vec!["host/trap".into()],
         };
@@ -179,20 +173,23 @@ mod tests {
                 "deployment=hello",
                 "state=parked",
                 "label=tier%3Dgold",
-                "since=2026-01-31T12%3A00%3A00Z",
+                "since=2026-01-31T12%3A00%3A00.000Z",
                 "code=host%2Ftrap"
             ]
         );
         assert_eq!(
-            filter.body(&["queued"]),
+            serde_json::to_value(filter.shape(&["queued"])).unwrap(),
             json!({
                 "deployment": "hello", "state": ["parked"], "label": ["tier=gold"],
-                "code": ["host/trap"], "since": "2026-01-31T12:00:00Z"
+                "code": ["host/trap"], "since": "2026-01-31T12:00:00.000Z"
             })
         );
         assert_eq!(filter.query_in(&["queued"]), filter.query());
         assert_eq!(RunFilter::default().query_in(&["queued", "parked"]), ["state=queued", "state=parked"]);
         assert!(RunFilter::default().is_empty());
-        assert_eq!(RunFilter::default().body(&["parked"]), json!({"state": ["parked"]}));
+        assert_eq!(
+            serde_json::to_value(RunFilter::default().shape(&["parked"])).unwrap(),
+            json!({"state": ["parked"]})
+        );
     }
 }

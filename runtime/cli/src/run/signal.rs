@@ -1,14 +1,12 @@
 //! `tidemill runs signal RUN NAME`: sends a signal to a run.
 
-use std::time::Duration;
-
 use reqwest::Method;
-use serde_json::Value;
+use tidemill_api_types::SignalResult;
 use tidemill_store::records::SIGNAL_BYTES;
 
-use crate::client::{Client, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
-use crate::printer::Printer;
+use crate::printer::{Printer, clean};
 
 /// Arguments of `tidemill runs signal`.
 #[derive(Debug, clap::Args)]
@@ -44,10 +42,8 @@ pub async fn run(args: &RunSignalArgs, client: &Client, printer: &Printer) -> Re
         }
     };
     let headers: Vec<_> = args.key.iter().map(|key| ("idempotency-key", key.as_str())).collect();
-    let answer = client.ask(Method::POST, &path, payload, &headers, Duration::ZERO).await?;
-    let sent: Value = answer.json().unwrap_or_default();
-    let run = sent["run"].as_str().unwrap_or_default();
-    let text = if sent["duplicate"] == true { "had come before" } else { "sent" };
-    printer.record(&sent, &format!("{} {text} to {run}", crate::printer::clean(&args.name)));
+    let sent: Record<SignalResult<'static>> = client.ask(Method::POST, &path, payload, &headers).await?;
+    let text = if sent.duplicate { "had come before" } else { "sent" };
+    printer.record(&sent, &format!("{} {text} to {}", clean(&args.name), sent.run));
     Ok(())
 }

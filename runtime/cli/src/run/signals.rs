@@ -1,11 +1,11 @@
 //! `tidemill runs signals RUN`: lists a run's pending signals, and drops one that it cannot parse.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use tidemill_api_types::InboxSignal;
 
-use crate::client::{Client, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row, clean};
+use crate::text::cut;
 
 /// Maximum length of a payload in a table, in characters.
 const PAYLOAD: usize = 60;
@@ -26,24 +26,12 @@ pub struct RunSignalsArgs {
     limit: u32,
 }
 
-/// A pending signal.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Signal {
-    place: u64,
-    name: String,
-    at: String,
-    payload: Value,
-}
-
-impl Row for Signal {
+impl Row for InboxSignal<'_> {
     const HEADS: &'static [&'static str] = &["PLACE", "SIGNAL", "CAME", "PAYLOAD"];
 
     fn cells(&self) -> Vec<String> {
-        let payload = clean(&self.payload.to_string());
-        let short: String = payload.chars().take(PAYLOAD).collect();
-        let shown = if short.len() < payload.len() { format!("{short}…") } else { short };
-        vec![self.place.to_string(), clean(&self.name), self.at.clone(), shown]
+        let payload = cut(&clean(&self.payload.to_value().to_string()), PAYLOAD);
+        vec![self.place.to_string(), clean(&self.name), self.at.to_string(), payload]
     }
 }
 
@@ -52,22 +40,11 @@ pub async fn run(args: &RunSignalsArgs, client: &Client, printer: &Printer) -> R
     let id = super::reference::id(&args.run, client).await?;
     let path = format!("/v1/runs/{}/inbox", encoded(&id));
     if let Some(place) = args.drop {
-        client.delete(&format!("{path}/{place}")).await?;
+        client.delete(&format!("{path}/{place}"), &[]).await?;
         printer.note(&format!("dropped the signal at index {place}"));
         return Ok(());
     }
-    let signals: Vec<Signal> = client.list(&path, args.limit as usize).await?;
+    let signals: Vec<Record<InboxSignal<'static>>> = client.list(&path, args.limit as usize).await?;
     printer.rows(&signals, "no signals wait for the run");
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_payload_is_cut_in_a_table() {
-        let signal = Signal { payload: Value::String("é".repeat(PAYLOAD)), ..Signal::default() };
-        assert_eq!(signal.cells()[3], format!("\"{}…", "é".repeat(PAYLOAD - 1)));
-    }
 }

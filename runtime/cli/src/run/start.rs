@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::Value;
+use tidemill_api_types::Run;
 use tidemill_core::limits::INPUT_BYTES;
 use tidemill_core::wire::duration_text;
 
-use crate::client::{Client, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
-use crate::wire::{Run, bytes};
+use crate::text::{bytes, wait};
 
 /// The first interval between two reads of an awaited run. Each interval is twice the previous one,
 /// up to a second.
@@ -79,11 +80,9 @@ pub async fn run(args: RunStartArgs, client: &Client, printer: &Printer) -> Resu
     let input = json("--input", &args.input, INPUT_BYTES)?;
     let path = format!("/v1/deployments/{}/runs{}", encoded(&args.name), args.query()?);
     let headers: Vec<_> = args.key.iter().map(|key| ("idempotency-key", key.as_str())).collect();
-    let answer = client.ask(Method::POST, &path, input, &headers, Duration::ZERO).await?;
-    let mut run: Run =
-        answer.json().map_err(|why| CliError::failed(format!("the host's answer is not a run: {why}")))?;
+    let mut run: Record<Run<'static>> = client.ask(Method::POST, &path, input, &headers).await?;
     if !args.wait {
-        printer.record(&run, &run.id);
+        printer.record(&run, &run.id.to_string());
         return Ok(());
     }
     // Print the id first, so that a user who interrupts the wait can find the run.
@@ -99,15 +98,20 @@ pub async fn run(args: RunStartArgs, client: &Client, printer: &Printer) -> Resu
 }
 
 /// Polls a run until it has ended or is parked, and shows what it waits for at each change.
-async fn settled(client: &Client, run: Run, timeout: Duration, printer: &Printer) -> Result<Run, CliError> {
-    let path = format!("/v1/runs/{}", encoded(&run.id));
+async fn settled(
+    client: &Client,
+    run: Record<Run<'static>>,
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<Record<Run<'static>>, CliError> {
     let id = run.id;
+    let path = format!("/v1/runs/{id}");
     let waiting = async {
         let (mut interval, mut shown) = (FIRST_LOOK, String::new());
         loop {
-            let run: Run = client.get(&path).await?;
+            let run: Record<Run<'static>> = client.get(&path).await?;
             if run.is_settled() {
-                return Ok::<Run, CliError>(run);
+                return Ok(run);
             }
             let now = waits(&run);
             // A run that ends in a moment needs no output about its states.
@@ -126,9 +130,9 @@ async fn settled(client: &Client, run: Run, timeout: Duration, printer: &Printer
 }
 
 /// Formats the state of a run that has not ended, on one line.
-fn waits(run: &Run) -> String {
-    match (&run.waiting_for, run.state.as_str()) {
-        (Some(wait), _) => format!("waits for {}", wait.text()),
+fn waits(run: &Run<'_>) -> String {
+    match (&run.waiting_for, &*run.state) {
+        (Some(waiting_for), _) => format!("waits for {}", wait(waiting_for)),
         (None, "queued") => format!("queued; `tidemill runs explain {}` shows why", run.id),
         (None, state) => state.to_owned(),
     }
@@ -177,14 +181,14 @@ pub fn json(flag: &str, given: &str, max_bytes: usize) -> Result<Vec<u8>, CliErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::test_run;
 
     #[test]
     fn a_wait_is_formatted_on_one_line() {
-        let wait = serde_json::from_str(r#"{"any_of": [{"signal": "paid"}]}"#).unwrap();
-        let run = Run { id: "a".into(), state: "suspended".into(), waiting_for: Some(wait), ..Run::default() };
+        let run =
+            test_run(&serde_json::json!({ "state": "suspended", "waiting_for": { "any_of": [{ "signal": "paid" }] } }));
         assert_eq!(waits(&run), "waits for signal paid");
-        let queued = Run { id: "a".into(), state: "queued".into(), ..Run::default() };
-        assert!(waits(&queued).contains("tidemill runs explain a"));
+        assert!(waits(&test_run(&serde_json::json!({}))).contains("tidemill runs explain 00"));
     }
 
     #[test]

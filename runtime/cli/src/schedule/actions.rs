@@ -1,20 +1,19 @@
 //! `tidemill schedules pause`, `resume`, `resync` and `trigger`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use reqwest::Method;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+use tidemill_api_types::{
+    Deployment, PauseRequest, Run, Schedule, ScheduleAction, ScheduleActionRequest, ScheduleFilter, StoredJson,
+};
 
 use super::ScheduleRef;
-use crate::client::{Client, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::confirm::ConfirmArgs;
-use crate::deployment::pause::note;
 use crate::error::CliError;
 use crate::operation;
-use crate::printer::{Printer, Row};
-use crate::wire::Run;
+use crate::printer::Printer;
+use crate::text::paused;
 
 /// Maximum number of schedules shown before a question.
 const SHOWN: usize = 10;
@@ -53,43 +52,24 @@ struct ScheduleFilterArgs {
     labels: Vec<String>,
 }
 
-/// A schedule, in the form in which a question shows it.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct ScheduleBrief {
-    deployment: String,
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    paused: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    silent_until: Option<String>,
-}
-
-impl Row for ScheduleBrief {
-    const HEADS: &'static [&'static str] = &["DEPLOYMENT", "SCHEDULE", "STATE"];
-
-    fn cells(&self) -> Vec<String> {
-        let state = crate::deployment::list::paused(self.paused.as_ref()).unwrap_or_else(|| "active".to_owned());
-        vec![self.deployment.clone(), self.name.clone(), state]
-    }
-}
-
 impl ScheduleSelector {
     /// Reads the schedules that an action on many would affect. Labels are those of their
     /// deployments.
-    async fn find(&self, client: &Client) -> Result<Vec<ScheduleBrief>, CliError> {
+    async fn find(&self, client: &Client) -> Result<Vec<Record<Schedule<'static>>>, CliError> {
         let query = self.many.deployment.as_ref().map(|name| format!("?deployment={}", encoded(name)));
-        let mut found: Vec<ScheduleBrief> = client.all(&format!("/v1/schedules{}", query.unwrap_or_default())).await?;
+        let mut found: Vec<Record<Schedule<'static>>> =
+            client.all(&format!("/v1/schedules{}", query.unwrap_or_default())).await?;
         if !self.many.labels.is_empty() {
             let mut fits = BTreeMap::new();
-            for name in found.iter().map(|schedule| schedule.deployment.clone()).collect::<BTreeSet<_>>() {
-                let deployment: Value = client.get(&format!("/v1/deployments/{}", encoded(&name))).await?;
-                let has = |label: &String| {
-                    label.split_once('=').is_some_and(|(key, value)| deployment["manifest"]["labels"][key] == value)
-                };
+            for name in found.iter().map(|schedule| schedule.deployment.to_string()).collect::<BTreeSet<_>>() {
+                let path = format!("/v1/deployments/{}", encoded(&name));
+                let deployment: Deployment<'static> = client.get(&path).await?;
+                let manifest = deployment.manifest.as_ref().map(StoredJson::to_value).unwrap_or_default();
+                let has =
+                    |label: &String| label.split_once('=').is_some_and(|(key, value)| manifest["labels"][key] == value);
                 fits.insert(name, self.many.labels.iter().all(has));
             }
-            found.retain(|schedule| fits.get(&schedule.deployment) == Some(&true));
+            found.retain(|schedule| fits.get(&*schedule.deployment) == Some(&true));
         }
         Ok(found)
     }
@@ -98,19 +78,14 @@ impl ScheduleSelector {
         self.one.as_deref().zip(self.name.as_deref())
     }
 
-    /// Builds the filter of an action on many.
-    fn filter(&self) -> Value {
-        let mut filter = serde_json::Map::new();
-        if self.many.all {
-            filter.insert("all".to_owned(), json!(true));
-        }
-        if let Some(deployment) = &self.many.deployment {
-            filter.insert("deployment".to_owned(), json!(deployment));
-        }
-        if !self.many.labels.is_empty() {
-            filter.insert("label".to_owned(), json!(self.many.labels));
-        }
-        Value::Object(filter)
+    /// Builds an action on many.
+    fn request(&self, action: ScheduleAction, note: Option<String>) -> ScheduleActionRequest {
+        let filter = ScheduleFilter {
+            all: self.many.all.then_some(true),
+            deployment: self.many.deployment.clone().map(Into::into),
+            label: self.many.labels.clone(),
+        };
+        ScheduleActionRequest { action: action.as_str().to_owned(), filter, note }
     }
 }
 
@@ -128,15 +103,13 @@ pub struct SchedulePauseArgs {
 /// Pauses one or many schedules.
 pub async fn pause(args: &SchedulePauseArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let Some((deployment, name)) = args.whom.one() else {
-        let body = json!({ "action": "pause", "filter": args.whom.filter(), "note": args.note });
-        return many("pause", &args.whom, &body, client, printer).await;
+        return many(ScheduleAction::Pause, Some(args.note.clone()), &args.whom, client, printer).await;
     };
     if args.whom.confirm.dry_run {
         return would("paused", deployment, name, client, printer).await;
     }
     let path = format!("/v1/schedules/{}/{}/pause", encoded(deployment), encoded(name));
-    let answer = client.ask(Method::POST, &path, note(&args.note), &[], Duration::ZERO).await?;
-    let record: Value = answer.json().unwrap_or_default();
+    let record: Value = client.post_json(&path, &PauseRequest::with_note(&args.note)).await?;
     printer.record(&record, &format!("{deployment}/{name} paused"));
     Ok(())
 }
@@ -144,13 +117,13 @@ pub async fn pause(args: &SchedulePauseArgs, client: &Client, printer: &Printer)
 /// Resumes one or many schedules.
 pub async fn resume(whom: &ScheduleSelector, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let Some((deployment, name)) = whom.one() else {
-        let body = json!({ "action": "resume", "filter": whom.filter() });
-        return many("resume", whom, &body, client, printer).await;
+        return many(ScheduleAction::Resume, None, whom, client, printer).await;
     };
     if whom.confirm.dry_run {
         return would("resumed", deployment, name, client, printer).await;
     }
-    let record = client.post(&format!("/v1/schedules/{}/{}/resume", encoded(deployment), encoded(name))).await?;
+    let path = format!("/v1/schedules/{}/{}/resume", encoded(deployment), encoded(name));
+    let record: Value = client.post(&path).await?;
     printer.record(&record, &format!("{deployment}/{name} resumed"));
     Ok(())
 }
@@ -158,65 +131,68 @@ pub async fn resume(whom: &ScheduleSelector, client: &Client, printer: &Printer)
 /// Resyncs one or many schedules.
 pub async fn resync(whom: &ScheduleSelector, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let Some((deployment, name)) = whom.one() else {
-        let body = json!({ "action": "resync", "filter": whom.filter() });
-        return many("resync", whom, &body, client, printer).await;
+        return many(ScheduleAction::Resync, None, whom, client, printer).await;
     };
     if whom.confirm.dry_run {
         return would("resynced", deployment, name, client, printer).await;
     }
-    let record = client.post(&format!("/v1/schedules/{}/{}/resync", encoded(deployment), encoded(name))).await?;
-    let next = record["next"].as_str().map(|next| format!(", next at {next}")).unwrap_or_default();
-    printer.record(&record, &format!("{deployment}/{name} follows the clock{next}"));
+    let path = format!("/v1/schedules/{}/{}/resync", encoded(deployment), encoded(name));
+    let schedule: Record<Schedule<'static>> = client.post(&path).await?;
+    let next = schedule.next.map(|next| format!(", next at {next}")).unwrap_or_default();
+    printer.record(&schedule, &format!("{deployment}/{name} follows the clock{next}"));
     Ok(())
 }
 
-fn done_as(verb: &str) -> &'static str {
-    match verb {
-        "pause" => "paused",
-        "resume" => "resumed",
-        _ => "resynced",
+const fn done_as(action: ScheduleAction) -> &'static str {
+    match action {
+        ScheduleAction::Pause => "paused",
+        ScheduleAction::Resume => "resumed",
+        ScheduleAction::Resync => "resynced",
     }
 }
 
 /// Shows one schedule that would be changed.
 async fn would(done: &str, deployment: &str, name: &str, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let schedule: ScheduleBrief =
+    let schedule: Record<Schedule<'static>> =
         client.get(&format!("/v1/schedules/{}/{}", encoded(deployment), encoded(name))).await?;
     printer.record(&schedule, &format!("{deployment}/{name} would be {done}; nothing was changed"));
     Ok(())
 }
 
 async fn many(
-    verb: &str,
+    action: ScheduleAction,
+    note: Option<String>,
     whom: &ScheduleSelector,
-    body: &Value,
     client: &Client,
     printer: &Printer,
 ) -> Result<(), CliError> {
     if whom.confirm.dry_run || whom.confirm.asks() {
         let mut found = whom.find(client).await?;
-        found.retain(|schedule| match verb {
-            "resync" => schedule.silent_until.is_some(),
-            verb => schedule.paused.is_some() == (verb == "resume"),
+        found.retain(|schedule| match action {
+            ScheduleAction::Pause => schedule.paused.is_none(),
+            ScheduleAction::Resume => schedule.paused.is_some(),
+            ScheduleAction::Resync => schedule.silent_until.is_some(),
         });
         if whom.confirm.dry_run {
             printer.rows(&found, "no schedule matches");
-            printer.note(&format!("{} schedules would be {}; nothing was changed", found.len(), done_as(verb)));
+            printer.note(&format!("{} schedules would be {}; nothing was changed", found.len(), done_as(action)));
             return Ok(());
         }
-        found.iter().take(SHOWN).for_each(|schedule| printer.note(schedule.cells().join("  ").trim_end()));
+        for schedule in found.iter().take(SHOWN) {
+            let state = paused(schedule.paused.as_ref()).unwrap_or_else(|| "active".to_owned());
+            printer.note(&format!("{}  {}  {state}", schedule.deployment, schedule.name));
+        }
+        let verb = action.as_str();
         let question = format!("{}{} {} schedules?", verb[..1].to_ascii_uppercase(), &verb[1..], found.len());
         whom.confirm.ask(&question, printer)?;
     }
-    let body = body.to_string().into_bytes();
-    let answer = client.ask(Method::POST, "/v1/schedules/actions", body, &[], Duration::ZERO).await?;
-    operation::follow(operation::begun(&answer)?, "tidemill schedules list", client, printer).await
+    let operation = client.post_json("/v1/schedules/actions", &whom.request(action, note)).await?;
+    operation::follow(operation, "tidemill schedules list", client, printer).await
 }
 
 /// Triggers a schedule once; prints the run's id.
 pub async fn trigger(which: &ScheduleRef, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let record = client.post(&format!("{}/trigger", which.path())).await?;
-    let run: Run = serde_json::from_value(record.clone()).unwrap_or_default();
-    printer.record(&record, &run.id);
+    let run: Record<Run<'static>> = client.post(&format!("{}/trigger", which.path())).await?;
+    printer.record(&run, &run.id.to_string());
     Ok(())
 }

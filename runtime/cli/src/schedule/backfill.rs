@@ -1,19 +1,17 @@
 //! `tidemill schedules backfill`.
 
-use std::time::Duration;
-
 use clap::builder::PossibleValuesParser;
-use reqwest::Method;
-use serde_json::{Value, json};
+use tidemill_api_types::{BackfillPlan, BackfillRequest, Operation, Time};
 use tidemill_core::schedule::Overlap;
+use tidemill_core::wire::grouped;
 
 use super::ScheduleRef;
-use crate::client::Client;
+use crate::client::{Client, Record};
 use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::operation;
 use crate::printer::Printer;
-use crate::wire::grouped;
+use crate::text::time;
 
 /// Arguments of `tidemill schedules backfill`.
 #[derive(Debug, clap::Args)]
@@ -23,11 +21,11 @@ pub struct ScheduleBackfillArgs {
 
     /// Start of the range, inclusive, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
-    start: String,
+    start: Time,
 
     /// End of the range, exclusive, not in the future
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
-    end: String,
+    end: Time,
 
     /// What a firing does while runs of the schedule have not ended; if left out, firings queue
     #[arg(long, value_name = "POLICY", value_parser = PossibleValuesParser::new(Overlap::ALL.map(Overlap::as_str)))]
@@ -48,17 +46,11 @@ pub struct ScheduleBackfillArgs {
 
 /// Runs the command; prints the operation's id.
 pub async fn run(args: &ScheduleBackfillArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let mut body = json!({ "start": args.start, "end": args.end });
-    if let Some(overlap) = &args.overlap {
-        body["overlap"] = json!(overlap);
-    }
-    let body = body.to_string().into_bytes();
+    let request = BackfillRequest { start: args.start, end: args.end, overlap: args.overlap.clone() };
     let path = format!("{}/backfill", args.which.path());
     let confirm = ConfirmArgs { yes: args.yes, dry_run: args.dry_run };
     if confirm.dry_run || confirm.asks() {
-        let path = format!("{path}?dry_run=true");
-        let answer = client.ask(Method::POST, &path, body.clone(), &[], Duration::ZERO).await?;
-        let plan: Value = answer.json().unwrap_or_default();
+        let plan: Record<BackfillPlan> = client.post_json(&format!("{path}?dry_run=true"), &request).await?;
         if confirm.dry_run {
             printer.record(&plan, &planned(&plan));
             return Ok(());
@@ -66,34 +58,35 @@ pub async fn run(args: &ScheduleBackfillArgs, client: &Client, printer: &Printer
         printer.note(&planned(&plan));
         confirm.ask("Create a run for each?", printer)?;
     }
-    let answer = client.ask(Method::POST, &path, body, &[], Duration::ZERO).await?;
-    let begun = operation::begun(&answer)?;
+    let operation: Record<Operation<'static>> = client.post_json(&path, &request).await?;
     if args.wait {
         let look = format!("tidemill schedules firings {} {}", args.which.deployment, args.which.name);
-        return operation::follow(begun, &look, client, printer).await;
+        return operation::follow(operation, &look, client, printer).await;
     }
-    printer.record(&begun, &begun.id);
+    printer.record(&operation, &operation.id);
     Ok(())
 }
 
-fn planned(plan: &Value) -> String {
-    let time = |name: &str| plan[name].as_str().unwrap_or_default();
-    match plan["count"].as_u64().unwrap_or_default() {
+fn planned(plan: &BackfillPlan) -> String {
+    match plan.count {
         0 => "no firings in that range".to_owned(),
-        1 => format!("1 firing, at {}", time("first")),
-        count => format!("{} firings, from {} to {}", grouped(count), time("first"), time("last")),
+        1 => format!("1 firing, at {}", time(plan.first)),
+        count => format!("{} firings, from {} to {}", grouped(count), time(plan.first), time(plan.last)),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tidemill_core::Timestamp;
+
     use super::*;
 
     #[test]
     fn a_plan_is_formatted_on_one_line() {
-        let plan = json!({ "count": 1_440, "first": "A", "last": "B" });
-        assert_eq!(planned(&plan), "1,440 firings, from A to B");
-        assert_eq!(planned(&json!({ "count": 1, "first": "A", "last": "A" })), "1 firing, at A");
-        assert_eq!(planned(&json!({ "count": 0 })), "no firings in that range");
+        let at = |millis| Some(Timestamp::from_millis(millis).into());
+        let plan = BackfillPlan { count: 1_440, first: at(0), last: at(1) };
+        assert_eq!(planned(&plan), "1,440 firings, from 1970-01-01T00:00:00.000Z to 1970-01-01T00:00:00.001Z");
+        assert_eq!(planned(&BackfillPlan { count: 1, ..plan }), "1 firing, at 1970-01-01T00:00:00.000Z");
+        assert_eq!(planned(&BackfillPlan { count: 0, first: None, last: None }), "no firings in that range");
     }
 }

@@ -1,13 +1,12 @@
 //! `tidemill schedules firings`.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use tidemill_api_types::Firing;
+use tidemill_core::wire::grouped;
 
 use super::ScheduleRef;
-use crate::client::Client;
+use crate::client::{Client, Record};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
-use crate::wire::grouped;
 
 /// Arguments of `tidemill schedules firings`.
 #[derive(Debug, clap::Args)]
@@ -20,35 +19,18 @@ pub struct ScheduleFiringsArgs {
     limit: u32,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct IrregularFiring {
-    what: String,
-    code: String,
-    first: String,
-    last: String,
-    count: u64,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    more: bool,
-    seen: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run: Option<String>,
-    #[serde(flatten)]
-    rest: serde_json::Map<String, Value>,
-}
-
-impl Row for IrregularFiring {
+impl Row for Firing<'_> {
     const HEADS: &'static [&'static str] = &["SEEN", "WHAT", "FIRINGS", "FIRST", "LAST", "WHY", "RUN"];
 
     fn cells(&self) -> Vec<String> {
         vec![
-            self.seen.clone(),
-            self.what.clone(),
+            self.seen.to_string(),
+            self.what.to_string(),
             if self.more { format!("over {}", grouped(self.count)) } else { grouped(self.count) },
-            self.first.clone(),
-            if self.count > 1 { self.last.clone() } else { String::new() },
-            self.code.clone(),
-            self.run.clone().unwrap_or_default(),
+            self.first.to_string(),
+            if self.count > 1 { self.last.to_string() } else { String::new() },
+            self.code.to_string(),
+            self.run.map(|run| run.to_string()).unwrap_or_default(),
         ]
     }
 }
@@ -56,7 +38,7 @@ impl Row for IrregularFiring {
 /// Runs the command.
 pub async fn run(args: &ScheduleFiringsArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let most = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let list: Vec<IrregularFiring> = client.list(&format!("{}/firings", args.which.path()), most).await?;
+    let list: Vec<Record<Firing<'static>>> = client.list(&format!("{}/firings", args.which.path()), most).await?;
     printer.rows(&list, "no irregular firings");
     Ok(())
 }

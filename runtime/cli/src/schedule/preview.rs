@@ -1,10 +1,10 @@
 //! `tidemill schedules preview`.
 
-use serde_json::Value;
+use tidemill_api_types::SchedulePreview;
 
 use super::ScheduleRef;
-use super::upcoming::{UpcomingFiring, ends};
-use crate::client::Client;
+use super::upcoming::{ends, lines};
+use crate::client::{Client, Record};
 use crate::error::CliError;
 use crate::printer::Printer;
 
@@ -21,13 +21,13 @@ pub struct SchedulePreviewArgs {
 
 /// Runs the command.
 pub async fn run(args: &SchedulePreviewArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let answer: Value = client.get(&format!("{}/preview?limit={}", args.which.path(), args.count)).await?;
-    let firings: Vec<UpcomingFiring> = serde_json::from_value(answer["items"].clone()).unwrap_or_default();
-    if !firings.is_empty() || printer.is_json() {
-        printer.record(&answer, &UpcomingFiring::lines(&firings, 0));
+    let path = format!("{}/preview?limit={}", args.which.path(), args.count);
+    let preview: Record<SchedulePreview> = client.get(&path).await?;
+    if !preview.items.is_empty() || printer.is_json() {
+        printer.record(&preview, &lines(&preview.items, 0));
     }
-    if let Some(why) = ends(answer["ends"].as_str()).filter(|_| !printer.is_json()) {
-        let after = match (firings.is_empty(), answer["ends"].as_str()) {
+    if let Some(why) = ends(preview.ends.as_deref()).filter(|_| !printer.is_json()) {
+        let after = match (preview.items.is_empty(), preview.ends.as_deref()) {
             (_, Some("blocked")) => "it does not fire",
             (true, _) => "it will not fire again",
             (false, _) => "it fires no more after that",

@@ -2,10 +2,10 @@
 //! of daylight saving.
 
 use chrono::DateTime;
-use serde::{Deserialize, Serialize};
+use tidemill_api_types::{NextFirings, UpcomingFiring};
 use tidemill_core::Timestamp;
 use tidemill_core::manifest::Manifest;
-use tidemill_core::schedule::{PlannedFiring, ScheduleEnd, SchedulePreview};
+use tidemill_core::schedule::{PlannedFiring, SchedulePreview};
 
 use crate::printer::clean;
 
@@ -13,29 +13,6 @@ use crate::printer::clean;
 pub const FIRINGS: usize = 20;
 /// Number of firings shown per schedule in the output of `dev` and `demo`.
 pub const FEW_FIRINGS: usize = 3;
-
-/// A future firing, or one that daylight saving drops.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct UpcomingFiring {
-    at: String,
-    local: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    dropped: bool,
-}
-
-/// The next firings of a schedule.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct UpcomingFirings {
-    name: String,
-    time_zone: String,
-    firings: Vec<UpcomingFiring>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ends: Option<String>,
-}
 
 /// Returns why no firing follows, for people.
 pub fn ends(by: Option<&str>) -> Option<&'static str> {
@@ -46,55 +23,50 @@ pub fn ends(by: Option<&str>) -> Option<&'static str> {
     }
 }
 
-impl UpcomingFiring {
-    /// Formats a firing: `Sun 2026-03-29 03:00:00 +02:00   2026-03-29T01:00:00.000Z   why`.
-    fn line(&self) -> String {
-        let local = DateTime::parse_from_rfc3339(&self.local)
-            .map_or_else(|_| clean(&self.local), |local| local.format("%a %Y-%m-%d %H:%M:%S%.f %:z").to_string());
-        let note = self.note.as_deref().map(|note| format!("   {}", clean(note))).unwrap_or_default();
-        let (local, at) = if self.dropped { ("(dropped)".to_owned(), String::new()) } else { (local, clean(&self.at)) };
-        format!("{local:<30} {at:<24}{note}").trim_end().to_owned()
-    }
-
-    /// Formats the firings, one line each, with this indentation.
-    pub fn lines(firings: &[Self], indent: usize) -> String {
-        let lines: Vec<_> = firings.iter().map(|firing| format!("{:indent$}{}", "", firing.line())).collect();
-        lines.join("\n")
-    }
+/// Formats a firing: `Sun 2026-03-29 03:00:00 +02:00   2026-03-29T01:00:00.000Z   why`.
+fn line(firing: &UpcomingFiring) -> String {
+    let local = DateTime::parse_from_rfc3339(&firing.local)
+        .map_or_else(|_| clean(&firing.local), |local| local.format("%a %Y-%m-%d %H:%M:%S%.f %:z").to_string());
+    let note = firing.note.as_deref().map(|note| format!("   {}", clean(note))).unwrap_or_default();
+    let (local, at) =
+        if firing.dropped { ("(dropped)".to_owned(), String::new()) } else { (local, firing.at.to_string()) };
+    format!("{local:<30} {at:<24}{note}").trim_end().to_owned()
 }
 
-impl UpcomingFirings {
-    /// Computes the next firings of a manifest's schedules after `now`, without a host.
-    pub fn of(manifest: &Manifest, now: Timestamp) -> Vec<Self> {
-        let firing =
-            |PlannedFiring { at, local, note, dropped }| UpcomingFiring { at: at.to_rfc3339(), local, note, dropped };
-        let schedules = manifest.schedules.iter().map(|schedule| {
-            let SchedulePreview { firings, ends } = schedule.ahead(now, FIRINGS, schedule.spec().limit);
-            Self {
-                name: schedule.name().to_string(),
-                time_zone: schedule.spec().time_zone.name().to_owned(),
-                firings: firings.into_iter().map(firing).collect(),
-                ends: ends.map(|ends: ScheduleEnd| ends.as_str().to_owned()),
-            }
-        });
-        schedules.collect()
-    }
+/// Formats firings, one line each, with this indentation.
+pub fn lines(firings: &[UpcomingFiring], indent: usize) -> String {
+    let lines: Vec<_> = firings.iter().map(|firing| format!("{:indent$}{}", "", line(firing))).collect();
+    lines.join("\n")
+}
 
-    /// Formats the schedule's name and the first `most` of its firings, one line each.
-    pub fn text(&self, most: usize) -> String {
-        let (name, zone) = (clean(&self.name), clean(&self.time_zone));
-        let ends = ends(self.ends.as_deref());
-        if self.firings.is_empty() {
-            return ends
-                .map_or_else(|| format!("  {name} will not fire"), |why| format!("  {name} will not fire: {why}"));
+/// Computes the next firings of a manifest's schedules after `now`, without a host.
+pub fn upcoming(manifest: &Manifest, now: Timestamp) -> Vec<NextFirings<'static>> {
+    let firing = |PlannedFiring { at, local, note, dropped }| UpcomingFiring { at: at.into(), local, note, dropped };
+    let schedules = manifest.schedules.iter().map(|schedule| {
+        let SchedulePreview { firings, ends } = schedule.ahead(now, FIRINGS, schedule.spec().limit);
+        NextFirings {
+            name: schedule.name().to_string().into(),
+            time_zone: schedule.spec().time_zone.name().to_owned().into(),
+            firings: firings.into_iter().map(firing).collect(),
+            ends: ends.map(|ends| ends.as_str().into()),
         }
-        let shown = &self.firings[..most.min(self.firings.len())];
-        let more = match ends {
-            Some(why) if shown.len() == self.firings.len() => format!("\n    and no more: {why}"),
-            _ => "\n    …".to_owned(),
-        };
-        format!("  {name} ({zone}) fires\n{}{more}", UpcomingFiring::lines(shown, 4))
+    });
+    schedules.collect()
+}
+
+/// Formats the schedule's name and the first `most` of its firings, one line each.
+pub fn text(next: &NextFirings<'_>, most: usize) -> String {
+    let (name, zone) = (clean(&next.name), clean(&next.time_zone));
+    let ends = ends(next.ends.as_deref());
+    if next.firings.is_empty() {
+        return ends.map_or_else(|| format!("  {name} will not fire"), |why| format!("  {name} will not fire: {why}"));
     }
+    let shown = &next.firings[..most.min(next.firings.len())];
+    let more = match ends {
+        Some(why) if shown.len() == next.firings.len() => format!("\n    and no more: {why}"),
+        _ => "\n    …".to_owned(),
+    };
+    format!("  {name} ({zone}) fires\n{}{more}", lines(shown, 4))
 }
 
 #[cfg(test)]
@@ -106,10 +78,10 @@ mod tests {
         let text = "module = \"m@1.0.0\"\nschedule = [{ name = \"nightly\", cron = \"30 2 * * *\", \
                     time_zone = \"Europe/Berlin\", gap = \"skip\" }]";
         let manifest = tidemill_core::manifest::ModuleFile::parse_toml(text).unwrap().manifest;
-        let shown = UpcomingFirings::of(&manifest, Timestamp::parse_rfc3339("2026-03-28T00:00:00Z").unwrap());
+        let shown = upcoming(&manifest, Timestamp::parse_rfc3339("2026-03-28T00:00:00Z").unwrap());
         assert_eq!(shown[0].firings.len(), FIRINGS + 1);
         assert_eq!(
-            shown[0].text(2),
+            super::text(&shown[0], 2),
             "  nightly (Europe/Berlin) fires\n    \
              Sat 2026-03-28 02:30:00 +01:00 2026-03-28T01:30:00.000Z\n    \
              (dropped)                                               \
@@ -122,7 +94,7 @@ mod tests {
         let text = |fields: &str| {
             let text = format!("module = \"m@1.0.0\"\nschedule = [{{ name = \"s\", {fields} }}]");
             let manifest = tidemill_core::manifest::ModuleFile::parse_toml(&text).unwrap().manifest;
-            UpcomingFirings::of(&manifest, Timestamp::parse_rfc3339("2026-03-28T00:00:00Z").unwrap())[0].text(3)
+            super::text(&upcoming(&manifest, Timestamp::parse_rfc3339("2026-03-28T00:00:00Z").unwrap())[0], 3)
         };
         let day = "    Sun 2026-03-29 00:00:00 +00:00 2026-03-29T00:00:00.000Z";
         let limited = format!("  s (UTC) fires\n{day}\n    and no more: its limit is reached");

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use tidemill_api_types::LogLine;
 use tidemill_core::ComponentDigest;
 use tidemill_core::manifest::{ModuleRef, Source};
 
@@ -12,13 +13,13 @@ use super::process::Process;
 use super::settings::{SettingFlags, Settings};
 use super::signals::Signals;
 use super::{logging, serve};
-use crate::cli::GlobalArgs;
-use crate::client::{Client, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
+use crate::globals::GlobalArgs;
 use crate::printer::Printer;
 use crate::project::{self, MANIFEST, Project};
 use crate::schedule::upcoming::FEW_FIRINGS;
-use crate::wire::LogLine;
+use crate::text::log_line;
 
 /// Interval between two scans of the project's files.
 const LOOK: Duration = Duration::from_millis(500);
@@ -193,8 +194,8 @@ async fn show(client: &Client, printer: &Printer) -> Result<(), CliError> {
     while let Some(event) = happening.recv().await {
         if event.is_end_of_run() {
             let path = format!("/v1/runs/{}/logs", encoded(event.text("run")));
-            for line in client.list::<LogLine>(&path, 200).await? {
-                printer.item(&line, &format!("  {}", line.text()));
+            for line in client.list::<Record<LogLine<'static>>>(&path, 200).await? {
+                printer.item(&line, &format!("  {}", log_line(&line)));
             }
         }
         if let Some(line) = event.line() {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
+use tidemill_api_types::Health;
 use tidemill_control::ZoneReport;
 use tidemill_core::clock::{Clock as _, SystemClock};
 
@@ -144,15 +145,14 @@ fn zones() -> Diagnosis {
 
 /// Lists the host's own warnings.
 async fn warnings(client: &Client) -> Vec<Diagnosis> {
-    let Ok(health) = client.get::<serde_json::Value>("/v1/health").await else { return Vec::new() };
-    let warnings = health["warnings"].as_array().into_iter().flatten().filter_map(|warning| warning.as_str());
-    let finding = |warning: &str| Diagnosis {
+    let Ok(health) = client.get::<Health<'static>>("/v1/health").await else { return Vec::new() };
+    let finding = |warning: &String| Diagnosis {
         what: "host",
         good: true,
         found: clean(warning),
         fix: Some("see docs: Running a host".to_owned()),
     };
-    warnings.map(finding).collect()
+    health.warnings.iter().map(finding).collect()
 }
 
 /// Checks the policy that a host started here would load, if it has one.

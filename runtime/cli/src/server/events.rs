@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 use tidemill_core::Timestamp;
+use tidemill_core::wire::grouped;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::client::Client;
 use crate::money::amount;
 use crate::printer::clean;
 use crate::run::logs::LineSplitter;
-use crate::wire::{bytes, grouped};
+use crate::text::bytes;
 
 /// One event of the feed.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,6 @@
 //! The host as a process: its settings, its construction, and the commands that run one.
 
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod dev;
 pub mod doctor;

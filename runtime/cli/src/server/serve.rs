@@ -4,8 +4,8 @@ use super::process::Process;
 use super::settings::{SettingFlags, Settings};
 use super::signals::{Signals, StopRequest};
 use super::{files, logging};
-use crate::cli::GlobalArgs;
 use crate::error::CliError;
+use crate::globals::GlobalArgs;
 use crate::printer::Printer;
 
 /// Arguments of `tidemill serve`.

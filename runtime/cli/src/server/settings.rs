@@ -32,140 +32,153 @@ const ROOTS_BYTES: u64 = 1 << 20;
 /// Minimum length of a token, in bytes: a shorter one can be guessed.
 const TOKEN_BYTES: usize = 16;
 
-/// One setting: its name on the command line and in the file (there with `_`), and its default.
+/// A setting: its name on the command line and in the file (there with `_`), and its default. The
+/// variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
 struct SettingSpec {
     key: &'static str,
     default: &'static str,
+    /// The name of the value, and the help; `None` if these commands have no such flag.
+    flag: Option<(&'static str, &'static str)>,
 }
 
-/// Every setting, in display order. The variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
+impl SettingSpec {
+    fn variable(&self) -> String {
+        format!("TIDEMILL_{}", self.key.to_ascii_uppercase().replace('-', "_"))
+    }
+
+    fn arg(&self) -> Option<clap::Arg> {
+        let (value, help) = self.flag?;
+        let default = match (self.key, self.default) {
+            ("zoneinfo", _) => " [default: the system's]".to_owned(),
+            (_, "") => String::new(),
+            (_, default) => format!(" [default: {default}]"),
+        };
+        let help = format!("{help} [env: {}]{default}", self.variable());
+        Some(clap::Arg::new(self.key).long(self.key).value_name(value).help(help))
+    }
+}
+
+/// Every setting, in display order.
 const SPECS: [SettingSpec; 23] = [
-    SettingSpec { key: "addr", default: "127.0.0.1:7077" },
-    SettingSpec { key: "data", default: "./tidemill-data" },
-    SettingSpec { key: "token", default: "" },
-    SettingSpec { key: "token-file", default: "" },
-    SettingSpec { key: "node", default: "node-1" },
-    SettingSpec { key: "concurrency", default: "256" },
-    SettingSpec { key: "memory-max", default: "1GiB" },
-    SettingSpec { key: "shutdown", default: "25s" },
-    SettingSpec { key: "scrub-every", default: "1d" },
-    SettingSpec { key: "keep-waiting", default: "10s" },
-    SettingSpec { key: "retention", default: "30d" },
-    SettingSpec { key: "event-retention", default: "7d" },
-    SettingSpec { key: "events-max", default: "100000" },
-    SettingSpec { key: "quotas", default: "" },
-    SettingSpec { key: "log", default: "info" },
-    SettingSpec { key: "log-format", default: "text" },
-    SettingSpec { key: "egress-allow", default: "" },
-    SettingSpec { key: "egress-deny", default: "" },
-    SettingSpec { key: "egress-private", default: "" },
-    SettingSpec { key: "egress-roots", default: "" },
-    SettingSpec { key: "policy", default: "" },
-    SettingSpec { key: "units", default: "" },
-    SettingSpec { key: "zoneinfo", default: "" },
+    SettingSpec { key: "addr", default: "127.0.0.1:7077", flag: Some(("IP:PORT", "Address to listen on")) },
+    SettingSpec { key: "data", default: "./tidemill-data", flag: Some(("DIR", "Data folder")) },
+    SettingSpec { key: "token", default: "", flag: None },
+    SettingSpec { key: "token-file", default: "", flag: None },
+    SettingSpec { key: "node", default: "node-1", flag: Some(("NAME", "Name of this host among nodes")) },
+    SettingSpec { key: "concurrency", default: "256", flag: Some(("N", "Maximum number of running runs")) },
+    SettingSpec {
+        key: "memory-max",
+        default: "1GiB",
+        flag: Some(("SIZE", "Maximum memory that a deployment may allow each run")),
+    },
+    SettingSpec { key: "shutdown", default: "25s", flag: Some(("TIME", "Grace period for running runs at shutdown")) },
+    SettingSpec {
+        key: "scrub-every",
+        default: "1d",
+        flag: Some(("TIME", "Interval between scrubs, which read and verify all stored data, or never")),
+    },
+    SettingSpec { key: "keep-waiting", default: "10s", flag: Some(("TIME", "How long a waiting run stays in memory")) },
+    SettingSpec {
+        key: "retention",
+        default: "30d",
+        flag: Some(("TIME", "How long ended runs and operations are kept, or never to delete them")),
+    },
+    SettingSpec {
+        key: "event-retention",
+        default: "7d",
+        flag: Some(("TIME", "How long events are kept in their topics, or never to delete them")),
+    },
+    SettingSpec {
+        key: "events-max",
+        default: "100000",
+        flag: Some(("N", "Maximum number of events kept per topic; the newest stay")),
+    },
+    SettingSpec {
+        key: "quotas",
+        default: "",
+        flag: Some((
+            "QUOTAS",
+            "Storage quota of each deployment, e.g. runs=1000000,state=4GiB; also payloads, logs, events, topics",
+        )),
+    },
+    SettingSpec {
+        key: "log",
+        default: "info",
+        flag: Some(("FILTER", "Log filter, e.g. debug or tidemill_engine=debug,info")),
+    },
+    SettingSpec { key: "log-format", default: "text", flag: Some(("FORMAT", "Log format: text or json")) },
+    SettingSpec {
+        key: "egress-allow",
+        default: "",
+        flag: Some(("ORIGINS", "Origins that modules may reach, separated by commas; if left out, all public ones")),
+    },
+    SettingSpec { key: "egress-deny", default: "", flag: Some(("ORIGINS", "Origins that no module may reach")) },
+    SettingSpec {
+        key: "egress-private",
+        default: "",
+        flag: Some(("ORIGINS", "Origins that may have private or loopback addresses, or `all`")),
+    },
+    SettingSpec {
+        key: "egress-roots",
+        default: "",
+        flag: Some(("FILE", "PEM file of certificate authorities to trust in addition to the machine's own")),
+    },
+    SettingSpec {
+        key: "policy",
+        default: "",
+        flag: Some(("FILE", "TOML file that limits what deployments may be granted and use; if left out, no limits")),
+    },
+    SettingSpec {
+        key: "units",
+        default: "",
+        flag: Some(("UNITS", "Extra currency units and their decimal places, e.g. BTC:8")),
+    },
+    SettingSpec { key: "zoneinfo", default: "", flag: Some(("DIR", "Folder of zone data, e.g. /usr/share/zoneinfo")) },
 ];
 
 /// The flags of the settings. A flag that is left out falls back to the environment, the file, then
 /// the default.
-#[derive(Debug, Default, Clone, clap::Args)]
+#[derive(Debug, Default, Clone)]
 pub struct SettingFlags {
-    /// Address to listen on [env: TIDEMILL_ADDR] [default: 127.0.0.1:7077]
-    #[arg(long, value_name = "IP:PORT")]
-    pub addr: Option<String>,
+    values: BTreeMap<&'static str, String>,
+    config: Option<PathBuf>,
+}
 
-    /// Data folder [env: TIDEMILL_DATA] [default: ./tidemill-data]
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<String>,
+impl SettingFlags {
+    /// Adds the value of a flag.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.values.insert(key, value.into());
+        self
+    }
+}
 
-    /// Name of this host among nodes [env: TIDEMILL_NODE] [default: node-1]
-    #[arg(long, value_name = "NAME")]
-    pub node: Option<String>,
+impl clap::Args for SettingFlags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let config = clap::Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("Settings file [default: tidemill-host.toml, if it exists]");
+        command.args(SPECS.iter().filter_map(SettingSpec::arg)).arg(config)
+    }
 
-    /// Maximum number of running runs [env: TIDEMILL_CONCURRENCY] [default: 256]
-    #[arg(long, value_name = "N")]
-    pub concurrency: Option<String>,
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
 
-    /// Maximum memory that a deployment may allow each run [env: TIDEMILL_MEMORY_MAX] [default:
-    /// 1GiB]
-    #[arg(long, value_name = "SIZE")]
-    pub memory_max: Option<String>,
+impl clap::FromArgMatches for SettingFlags {
+    fn from_arg_matches(given: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let flags = SPECS.iter().filter(|spec| spec.flag.is_some());
+        let value = |spec: &SettingSpec| Some((spec.key, given.get_one::<String>(spec.key)?.clone()));
+        Ok(Self { values: flags.filter_map(value).collect(), config: given.get_one("config").cloned() })
+    }
 
-    /// Grace period for running runs at shutdown [env: TIDEMILL_SHUTDOWN] [default: 25s]
-    #[arg(long, value_name = "TIME")]
-    pub shutdown: Option<String>,
-
-    /// Interval between scrubs, which read and verify all stored data, or never [env:
-    /// TIDEMILL_SCRUB_EVERY] [default: 1d]
-    #[arg(long, value_name = "TIME")]
-    pub scrub_every: Option<String>,
-
-    /// How long a waiting run stays in memory [env: TIDEMILL_KEEP_WAITING] [default: 10s]
-    #[arg(long, value_name = "TIME")]
-    pub keep_waiting: Option<String>,
-
-    /// How long ended runs and operations are kept, or never to delete them [env:
-    /// TIDEMILL_RETENTION] [default: 30d]
-    #[arg(long, value_name = "TIME")]
-    pub retention: Option<String>,
-
-    /// How long events are kept in their topics, or never to delete them [env:
-    /// TIDEMILL_EVENT_RETENTION] [default: 7d]
-    #[arg(long, value_name = "TIME")]
-    pub event_retention: Option<String>,
-
-    /// Maximum number of events kept per topic; the newest stay [env: TIDEMILL_EVENTS_MAX]
-    /// [default: 100000]
-    #[arg(long, value_name = "N")]
-    pub events_max: Option<String>,
-
-    /// Storage quota of each deployment, e.g. runs=1000000,state=4GiB; also payloads, logs, events,
-    /// topics [env: TIDEMILL_QUOTAS]
-    #[arg(long, value_name = "QUOTAS")]
-    pub quotas: Option<String>,
-
-    /// Log filter, e.g. debug or tidemill_engine=debug,info [env: TIDEMILL_LOG] [default: info]
-    #[arg(long, value_name = "FILTER")]
-    pub log: Option<String>,
-
-    /// Log format: text or json [env: TIDEMILL_LOG_FORMAT] [default: text]
-    #[arg(long, value_name = "FORMAT")]
-    pub log_format: Option<String>,
-
-    /// Origins that modules may reach, separated by commas; if left out, all public ones [env:
-    /// TIDEMILL_EGRESS_ALLOW]
-    #[arg(long, value_name = "ORIGINS")]
-    pub egress_allow: Option<String>,
-
-    /// Origins that no module may reach [env: TIDEMILL_EGRESS_DENY]
-    #[arg(long, value_name = "ORIGINS")]
-    pub egress_deny: Option<String>,
-
-    /// Origins that may have private or loopback addresses, or `all` [env: TIDEMILL_EGRESS_PRIVATE]
-    #[arg(long, value_name = "ORIGINS")]
-    pub egress_private: Option<String>,
-
-    /// PEM file of certificate authorities to trust in addition to the machine's own [env:
-    /// TIDEMILL_EGRESS_ROOTS]
-    #[arg(long, value_name = "FILE")]
-    pub egress_roots: Option<String>,
-
-    /// TOML file that limits what deployments may be granted and use; if left out, no limits [env:
-    /// TIDEMILL_POLICY]
-    #[arg(long, value_name = "FILE")]
-    pub policy: Option<String>,
-
-    /// Extra currency units and their decimal places, e.g. BTC:8 [env: TIDEMILL_UNITS]
-    #[arg(long, value_name = "UNITS")]
-    pub units: Option<String>,
-
-    /// Folder of zone data, e.g. /usr/share/zoneinfo [env: TIDEMILL_ZONEINFO] [default: the
-    /// system's]
-    #[arg(long, value_name = "DIR")]
-    pub zoneinfo: Option<String>,
-
-    /// Settings file [default: tidemill-host.toml, if it exists]
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    fn update_from_arg_matches(&mut self, given: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(given)?;
+        Ok(())
+    }
 }
 
 /// The origin of a value.
@@ -283,7 +296,7 @@ impl SettingLayers<'_> {
         if let Some(value) = self.flags.get(spec.key) {
             return ((*value).to_owned(), ValueOrigin::Flag(format!("--{}", spec.key)));
         }
-        let variable = format!("TIDEMILL_{}", spec.key.to_ascii_uppercase().replace('-', "_"));
+        let variable = spec.variable();
         if let Some(value) = (self.environment)(&variable).filter(|value| !value.is_empty()) {
             return (value, ValueOrigin::Environment(variable));
         }
@@ -307,31 +320,8 @@ impl Settings {
         let path = flags.config.clone().unwrap_or_else(|| PathBuf::from(FILE));
         let file = if flags.config.is_some() || path.exists() { read_file(&path)? } else { BTreeMap::new() };
         let token_file = token_file.map(|file| file.to_string_lossy().into_owned());
-        let given = [
-            ("addr", &flags.addr),
-            ("data", &flags.data),
-            ("token-file", &token_file),
-            ("node", &flags.node),
-            ("concurrency", &flags.concurrency),
-            ("memory-max", &flags.memory_max),
-            ("shutdown", &flags.shutdown),
-            ("scrub-every", &flags.scrub_every),
-            ("keep-waiting", &flags.keep_waiting),
-            ("retention", &flags.retention),
-            ("event-retention", &flags.event_retention),
-            ("events-max", &flags.events_max),
-            ("quotas", &flags.quotas),
-            ("log", &flags.log),
-            ("log-format", &flags.log_format),
-            ("egress-allow", &flags.egress_allow),
-            ("egress-deny", &flags.egress_deny),
-            ("egress-private", &flags.egress_private),
-            ("egress-roots", &flags.egress_roots),
-            ("policy", &flags.policy),
-            ("units", &flags.units),
-            ("zoneinfo", &flags.zoneinfo),
-        ];
-        let flags = given.iter().filter_map(|(key, value)| Some((*key, value.as_deref()?))).collect();
+        let mut flags: BTreeMap<_, _> = flags.values.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        flags.extend(token_file.as_deref().map(|file| ("token-file", file)));
         Self::check(&SettingLayers { flags, environment, file, path })
     }
 

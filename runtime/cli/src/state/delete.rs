@@ -1,15 +1,12 @@
 //! `tidemill state delete`.
 
-use std::time::Duration;
-
-use reqwest::Method;
 use serde_json::json;
 
 use crate::client::Client;
 use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
-use crate::wire::bytes;
+use crate::text::bytes;
 
 /// Arguments of `tidemill state delete`.
 #[derive(Debug, clap::Args)]
@@ -42,7 +39,7 @@ pub async fn run(args: &StateDeleteArgs, client: &Client, printer: &Printer) -> 
     }
     let tag = args.if_version.map(|version| format!("\"{version}\""));
     let headers: Vec<_> = tag.iter().map(|tag| ("if-match", tag.as_str())).collect();
-    client.ask(Method::DELETE, &path, Vec::new(), &headers, Duration::ZERO).await?;
+    client.delete(&path, &headers).await?;
     record["deleted"] = json!(true);
     printer.record(&record, &format!("{name} deleted"));
     Ok(())

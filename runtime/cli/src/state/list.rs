@@ -1,12 +1,11 @@
 //! `tidemill state list`.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use tidemill_api_types::StateEntry;
 
-use crate::client::{Client, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
-use crate::wire::bytes;
+use crate::text::bytes;
 
 /// Arguments of `tidemill state list`.
 #[derive(Debug, clap::Args)]
@@ -23,19 +22,7 @@ pub struct StateListArgs {
     limit: u32,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Entry {
-    key: String,
-    bytes: u64,
-    version: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    preview: Option<String>,
-    #[serde(flatten)]
-    more: serde_json::Map<String, Value>,
-}
-
-impl Row for Entry {
+impl Row for StateEntry {
     const HEADS: &'static [&'static str] = &["KEY", "SIZE", "VERSION", "VALUE"];
 
     fn cells(&self) -> Vec<String> {
@@ -52,7 +39,7 @@ pub async fn run(args: &StateListArgs, client: &Client, printer: &Printer) -> Re
     if !args.prefix.is_empty() {
         path.push_str(&format!("?prefix={}", encoded(&args.prefix)));
     }
-    let entries: Vec<Entry> = client.list(&path, args.limit as usize).await?;
+    let entries: Vec<Record<StateEntry>> = client.list(&path, args.limit as usize).await?;
     printer.rows(&entries, "no values: no key of the deployment begins with the prefix");
     Ok(())
 }
@@ -63,9 +50,9 @@ mod tests {
 
     #[test]
     fn a_value_that_is_longer_than_its_preview_is_marked() {
-        let whole = Entry { key: "k".into(), bytes: 1, version: 7, preview: Some("1".into()), ..Entry::default() };
+        let whole = StateEntry { key: "k".into(), bytes: 1, version: 7, preview: Some("1".into()) };
         assert_eq!(whole.cells(), ["k", "1 B", "7", "1"]);
-        assert_eq!(Entry { bytes: 2, ..whole }.cells()[3], "1…");
-        assert_eq!(Entry::default().cells()[3], "(not text)");
+        assert_eq!(StateEntry { bytes: 2, ..whole.clone() }.cells()[3], "1…");
+        assert_eq!(StateEntry { preview: None, ..whole }.cells()[3], "(not text)");
     }
 }

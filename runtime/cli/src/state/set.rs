@@ -1,16 +1,15 @@
 //! `tidemill state set`.
 
 use std::io::Read as _;
-use std::time::Duration;
 
 use reqwest::Method;
-use serde_json::Value;
+use tidemill_api_types::StateChange;
 use tidemill_core::limits::STATE_VALUE_BYTES;
 
-use crate::client::Client;
+use crate::client::{Client, Record};
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
-use crate::wire::bytes;
+use crate::text::bytes;
 
 /// Arguments of `tidemill state set`.
 #[derive(Debug, clap::Args)]
@@ -45,9 +44,8 @@ pub async fn run(args: &StateSetArgs, client: &Client, printer: &Printer) -> Res
     let mut headers = Vec::new();
     headers.extend(tag.as_deref().map(|tag| ("if-match", tag)));
     headers.extend(args.new.then_some(("if-none-match", "*")));
-    let answer = client.ask(Method::PUT, &path, value, &headers, Duration::ZERO).await?;
-    let change: Value = answer.json().unwrap_or_default();
-    let done = if change["created"] == true { "set" } else { "replaced" };
+    let change: Record<StateChange<'static>> = client.ask(Method::PUT, &path, value, &headers).await?;
+    let done = if change.created { "set" } else { "replaced" };
     printer.record(&change, &format!("{}/{} {done} ({})", args.entry.deployment, clean(&args.entry.key), bytes(size)));
     Ok(())
 }

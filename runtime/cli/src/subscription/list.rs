@@ -1,11 +1,11 @@
 //! `tidemill subscriptions list`.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use tidemill_api_types::Subscription;
 
-use crate::client::{Client, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
+use crate::text::{paused, time};
 
 /// Arguments of `tidemill subscriptions list`.
 #[derive(Debug, Default, clap::Args)]
@@ -15,27 +15,7 @@ pub struct SubscriptionListArgs {
     deployment: Option<String>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Subscription {
-    deployment: String,
-    name: String,
-    topic: String,
-    state: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    paused: Option<Value>,
-    waiting: u64,
-    delivered: u64,
-    filtered: u64,
-    lost: u64,
-    skipped: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last: Option<String>,
-    #[serde(flatten)]
-    more: serde_json::Map<String, Value>,
-}
-
-impl Row for Subscription {
+impl Row for Subscription<'_> {
     const HEADS: &'static [&'static str] = &[
         "DEPLOYMENT",
         "SUBSCRIPTION",
@@ -51,16 +31,16 @@ impl Row for Subscription {
 
     fn cells(&self) -> Vec<String> {
         vec![
-            self.deployment.clone(),
-            self.name.clone(),
-            self.topic.clone(),
+            self.deployment.to_string(),
+            self.name.to_string(),
+            self.topic.to_string(),
             self.waiting.to_string(),
             self.delivered.to_string(),
             self.filtered.to_string(),
             self.lost.to_string(),
             self.skipped.to_string(),
-            self.last.clone().unwrap_or_default(),
-            crate::deployment::list::paused(self.paused.as_ref()).unwrap_or_else(|| self.state.clone()),
+            time(self.last),
+            paused(self.paused.as_ref()).unwrap_or_else(|| self.state.to_string()),
         ]
     }
 }
@@ -71,7 +51,7 @@ pub async fn run(args: &SubscriptionListArgs, client: &Client, printer: &Printer
         Some(deployment) => format!("/v1/subscriptions?deployment={}", encoded(deployment)),
         None => "/v1/subscriptions".to_owned(),
     };
-    let all: Vec<Subscription> = client.all(&path).await?;
+    let all: Vec<Record<Subscription<'static>>> = client.all(&path).await?;
     printer.rows(&all, "no subscriptions: write a [[subscription]] in a manifest and deploy it");
     Ok(())
 }

@@ -1,16 +1,12 @@
 //! `tidemill subscriptions pause` and `resume`.
 
-use std::time::Duration;
-
-use reqwest::Method;
-use serde_json::Value;
+use tidemill_api_types::{PauseRequest, Subscription};
+use tidemill_core::wire::grouped;
 
 use super::SubscriptionRef;
-use crate::client::Client;
-use crate::deployment::pause::note;
+use crate::client::{Client, Record};
 use crate::error::CliError;
 use crate::printer::Printer;
-use crate::wire::grouped;
 
 /// Arguments of `tidemill subscriptions pause`.
 #[derive(Debug, clap::Args)]
@@ -26,24 +22,24 @@ pub struct SubscriptionPauseArgs {
 /// Pauses a subscription.
 pub async fn pause(args: &SubscriptionPauseArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("{}/pause", args.which.path());
-    let answer = client.ask(Method::POST, &path, note(&args.note), &[], Duration::ZERO).await?;
-    said(&args.which, "paused", &answer.json().unwrap_or_default(), printer);
+    let subscription = client.post_json(&path, &PauseRequest::with_note(&args.note)).await?;
+    said("paused", &subscription, printer);
     Ok(())
 }
 
 /// Resumes a subscription.
 pub async fn resume(which: &SubscriptionRef, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let record: Value = client.post(&format!("{}/resume", which.path())).await?;
-    said(which, "resumed", &record, printer);
+    let subscription = client.post(&format!("{}/resume", which.path())).await?;
+    said("resumed", &subscription, printer);
     Ok(())
 }
 
-fn said(SubscriptionRef { deployment, name }: &SubscriptionRef, change: &str, record: &Value, printer: &Printer) {
-    let waiting = record["waiting"].as_u64().unwrap_or_default();
-    let waiting = match waiting {
+fn said(change: &str, subscription: &Record<Subscription<'static>>, printer: &Printer) {
+    let waiting = match subscription.waiting {
         0 => "nothing waits for it".to_owned(),
         1 => "1 event waits for it".to_owned(),
         more => format!("{} events wait for it", grouped(more)),
     };
-    printer.record(record, &format!("{deployment}/{name} {change}: {waiting}"));
+    let (deployment, name) = (&subscription.deployment, &subscription.name);
+    printer.record(subscription, &format!("{deployment}/{name} {change}: {waiting}"));
 }

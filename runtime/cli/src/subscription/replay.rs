@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
-use serde_json::{Value, json};
+use tidemill_api_types::{Operation, ReplayPlan, ReplayRequest, Time};
 
 use super::SubscriptionRef;
-use crate::client::{Client, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::Printer;
-use crate::wire::events;
+use crate::text::events;
 
 /// Interval between two reads of the replay's progress.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -27,11 +26,11 @@ pub struct SubscriptionReplayArgs {
 
     /// Events published at or after this time, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
-    since: String,
+    since: Time,
 
     /// Events published before this time; now if left out
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
-    until: Option<String>,
+    until: Option<Time>,
 
     /// Do not wait until all runs are created
     #[arg(long)]
@@ -43,35 +42,26 @@ pub struct SubscriptionReplayArgs {
 
 /// Runs the command.
 pub async fn run(args: &SubscriptionReplayArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let mut body = json!({ "since": args.since });
-    if let Some(until) = &args.until {
-        body["until"] = json!(until);
-    }
-    let until = args.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
-    let body = body.to_string().into_bytes();
+    let request = ReplayRequest { since: args.since, until: args.until };
+    let until = args.until.map(|until| format!(" until {until}")).unwrap_or_default();
     let (deployment, name) = (&args.which.deployment, &args.which.name);
     let path = format!("{}/replay", args.which.path());
     if args.confirm.dry_run || args.confirm.asks() {
-        let answer =
-            client.ask(Method::POST, &format!("{path}?dry_run=true"), body.clone(), &[], Duration::ZERO).await?;
-        let plan: Value = answer.json().unwrap_or_default();
-        let range = format!("{} since {}{until}", events(&plan), args.since);
+        let plan: Record<ReplayPlan> = client.post_json(&format!("{path}?dry_run=true"), &request).await?;
+        let range = format!("{} since {}{until}", events(plan.events), args.since);
         if args.confirm.dry_run {
             printer.record(&plan, &format!("{range} would be replayed to {deployment}/{name}; nothing was changed"));
             return Ok(());
         }
         args.confirm.ask(&format!("Replay {range} to {deployment}/{name}, and create a run for each?"), printer)?;
     }
-    let answer = client.ask(Method::POST, &path, body, &[], Duration::ZERO).await?;
-    let mut operation: Value = answer.json().unwrap_or_default();
-    let id = operation["id"].as_str().unwrap_or_default().to_owned();
-    while !args.no_wait && operation["state"] == "running" {
+    let mut operation: Record<Operation<'static>> = client.post_json(&path, &request).await?;
+    while !args.no_wait && operation.state == "running" {
         tokio::time::sleep(LOOK_EVERY).await;
-        operation = client.get(&format!("/v1/operations/{}", encoded(&id))).await?;
+        operation = client.get(&format!("/v1/operations/{}", encoded(&operation.id))).await?;
     }
-    let number = |name: &str| operation[name].as_u64().unwrap_or_default();
-    let state = if operation["state"] == "running" { "running" } else { "done" };
-    let text = format!("{id} {state}: {} events, {} runs created", number("matched"), number("done"));
-    printer.record(&operation, &text);
+    let state = if operation.state == "running" { "running" } else { "done" };
+    let (id, matched, done) = (&operation.id, operation.matched, operation.done);
+    printer.record(&operation, &format!("{id} {state}: {matched} events, {done} runs created"));
     Ok(())
 }

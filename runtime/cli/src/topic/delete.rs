@@ -1,15 +1,13 @@
 //! `tidemill topics delete`.
 
-use std::time::Duration;
-
 use reqwest::Method;
-use serde_json::Value;
+use tidemill_api_types::{Topic, TopicDeletion};
 
-use crate::client::{Client, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::Printer;
-use crate::wire::events;
+use crate::text::events;
 
 /// Arguments of `tidemill topics delete`.
 #[derive(Debug, clap::Args)]
@@ -25,8 +23,8 @@ pub struct TopicDeleteArgs {
 pub async fn run(args: &TopicDeleteArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("/v1/topics/{}", encoded(&args.topic));
     if args.confirm.dry_run || args.confirm.asks() {
-        let topic: Value = client.get(&path).await?;
-        let events = events(&topic);
+        let topic: Record<Topic<'static>> = client.get(&path).await?;
+        let events = events(topic.events);
         if args.confirm.dry_run {
             let text = format!("{} would be deleted with {events}; nothing was changed", args.topic);
             printer.record(&topic, &text);
@@ -34,14 +32,13 @@ pub async fn run(args: &TopicDeleteArgs, client: &Client, printer: &Printer) -> 
         }
         args.confirm.ask(&format!("Delete {} with {events}?", args.topic), printer)?;
     }
-    let answer = client.ask(Method::DELETE, &path, Vec::new(), &[], Duration::ZERO).await?;
-    let deleted: Value = answer.json().unwrap_or_default();
-    let lost = deleted["lost"].as_u64().unwrap_or_default();
-    if lost > 0 {
+    let deleted: Record<TopicDeletion> = client.ask(Method::DELETE, &path, Vec::new(), &[]).await?;
+    if deleted.lost > 0 {
+        let lost = deleted.lost;
         printer.warn(&format!(
             "{lost} deliveries were lost: events were deleted before their subscriptions received them"
         ));
     }
-    printer.record(&deleted, &format!("{} deleted with {}", args.topic, events(&deleted)));
+    printer.record(&deleted, &format!("{} deleted with {}", args.topic, events(deleted.events)));
     Ok(())
 }

@@ -1,36 +1,23 @@
 //! `tidemill topics list`.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use tidemill_api_types::Topic;
 
-use crate::client::Client;
+use crate::client::{Client, Record};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
+use crate::text::time;
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Topic {
-    topic: String,
-    events: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_at: Option<String>,
-    last_at: String,
-    #[serde(flatten)]
-    more: serde_json::Map<String, Value>,
-}
-
-impl Row for Topic {
+impl Row for Topic<'_> {
     const HEADS: &'static [&'static str] = &["TOPIC", "EVENTS", "FIRST", "LAST"];
 
     fn cells(&self) -> Vec<String> {
-        let first = self.first_at.clone().unwrap_or_default();
-        vec![self.topic.clone(), self.events.to_string(), first, self.last_at.clone()]
+        vec![self.topic.to_string(), self.events.to_string(), time(self.first_at), self.last_at.to_string()]
     }
 }
 
 /// Runs the command.
 pub async fn run(client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let all: Vec<Topic> = client.all("/v1/topics").await?;
+    let all: Vec<Record<Topic<'static>>> = client.all("/v1/topics").await?;
     printer.rows(&all, "no topics: a topic is created by its first event; runs and `tidemill publish` publish events");
     Ok(())
 }

@@ -1,12 +1,10 @@
 //! `tidemill publish TOPIC`: publishes an event.
 
-use std::time::Duration;
-
 use reqwest::Method;
-use serde_json::Value;
+use tidemill_api_types::PublishResult;
 use tidemill_core::topics::EVENT_BYTES;
 
-use crate::client::{Client, encoded};
+use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
@@ -32,11 +30,10 @@ pub async fn run(args: &TopicPublishArgs, client: &Client, printer: &Printer) ->
     let payload = crate::run::start::json("--payload", &args.payload, EVENT_BYTES)?;
     let path = format!("/v1/topics/{}/events", encoded(&args.topic));
     let headers: Vec<_> = args.key.iter().map(|key| ("idempotency-key", key.as_str())).collect();
-    let answer = client.ask(Method::POST, &path, payload, &headers, Duration::ZERO).await?;
-    let published: Value = answer.json().unwrap_or_default();
-    if published["duplicate"] == true {
+    let published: Record<PublishResult<'static>> = client.ask(Method::POST, &path, payload, &headers).await?;
+    if published.duplicate {
         printer.note("the event was already published");
     }
-    printer.record(&published, published["id"].as_str().unwrap_or_default());
+    printer.record(&published, &published.id.to_string());
     Ok(())
 }

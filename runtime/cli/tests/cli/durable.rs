@@ -5,31 +5,31 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::program::Served;
+use crate::program::TestHost;
 
 /// A host with a deployment `acts`, whose runs carry out the acts in their input.
-fn acts(folder: &Path) -> Served {
+fn acts(folder: &Path) -> TestHost {
     let module = folder.join("acts");
     std::fs::create_dir_all(&module).unwrap();
     std::fs::copy(tidemill_artifacts::durable(), module.join("component.wasm")).unwrap();
     let manifest = "[module]\nname = \"acts\"\nversion = \"0.1.0\"\ncomponent = \"component.wasm\"\n\
                     [grants]\ndeployments = [\"acts\"]\n";
     std::fs::write(module.join("tidemill.toml"), manifest).unwrap();
-    let host = Served::start(&folder.join("data"), &[], None);
+    let host = TestHost::start(&folder.join("data"), &[], None);
     let deployed = host.call(&["deploy", module.to_str().unwrap()]);
     assert_eq!(deployed.code, 0, "{deployed:?}");
     host
 }
 
 /// Starts a run with these acts; returns its id.
-fn asked(host: &Served, key: &str, acts: &Value) -> String {
+fn asked(host: &TestHost, key: &str, acts: &Value) -> String {
     let run = host.call(&["run", "acts", "--key", key, "--input", &json!({ "acts": acts }).to_string()]);
     assert_eq!(run.code, 0, "{run:?}");
     run.stdout.trim().to_owned()
 }
 
 /// Waits until a run is in that state; returns its record.
-fn until(host: &Served, id: &str, state: &str) -> Value {
+fn until(host: &TestHost, id: &str, state: &str) -> Value {
     for _ in 0..400 {
         let info: Value = serde_json::from_str(&host.call(&["runs", "show", id, "--json"]).stdout).unwrap();
         if info["state"] == state {

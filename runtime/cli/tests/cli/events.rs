@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::program::Served;
+use crate::program::TestHost;
 
-fn json_of(host: &Served, args: &[&str]) -> Value {
+fn json_of(host: &TestHost, args: &[&str]) -> Value {
     let called = host.call(&[args, &["--json"]].concat());
     assert_eq!(called.code, 0, "{called:?}");
     serde_json::from_str(&called.stdout).unwrap()
@@ -23,7 +23,7 @@ fn an_event_is_published_delivered_and_replayed() {
                     [[subscription]]\nname = \"asked\"\ntopic = \"asked\"\n\
                     [[subscription]]\nname = \"news\"\ntopic = \"news.**\"\n";
     std::fs::write(module.join("tidemill.toml"), manifest).unwrap();
-    let host = Served::start(&folder.path().join("data"), &[], None);
+    let host = TestHost::start(&folder.path().join("data"), &[], None);
     let deployed = host.call(&["deploy", module.to_str().unwrap()]);
     assert_eq!(deployed.code, 0, "{deployed:?}");
 

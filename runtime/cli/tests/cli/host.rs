@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::{Called, Served, call};
+use crate::program::{CallOutcome, TestHost, call};
 
 /// A module's folder with a component that is already built.
 fn project(folder: &Path, name: &str, component: &Path) {
@@ -17,7 +17,7 @@ fn project(folder: &Path, name: &str, component: &Path) {
     std::fs::write(folder.join("tidemill.toml"), manifest).unwrap();
 }
 
-fn json(called: &Called) -> Value {
+fn json(called: &CallOutcome) -> Value {
     assert_eq!(called.code, 0, "{called:?}");
     serde_json::from_str(&called.stdout).unwrap()
 }
@@ -28,12 +28,12 @@ fn a_schedule_beyond_a_stricter_policy_is_shown_as_blocked() {
     let (module, data, policy) =
         (folder.path().join("hello"), folder.path().join("data"), folder.path().join("policy"));
     project(&module, "hello", tidemill_artifacts::hello());
-    let host = Served::start(&data, &[], None);
+    let host = TestHost::start(&data, &[], None);
     assert_eq!(host.call(&["deploy", module.to_str().unwrap()]).code, 0);
     assert_eq!(json(&host.call(&["schedules", "list", "--json"]))[0]["state"], "active");
     assert_eq!(host.terminate(), 0);
     std::fs::write(&policy, "schedules.minimum_interval = \"366days\"").unwrap();
-    let host = Served::start(&data, &["--policy", policy.to_str().unwrap()], None);
+    let host = TestHost::start(&data, &["--policy", policy.to_str().unwrap()], None);
     let listed = host.call(&["schedules", "list"]).stdout;
     assert!(listed.contains("blocked: it fires") && listed.contains("the policy allows"), "{listed}");
     assert_eq!(json(&host.call(&["schedules", "list", "--json"]))[0]["state"], "blocked");
@@ -46,7 +46,7 @@ fn a_module_is_deployed_run_inspected_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let module = folder.path().join("hello");
     project(&module, "hello", tidemill_artifacts::hello());
-    let host = Served::start(&folder.path().join("data"), &[], None);
+    let host = TestHost::start(&folder.path().join("data"), &[], None);
 
     let empty = host.call(&["runs", "list"]);
     assert_eq!((empty.code, empty.stdout.as_str()), (0, ""));
@@ -187,7 +187,7 @@ fn a_failed_run_is_exit_code_1_with_its_code_and_fix() {
     let folder = tempfile::tempdir().unwrap();
     let module = folder.path().join("hostile");
     project(&module, "hostile", tidemill_artifacts::hostile());
-    let host = Served::start(&folder.path().join("data"), &[], None);
+    let host = TestHost::start(&folder.path().join("data"), &[], None);
     assert_eq!(host.call(&["deploy", module.to_str().unwrap()]).code, 0);
     let run = host.call(&["run", "hostile", "--input", r#"{"do": "no-such-act"}"#, "--wait"]);
     assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
@@ -223,7 +223,7 @@ fn a_host_with_a_token_answers_only_with_it() {
     let token = "0123456789abcdef0123456789abcdef";
     let file = folder.path().join("token");
     std::fs::write(&file, format!("{token}\n")).unwrap();
-    let host = Served::start(&folder.path().join("data"), &[], Some(token));
+    let host = TestHost::start(&folder.path().join("data"), &[], Some(token));
     let closed = host.call(&["runs", "list"]);
     assert!(closed.code == 1 && closed.stderr.contains("host/unauthorized"), "{closed:?}");
     assert_eq!(host.call(&["runs", "list", "--token-file", file.to_str().unwrap()]).code, 0);
@@ -233,7 +233,7 @@ fn a_host_with_a_token_answers_only_with_it() {
 fn a_folder_belongs_to_one_host_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let host = Served::start(&data, &[], None);
+    let host = TestHost::start(&data, &[], None);
     let second = call(&["serve", "--addr", "127.0.0.1:0", "--log", "error", "--data", data.to_str().unwrap()]);
     assert!(second.code == 1 && second.stderr.contains("code: host/store-locked"), "{second:?}");
     assert_eq!(host.terminate(), 0);
@@ -248,7 +248,7 @@ fn a_host_stops_in_time_and_leaves_running_runs_to_the_next_epoch() {
     let manifest = std::fs::read_to_string(module.join("tidemill.toml")).unwrap();
     std::fs::write(module.join("tidemill.toml"), manifest + endless).unwrap();
 
-    let host = Served::start(&data, &["--shutdown", "3s"], None);
+    let host = TestHost::start(&data, &["--shutdown", "3s"], None);
     assert_eq!(host.call(&["deploy", module.to_str().unwrap()]).code, 0);
     let run = host.call(&["run", "hostile", "--input", r#"{"do": "loop"}"#]);
     assert_eq!(run.code, 0, "{run:?}");
@@ -263,7 +263,7 @@ fn a_host_stops_in_time_and_leaves_running_runs_to_the_next_epoch() {
     assert_eq!(host.terminate(), 0);
     assert!(asked.elapsed() < std::time::Duration::from_secs(10), "{:?}", asked.elapsed());
 
-    let host = Served::start(&data, &["--shutdown", "3s"], None);
+    let host = TestHost::start(&data, &["--shutdown", "3s"], None);
     let again = host.call(&["runs", "show", &id]).stdout;
     assert!(again.contains("state       running") || again.contains("state       queued"), "{again}");
     assert_eq!(host.call(&["runs", "cancel", &id]).code, 0);
@@ -275,7 +275,7 @@ fn a_new_build_under_an_old_version_is_refused_by_the_dry_run_too() {
     let folder = tempfile::tempdir().unwrap();
     let module = folder.path().join("hello");
     project(&module, "hello", tidemill_artifacts::hello());
-    let host = Served::start(&folder.path().join("data"), &[], None);
+    let host = TestHost::start(&folder.path().join("data"), &[], None);
     let dir = module.to_str().unwrap();
     let first = host.call(&["deploy", dir, "--dry-run"]);
     assert!(first.code == 0 && first.stdout.starts_with("hello would be made\n"), "{first:?}");
@@ -311,7 +311,7 @@ fn state_and_revisions_are_shown_and_edited() {
     let folder = tempfile::tempdir().unwrap();
     let module = folder.path().join("hello");
     project(&module, "hello", tidemill_artifacts::hello());
-    let host = Served::start(&folder.path().join("data"), &[], None);
+    let host = TestHost::start(&folder.path().join("data"), &[], None);
     let dir = module.to_str().unwrap();
     assert_eq!(host.call(&["deploy", dir]).code, 0);
     let empty = host.call(&["state", "list", "hello"]);

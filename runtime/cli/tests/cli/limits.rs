@@ -8,7 +8,7 @@ use std::path::Path;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::program::Served;
+use crate::program::TestHost;
 
 /// Returns the host's answer to a request from `source`.
 async fn answer(source: &str, address: SocketAddr, request: &str) -> String {
@@ -27,7 +27,7 @@ async fn answer(source: &str, address: SocketAddr, request: &str) -> String {
 #[tokio::test]
 async fn idle_connections_keep_neither_probes_nor_other_addresses_nor_the_store_from_working() {
     let folder = tempfile::tempdir().unwrap();
-    let host = Served::with_open_files(&folder.path().join("data"), 400);
+    let host = TestHost::with_open_files(&folder.path().join("data"), 400);
     let address: SocketAddr = host.url.trim_start_matches("http://").parse().unwrap();
     let mut idle = Vec::new();
     for _ in 0..600 {
@@ -51,7 +51,7 @@ async fn idle_connections_keep_neither_probes_nor_other_addresses_nor_the_store_
 fn a_hosts_files_are_readable_by_its_own_user_only() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let host = Served::start(&data, &[], None);
+    let host = TestHost::start(&data, &[], None);
     assert_eq!(host.call(&["publish", "a", "--payload", "1"]).code, 0);
     fn look(path: &Path) {
         let mode = std::fs::metadata(path).unwrap().permissions().mode();

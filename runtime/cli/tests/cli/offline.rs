@@ -1,12 +1,12 @@
 //! Commands that need no host, and the errors of all others if there is no host.
 
-use crate::program::{Called, call, called, tidemill};
+use crate::program::{CallOutcome, call, called, tidemill};
 
 /// An address on which nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
-fn wrong(message: &str, fix: &str) -> Called {
-    Called { code: 2, stdout: String::new(), stderr: format!("error: {message}\nfix: {fix}\n") }
+fn wrong(message: &str, fix: &str) -> CallOutcome {
+    CallOutcome { code: 2, stdout: String::new(), stderr: format!("error: {message}\nfix: {fix}\n") }
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn commands_that_need_a_host_fail_without_one() {
         &["doctor", "--quick"],
     ] {
         let outcome = call(&[&["--url", NOWHERE], args].concat());
-        let expected = Called {
+        let expected = CallOutcome {
             code: 3,
             stdout: String::new(),
             stderr: format!(

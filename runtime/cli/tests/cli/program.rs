@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// The result of one call.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Called {
+pub struct CallOutcome {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
@@ -24,14 +24,14 @@ pub fn tidemill(args: &[&str]) -> Command {
 }
 
 /// Runs the program and waits for its end.
-pub fn call(args: &[&str]) -> Called {
+pub fn call(args: &[&str]) -> CallOutcome {
     called(tidemill(args))
 }
 
 /// Runs a prepared command.
-pub fn called(mut command: Command) -> Called {
+pub fn called(mut command: Command) -> CallOutcome {
     let output = command.output().unwrap();
-    Called {
+    CallOutcome {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
@@ -39,12 +39,12 @@ pub fn called(mut command: Command) -> Called {
 }
 
 /// A host that ends with the test.
-pub struct Served {
+pub struct TestHost {
     child: Child,
     pub url: String,
 }
 
-impl Served {
+impl TestHost {
     /// Starts a host over `data` on a free port and waits until it is ready.
     pub fn start(data: &Path, more: &[&str], token: Option<&str>) -> Self {
         let mut command = tidemill(&["serve", "--addr", "127.0.0.1:0", "--log", "warn", "--data"]);
@@ -97,7 +97,7 @@ impl Served {
     }
 
     /// Runs a command against the host.
-    pub fn call(&self, args: &[&str]) -> Called {
+    pub fn call(&self, args: &[&str]) -> CallOutcome {
         let mut command = tidemill(args);
         command.env("TIDEMILL_URL", &self.url);
         called(command)
@@ -110,7 +110,7 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for TestHost {
     fn drop(&mut self) {
         // An error means that it has already ended.
         let _ = self.child.kill();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::output::masked;
 use super::page::{repository, steps, words};
-use crate::program::{Called, called, signal, tidemill};
+use crate::program::{CallOutcome, called, signal, tidemill};
 
 /// Maximum time for one build on a busy machine, and so for one line of a host.
 const LINE_TIMEOUT: Duration = Duration::from_secs(900);
@@ -97,7 +97,7 @@ impl Reader {
     }
 
     /// Runs one command line. `tidemill dev` stays in the background once it has deployed the project.
-    pub fn run(&mut self, line: &str) -> Called {
+    pub fn run(&mut self, line: &str) -> CallOutcome {
         let words = words(line.trim_end_matches('&'));
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         match words[..] {
@@ -107,7 +107,7 @@ impl Reader {
                 self.end_host();
                 self.host = Some(Host::start(self.prepared(tidemill(&words[1..]))));
                 self.host().line_with_prefix(&format!("{name} deployed"));
-                Called { code: 0, stdout: String::new(), stderr: String::new() }
+                CallOutcome { code: 0, stdout: String::new(), stderr: String::new() }
             }
             ["tidemill", ref args @ ..] => {
                 let done = called(self.prepared(tidemill(args)));

@@ -1,40 +1,36 @@
 //! `tidemill demo`: runs a host with modules on real input, and verifies that each of them did its
 //! job.
 //!
-//! The modules are uploaded and deployed through the public API. Their input is served here
-//! (`feed`), and their results are read through the API (`verify`) and compared with the expected
-//! ones (`expect`).
+//! The modules are uploaded and deployed through the public API, and their results are read through
+//! it. Their input, and what they must have done, is in `tidemill-demo`.
 
-mod expect;
-mod feed;
-mod modules;
-mod verify;
-
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use reqwest::Method;
+use tidemill_api_types::{Run, StoredJson, Stream};
 use tidemill_core::clock::SystemClock;
+use tidemill_core::wire::grouped;
 use tidemill_core::{Clock, Timestamp};
-use tokio::net::TcpListener;
+use tidemill_demo::{CheckResult, DemoModule, DemoWorld, LedgerEvidence, Prices, UptimeEvidence};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use self::feed::DemoWorld;
-use self::verify::{CheckResult, Verifier};
 use super::events::{self, Event};
 use super::process::Process;
 use super::settings::{SettingFlags, Settings};
 use super::signals::Signals;
 use super::{files, logging, serve};
-use crate::cli::GlobalArgs;
 use crate::client::Client;
 use crate::error::CliError;
-use crate::money::{Total, amount};
-use crate::printer::Printer;
+use crate::globals::GlobalArgs;
+use crate::money::amount;
+use crate::printer::{Printer, Row};
 use crate::project::deploy::deploy;
+use crate::project::{Project, read_component};
 use crate::schedule::upcoming::FEW_FIRINGS;
-use crate::wire::{bytes, grouped};
+use crate::text::bytes;
 
 /// Interval between two lines of figures.
 const SUMMARY: Duration = Duration::from_secs(15);
@@ -80,8 +76,12 @@ pub async fn run(args: DemoArgs, _: &GlobalArgs, printer: &Printer) -> Result<()
     let mut signals = Signals::new()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (world, address) = open_world(&args, &clock).await?;
-    let (modules, prices) = modules::modules(&modules_folder(&args), &address, &args.pages)?;
-    let settings = settings(&args, &address)?;
+    let origins = args.pages.iter().map(|page| origin(page)).collect::<Result<Vec<_>, _>>()?;
+    let (modules, prices) = tidemill_demo::modules(&address, &args.pages, &origins).map_err(CliError::failed)?;
+    let folder = modules_folder(&args);
+    let modules: Vec<_> =
+        modules.into_iter().map(|module| project(&folder, module)).collect::<Result<_, CliError>>()?;
+    let settings = settings(&args, &[std::slice::from_ref(&address), &*origins].concat())?;
 
     files::keep_private();
     let process = Process::start(&settings).await?;
@@ -92,8 +92,8 @@ pub async fn run(args: DemoArgs, _: &GlobalArgs, printer: &Printer) -> Result<()
         ready(&client).await?;
         let happening = events::listen(&client);
         found_again(&verifier, printer).await?;
-        for module in modules {
-            let done = deploy(&module.project, Some(module.component), &client, printer).await?;
+        for (project, component) in modules {
+            let done = deploy(&project, Some(component), &client, printer).await?;
             printer.note(&done.text(FEW_FIRINGS));
         }
         let began = clock.now();
@@ -115,30 +115,31 @@ pub async fn run(args: DemoArgs, _: &GlobalArgs, printer: &Printer) -> Result<()
     ended
 }
 
-/// Serves the world of the data folder on loopback, at its previous address if that is free.
+/// Serves the world of the data folder on loopback.
 async fn open_world(args: &DemoArgs, clock: &Arc<dyn Clock>) -> Result<(DemoWorld, String), CliError> {
     let file = args.data.join("demo-world.json");
-    let unkept = |cause: std::io::Error| {
-        CliError::machine(format!("cannot keep the demo's world in {}", file.display()), &cause)
+    tidemill_demo::serve(&file, args.records, Arc::clone(clock)).await.map_err(|cause| {
+        CliError::machine(format!("cannot serve the demo's world of {}", file.display()), &cause)
             .with_fix("choose another folder with --data")
-    };
-    let mut world = feed::world(&file, args.records, clock.now()).map_err(unkept)?;
-    let at = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    let listener = match at(world.port).await {
-        Ok(listener) => listener,
-        Err(_) => at(0).await.map_err(|cause| CliError::machine("cannot listen on loopback", &cause))?,
-    };
-    let port = listener.local_addr().map_err(unkept)?.port();
-    if port != world.port {
-        world.port = port;
-        feed::write(&file, &world).map_err(unkept)?;
-    }
-    let router = feed::router(world, Arc::clone(clock));
-    tokio::spawn(async move {
-        // Ends with the process. An error affects only its own connection.
-        let _ = axum::serve(listener, router).await;
-    });
-    Ok((world, format!("http://127.0.0.1:{port}")))
+    })
+}
+
+/// Reads a module's component.
+fn project(folder: &Path, DemoModule { name, text, file }: DemoModule) -> Result<(Project, Vec<u8>), CliError> {
+    let component = read_component(&folder.join(format!("{name}.wasm"))).map_err(|error| {
+        error.with_fix("build the modules with `make guests` in a checkout, and name their folder with --modules")
+    })?;
+    let mut project = Project { folder: folder.to_owned(), file, text };
+    super::dev::mark_version(&mut project, &component)?;
+    Ok((project, component))
+}
+
+/// Returns the origin of a URL, in the form that grants use.
+fn origin(url: &str) -> Result<String, CliError> {
+    let parsed = reqwest::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    parsed.map(|url| url.origin().ascii_serialization()).ok_or_else(|| {
+        CliError::usage(format!("`{url}` is not a url that can be watched"), "give one such as https://example.org/")
+    })
 }
 
 fn modules_folder(args: &DemoArgs) -> PathBuf {
@@ -148,18 +149,12 @@ fn modules_folder(args: &DemoArgs) -> PathBuf {
 
 /// Returns the settings: loopback without a token. Of private addresses, modules reach only those
 /// that the demo watches.
-fn settings(args: &DemoArgs, world: &str) -> Result<Settings, CliError> {
-    let mut private = vec![world.to_owned()];
-    for page in &args.pages {
-        private.push(modules::origin(page)?);
-    }
-    let flags = SettingFlags {
-        addr: Some(args.addr.clone()),
-        data: Some(args.data.to_string_lossy().into_owned()),
-        shutdown: Some("10s".to_owned()),
-        egress_private: Some(private.join(",")),
-        ..SettingFlags::default()
-    };
+fn settings(args: &DemoArgs, private: &[String]) -> Result<Settings, CliError> {
+    let flags = SettingFlags::default()
+        .with("addr", &*args.addr)
+        .with("data", args.data.to_string_lossy())
+        .with("shutdown", "10s")
+        .with("egress-private", private.join(","));
     let settings = Settings::read(&flags, None, &|_| None)?;
     if settings.addr.ip().is_loopback() {
         Ok(settings)
@@ -182,6 +177,55 @@ async fn ready(client: &Client) -> Result<(), CliError> {
     })
 }
 
+/// Reads through one client what the modules did, and verifies it.
+struct Verifier<'a> {
+    client: &'a Client,
+    world: &'a DemoWorld,
+    prices: &'a Prices,
+    /// A page that uptime watches and that is always up.
+    steady: &'a str,
+}
+
+impl Verifier<'_> {
+    async fn ledger(&self) -> Result<Vec<CheckResult>, CliError> {
+        let evidence = LedgerEvidence {
+            runs: self.runs("usage-billing").await?,
+            entries: self.client.list("/v1/ledger/entries?stream=usage-billing", usize::MAX).await?,
+            revenue: self.client.get("/v1/ledger/revenue?stream=usage-billing").await?,
+            check: self.client.post("/v1/ledger/check").await?,
+        };
+        Ok(tidemill_demo::ledger(self.world, self.prices, &evidence))
+    }
+
+    async fn uptime(&self, since: Timestamp, least: usize) -> Result<Vec<CheckResult>, CliError> {
+        let runs = self.runs("uptime").await?;
+        let report = match runs.iter().find(|run| run.state == "succeeded") {
+            Some(last) => self.client.get::<Run<'static>>(&format!("/v1/runs/{}", last.id)).await?.output,
+            None => None,
+        };
+        let report = report.as_ref().map(StoredJson::to_value).unwrap_or_default();
+        Ok(tidemill_demo::uptime(self.steady, &UptimeEvidence { runs, report }, since, least))
+    }
+
+    async fn hello(&self) -> Result<CheckResult, CliError> {
+        let (path, input) = ("/v1/deployments/hello/runs", br#"{"name": "Tidemill"}"#.to_vec());
+        let run: Run<'static> = self.client.ask(Method::POST, path, input, &[("prefer", "wait=10")]).await?;
+        Ok(tidemill_demo::hello(&run, &self.runs("hello").await?))
+    }
+
+    async fn runs(&self, deployment: &str) -> Result<Vec<Run<'static>>, CliError> {
+        self.client.list(&format!("/v1/runs?deployment={deployment}"), usize::MAX).await
+    }
+}
+
+impl Row for CheckResult {
+    const HEADS: &'static [&'static str] = &["", "PART", "FOUND"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![if self.good { "ok" } else { "!!" }.to_owned(), self.part.to_owned(), self.found.clone()]
+    }
+}
+
 /// Verifies that everything from an earlier start is there exactly once; without that, continuing
 /// has no use.
 async fn found_again(verifier: &Verifier<'_>, printer: &Printer) -> Result<(), CliError> {
@@ -190,7 +234,7 @@ async fn found_again(verifier: &Verifier<'_>, printer: &Printer) -> Result<(), C
         printer.note("a fresh folder");
         return Ok(());
     }
-    let findings = settle(|| verifier.money()).await?;
+    let findings = settle(|| verifier.ledger()).await?;
     // Collections that were interrupted before their first success leave nothing to check.
     let (bad, good): (Vec<_>, Vec<_>) = findings.into_iter().partition(|it| !it.good && it.part != "collections");
     good.iter().for_each(|finding| printer.note(&format!("found again: {}: {}", finding.part, finding.found)));
@@ -249,7 +293,7 @@ async fn watch(
     let following = async {
         while let Some(event) = happening.recv().await {
             if event.is_end_of_run() {
-                let mut figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut figures = figures.lock();
                 figures.runs += 1;
                 figures.fuel = figures.fuel.saturating_add(event.number("fuel"));
                 figures.memory = figures.memory.max(event.number("peak_memory"));
@@ -281,15 +325,11 @@ async fn watch(
 }
 
 async fn summary(client: &Client, figures: &Mutex<DemoFigures>, printer: &Printer) -> Result<(), CliError> {
-    #[derive(serde::Deserialize)]
-    struct Stream {
-        totals: Vec<Total>,
-    }
     let streams: Vec<Stream> = client.all("/v1/streams").await?;
     let totals: Vec<_> = streams.iter().flat_map(|stream| &stream.totals).collect();
     let earned: Vec<_> = totals.iter().map(|total| amount(total.net_revenue, &total.currency)).collect();
     let entries: u64 = totals.iter().map(|total| total.entries).sum();
-    let figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
+    let figures = figures.lock();
     printer.note(&format!(
         "  since the start: {} runs, {} fuel, {} at most; earned in all: {} in {} entries",
         grouped(figures.runs),
@@ -307,7 +347,7 @@ async fn judge(verifier: &Verifier<'_>, began: Timestamp, time: Duration, printe
     let least = usize::try_from((time.as_secs() / 10).saturating_sub(1)).unwrap_or(usize::MAX);
     let findings = settle(|| async {
         let mut findings = verifier.uptime(began, least).await?;
-        findings.extend(verifier.money().await?);
+        findings.extend(verifier.ledger().await?);
         findings.push(verifier.hello().await?);
         Ok(findings)
     })
@@ -316,5 +356,16 @@ async fn judge(verifier: &Verifier<'_>, began: Timestamp, time: Duration, printe
     match findings.iter().filter(|finding| !finding.good).count() {
         0 => Ok(()),
         bad => Err(CliError::failed(format!("{bad} of {} parts failed", findings.len()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_cannot_be_watched_is_wrong_usage() {
+        assert_eq!(origin("https://a.example:8443/x?y").unwrap(), "https://a.example:8443");
+        assert_eq!(origin("file:///etc/passwd").unwrap_err().exit_code(), 2);
     }
 }

@@ -5,6 +5,8 @@
 //! world's start. So a second start serves the same feed, and the demo can compute the expected
 //! revenue.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,6 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use tidemill_core::{Clock, Timestamp};
+use tokio::net::TcpListener;
 
 /// Interval between new records, in milliseconds.
 const EVERY: u64 = 250;
@@ -109,8 +112,32 @@ struct FeedResponse {
     clock: Arc<dyn Clock>,
 }
 
-/// Serves the world over HTTP.
-pub fn router(world: DemoWorld, clock: Arc<dyn Clock>) -> Router {
+/// Serves the world of `file` on loopback, at its previous address if that is free. Creates a world
+/// with that many records if there is none.
+///
+/// # Errors
+/// If the file cannot be read or written, or nothing can listen on loopback.
+pub async fn serve(file: &Path, records: u64, clock: Arc<dyn Clock>) -> std::io::Result<(DemoWorld, String)> {
+    let mut world = world(file, records, clock.now())?;
+    let at = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let listener = match at(world.port).await {
+        Ok(listener) => listener,
+        Err(_) => at(0).await?,
+    };
+    let port = listener.local_addr()?.port();
+    if port != world.port {
+        world.port = port;
+        write(file, &world)?;
+    }
+    let router = router(world, clock);
+    tokio::spawn(async move {
+        // Ends with the process. An error affects only its own connection.
+        let _ = axum::serve(listener, router).await;
+    });
+    Ok((world, format!("http://127.0.0.1:{port}")))
+}
+
+fn router(world: DemoWorld, clock: Arc<dyn Clock>) -> Router {
     Router::new()
         .route("/usage", get(usage))
         .route("/steady", get(|| async { "up\n" }))
@@ -156,10 +183,7 @@ async fn shop(State(served): State<FeedResponse>) -> Response {
 }
 
 /// Reads the world from `file`, or creates a new one and writes it there.
-///
-/// # Errors
-/// If the file cannot be read or written.
-pub fn world(file: &std::path::Path, records: u64, now: Timestamp) -> std::io::Result<DemoWorld> {
+fn world(file: &Path, records: u64, now: Timestamp) -> std::io::Result<DemoWorld> {
     match std::fs::read(file) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(std::io::Error::from),
         Err(absent) if absent.kind() == std::io::ErrorKind::NotFound => {
@@ -172,10 +196,7 @@ pub fn world(file: &std::path::Path, records: u64, now: Timestamp) -> std::io::R
 }
 
 /// Writes the world to `file` atomically.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write(file: &std::path::Path, world: &DemoWorld) -> std::io::Result<()> {
+fn write(file: &Path, world: &DemoWorld) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }

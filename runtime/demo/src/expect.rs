@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 use tidemill_core::Timestamp;
+use tidemill_core::money::Currencies;
 
-use super::feed::DemoWorld;
+use crate::feed::DemoWorld;
 
 /// The prices of the demo, from the module's configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,6 +37,13 @@ pub struct ExpectedRevenue {
 }
 
 impl Prices {
+    /// Formats an amount in the currency of the demo.
+    #[must_use]
+    pub fn amount(&self, minor_units: i128) -> String {
+        let currency = Currencies::default().get(&self.currency).map(|currency| currency.show(minor_units));
+        currency.unwrap_or_else(|| minor_units.to_string())
+    }
+
     /// Returns the total cost of the first `units` of a month, in millionths.
     fn sum(&self, units: u64) -> u128 {
         let mut from = 0;

@@ -1,0 +1,135 @@
+//! The events of the feed.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use tidemill_core::RunId;
+#[cfg(feature = "schema")]
+use utoipa::ToSchema;
+
+use crate::Time;
+
+/// One event. Its name in the feed is `run`, `deployment`, `schedule`, `subscription`, `posted`,
+/// `state` or `clock`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(ToSchema), schema(as = Event))]
+pub struct FeedEvent<'a> {
+    /// When the event was committed.
+    pub at: Time,
+    /// The event's fields.
+    #[serde(flatten)]
+    pub what: FeedDetail<'a>,
+}
+
+/// The fields of an event; the event's name selects the variant.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(ToSchema), schema(as = EventData))]
+#[serde(untagged)]
+pub enum FeedDetail<'a> {
+    /// `run`: a run entered a state.
+    Run {
+        /// The run.
+        #[cfg_attr(feature = "schema", schema(value_type = String))]
+        run: RunId,
+        /// The deployment of the run.
+        deployment: Cow<'a, str>,
+        /// The export that the run executes.
+        export: Cow<'a, str>,
+        /// The trigger that started the run.
+        trigger: Cow<'a, str>,
+        /// The new state.
+        state: Cow<'a, str>,
+        /// The code of the failure.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<Cow<'a, str>>,
+        /// The number of the attempt.
+        attempt: u32,
+        /// Fuel used so far.
+        fuel: u64,
+        /// The maximum memory used, in bytes.
+        peak_memory: u64,
+        /// Milliseconds from the first start until now.
+        took_millis: u64,
+    },
+    /// `deployment`: a deployment was `put`, `paused`, `resumed` or `deleted`.
+    Deployment {
+        /// The deployment.
+        deployment: Cow<'a, str>,
+        /// The revision of the deployment.
+        revision: u64,
+        /// The change.
+        change: Cow<'a, str>,
+    },
+    /// `schedule`: a schedule was `paused`, `resumed`, `resynced`, `rescheduled` (zone data
+    /// changed) or has `ended`, or firings were `skipped`, `dropped`, `late` or `missed`.
+    Schedule {
+        /// The deployment.
+        deployment: Cow<'a, str>,
+        /// The schedule.
+        schedule: Cow<'a, str>,
+        /// The change.
+        change: Cow<'a, str>,
+        /// Number of firings.
+        firings: u64,
+        /// The reason, if one was given.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<Cow<'a, str>>,
+    },
+    /// `subscription`: a subscription was `paused` or `resumed`, or its events were `lost`,
+    /// `skipped` or are `replayed`.
+    Subscription {
+        /// The deployment.
+        deployment: Cow<'a, str>,
+        /// The subscription.
+        subscription: Cow<'a, str>,
+        /// The topic of the events; left out if they are of several topics.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        topic: Option<Cow<'a, str>>,
+        /// The change, or what became of the events.
+        change: Cow<'a, str>,
+        /// Number of events.
+        events: u64,
+        /// The reason, if one was given.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<Cow<'a, str>>,
+    },
+    /// `clock`: the host's clock was set back. Schedules are silent until the clock passes the
+    /// times that were handled before.
+    Clock {
+        /// How far the clock was set back, in milliseconds.
+        back_ms: u64,
+        /// Number of silent schedules.
+        schedules: u64,
+        /// When the last of them fires again.
+        until: Time,
+    },
+    /// `posted`: a transaction posted entries to the ledger.
+    Posted {
+        /// The stream.
+        stream: Cow<'a, str>,
+        /// The run that posted.
+        #[cfg_attr(feature = "schema", schema(value_type = String))]
+        run: RunId,
+        /// The currency.
+        currency: Cow<'a, str>,
+        /// Number of entries.
+        entries: u64,
+        /// The change of net revenue, in minor units.
+        net_revenue: i64,
+    },
+    /// `state`: an operator `set` or `deleted` a value of a deployment's state.
+    State {
+        /// The deployment.
+        deployment: Cow<'a, str>,
+        /// The key.
+        key: Cow<'a, str>,
+        /// The change.
+        change: Cow<'a, str>,
+        /// Size of the new value, in bytes; 0 if it was deleted.
+        bytes: u64,
+        /// Version of the previous value; 0 if there was none.
+        before: u64,
+        /// Version of the new value; 0 if it was deleted.
+        after: u64,
+    },
+}

@@ -1,0 +1,50 @@
+//! The JSON shapes of the HTTP API, each of them once: the server writes them, and clients read
+//! them.
+//!
+//! A shape borrows from the record that it shows, so that the server copies nothing. A client reads
+//! it with the lifetime `'static`. Fields may be added to any shape, so a reader ignores unknown
+//! ones.
+
+#![forbid(unsafe_code)]
+
+mod component;
+mod deployment;
+mod event;
+mod health;
+mod json;
+mod ledger;
+mod module;
+mod operation;
+mod problem;
+mod run;
+mod run_action;
+mod schedule;
+mod shared;
+mod topic;
+
+pub use component::Component;
+pub use deployment::{
+    DeployResult, Deployment, ManifestChange, NextFirings, PauseRequest, RollbackRequest, StateChange, StateEntry,
+};
+pub use event::{FeedDetail, FeedEvent};
+pub use health::{ClockSetBack, Health, Scrub, SilentSchedule, StoreHealth, ZoneData};
+pub use json::StoredJson;
+pub use ledger::{Account, LedgerCheck, LedgerEntry, LedgerLeg, Revenue, Stream, Total};
+pub use module::{Module, ModuleVersion, UploadResult};
+pub use operation::{Operation, OperationTask, RunAction, ScheduleAction};
+pub use problem::{FieldProblem, ProblemDetails};
+pub use run::{
+    CancelRequest, Explanation, Failure, FailureEntry, InboxSignal, JournalEntry, LogLine, Progress, Run, RunStack,
+    SignalResult, StackFrame, Stage, Trigger, Wait, WaitFor,
+};
+pub use run_action::{
+    ParkedGroup, ParkedPage, ParkedRun, RetryCheck, RetryRequest, RetryResult, RunActionRequest, RunFilter,
+};
+pub use schedule::{
+    BackfillPlan, BackfillRequest, Firing, Schedule, ScheduleActionRequest, ScheduleFilter, SchedulePreview,
+    UpcomingFiring,
+};
+pub use shared::{List, Pause, Time};
+pub use topic::{
+    PublishResult, Publisher, ReplayPlan, ReplayRequest, SkipResult, Subscription, Topic, TopicDeletion, TopicEvent,
+};

@@ -1,0 +1,14 @@
+//! The world of `tidemill demo`: input that it serves, modules that work on it, and what they must
+//! have done. It calls no host: its caller reads the results and passes them in.
+
+#![forbid(unsafe_code)]
+
+mod expect;
+mod feed;
+mod modules;
+mod verify;
+
+pub use expect::Prices;
+pub use feed::{DemoWorld, serve};
+pub use modules::{DemoModule, modules};
+pub use verify::{CheckResult, LedgerEvidence, UptimeEvidence, hello, ledger, uptime};
