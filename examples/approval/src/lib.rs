@@ -70,7 +70,7 @@ fn tell(config: &Config, to: &str, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidemill_sdk::testing::{Harness, Ran};
+    use tidemill_sdk::testing::{Harness, RunResult};
 
     const DAY: Duration = Duration::from_secs(86_400);
 
@@ -82,7 +82,7 @@ mod tests {
         json!({ "what": "a new lamp", "approver": "ada" })
     }
 
-    fn requests_sent(ran: &Ran<Answer>) -> usize {
+    fn requests_sent(ran: &RunResult<Answer>) -> usize {
         ran.effects().len()
     }
 

@@ -108,7 +108,7 @@ impl Services {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidemill_sdk::testing::{Answer, Harness, Ran};
+    use tidemill_sdk::testing::{Answer, Harness, RunResult};
 
     fn harness() -> Harness {
         let made = |id: &'static str| move |_: &_| json!({ "id": id });
@@ -128,7 +128,7 @@ mod tests {
         json!({ "id": "o1", "sku": "lamp", "pieces": 2, "price": 4_998, "card": "card_7", "address": "Harbour 1" })
     }
 
-    fn effects(ran: &Ran<Done>) -> Vec<String> {
+    fn effects(ran: &RunResult<Done>) -> Vec<String> {
         let place = |url: &str| url.replace("http://127.0.0.1:8081/", "");
         ran.effects().iter().map(|sent| format!("{} {}", sent.method, place(&sent.url))).collect()
     }
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn undoing_waits_for_a_service_that_is_away() {
-        let away_for_a_day = |sent: &tidemill_sdk::testing::Sent| if sent.nth < 30 { 503 } else { 204 };
+        let away_for_a_day = |sent: &tidemill_sdk::testing::SentRequest| if sent.nth < 30 { 503 } else { 204 };
         let ran = Harness::new()
             .manifest(include_str!("../tidemill.toml"))
             .http("DELETE", "http://127.0.0.1:8081/charges/*", away_for_a_day)

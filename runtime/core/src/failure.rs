@@ -46,6 +46,17 @@ impl Failure {
         self
     }
 
+    /// Returns `host/retries-exhausted`, with this failure, the last one, in its details.
+    #[must_use]
+    pub fn exhausted(&self, attempts: u32) -> Self {
+        let message = format!("all {attempts} attempts failed, the last with {}: {}", self.code, self.message);
+        let failure = Code::RetriesExhausted.failure(message);
+        match serde_json::to_string(self) {
+            Ok(details) => failure.with_details(details),
+            Err(_) => failure,
+        }
+    }
+
     /// Converts a failure that a guest returned.
     ///
     /// The code is the guest's own, or a code of the host that `was_answered` accepts: the host

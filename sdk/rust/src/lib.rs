@@ -67,9 +67,8 @@ pub mod state;
 pub mod testing;
 pub mod webhook;
 
+mod abi;
 mod error;
-mod host;
-mod json;
 mod money;
 mod retry;
 #[doc(hidden)]
@@ -79,9 +78,8 @@ mod stream;
 mod time;
 
 #[doc(hidden)]
-pub mod bindings;
-#[doc(hidden)]
-pub mod export;
+pub use abi::{bindings, export};
+use abi::{host, json};
 
 /// The snippets of the book are tests of this crate.
 #[cfg(all(doctest, feature = "testing"))]

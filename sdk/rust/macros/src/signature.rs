@@ -21,7 +21,7 @@ pub struct Shape {
 }
 
 /// A function that meets the requirements.
-pub struct Exported {
+pub struct ExportSignature {
     /// Whether it has a parameter.
     pub takes_input: bool,
     /// The call expression, with `input` if the function has a parameter. It always returns a
@@ -73,7 +73,7 @@ impl Parse for Arguments {
     }
 }
 
-impl Exported {
+impl ExportSignature {
     /// Generates the component's section with the schemas of its input and output, unless both may
     /// be any value.
     pub fn section(&self) -> Tokens {
@@ -116,7 +116,7 @@ impl Shape {
         &self,
         arguments: TokenStream,
         item: TokenStream,
-        export: impl FnOnce(Exported) -> Export,
+        export: impl FnOnce(ExportSignature) -> Export,
     ) -> TokenStream {
         let kept = Tokens::from(item.clone());
         let checked = syn::parse::<ItemFn>(item)
@@ -132,7 +132,7 @@ impl Shape {
                     return Err(syn::Error::new(given.span(), format!("`{}` takes no arguments", self.attribute)));
                 }
                 let Arguments(signals) = syn::parse(arguments)?;
-                Ok(Exported { signals, ..self.check(&function)? })
+                Ok(ExportSignature { signals, ..self.check(&function)? })
             });
         match checked {
             Ok(exported) => {
@@ -159,7 +159,7 @@ impl Shape {
         }
     }
 
-    fn check(&self, function: &ItemFn) -> syn::Result<Exported> {
+    fn check(&self, function: &ItemFn) -> syn::Result<ExportSignature> {
         let signature = &function.sig;
         let refuse = |spanned: &dyn ToSpan, why: String| Err(syn::Error::new(spanned.to_span(), why));
         if let Some(keyword) = &signature.asyncness {
@@ -190,7 +190,7 @@ impl Shape {
         };
         let output = returned(&signature.output);
         let (input, output) = (input.filter(can_be_named), output.filter(can_be_named));
-        Ok(Exported { takes_input, call, input, output, signals: Vec::new() })
+        Ok(ExportSignature { takes_input, call, input, output, signals: Vec::new() })
     }
 }
 

@@ -3,8 +3,8 @@
 
 use super::Harness;
 use super::harness::fails_with;
-use super::ran::{End, Ran, told};
 use super::run::Crash;
+use super::run_result::{End, RunResult, told};
 use crate::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ impl Harness {
     /// If a run ends differently. The message names the entry and the difference.
     #[track_caller]
     #[allow(clippy::panic, reason = "it fails the test")]
-    pub fn crash_everywhere<I, O, E>(&self, function: impl Fn(I) -> Result<O, E>, input: impl Serialize) -> Ran<O>
+    pub fn crash_everywhere<I, O, E>(&self, function: impl Fn(I) -> Result<O, E>, input: impl Serialize) -> RunResult<O>
     where
         I: DeserializeOwned,
         O: Serialize,
@@ -63,7 +63,7 @@ impl Harness {
         &self,
         function: impl Fn(I) -> Result<O, E>,
         input: impl Serialize,
-        check: impl Fn(&Ran<O>),
+        check: impl Fn(&RunResult<O>),
     ) where
         I: DeserializeOwned,
         O: Serialize,
@@ -81,7 +81,7 @@ impl Harness {
 }
 
 /// Lists what others can see of a run, in a stable order.
-fn traces<O: Serialize>(ran: &Ran<O>) -> Vec<(&'static str, Value)> {
+fn traces<O: Serialize>(ran: &RunResult<O>) -> Vec<(&'static str, Value)> {
     let end = match &ran.end {
         End::Succeeded(output) => json!({ "succeeded": serde_json::to_value(output).unwrap_or_default() }),
         End::Failed(error) => json!({ "failed": error.to_string() }),

@@ -1,11 +1,11 @@
 //! Executes a run across crashes, failed attempts and generations, and its children, which run when
 //! their parent waits.
 
+use super::current::Current;
 use super::failure::{of_module, with_no_answers};
-use super::harness::Setup;
-use super::host::{Current, durable::close_all};
 use super::journal::Mismatch;
 use super::run::{Exit, Fake, Snapshot};
+use super::setup::Setup;
 use super::world::{Child, ChildEnd, ChildOutcome};
 use crate::bindings::imports::tidemill::guest::durable::WaitFor;
 use crate::bindings::imports::tidemill::guest::types::Failure as WitFailure;
@@ -87,7 +87,8 @@ pub(super) fn to_the_end(fake: &Rc<Fake>, input: &str, function: Function<'_>) -
 ///
 /// What a retry keeps takes effect in the commit that ends a failed attempt. The rest is dropped.
 fn after_failure(fake: &Fake, attempt: u32, failed: Failure) -> Result<Snapshot, Failure> {
-    let nothing_new = {
+    // The same answers lead to the same failure.
+    let nothing_again = {
         let run = fake.run.borrow();
         run.keep.journal.len() == run.replay.journal.len()
     };
@@ -97,7 +98,7 @@ fn after_failure(fake: &Fake, attempt: u32, failed: Failure) -> Result<Snapshot,
     let child = fake.parent.is_some();
     let failure = FailedAttempt { attempt, retryable: failed.retryable, trap_or_limit, child };
     match fake.setup.retry.after_failure(failure, 0) {
-        AfterFailure::Retry { delay_millis } if !nothing_new => {
+        AfterFailure::Retry { delay_millis } if !nothing_again => {
             let mut run = fake.run.borrow_mut();
             // Usage is counted per generation.
             let next = Snapshot { now: now.saturating_add(delay_millis), used: run.used, ..run.keep.clone() };
@@ -105,6 +106,7 @@ fn after_failure(fake: &Fake, attempt: u32, failed: Failure) -> Result<Snapshot,
             run.attempt_from(&next, &fake.world.borrow());
             Ok(next)
         }
+        AfterFailure::GiveUp { exhausted: true, .. } if !nothing_again => Err(failed.exhausted(attempt)),
         _ => Err(failed),
     }
 }
@@ -122,11 +124,9 @@ fn instance(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> Result<Resu
 
 fn called(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> Result<Result<String, WitFailure>, Exit> {
     let _aside = crate::durable::set_aside();
-    close_all();
     let current = Current::of(Rc::clone(fake));
     let ended = catch_unwind(AssertUnwindSafe(|| function(input)));
     drop(current);
-    close_all();
     match ended {
         Ok(returned) => Ok(returned),
         Err(payload) => match payload.downcast::<Exit>() {

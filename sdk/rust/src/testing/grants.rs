@@ -1,11 +1,6 @@
-//! The grants of a module under test, like `[grants]` of a manifest. Other access is refused like
-//! on a host, with the same code and the line that allows it. Grants apply only to the deployment
-//! under test. Other deployments of a harness may do anything.
+//! The grants of a module under test, like `[grants]` of a manifest.
 
-use super::run::Fake;
 use tidemill_core::manifest::{Grants as ManifestGrants, SecretGrant};
-use tidemill_core::origin::Origin;
-use tidemill_core::{Code, Failure, Topic};
 
 /// A deployment's `[grants]`. It begins with none.
 ///
@@ -22,7 +17,7 @@ use tidemill_core::{Code, Failure, Topic};
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct Grants(ManifestGrants);
+pub struct Grants(pub(super) ManifestGrants);
 
 impl Grants {
     /// Grants nothing except the deployment's own state, like a manifest without `[grants]`.
@@ -105,83 +100,10 @@ fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> T {
     text.parse().unwrap_or_else(|why| panic!("`{text}` is {why}"))
 }
 
-impl Fake {
-    /// Returns the grants of this run's deployment, or `None` if it may do anything.
-    fn granted(&self) -> Option<&ManifestGrants> {
-        self.setup.grants.as_ref().filter(|_| self.is_tested()).map(|grants| &grants.0)
-    }
-
-    /// Checks that a request with these secrets may be sent to this origin.
-    pub(super) fn may_send(&self, to: &Origin, secrets: &[String]) -> Result<(), Failure> {
-        let Some(grants) = self.granted() else { return Ok(()) };
-        if !grants.allows(to) {
-            let line = format!("http = [\"{to}\"]");
-            return refused(Code::NotGranted, format!("the deployment has no grant for {to}"), &line);
-        }
-        let carries =
-            |name: &str| grants.secret(name).is_some_and(|it| it.to.iter().any(|pattern| pattern.matches(to)));
-        match secrets.iter().find(|name| !carries(name)) {
-            None => Ok(()),
-            Some(name) => {
-                let line = format!("secrets = [{{ name = \"{name}\", to = [\"{to}\"] }}]");
-                refused(Code::SecretNotGranted, format!("secret `{name}` may not be sent to {to}"), &line)
-            }
-        }
-    }
-
-    /// Checks that a secret may sign.
-    pub(super) fn may_sign(&self, name: &str) -> Result<(), Failure> {
-        match self.granted() {
-            Some(grants) if !grants.secret(name).is_some_and(|secret| secret.sign) => {
-                let line = format!("secrets = [{{ name = \"{name}\", use = \"sign\" }}]");
-                refused(Code::SecretNotGranted, format!("the deployment may not sign with secret `{name}`"), &line)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks that the ledger may be used.
-    pub(super) fn may_post(&self) -> Result<(), Failure> {
-        match self.granted() {
-            Some(grants) if !grants.ledger => {
-                refused(Code::NotGranted, "the deployment may not use the ledger".to_owned(), "ledger = true")
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks that runs of a deployment may be started, signalled and cancelled.
-    pub(super) fn may_touch(&self, deployment: &str) -> Result<(), Failure> {
-        let named = |grants: &ManifestGrants| grants.deployments.iter().any(|it| it.as_str() == deployment);
-        match self.granted() {
-            Some(grants) if deployment != self.deployment && !named(grants) => {
-                let line = format!("deployments = [\"{deployment}\"]");
-                refused(Code::NotGranted, format!("the deployment may not access runs of `{deployment}`"), &line)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks that an event may be published to a topic.
-    pub(super) fn may_publish(&self, topic: &Topic) -> Result<(), Failure> {
-        match self.granted() {
-            Some(grants) if !grants.may_publish(topic) => {
-                let line = format!("topics = [\"{topic}\"]");
-                refused(Code::NotGranted, format!("the deployment may not publish to `{topic}`"), &line)
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-fn refused(code: Code, why: String, line: &str) -> Result<(), Failure> {
-    Err(code.failure(format!("{why}; add to `[grants]`: {line}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidemill_core::origin::HttpGrant;
+    use tidemill_core::origin::{HttpGrant, Origin};
 
     #[test]
     fn the_harness_reads_the_origins_of_the_common_table() {

@@ -4,14 +4,13 @@
 use super::drive::{RunEnd, to_the_end};
 use super::grants::Grants;
 use super::journal::{Mismatch, Recording};
-use super::limits::Limits;
-use super::ran::{End, Ran};
-use super::retry::policy;
+use super::limits::{self, Limits};
 use super::run::{Crash, Fake};
-use super::web::{Answer, Handler, Route, Sent};
+use super::run_result::{End, RunResult};
+use super::setup::{DeployedFunction, Setup};
+use super::web::{Answer, Handler, Route, SentRequest};
 use super::world::{InInbox, World};
 use crate::bindings::imports::tidemill::guest::durable::WaitFor as WitWaitFor;
-use crate::bindings::imports::tidemill::guest::types::Failure as WitFailure;
 use crate::context::Trigger;
 use crate::durable::WaitFor;
 use crate::time::to_millis;
@@ -29,35 +28,11 @@ use tidemill_core::retry::RunRetry;
 const BEGINNING: u64 = 1_767_225_600_000;
 const RUN: &str = "run-in-a-test";
 
-pub(super) type DeployedFunction = Rc<dyn Fn(&str) -> Result<String, WitFailure>>;
-type Sign = Rc<dyn Fn(&str, &str, &[u8]) -> Vec<u8>>;
-
 /// A simulated host in which a module's function runs.
 #[derive(Clone)]
 #[must_use = "a harness does nothing until a function runs in it"]
 pub struct Harness {
     setup: Rc<Setup>,
-}
-
-/// The configured world.
-#[derive(Clone)]
-pub(super) struct Setup {
-    pub(super) name: String,
-    pub(super) config: Value,
-    pub(super) trigger: Trigger,
-    pub(super) retry: RunRetry,
-    /// `None` if everything is granted.
-    pub(super) grants: Option<Grants>,
-    pub(super) limits: Limits,
-    pub(super) begins_at: u64,
-    pub(super) state: BTreeMap<String, Vec<u8>>,
-    pub(super) routes: Vec<Route>,
-    pub(super) signals: Vec<(u64, String, Value)>,
-    pub(super) deployments: BTreeMap<String, DeployedFunction>,
-    pub(super) sign: Option<Sign>,
-    pub(super) cancel_at: Option<u64>,
-    pub(super) cancel_after: Option<u64>,
-    pub(super) generations: u32,
 }
 
 impl Default for Harness {
@@ -136,7 +111,7 @@ impl Harness {
 
     /// Sets the deployment's `[retry]`. The default is five attempts, as on a host.
     pub fn retry(self, retry: Retry) -> Self {
-        self.run_retry(RunRetry { policy: policy(&retry.to_policy()), ..RunRetry::default() })
+        self.run_retry(RunRetry { policy: limits::policy(&retry.to_policy()), ..RunRetry::default() })
     }
 
     pub(super) fn run_retry(self, retry: RunRetry) -> Self {
@@ -170,13 +145,13 @@ impl Harness {
     /// Sets the function that answers requests with `method` (`*` for any) to `url` (a final `*`
     /// matches any rest). The first matching route answers.
     ///
-    /// The answer must depend only on the request, including [`Sent::nth`]: a test with crashes
-    /// runs many times, each in a new world.
+    /// The answer must depend only on the request, including [`SentRequest::nth`]: a test with
+    /// crashes runs many times, each in a new world.
     pub fn http<A: Into<Answer>>(
         self,
         method: impl Into<String>,
         url: impl Into<String>,
-        answer: impl Fn(&Sent) -> A + 'static,
+        answer: impl Fn(&SentRequest) -> A + 'static,
     ) -> Self {
         let answer: Handler = Rc::new(move |sent| answer(sent).into());
         self.with(|setup| setup.routes.push(Route { method: method.into(), url: url.into(), answer }))
@@ -228,7 +203,7 @@ impl Harness {
     /// # Panics
     /// If the function panics, or uses something that the world does not have. The test fails.
     #[track_caller]
-    pub fn run<I, O, E>(&self, function: impl Fn(I) -> Result<O, E>, input: impl Serialize) -> Ran<O>
+    pub fn run<I, O, E>(&self, function: impl Fn(I) -> Result<O, E>, input: impl Serialize) -> RunResult<O>
     where
         I: DeserializeOwned,
         O: Serialize,
@@ -246,7 +221,7 @@ impl Harness {
         &self,
         recording: &Recording,
         function: impl Fn(I) -> Result<O, E>,
-    ) -> Result<Ran<O>, Mismatch>
+    ) -> Result<RunResult<O>, Mismatch>
     where
         I: DeserializeOwned,
         O: Serialize,
@@ -261,7 +236,7 @@ impl Harness {
         input: &Value,
         crash: Option<Crash>,
         recording: Option<&Recording>,
-    ) -> Result<Ran<O>, Mismatch>
+    ) -> Result<RunResult<O>, Mismatch>
     where
         I: DeserializeOwned,
         O: Serialize,
@@ -297,7 +272,7 @@ impl Harness {
         };
         let input = serde_json::from_str(&input_text.borrow()).unwrap_or_default();
         let run = fake.run.borrow();
-        Ok(Ran {
+        Ok(RunResult {
             end,
             deployment: setup.name.clone(),
             began: setup.begins_at,

@@ -2,8 +2,8 @@
 //! layer of a failed attempt is dropped. The layer of a successful one is merged into the layer
 //! below.
 
-use super::ledger::Posted;
-use super::world::{Measured, Published, Signalled, Started};
+use super::ledger::LedgerEntry;
+use super::world::{MetricSample, PublishedEvent, SentSignal, StartedRun};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug, Default)]
@@ -15,12 +15,12 @@ pub(super) struct Layer {
     /// Keys that were read from committed state.
     pub(super) reads: BTreeSet<String>,
     /// The new values, by external id.
-    pub(super) postings: BTreeMap<String, Posted>,
-    pub(super) events: Vec<Published>,
-    pub(super) signals: Vec<Signalled>,
-    pub(super) starts: Vec<Started>,
+    pub(super) postings: BTreeMap<String, LedgerEntry>,
+    pub(super) events: Vec<PublishedEvent>,
+    pub(super) signals: Vec<SentSignal>,
+    pub(super) starts: Vec<StartedRun>,
     pub(super) cancels: Vec<String>,
-    pub(super) metrics: Vec<Measured>,
+    pub(super) metrics: Vec<MetricSample>,
     /// Positions in the run's inbox.
     pub(super) taken: Vec<usize>,
     /// Whether it contains a `compare-and-set`.

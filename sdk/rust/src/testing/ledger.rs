@@ -8,7 +8,7 @@ use tidemill_core::money::{Currencies, EntryDraft};
 
 /// An entry of the ledger.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Posted {
+pub struct LedgerEntry {
     /// The deployment that posted it.
     pub stream: String,
     /// The provider's id.
@@ -31,7 +31,7 @@ pub struct Posted {
     pub(super) fingerprint: [u8; 16],
 }
 
-impl Posted {
+impl LedgerEntry {
     /// Checks an entry. Tests have the currencies of ISO 4217.
     pub(super) fn of(stream: &str, entry: &WitEntry) -> Result<Self, Failure> {
         let draft = EntryDraft {

@@ -2,14 +2,12 @@
 //! can count (fuel, memory, active time), the size of the journal, whose packed form belongs to the
 //! host, and what other runs use, such as a full inbox.
 
-use super::host::durable::StartOptions;
-use super::host::http::Request;
-use super::host::types::Field;
-use super::run::{Exit, Fake, leave};
+use crate::bindings::imports::tidemill::guest::durable::StartOptions;
+use crate::bindings::imports::tidemill::guest::http::Request;
+use crate::bindings::imports::tidemill::guest::types::{Field, RetryPolicy as WitRetryPolicy};
 use tidemill_core::limits::{
-    FETCH_ALL_BYTES, FETCH_ALL_REQUESTS, HTTP_BODY_BYTES, HTTP_TRY_MILLIS, INPUT_BYTES, LOG_FIELD_BYTES,
-    LOG_LINE_BYTES, Limits as RunLimits, OUTPUT_BYTES, RANDOM_BYTES, STATE_KEY_BYTES, STATE_VALUE_BYTES,
-    TRANSACTION_KEYS, TRANSACTION_WRITE_BYTES,
+    FETCH_ALL_BYTES, FETCH_ALL_REQUESTS, HTTP_BODY_BYTES, HTTP_TRY_MILLIS, INPUT_BYTES, Limits as RunLimits,
+    OUTPUT_BYTES, RANDOM_BYTES, STATE_KEY_BYTES, STATE_VALUE_BYTES,
 };
 use tidemill_core::origin::Origin;
 use tidemill_core::retry::RetryPolicy;
@@ -46,7 +44,7 @@ const LABEL: usize = 256;
 const WAIT_SIGNALS: usize = 1_000;
 const NOTE: usize = 1024;
 /// Size that a line counts in addition to its text.
-const LOG_LINE_OVERHEAD: u64 = 32;
+pub(super) const LOG_LINE_OVERHEAD: u64 = 32;
 const SIGNED: usize = 1024 * 1024;
 const METRIC_NAME: usize = 64;
 const METRIC_VALUE: usize = 128;
@@ -84,12 +82,12 @@ impl Limits {
 /// The usage of one generation.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usage {
-    calls: u64,
-    bytes: u64,
-    log: u64,
+    pub(super) calls: u64,
+    pub(super) bytes: u64,
+    pub(super) log: u64,
 }
 
-type Check = Result<(), Failure>;
+pub(super) type Check = Result<(), Failure>;
 
 fn bad(why: impl Into<String>) -> Check {
     Err(Code::BadArgument.failure(why))
@@ -134,9 +132,19 @@ pub(super) fn step(name: &str, open: usize) -> Check {
     Ok(())
 }
 
+pub(super) fn policy(policy: &WitRetryPolicy) -> RetryPolicy {
+    RetryPolicy {
+        max_attempts: policy.max_attempts,
+        initial_millis: policy.initial_delay,
+        factor_permille: policy.factor_permille,
+        max_millis: policy.max_delay,
+        jitter_permille: policy.jitter_permille,
+    }
+}
+
 /// Checks the policy of a step or a request.
-pub(super) fn retry(policy: RetryPolicy) -> Result<RetryPolicy, Failure> {
-    policy.checked().map_err(|why| Code::BadArgument.failure(format!("the retry policy: {why}")))
+pub(super) fn retry(given: &WitRetryPolicy) -> Result<RetryPolicy, Failure> {
+    policy(given).checked().map_err(|why| Code::BadArgument.failure(format!("the retry policy: {why}")))
 }
 
 /// Checks a result of a step.
@@ -154,7 +162,7 @@ pub(super) fn payload(text: &str) -> Check {
     bounded("the payload", text, EVENT_BYTES)
 }
 
-fn bounded(what: &str, text: &str, most: usize) -> Check {
+pub(super) fn bounded(what: &str, text: &str, most: usize) -> Check {
     json::check(text.as_bytes(), most).or_else(|why| match why {
         json::InvalidJson::TooLarge { bytes, limit } => {
             bad(format!("{what} has {bytes} bytes; the maximum is {limit}"))
@@ -246,7 +254,7 @@ pub(super) fn origin(url: &str) -> Result<Origin, Failure> {
     Origin::of_url(url).map_err(|why| Code::HttpBadRequest.failure(format!("the URL `{}` is {why}", shown())))
 }
 
-fn body(len: usize) -> Check {
+pub(super) fn body(len: usize) -> Check {
     if len <= HTTP_BODY_BYTES {
         return Ok(());
     }
@@ -272,8 +280,8 @@ pub(super) fn outcomes(bytes: usize) -> Check {
     Err(Code::LimitHostCall.failure(message))
 }
 
-/// Checks a metric sample. The call cannot return a failure, so an invalid sample stops the run.
-pub(super) fn sample(name: &str, value: f64, labels: &[Field], counts: bool) {
+/// Checks a metric sample.
+pub(super) fn sample(name: &str, value: f64, labels: &[Field], counts: bool) -> Check {
     let is_name = |text: &str| {
         text.len() <= METRIC_NAME
             && text.starts_with(|c: char| c.is_ascii_lowercase())
@@ -283,31 +291,32 @@ pub(super) fn sample(name: &str, value: f64, labels: &[Field], counts: bool) {
     let number = value.is_finite() && !(counts && value < 0.0);
     if !is_name(name) || !number || labels.len() > METRIC_LABELS || !labels.iter().all(good) {
         let message = format!("the metric is not valid: `{name}` of {value}, with {} labels", labels.len());
-        stopped(Code::BadArgument, message);
+        return Err(Code::BadArgument.failure(message));
     }
+    Ok(())
 }
 
 /// Checks the number of random bytes in one call.
-pub(super) fn random(len: u32) {
+pub(super) fn random(len: u32) -> Check {
     if len > RANDOM_BYTES {
         let message = format!("the guest requested {len} random bytes; the maximum of one call is {RANDOM_BYTES}");
-        stopped(Code::LimitRandom, message);
+        return Err(Code::LimitRandom.failure(message));
     }
+    Ok(())
 }
 
 /// Checks the number of requests in one `fetch-all`.
-pub(super) fn requests(count: usize) {
+pub(super) fn requests(count: usize) -> Check {
     if count > FETCH_ALL_REQUESTS {
         let message = format!("`http.fetch-all` has {count} requests; the maximum is {FETCH_ALL_REQUESTS}");
-        stopped(Code::BadArgument, message);
+        return Err(Code::BadArgument.failure(message));
     }
+    Ok(())
 }
 
 /// Checks the status that operators see.
-pub(super) fn status(text: &str) {
-    if let Err(failed) = bounded("the status", text, EVENT_BYTES) {
-        leave(Exit::Stopped(failed));
-    }
+pub(super) fn status(text: &str) -> Check {
+    bounded("the status", text, EVENT_BYTES)
 }
 
 /// Cuts a note to its maximum.
@@ -315,110 +324,6 @@ pub(super) fn note(text: &str) -> &str {
     cut(text, NOTE)
 }
 
-fn cut(text: &str, most: usize) -> &str {
+pub(super) fn cut(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
-}
-
-/// Stops the run like a host, regardless of how the module would handle a failure.
-fn stopped(code: Code, message: String) -> ! {
-    leave(Exit::Stopped(code.failure(message)))
-}
-
-impl Fake {
-    /// Whether this run belongs to the deployment under test, to which the limits and grants apply.
-    pub(super) fn is_tested(&self) -> bool {
-        self.deployment == self.setup.name
-    }
-
-    fn limits(&self) -> Limits {
-        if self.is_tested() { self.setup.limits } else { Limits::default() }
-    }
-
-    /// Checks that the transaction has room for one more object.
-    pub(super) fn has_room(&self) -> Check {
-        let things: usize = self.run.borrow().layers.iter().map(super::layer::Layer::things).sum();
-        if things < TRANSACTION_KEYS {
-            return Ok(());
-        }
-        let message = format!(
-            "the maximum of one transaction is {TRANSACTION_KEYS} reads, writes, postings, starts, signals and events"
-        );
-        Err(Code::LimitCommit.failure(message))
-    }
-
-    /// Checks that the transaction has room for this number of bytes of state.
-    pub(super) fn has_room_for(&self, bytes: usize) -> Check {
-        let written: usize = self.run.borrow().layers.iter().map(|layer| layer.written).sum();
-        if written.saturating_add(bytes) <= TRANSACTION_WRITE_BYTES {
-            return Ok(());
-        }
-        let message = format!("the maximum of one transaction is {TRANSACTION_WRITE_BYTES} bytes of state");
-        Err(Code::LimitCommit.failure(message))
-    }
-
-    /// Counts a try of a request.
-    pub(super) fn count_request(&self, body: usize) -> Check {
-        let limit = self.limits().http_calls;
-        let calls = {
-            let mut run = self.run.borrow_mut();
-            run.used.calls += 1;
-            run.used.calls
-        };
-        if calls > limit {
-            let raised = limit.saturating_mul(2);
-            let message = format!(
-                "the run has sent {limit} requests, tries included; raise it with `http_calls = {raised}` under `[limits]`"
-            );
-            return Err(Code::LimitHttp.failure(message));
-        }
-        self.count_body(body)
-    }
-
-    /// Counts its response.
-    pub(super) fn count_answer(&self, len: usize) -> Check {
-        body(len)?;
-        self.count_body(len)
-    }
-
-    fn count_body(&self, len: usize) -> Check {
-        let limit = self.limits().http_bytes;
-        let bytes = {
-            let mut run = self.run.borrow_mut();
-            run.used.bytes = run.used.bytes.saturating_add(len as u64);
-            run.used.bytes
-        };
-        if bytes <= limit {
-            return Ok(());
-        }
-        let message = format!(
-            "the bodies of the run's requests and responses exceed {limit} bytes; raise it with `http_bytes` under `[limits]`"
-        );
-        Err(Code::LimitHttp.failure(message))
-    }
-
-    /// Returns a log line as the host stores it, cut to its maximum, or `None` if the log is full.
-    pub(super) fn kept_line(&self, message: &str, fields: &[Field]) -> Option<String> {
-        let beside: usize = fields.iter().map(|field| field.name.len() + field.value.len()).sum();
-        let counted: usize =
-            fields.iter().map(|field| (field.name.len() + field.value.len()).max(LOG_FIELD_BYTES as usize)).sum();
-        let message = cut(message, LOG_LINE_BYTES.saturating_sub(beside));
-        let mut run = self.run.borrow_mut();
-        let bytes = (message.len() + counted) as u64 + LOG_LINE_OVERHEAD;
-        if run.used.log.saturating_add(bytes) > self.limits().log {
-            return None;
-        }
-        run.used.log += bytes;
-        Some(message.to_owned())
-    }
-
-    /// Checks the output of a run.
-    pub(super) fn output(&self, output: &str) -> Check {
-        let limit = self.limits().output.min(OUTPUT_BYTES as u64);
-        if output.len() as u64 <= limit {
-            return bounded("the output", output, OUTPUT_BYTES)
-                .map_err(|failed| Code::OutputInvalid.failure(failed.message));
-        }
-        let message = format!("the output has {} bytes; the maximum is {limit}", output.len());
-        Err(Code::LimitOutput.failure(message))
-    }
 }

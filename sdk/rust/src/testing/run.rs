@@ -2,17 +2,19 @@
 //! The functions of the contract are in `host`, and the transitions between guests in `drive`.
 
 use super::failure::{cancelled, is_cancelled};
-use super::harness::Setup;
 use super::journal::{Journal, Mismatch, Replay, StepEntry};
 use super::layer::Layer;
 use super::limits::Usage;
-use super::world::World;
+use super::setup::Setup;
+use super::world::{Child, StartedRun, World};
 use crate::bindings::imports::tidemill::guest::durable::WaitFor;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use tidemill_core::Failure;
+use tidemill_core::retry::RetryPolicy;
 
 /// The reason why a guest ended without returning. An unwinding that no hook prints carries it.
 pub(super) enum Exit {
@@ -52,7 +54,7 @@ pub(super) struct Snapshot {
     pub(super) used: Usage,
 }
 
-pub(super) struct Run {
+pub(super) struct RunState {
     pub(super) generation: u32,
     pub(super) attempt: u32,
     pub(super) now: u64,
@@ -62,6 +64,8 @@ pub(super) struct Run {
     /// Equal requests per open step, and random bytes drawn there. Both restart with each attempt
     /// of the step.
     counts: Vec<Counts>,
+    /// The retry policies of the open steps, from the outermost to the innermost.
+    pub(super) open_steps: Vec<RetryPolicy>,
     pub(super) told: bool,
     /// The number of entries over all attempts and generations.
     pub(super) recorded: u64,
@@ -93,7 +97,7 @@ pub(super) struct Fake {
     pub(super) cancel_at: Cell<Option<u64>>,
     /// The number of entries after which a cancellation arrives.
     pub(super) cancel_after: Option<u64>,
-    pub(super) run: RefCell<Run>,
+    pub(super) run: RefCell<RunState>,
 }
 
 impl Fake {
@@ -106,7 +110,7 @@ impl Fake {
         now: u64,
     ) -> Self {
         let saved = Snapshot { layers: vec![Layer::default()], now, ..Snapshot::default() };
-        let run = Run {
+        let run = RunState {
             generation: 1,
             attempt: 1,
             now,
@@ -114,6 +118,7 @@ impl Fake {
             layers: saved.layers.clone(),
             used: Usage::default(),
             counts: vec![Counts::default()],
+            open_steps: Vec::new(),
             told: false,
             recorded: 0,
             crash: None,
@@ -142,6 +147,7 @@ impl Fake {
         run.now = from.now;
         run.used = from.used;
         run.told = false;
+        run.open_steps.clear();
         run.counts = vec![Counts::default()];
     }
 
@@ -283,6 +289,16 @@ impl Fake {
         change(&mut run.layers[last])
     }
 
+    /// Returns the input with which a run of that id was started.
+    pub(super) fn started_input(&self, id: &str) -> Option<Value> {
+        let find = |mut starts: std::slice::Iter<'_, StartedRun>| {
+            starts.find(|start| start.id == id).map(|start| start.input.clone())
+        };
+        let own = self.run.borrow().layers.iter().find_map(|layer| find(layer.starts.iter()));
+        let is_it = |child: &&Child| child.started.id == id;
+        own.or_else(|| self.world.borrow().children.iter().find(is_it).map(|child| child.started.input.clone()))
+    }
+
     /// Whether it has started that run, or its transaction starts it.
     pub(super) fn starts(&self, id: &str) -> bool {
         let own = self.run.borrow().layers.iter().any(|layer| layer.starts.iter().any(|it| it.id == id));
@@ -384,7 +400,7 @@ impl Fake {
     }
 }
 
-impl Run {
+impl RunState {
     pub(super) fn saved(&self) -> Snapshot {
         let (journal, layers) = (self.replay.journal.clone(), self.layers.clone());
         Snapshot { journal, layers, now: self.now, asked: BTreeMap::new(), used: self.used }

@@ -1,9 +1,9 @@
 //! The result of a run in a test: its end and everything that it left.
 
 use super::journal::Recording;
-use super::ledger::Posted;
-use super::web::Sent;
-use super::world::{Line, Measured, Published, Signalled, Started, World};
+use super::ledger::LedgerEntry;
+use super::web::SentRequest;
+use super::world::{Line, MetricSample, PublishedEvent, SentSignal, StartedRun, World};
 use crate::durable::WaitFor;
 use crate::{Error, Timestamp, json};
 use serde::de::DeserializeOwned;
@@ -16,8 +16,8 @@ use std::time::Duration;
 pub enum End<T> {
     /// It succeeded with this output.
     Succeeded(T),
-    /// It failed with this failure: no attempt is left, or the failure is not retryable. A host
-    /// parks or fails such a run.
+    /// It failed with this failure. If no attempt is left, it is `host/retries-exhausted` with the
+    /// last failure in its details. A host parks or fails such a run.
     Failed(Error),
     /// It received its cancellation and ended.
     Cancelled,
@@ -29,7 +29,7 @@ pub enum End<T> {
 
 /// The result of a run.
 #[derive(Debug)]
-pub struct Ran<T> {
+pub struct RunResult<T> {
     pub(super) end: End<T>,
     pub(super) deployment: String,
     pub(super) began: u64,
@@ -41,7 +41,7 @@ pub struct Ran<T> {
     pub(super) world: World,
 }
 
-impl<T> Ran<T> {
+impl<T> RunResult<T> {
     /// Returns how the run ended.
     #[must_use]
     pub fn end(&self) -> &End<T> {
@@ -99,20 +99,20 @@ impl<T> Ran<T> {
     }
 
     /// Returns the committed ledger, ordered by stream and external id.
-    pub fn ledger(&self) -> impl Iterator<Item = &Posted> {
+    pub fn ledger(&self) -> impl Iterator<Item = &LedgerEntry> {
         self.world.ledger.values()
     }
 
     /// Returns all requests that were sent, with one entry per try.
     #[must_use]
-    pub fn requests(&self) -> &[Sent] {
+    pub fn requests(&self) -> &[SentRequest] {
         &self.world.sent
     }
 
     /// Returns the effects on the outside world: requests other than `GET` and `HEAD`. Requests
     /// with the same `Idempotency-Key` count as one.
     #[must_use]
-    pub fn effects(&self) -> Vec<&Sent> {
+    pub fn effects(&self) -> Vec<&SentRequest> {
         let mut keys = BTreeSet::new();
         self.world
             .sent
@@ -123,18 +123,18 @@ impl<T> Ran<T> {
 
     /// Returns the published events.
     #[must_use]
-    pub fn events(&self) -> &[Published] {
+    pub fn events(&self) -> &[PublishedEvent] {
         &self.world.events
     }
 
     /// Returns the signals sent to other runs.
     #[must_use]
-    pub fn signals(&self) -> &[Signalled] {
+    pub fn signals(&self) -> &[SentSignal] {
         &self.world.signals
     }
 
     /// Returns the runs that it started, and the runs that those started.
-    pub fn children(&self) -> impl Iterator<Item = &Started> {
+    pub fn children(&self) -> impl Iterator<Item = &StartedRun> {
         self.world.children.iter().map(|child| &child.started)
     }
 
@@ -152,7 +152,7 @@ impl<T> Ran<T> {
 
     /// Returns the metric samples.
     #[must_use]
-    pub fn metrics(&self) -> &[Measured] {
+    pub fn metrics(&self) -> &[MetricSample] {
         &self.world.metrics
     }
 

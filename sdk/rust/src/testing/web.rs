@@ -10,7 +10,7 @@ use tidemill_core::retry_after::after_answer;
 
 /// A request that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sent {
+pub struct SentRequest {
     /// The method.
     pub method: String,
     /// The URL, with placeholders for secrets.
@@ -28,7 +28,7 @@ pub struct Sent {
     pub nth: u32,
 }
 
-impl Sent {
+impl SentRequest {
     /// Returns the first header of this name, ignoring case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -171,7 +171,7 @@ impl From<Value> for Answer {
     }
 }
 
-pub(super) type Handler = Rc<dyn Fn(&Sent) -> Answer>;
+pub(super) type Handler = Rc<dyn Fn(&SentRequest) -> Answer>;
 
 /// The requests that a function answers.
 #[derive(Clone)]

@@ -2,8 +2,8 @@
 //! that answer them. A crash does not change it.
 
 use super::layer::Layer;
-use super::ledger::Posted;
-use super::web::{Answer, Sent};
+use super::ledger::LedgerEntry;
+use super::web::{Answer, SentRequest};
 use crate::{Timestamp, log::Level};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use tidemill_core::Failure;
 
 /// An event that was published.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Published {
+pub struct PublishedEvent {
     /// The topic.
     pub topic: String,
     /// The payload.
@@ -20,7 +20,7 @@ pub struct Published {
 
 /// A signal that was sent.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Signalled {
+pub struct SentSignal {
     /// The run's id, or `deployment/key`.
     pub to: String,
     /// The name.
@@ -31,7 +31,7 @@ pub struct Signalled {
 
 /// A run that was started.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Started {
+pub struct StartedRun {
     /// The run's id.
     pub id: String,
     /// The deployment.
@@ -59,7 +59,7 @@ pub struct Line {
 
 /// A metric sample.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Measured {
+pub struct MetricSample {
     /// The name of the metric.
     pub name: String,
     /// The value.
@@ -86,7 +86,7 @@ pub(super) enum ChildOutcome {
 
 #[derive(Clone, Debug)]
 pub(super) struct Child {
-    pub(super) started: Started,
+    pub(super) started: StartedRun,
     pub(super) parent: String,
     pub(super) ended: Option<ChildEnd>,
     pub(super) cancelled: bool,
@@ -105,17 +105,17 @@ pub(super) struct World {
     /// By deployment.
     pub(super) state: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     /// By stream and external id.
-    pub(super) ledger: BTreeMap<(String, String), Posted>,
-    pub(super) sent: Vec<Sent>,
+    pub(super) ledger: BTreeMap<(String, String), LedgerEntry>,
+    pub(super) sent: Vec<SentRequest>,
     /// Answers that the provider remembers, by key.
     pub(super) answered: BTreeMap<String, Answer>,
     /// By route.
     pub(super) asked: BTreeMap<usize, u32>,
-    pub(super) events: Vec<Published>,
-    pub(super) signals: Vec<Signalled>,
+    pub(super) events: Vec<PublishedEvent>,
+    pub(super) signals: Vec<SentSignal>,
     pub(super) children: Vec<Child>,
     pub(super) cancels: Vec<String>,
-    pub(super) metrics: Vec<Measured>,
+    pub(super) metrics: Vec<MetricSample>,
     /// By run.
     pub(super) inboxes: BTreeMap<String, Vec<InInbox>>,
     pub(super) lines: Vec<Line>,
@@ -156,9 +156,15 @@ impl World {
             }
         }
         for id in layer.cancels {
-            if let Some(child) = self.children.iter_mut().find(|child| child.started.id == id && child.ended.is_none())
-            {
-                child.cancelled = true;
+            if let Some(child) = self.children.iter_mut().find(|child| child.started.id == id) {
+                match &mut child.ended {
+                    None => child.cancelled = true,
+                    // It would wait forever.
+                    Some(ended) if matches!(ended.outcome, ChildOutcome::Never) => {
+                        *ended = ChildEnd { at: now, outcome: ChildOutcome::Cancelled };
+                    }
+                    Some(_) => {}
+                }
             }
             self.cancels.push(id);
         }

@@ -4,11 +4,38 @@ use syn::Item;
 
 use crate::allowed::{Offenders, check};
 
-/// Nouns that end like participles. A finding is what a fuzzer finds.
+/// Nouns that end like participles. A finding is what a fuzzer finds, a ceiling the maximum that a
+/// policy sets, a recording what a run made for replay.
 const NOUNS: &[&str] = &[
-    "Feed", "Seed", "Speed", "Need", "Bed", "Embed", "Shed", "Thread", "String", "Ring", "Posting", "Setting",
-    "Timing", "Binding", "Mapping", "Listing", "Warning", "Heading", "Encoding", "Thing", "Spring", "Meaning",
-    "Rating", "Building", "Briefing", "Firing", "Finding",
+    "Feed",
+    "Seed",
+    "Speed",
+    "Need",
+    "Bed",
+    "Embed",
+    "Shed",
+    "Thread",
+    "String",
+    "Ring",
+    "Posting",
+    "Setting",
+    "Timing",
+    "Binding",
+    "Mapping",
+    "Listing",
+    "Warning",
+    "Heading",
+    "Encoding",
+    "Thing",
+    "Spring",
+    "Meaning",
+    "Rating",
+    "Building",
+    "Briefing",
+    "Firing",
+    "Finding",
+    "Ceiling",
+    "Recording",
 ];
 /// Participles that do not end in `ed` or `ing`.
 const PARTICIPLES: &[&str] = &[

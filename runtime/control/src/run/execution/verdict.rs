@@ -169,7 +169,7 @@ fn after_failure(failure: &Failure, cause: Cause, attempt: AttemptContext<'_>) -
             AttemptVerdict::of(RunEvent::Requeued { not_before }, how)
         }
         AfterFailure::GiveUp { then, exhausted } => {
-            give_up(then, if exhausted { all_failed(failure, attempt.number) } else { failure.clone() })
+            give_up(then, if exhausted { failure.exhausted(attempt.number) } else { failure.clone() })
         }
     }
 }
@@ -178,16 +178,6 @@ fn give_up(then: ExhaustionPolicy, failure: Failure) -> AttemptVerdict {
     match then {
         ExhaustionPolicy::Park => AttemptVerdict::of(RunEvent::Parked(failure), AttemptEnd::Parked),
         ExhaustionPolicy::Fail => AttemptVerdict::of(RunEvent::Failed(failure), AttemptEnd::Failed),
-    }
-}
-
-/// Returns `host/retries-exhausted`, with the last failure in its details.
-fn all_failed(last: &Failure, attempts: u32) -> Failure {
-    let message = format!("all {attempts} attempts failed, the last with {}: {}", last.code, last.message);
-    let failure = Code::RetriesExhausted.failure(message);
-    match serde_json::to_string(last) {
-        Ok(details) => failure.with_details(details),
-        Err(_) => failure,
     }
 }
 

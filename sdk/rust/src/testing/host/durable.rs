@@ -6,31 +6,19 @@ use crate::Timestamp;
 pub(crate) use crate::bindings::imports::tidemill::guest::durable::{
     Begun, Event, First, Outcome, StartOptions, Step, Target, Verdict, WaitFor,
 };
+use crate::testing::checks::stop_unless;
 use crate::testing::failure::of_module;
 use crate::testing::journal::StepEntry;
 use crate::testing::limits;
-use crate::testing::retry::policy;
 use crate::testing::run::{Exit, Fake, hash, leave};
 use crate::testing::wait::{RecordedOutcome, WaitResult};
-use crate::testing::world::{Signalled, Started};
-use std::cell::RefCell;
-use tidemill_core::retry::RetryPolicy;
+use crate::testing::world::{SentSignal, StartedRun};
 use tidemill_core::{Code, Failure};
-
-thread_local! {
-    /// The retry policies of the open steps with their ids, from the outermost to the innermost.
-    static OPEN: RefCell<Vec<(u32, RetryPolicy)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Clears the open steps of a new guest.
-pub(in crate::testing) fn close_all() {
-    OPEN.with_borrow_mut(Vec::clear);
-}
 
 pub(crate) fn begin_step(name: &str, retry: Option<WitRetryPolicy>) -> Result<Begun, WitFailure> {
     let fake = current();
-    limits::step(name, OPEN.with_borrow(Vec::len))?;
-    let retry = retry.map_or(Ok(fake.setup.retry.policy), |retry| limits::retry(policy(&retry)))?;
+    limits::step(name, fake.run.borrow().open_steps.len())?;
+    let retry = retry.map_or(Ok(fake.setup.retry.policy), |retry| limits::retry(&retry))?;
     let attempt = match fake.begin_step(name) {
         StepEntry::Refused(failed) => {
             fake.hear(&failed);
@@ -63,17 +51,19 @@ pub(crate) fn begin_step(name: &str, retry: Option<WitRetryPolicy>) -> Result<Be
             1
         }
     };
-    let id = OPEN.with_borrow_mut(|open| {
-        let id = u32::try_from(open.len()).unwrap_or(u32::MAX) + 1;
-        open.push((id, retry));
-        id
-    });
+    let mut run = fake.run.borrow_mut();
+    run.open_steps.push(retry);
+    let id = u32::try_from(run.open_steps.len()).unwrap_or(u32::MAX);
     Ok(Begun { id, step: Step::Execute(attempt) })
 }
 
 pub(crate) fn end_step(id: u32, outcome: Result<&str, &WitFailure>) -> Result<Verdict, WitFailure> {
     let fake = current();
-    let Some((_, retry)) = OPEN.with_borrow(|open| open.last().copied()).filter(|(own, _)| *own == id) else {
+    let innermost = {
+        let run = fake.run.borrow();
+        run.open_steps.last().copied().filter(|_| run.open_steps.len() == id as usize)
+    };
+    let Some(retry) = innermost else {
         return Err(Code::StepOrder.failure("only the innermost open step can be ended").into());
     };
     if let Some(mismatch) = fake.run.borrow().replay.left_over("the end of the step") {
@@ -83,7 +73,7 @@ pub(crate) fn end_step(id: u32, outcome: Result<&str, &WitFailure>) -> Result<Ve
         Ok(record) => {
             limits::result(record).map_err(WitFailure::from)?;
             fake.end_step(Ok(record.to_owned()));
-            OPEN.with_borrow_mut(Vec::pop);
+            fake.run.borrow_mut().open_steps.pop();
             return Ok(Verdict::Done);
         }
         Err(failure) => of_module(failure.clone()),
@@ -106,7 +96,7 @@ pub(crate) fn end_step(id: u32, outcome: Result<&str, &WitFailure>) -> Result<Ve
     };
     fake.hear(&gave_up);
     fake.end_step(Err(gave_up.clone()));
-    OPEN.with_borrow_mut(Vec::pop);
+    fake.run.borrow_mut().open_steps.pop();
     Ok(Verdict::GiveUp(gave_up.into()))
 }
 
@@ -136,10 +126,18 @@ pub(crate) fn start(deployment: &str, input: &str, options: &StartOptions) -> Re
             panic!("there is no deployment `{deployment}` in this test: add `Harness::deployment({deployment:?}, …)`");
         }
         let begins_at = Timestamp::from_millis(fake.now().saturating_add(options.delay.unwrap_or(0)));
-        let input = serde_json::from_str(input).unwrap_or_default();
+        let input: serde_json::Value = serde_json::from_str(input).unwrap_or_default();
+        match fake.started_input(&id) {
+            Some(before) if before == input => return Ok(id),
+            Some(_) => {
+                let message = format!("`{id}` started a run with another input");
+                return Err(Code::IdempotencyMismatch.failure(message));
+            }
+            None => {}
+        }
         let (id, deployment, detached) = (id.clone(), deployment.to_owned(), options.detached);
         fake.write(|layer| {
-            layer.starts.push(Started { id: id.clone(), deployment, input, detached, labels, begins_at })
+            layer.starts.push(StartedRun { id: id.clone(), deployment, input, detached, labels, begins_at })
         });
         Ok(id)
     })
@@ -171,7 +169,7 @@ pub(crate) fn signal(target: &Target, name: &str, payload: &str) -> Result<(), W
         fake.has_room()?;
         may_reach(&fake, target)?;
         let payload = serde_json::from_str(payload).unwrap_or_default();
-        let signal = Signalled { to: to.clone(), name: name.to_owned(), payload };
+        let signal = SentSignal { to: to.clone(), name: name.to_owned(), payload };
         fake.write(|layer| layer.signals.push(signal));
         Ok(())
     })
@@ -243,7 +241,7 @@ pub(crate) fn set_progress(done: u64, total: Option<u64>, note: &str) {
 }
 
 pub(crate) fn set_status(status: &str) {
-    limits::status(status);
+    stop_unless(limits::status(status));
     current().world.borrow_mut().status = serde_json::from_str(status).ok();
 }
 

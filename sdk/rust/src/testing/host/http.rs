@@ -5,11 +5,11 @@ use super::types::{Failure as WitFailure, Field};
 use super::{Bytes, current, shown};
 use crate::Timestamp;
 pub(crate) use crate::bindings::imports::tidemill::guest::http::{Request, Response};
+use crate::testing::checks::stop_unless;
 use crate::testing::failure::{cancelled, of_wit};
 use crate::testing::limits;
-use crate::testing::retry::policy;
 use crate::testing::run::{Fake, hash};
-use crate::testing::web::{Answer, Sent, is_effect};
+use crate::testing::web::{Answer, SentRequest, is_effect};
 use serde::{Deserialize, Serialize};
 use tidemill_core::retry::RetryPolicy;
 use tidemill_core::{Code, Failure};
@@ -52,7 +52,7 @@ pub(crate) fn fetch(request: &Request) -> Result<Response, WitFailure> {
 
 pub(crate) fn fetch_all(requests: &[Request]) -> Vec<Result<Response, WitFailure>> {
     let fake = current();
-    limits::requests(requests.len());
+    stop_unless(limits::requests(requests.len()));
     let keys: Vec<Option<String>> = requests.iter().map(|request| key(&fake, request)).collect();
     let effect = requests.iter().any(|request| is_effect(&request.method));
     let all = requests.iter().map(text).collect::<Vec<_>>().join("\n");
@@ -128,7 +128,7 @@ fn text(request: &Request) -> String {
 fn send(fake: &Fake, request: &Request, key: Option<String>) -> Result<RecordedResponse, Failure> {
     // A denied request is not retried.
     fake.may_send(&limits::origin(&request.url)?, &request.secrets)?;
-    let retry = request.retry.map_or(Ok(RetryPolicy::NEVER), |retry| limits::retry(policy(&retry)))?;
+    let retry = request.retry.map_or(Ok(RetryPolicy::NEVER), |retry| limits::retry(&retry))?;
     let mut attempt = 1;
     loop {
         fake.count_request(request.body.len())?;
@@ -163,7 +163,7 @@ fn send_once(fake: &Fake, request: &Request, key: Option<&str>) -> Answer {
     headers.extend(key.map(|key| ("Idempotency-Key".to_owned(), key.to_owned())));
     let at = Timestamp::from_millis(fake.now());
     let mut sent =
-        Sent { method: method.to_owned(), url: url.to_owned(), headers, body: request.body.clone(), at, nth: 0 };
+        SentRequest { method: method.to_owned(), url: url.to_owned(), headers, body: request.body.clone(), at, nth: 0 };
     let memory = sent.key().filter(|_| sent.is_effect()).map(str::to_owned);
     let remembered = {
         let mut world = fake.world.borrow_mut();

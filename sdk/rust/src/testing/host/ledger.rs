@@ -5,7 +5,7 @@ use super::current;
 use super::types::{Failure as WitFailure, Money};
 pub(crate) use crate::bindings::imports::tidemill::guest::ledger::{Entry, Posting};
 use crate::testing::failure::cancelled;
-use crate::testing::ledger::Posted;
+use crate::testing::ledger::LedgerEntry;
 use crate::testing::run::Fake;
 use std::collections::BTreeMap;
 use tidemill_core::Code;
@@ -13,7 +13,7 @@ use tidemill_core::Code;
 pub(crate) fn post(entry: &Entry) -> Result<Posting, WitFailure> {
     let fake = current();
     // Like a host, refuse it before it is recorded.
-    let posted = Posted::of(&fake.deployment, entry)?;
+    let posted = LedgerEntry::of(&fake.deployment, entry)?;
     let request = format!(
         "{} {} {} {} at {} of {:?} {} {}",
         entry.external_id,
@@ -84,7 +84,7 @@ pub(crate) fn revenue(start: u64, end: u64) -> Result<Vec<Money>, WitFailure> {
     Ok(sums.into_iter().map(|(currency, minor_units)| Money { minor_units, currency }).collect())
 }
 
-fn find(fake: &Fake, external_id: &str) -> Option<Posted> {
+fn find(fake: &Fake, external_id: &str) -> Option<LedgerEntry> {
     let run = fake.run.borrow();
     let own = run.layers.iter().rev().find_map(|layer| layer.postings.get(external_id)).cloned();
     own.or_else(|| fake.world.borrow().ledger.get(&(fake.deployment.clone(), external_id.to_owned())).cloned())

@@ -95,7 +95,7 @@ fn own_name(field: &types::Field) -> String {
 
 pub(crate) mod random {
     pub(crate) fn bytes(len: u32) -> Vec<u8> {
-        crate::testing::limits::random(len);
+        crate::testing::checks::stop_unless(crate::testing::limits::random(len));
         super::current().draw(len as usize)
     }
 }
@@ -128,7 +128,7 @@ pub(crate) mod secrets {
 pub(crate) mod events {
     use super::{current, types::Failure as WitFailure};
     use crate::testing::limits;
-    use crate::testing::world::Published;
+    use crate::testing::world::PublishedEvent;
 
     pub(crate) fn publish(topic: &str, payload: &str) -> Result<(), WitFailure> {
         let fake = current();
@@ -139,7 +139,7 @@ pub(crate) mod events {
             fake.may_publish(&granted)?;
             fake.has_room()?;
             let payload = serde_json::from_str(payload).unwrap_or_default();
-            fake.write(|layer| layer.events.push(Published { topic: topic.to_owned(), payload }));
+            fake.write(|layer| layer.events.push(PublishedEvent { topic: topic.to_owned(), payload }));
             Ok(())
         })
         .map_err(WitFailure::from)
@@ -148,15 +148,16 @@ pub(crate) mod events {
 
 pub(crate) mod metrics {
     use super::{current, types::Field};
+    use crate::testing::checks::stop_unless;
     use crate::testing::limits;
-    use crate::testing::world::Measured;
+    use crate::testing::world::MetricSample;
 
     fn note(name: &str, value: f64, labels: &[Field], counts: bool) {
         let fake = current();
-        limits::sample(name, value, labels, counts);
+        stop_unless(limits::sample(name, value, labels, counts));
         if fake.is_live() {
             let labels = labels.iter().map(|label| (label.name.clone(), label.value.clone())).collect();
-            fake.write(|layer| layer.metrics.push(Measured { name: name.to_owned(), value, labels }));
+            fake.write(|layer| layer.metrics.push(MetricSample { name: name.to_owned(), value, labels }));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Steps, sagas, retries of the run, continue-as-new and recordings.
 
-use crate::testing::{Answer, End, Harness, Ran, Recording};
+use crate::testing::{Answer, End, Harness, Recording, RunResult};
 use crate::{Error, Result, Retry, clock, context, durable, http, random, saga, sleep, state, step};
 use serde_json::json;
 use std::time::Duration;
@@ -64,7 +64,7 @@ fn a_saga_undoes_in_reverse_what_it_did() {
 
 #[test]
 fn a_saga_that_is_cancelled_anywhere_is_undone() {
-    let undone = |ran: &Ran<()>| {
+    let undone = |ran: &RunResult<()>| {
         let seen = seen(ran);
         let (booked, released) = seen.split_at(seen.len() / 2);
         let undone: Vec<_> = booked.iter().rev().map(|booking| booking.replace("book", "release")).collect();
@@ -86,7 +86,7 @@ fn book_three(fails_at: u32) -> Result<()> {
     })
 }
 
-fn seen(ran: &Ran<()>) -> Vec<String> {
+fn seen(ran: &RunResult<()>) -> Vec<String> {
     ran.events().iter().map(|event| event.payload.as_str().unwrap().to_owned()).collect()
 }
 
