@@ -5,6 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends at the first failed expectation")]
 
 mod bounds;
+mod parity;
+#[allow(dead_code, reason = "shared with other tests")]
+#[path = "../../../engine/tests/guests/server.rs"]
+mod server;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -47,13 +51,14 @@ fn main() -> ExitCode {
 }
 
 /// The tests in order, if one process runs all of them.
-const TESTS: [&str; 7] = [
+const TESTS: [&str; 8] = [
     "runs_that_wait_in_memory",
     "runs_that_wait_out_of_memory",
     "a_child_beyond_the_bound_is_refused_with_its_code",
     "a_wait_for_too_many_signals_is_refused",
     "a_run_at_the_greatest_depth_starts_no_child",
     "a_topic_beyond_the_quota_is_refused_with_its_code",
+    "the_host_gives_what_the_harness_gives",
     "a_new_epoch_resumes_the_runs_of_the_previous_one",
 ];
 
@@ -73,6 +78,9 @@ async fn run(test: &str, world: &World) {
         }
         "a_topic_beyond_the_quota_is_refused_with_its_code" => {
             bounds::a_topic_beyond_the_quota_is_refused_with_its_code(&epoch).await;
+        }
+        "the_host_gives_what_the_harness_gives" => {
+            Box::pin(parity::the_host_gives_what_the_harness_gives(world, &epoch)).await;
         }
         _ => Box::pin(each(world, &epoch)).await,
     }
@@ -99,6 +107,7 @@ impl World {
         let store: Arc<dyn Store> = Arc::new(store);
         let mut config = EngineConfig::new(folder.path(), CompilerCommand::this_program().unwrap());
         config.concurrency = 48;
+        config.egress.allow_private = true;
         let engine = Engine::new(config, Arc::clone(&store), Arc::new(SystemClock)).unwrap();
         let world = Self { folder, store, engine };
         let epoch = world.epoch(Duration::ZERO).await;
@@ -115,14 +124,19 @@ impl World {
         HostEpoch(ControlPlane::start(config, store, engine, Arc::new(SystemClock)).await.unwrap())
     }
 
-    async fn deploy(&self, host: &ControlPlane) {
-        let built = tidemill_artifacts::build("durable").unwrap();
+    /// Uploads a guest as version 1.0.0 of its module.
+    async fn upload(&self, host: &ControlPlane, module: &str) {
+        let built = tidemill_artifacts::build(module).unwrap();
         let bytes = std::fs::read(&built).unwrap();
         let file = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap().into_temp_path();
         std::fs::copy(Path::new(&built), &file).unwrap();
         let (digest, size) = (ComponentDigest::of(&bytes), bytes.len() as u64);
         let version = "1.0.0".parse().unwrap();
-        host.upload("durable".parse().unwrap(), version, file, digest, size).await.unwrap();
+        host.upload(module.parse().unwrap(), version, file, digest, size).await.unwrap();
+    }
+
+    async fn deploy(&self, host: &ControlPlane) {
+        self.upload(host, "durable").await;
         for name in ["a", "b"] {
             let manifest = json!({
                 "name": name, "module": "durable@1.0.0", "concurrency": 32,

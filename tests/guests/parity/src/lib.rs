@@ -1,0 +1,293 @@
+//! One program for each behaviour of a host that a module can observe, with its result in
+//! `programs.json`. The tests of this crate run them in the SDK's test harness, and
+//! `runtime/control/tests/real/parity.rs` runs them on a host: both give these results.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tidemill_sdk::durable::{Run, RunId, continue_as_new, start};
+use tidemill_sdk::secrets::Algorithm;
+use tidemill_sdk::{
+    Error, Money, Period, Result, Retry, clock, context, events, http, ledger, metrics, secrets, state,
+};
+use tidemill_sdk::{saga, select, signal, sleep, spawn, step, step_with};
+
+/// Name of the deployment, which also starts its own children.
+const OWN: &str = "parity";
+
+/// Input of a run.
+#[derive(Clone, Serialize, Deserialize)]
+struct Input {
+    program: String,
+    /// Address of the server.
+    #[serde(default)]
+    server: String,
+}
+
+#[tidemill_sdk::workflow]
+fn parity(input: Input) -> Result<Value> {
+    match input.program.as_str() {
+        "read-state" => read_state(&input.server),
+        "echo" => Ok(json!(context::triggered_by().kind)),
+        "fail" | "fail-finally" => Err(Error::new("no", "it never succeeds")),
+        "fail-at-once" => Err(Error::retryable("busy", "it never succeeds")),
+        "forge-code" => Err(Error::new("host/limit-fuel", "no call returned this")),
+        "return-code" => http::get("https://other.example.com/").send().map(|_| Value::Null),
+        "long-output" => Ok(json!("x".repeat(2_048))),
+        "invalid-metric" => {
+            metrics::count("Not a name", 1.0, &[]);
+            Ok(Value::Null)
+        }
+        "state" => use_state(),
+        "state-bounds" => bound_state(),
+        "steps" => use_steps(),
+        "step-bounds" => bound_steps(),
+        "retry" => retry(),
+        "saga" => use_saga(),
+        "timers" => use_timers(),
+        "signals" => {
+            Ok(json!([signal::<u32>("go").wait()?, signal::<u32>("never").wait_for(Duration::from_millis(10))?]))
+        }
+        "bad-signal" => signal::<u32>("text").wait().map(Value::from),
+        "children" => use_children(),
+        "child-bounds" => bound_children(),
+        "continue" => match context::generation() {
+            generation @ 1..3 => {
+                state::set(&format!("continue/{generation}"), &true)?;
+                Err(continue_as_new(&input))
+            }
+            generation => Ok(json!(generation)),
+        },
+        "events" => publish(),
+        "http" => send(&input.server),
+        "http-retry" => send_again(&input.server),
+        "http-claim" => claim_and_send(&input.server),
+        "http-limit" => Ok((1..=10).map(|_| code(http::get(format!("{}/ok", input.server)).send())).collect()),
+        "ledger" => post(),
+        "secrets" => Ok(code(secrets::sign("key", Algorithm::HmacSha256, b"message"))),
+        "cancel" => cancelled(),
+        "cancel-ignored" => {
+            let _ = sleep(Duration::from_secs(86_400));
+            Ok(json!("it ends as if nothing had happened"))
+        }
+        other => Err(Error::new("no-program", other)),
+    }
+}
+
+/// Returns `ok` or the code of the failure.
+fn code<T>(result: Result<T>) -> Value {
+    result.map_or_else(|error| json!(error.code()), |_| json!("ok"))
+}
+
+fn read_state(prefix: &str) -> Result<Value> {
+    let entries = state::scan(prefix).map(|entry| entry.and_then(|entry| Ok((entry.key.clone(), entry.json()?))));
+    Ok(Value::Object(entries.collect::<Result<_>>()?))
+}
+
+fn use_state() -> Result<Value> {
+    state::set("state/a", &1)?;
+    state::set("state/b", &2)?;
+    state::delete("state/b")?;
+    let swaps = [state::compare_and_set("state/a", Some(&1), &3)?, state::compare_and_set("state/a", Some(&1), &4)?];
+    Ok(json!([swaps, state::get::<u32>("state/a")?, state::get::<u32>("state/b")?, read_state("state/")?]))
+}
+
+fn bound_state() -> Result<Value> {
+    Ok(json!([
+        code(state::set("", &1)),
+        code(state::set(&"k".repeat(512), &1)),
+        code(state::set(&"k".repeat(513), &1)),
+        code(state::get::<u32>(&"k".repeat(513))),
+        code(state::set_bytes("state-bounds/full", &vec![b'1'; 1 << 20])),
+        code(state::set_bytes("state-bounds/over", &vec![b'1'; (1 << 20) + 1])),
+        code(state::delete("state-bounds/full")),
+        code(state::delete(&"k".repeat(512))),
+        code(state::scan(&"k".repeat(513)).collect::<Result<Vec<_>>>()),
+    ]))
+}
+
+fn use_steps() -> Result<Value> {
+    let retry = Retry::times(2).every(Duration::from_millis(10));
+    let note = |name: &str, attempt: u32| state::set(&format!("steps/{name}-{attempt}"), &attempt);
+    let third = step_with("succeeds at last", retry, |attempt| {
+        note("last", attempt)?;
+        if attempt < 3 { Err(Error::retryable("busy", "not yet")) } else { Ok(attempt) }
+    })?;
+    let given_up = step_with("never succeeds", retry, |attempt| {
+        note("never", attempt)?;
+        Err::<(), _>(Error::retryable("busy", "never"))
+    });
+    let retryable = given_up.as_ref().is_err_and(Error::is_retryable);
+    let final_failure = step_with("fails finally", retry, |attempt| {
+        note("finally", attempt)?;
+        Err::<(), _>(Error::new("no", "never"))
+    });
+    let nested = step("outer", || {
+        state::set("steps/outer", &1)?;
+        let inner = step("inner", || {
+            state::set("steps/inner", &1)?;
+            Err::<(), _>(Error::new("no", "never"))
+        });
+        Ok::<_, Error>(code(inner))
+    })?;
+    Ok(json!([third, code(given_up), retryable, code(final_failure), nested]))
+}
+
+fn bound_steps() -> Result<Value> {
+    let nothing = |name: &str| code(step(name, || Ok::<_, Error>(())));
+    let policy = Retry::times(1).factor_permille(1);
+    Ok(json!([
+        nothing(""),
+        nothing(&"n".repeat(255)),
+        nothing(&"n".repeat(256)),
+        code(step_with("policy", policy, |_| Ok::<_, Error>(()))),
+        code(step("sleeps", || sleep(Duration::from_millis(1)))),
+        code(step("starts", || start(OWN, &json!({})).send().map(drop))),
+        code(step("waits", || signal::<u32>("go").wait_for(Duration::from_millis(1)).map(drop))),
+    ]))
+}
+
+/// Fails twice. Completed steps and their effects are kept, and everything else is repeated.
+fn retry() -> Result<Value> {
+    let attempt = context::attempt();
+    state::set(&format!("retry/dropped-{attempt}"), &attempt)?;
+    step("once", || state::set(&format!("retry/step-{}", context::attempt()), &1))?;
+    state::set(&format!("retry/after-{attempt}"), &attempt)?;
+    if attempt < 3 { Err(Error::retryable("busy", "not yet")) } else { Ok(json!(attempt)) }
+}
+
+fn use_saga() -> Result<Value> {
+    let note = |what: &str| {
+        let count = state::get_or_default::<u32>("saga/count")? + 1;
+        state::set("saga/count", &count)?;
+        state::set(&format!("saga/{count}"), what)
+    };
+    saga(|saga| {
+        saga.step("room", || note("room"), |()| note("no room"))?;
+        saga.step("flight", || note("flight"), |()| note("no flight"))?;
+        saga.step("car", || Err::<(), _>(Error::new("no-car", "there is none")), |()| note("no car"))
+    })
+    .map(|()| Value::Null)
+}
+
+fn use_timers() -> Result<Value> {
+    let before = clock::now();
+    sleep(Duration::from_millis(50))?;
+    let slept = clock::now().since(before) >= Duration::from_millis(50);
+    let first =
+        select().signal(signal::<u32>("never"), |_| Ok("signal")).after(Duration::from_millis(10), || Ok("time"));
+    clock::sleep_until(before)?;
+    Ok(json!([slept, first.wait()?]))
+}
+
+fn use_children() -> Result<Value> {
+    let child = |program: &str| spawn::<Value>(OWN, &json!({ "program": program }));
+    let (good, bad, late) = (child("echo")?, child("fail")?, child("signals")?);
+    let results = json!([good.join()?, code(bad.join()), late.join_for(Duration::from_millis(10))?]);
+    late.cancel()?;
+    let same = start(OWN, &json!({ "program": "echo" })).idempotency_key("children-key");
+    let other = start(OWN, &json!({ "program": "fail" })).idempotency_key("children-key");
+    Ok(json!([results, code(late.join()), code(same.send()), code(other.send())]))
+}
+
+fn bound_children() -> Result<Value> {
+    let child = || start(OWN, &json!({ "program": "echo" })).detached();
+    let labels = (0..17).fold(child(), |child, n| child.label(format!("n{n}"), "x"));
+    Ok(json!([
+        code(child().priority(10).send()),
+        code(child().idempotency_key("").send()),
+        code(child().label("name", "v".repeat(300)).send()),
+        code(labels.send()),
+        code(child().export("nothing").send()),
+        code(start("Not A Name", &json!({})).send()),
+        code(start("other", &json!({})).send()),
+        code(Run::<Value>::of(RunId::new("01kakq3vj6x0cm4kd9be2f7h1n")).join()),
+    ]))
+}
+
+fn publish() -> Result<Value> {
+    Ok(json!([
+        code(events::publish("parity.done", &1)),
+        code(events::publish("other.done", &1)),
+        code(events::publish("Not a topic", &1)),
+        code(events::publish("parity.large", &"x".repeat(64 << 10))),
+    ]))
+}
+
+fn send(server: &str) -> Result<Value> {
+    let get = |path: &str| http::get(format!("{server}{path}"));
+    let text = get("/ok").send()?.ok()?.text()?.to_owned();
+    let status = get("/missing").send()?.status;
+    Ok(json!([
+        text,
+        status,
+        code(get("/missing").send()?.ok()),
+        code(http::get("https://api.example.com/").send()),
+        code(http::get("http://127.0.0.1:1/").send()),
+        code(get("/ok").secret("key").send()),
+        code(get("/ok").header("Host", "other").send()),
+        code(get("/ok").timeout(Duration::from_secs(3_600)).send()),
+        code(http::request("CONNECT", server).send()),
+        code(http::get("/relative").send()),
+        code(http::get("ftp://example.com/").send()),
+        code(http::get("http://user@example.com/").send()),
+        code(http::get("http://a..b/").send()),
+        code(http::get("http://127.0.0.1:0/").send()),
+    ]))
+}
+
+fn send_again(server: &str) -> Result<Value> {
+    let before = clock::now();
+    let retry = Retry::times(3).every(Duration::from_millis(10));
+    let busy = http::get(format!("{server}/busy")).retry(retry).send()?.status;
+    let soon = clock::now().since(before) < Duration::from_secs(1);
+    let later = http::get(format!("{server}/later")).retry(retry).send()?.status;
+    let waited = clock::now().since(before) >= Duration::from_secs(1);
+    let once = http::get(format!("{server}/busy-again")).send()?.status;
+    Ok(json!([busy, soon, later, waited, once]))
+}
+
+fn claim_and_send(server: &str) -> Result<Value> {
+    let effect = step("claims", || {
+        state::compare_and_set("http-claim/claimed", None, &true)?;
+        http::post(format!("{server}/ok")).send().map(|response| response.status)
+    });
+    Ok(code(effect))
+}
+
+fn post() -> Result<Value> {
+    let at = clock::now();
+    let sale = |id: &str, amount: Money| ledger::entry(id, ledger::Kind::Sale, amount, at);
+    let euro = |amount| Money::minor(amount, "EUR");
+    let codes = json!([
+        sale("one", euro(1_000)).post()?.duplicate,
+        sale("one", euro(1_000)).post()?.duplicate,
+        code(sale("one", euro(999)).post()),
+        code(sale("", euro(1)).post()),
+        code(sale("zero", euro(0)).post()),
+        code(sale("minus", euro(-1)).post()),
+        code(sale("unit", Money::minor(1, "NONE")).post()),
+        code(sale("long", euro(1)).description("x".repeat(1_025)).post()),
+        code(sale("held", euro(1)).reserve()),
+        code(ledger::settle("one", None)),
+        code(ledger::void("one")),
+    ]);
+    ledger::entry("fee", ledger::Kind::Fee, euro(30), at).post()?;
+    ledger::entry("tax", ledger::Kind::Tax, euro(100), at).post()?;
+    sleep(Duration::from_millis(1))?;
+    let earned = ledger::revenue(Period { start: at, end: at + Duration::from_millis(1) })?;
+    Ok(json!([codes, earned]))
+}
+
+/// Notes what a cancelled run may still do.
+fn cancelled() -> Result<Value> {
+    let slept = sleep(Duration::from_secs(86_400));
+    let notes =
+        [code(slept), code(start(OWN, &json!({ "program": "echo" })).send()), code(sleep(Duration::from_millis(1)))];
+    state::set("cancel/notes", &notes)?;
+    Err(Error::new("undone", "the work is undone"))
+}
+
+#[cfg(test)]
+mod tests;
