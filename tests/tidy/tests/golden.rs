@@ -55,6 +55,8 @@ fn event(rest: &str) -> String {
             fields.push(name.trim_start_matches(['%', '?', '&', '*']).trim_matches('"').to_owned());
         }
     }
+    // The text of an event is its field `message`: another field of that name would replace it.
+    assert!(!fields.iter().any(|field| field == "message"), "rename the field `message` of the event `{message}`");
     let fields = if fields.is_empty() { String::new() } else { format!(" [{}]", fields.join(", ")) };
     format!("{message}{fields}")
 }

@@ -42,12 +42,12 @@ impl EndLog {
             tracing::info!(left_out, "omitted log lines of failed or parked runs");
         }
         // The guest chose code and message. The `?` format escapes control characters.
-        let message: String = failure.message.chars().take(MESSAGE_CHARS).collect();
+        let detail: String = failure.message.chars().take(MESSAGE_CHARS).collect();
         let (id, deployment, attempt, code) = (run.id, &run.deployment, run.attempt, &failure.code);
         if matches!(run.state, RunState::Parked(_)) {
-            tracing::info!(run = %id, %deployment, attempt, ?code, ?message, "parked run");
+            tracing::info!(run = %id, %deployment, attempt, ?code, ?detail, "parked run");
         } else {
-            tracing::info!(run = %id, %deployment, attempt, ?code, ?message, "run failed for good");
+            tracing::info!(run = %id, %deployment, attempt, ?code, ?detail, "run failed for good");
         }
     }
 }
