@@ -131,7 +131,7 @@ pub fn probes(state: ApiState) -> Router {
 
 async fn too_many_connections() -> Problem {
     Problem::new(Code::Overloaded, "the host, or this address, has the maximum number of connections")
-        .fix("Close idle connections and share those that are open; wait as long as `Retry-After` says.")
+        .fix("Close idle connections and share those that are open; wait for the time in `Retry-After`.")
 }
 
 async fn not_found(request: Request) -> Problem {

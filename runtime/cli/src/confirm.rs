@@ -19,9 +19,9 @@ pub struct ConfirmArgs {
 }
 
 impl ConfirmArgs {
-    /// Returns whether the command will ask: stdin is a terminal, and `--yes` is not set. A script
+    /// Whether the command asks for confirmation: stdin is a terminal, and `--yes` is not set. A script
     /// is never asked.
-    pub fn asks(self) -> bool {
+    pub fn is_interactive(self) -> bool {
         !self.yes && !self.dry_run && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
@@ -30,7 +30,7 @@ impl ConfirmArgs {
     /// # Errors
     /// If the answer is not yes.
     pub fn ask(self, question: &str, printer: &Printer) -> Result<(), CliError> {
-        if !self.asks() {
+        if !self.is_interactive() {
             return Ok(());
         }
         printer.prompt(&format!("{question} [y/N] "));
@@ -64,8 +64,8 @@ mod tests {
     }
 
     #[test]
-    fn neither_yes_nor_a_dry_run_asks() {
-        assert!(!ConfirmArgs { yes: true, dry_run: false }.asks());
-        assert!(!ConfirmArgs { yes: false, dry_run: true }.asks());
+    fn yes_and_a_dry_run_are_not_interactive() {
+        assert!(!ConfirmArgs { yes: true, dry_run: false }.is_interactive());
+        assert!(!ConfirmArgs { yes: false, dry_run: true }.is_interactive());
     }
 }

@@ -65,10 +65,10 @@ impl FeedReader {
         let (first, last) = state.host.store().feed_range().await?;
         let mut ready = VecDeque::from([Bytes::from_static(b"retry: 2000\n\n")]);
         // The position must be in the feed, or directly before it.
-        let goes_on = |seen: &u64| *seen <= last && seen.saturating_add(1) >= first;
+        let is_in_feed = |seen: &u64| *seen <= last && seen.saturating_add(1) >= first;
         let after = match seen {
             None => last,
-            Some(seen) if goes_on(&seen) => seen,
+            Some(seen) if is_in_feed(&seen) => seen,
             Some(_) => {
                 ready.push_back(StreamFormat::Events.frame(Some(last), "reset", &FeedReset { first, last }));
                 last

@@ -69,7 +69,7 @@ pub async fn find(state: &ApiState, id: RunId) -> ApiResult<Run> {
 ///
 /// # Errors
 /// An error of the store.
-pub async fn beside(state: &ApiState, run: &Run) -> ApiResult<Option<Failure>> {
+pub async fn cancellation_failure(state: &ApiState, run: &Run) -> ApiResult<Option<Failure>> {
     if run.state != RunState::Cancelled {
         return Ok(None);
     }
@@ -84,7 +84,7 @@ pub async fn whole(state: &ApiState, run: &Run) -> ApiResult<Response> {
     let store = state.host.store();
     let input = store.input(run.id).await?;
     let output = if run.state == RunState::Succeeded { store.output(run.id).await? } else { None };
-    let (failure, failures) = (beside(state, run).await?, store.failures(run.id).await?);
+    let (failure, failures) = (cancellation_failure(state, run).await?, store.failures(run.id).await?);
     Ok(ok(&shapes::Run {
         input: input.as_deref().map(shapes::StoredJson::of),
         output: output.as_deref().map(shapes::StoredJson::of),

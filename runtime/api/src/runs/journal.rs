@@ -144,8 +144,8 @@ mod tests {
         #[test]
         fn any_result_is_shown(kind in prop::sample::select(vec!["step-done", "http.fetch"]), result: Vec<u8>) {
             let shown = written(&entry(1, kind, result.clone()));
-            let told = shown.get("result").is_some() || shown.get("result_base64").is_some();
-            prop_assert_eq!(told, !result.is_empty());
+            let is_shown = shown.get("result").is_some() || shown.get("result_base64").is_some();
+            prop_assert_eq!(is_shown, !result.is_empty());
         }
     }
 }

@@ -10,7 +10,7 @@ use tidemill_core::{Code, RunId};
 use tidemill_store::records::Page;
 
 use super::filter;
-use super::get::beside;
+use super::get::cancellation_failure;
 use crate::deployments::get::check_known;
 use crate::list::{list_of, page_request};
 use crate::problem::{ApiResult, Problem};
@@ -54,7 +54,7 @@ pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<R
 async fn listed(state: &ApiState, page: &Page<Run>, scope: &str) -> ApiResult<Response> {
     let mut failures = HashMap::new();
     for run in &page.items {
-        if let Some(failure) = beside(state, run).await? {
+        if let Some(failure) = cancellation_failure(state, run).await? {
             failures.insert(run.id, failure);
         }
     }

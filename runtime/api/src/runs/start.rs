@@ -15,7 +15,7 @@ use tidemill_core::{DeploymentName, Failure};
 use tidemill_store::records::RunRequestResult;
 use tracing::Span;
 
-use super::get::beside;
+use super::get::cancellation_failure;
 use crate::config::DELAY_MAX;
 use crate::problem::ApiResult;
 use crate::request::{PathParams, QueryParams, RawQuery, bad, body, headers};
@@ -82,7 +82,7 @@ async fn invoke(state: &ApiState, ask: RunRequest, wait: Duration) -> ApiResult<
     let input = ask.input.clone();
     let InvokeResult { run, output, replayed } = state.host.invoke(ask, wait).await?;
     let status = if run.state.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let failure = beside(state, &run).await?;
+    let failure = cancellation_failure(state, &run).await?;
     Ok(answer(status, &run, failure.as_ref(), &input, output.as_deref(), replayed))
 }
 
@@ -92,7 +92,7 @@ async fn request_run(state: &ApiState, ask: RunRequest) -> ApiResult<Response> {
         RunRequestResult::Created(run) | RunRequestResult::Joined(run) => (run, false),
         RunRequestResult::Existing(run) => (run, true),
     };
-    let failure = beside(state, &run).await?;
+    let failure = cancellation_failure(state, &run).await?;
     Ok(answer(StatusCode::ACCEPTED, &run, failure.as_ref(), &input, None, replayed))
 }
 

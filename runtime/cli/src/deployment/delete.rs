@@ -56,7 +56,7 @@ impl Count {
 
 /// Runs the command.
 pub async fn run(args: &DeploymentDeleteArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    if args.confirm.dry_run || args.confirm.asks() {
+    if args.confirm.dry_run || args.confirm.is_interactive() {
         let plan = DeletionPlan::of(&args.name, client).await?;
         if args.confirm.dry_run {
             printer.record(&plan, &plan.text(args.cancel_runs));

@@ -30,7 +30,7 @@ pub struct DeploymentRollbackArgs {
 /// Runs the command.
 pub async fn run(args: &DeploymentRollbackArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut tag = None;
-    if args.confirm.dry_run || args.confirm.asks() {
+    if args.confirm.dry_run || args.confirm.is_interactive() {
         let plan = ask(args, true, None, client).await?;
         if args.confirm.dry_run {
             printer.record(&plan, &text(args, &plan, true));

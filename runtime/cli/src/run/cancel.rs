@@ -43,7 +43,7 @@ pub async fn run(args: &RunCancelArgs, client: &Client, printer: &Printer) -> Re
         Vec::new(),
         client,
         printer,
-        super::stands,
+        super::show_state,
     )
     .await
 }

@@ -53,7 +53,7 @@ pub async fn run(args: &RunRetryArgs, client: &Client, printer: &Printer) -> Res
     if args.dry_run {
         super::each(&ids, "retry", body, client, printer, look).await
     } else {
-        super::each(&ids, "retry", body, client, printer, super::stands).await
+        super::each(&ids, "retry", body, client, printer, super::show_state).await
     }
 }
 

@@ -135,7 +135,7 @@ impl RunSelector {
         printer: &Printer,
     ) -> Result<(), CliError> {
         let states = if self.parked { &["parked"][..] } else { states };
-        if confirm.dry_run || confirm.asks() {
+        if confirm.dry_run || confirm.is_interactive() {
             let affected = AffectedRuns::find(&self.filter.query_in(states), client).await?;
             if confirm.dry_run {
                 affected.show(action, printer);

@@ -93,7 +93,7 @@ impl ScheduleSelector {
 #[derive(Debug, clap::Args)]
 pub struct SchedulePauseArgs {
     #[command(flatten)]
-    whom: ScheduleSelector,
+    selector: ScheduleSelector,
 
     /// The reason, kept as a note
     #[arg(long, default_value = "")]
@@ -102,10 +102,10 @@ pub struct SchedulePauseArgs {
 
 /// Pauses one or many schedules.
 pub async fn pause(args: &SchedulePauseArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let Some((deployment, name)) = args.whom.one() else {
-        return many(ScheduleAction::Pause, Some(args.note.clone()), &args.whom, client, printer).await;
+    let Some((deployment, name)) = args.selector.one() else {
+        return many(ScheduleAction::Pause, Some(args.note.clone()), &args.selector, client, printer).await;
     };
-    if args.whom.confirm.dry_run {
+    if args.selector.confirm.dry_run {
         return would("paused", deployment, name, client, printer).await;
     }
     let path = format!("/v1/schedules/{}/{}/pause", encoded(deployment), encoded(name));
@@ -115,11 +115,11 @@ pub async fn pause(args: &SchedulePauseArgs, client: &Client, printer: &Printer)
 }
 
 /// Resumes one or many schedules.
-pub async fn resume(whom: &ScheduleSelector, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let Some((deployment, name)) = whom.one() else {
-        return many(ScheduleAction::Resume, None, whom, client, printer).await;
+pub async fn resume(selector: &ScheduleSelector, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let Some((deployment, name)) = selector.one() else {
+        return many(ScheduleAction::Resume, None, selector, client, printer).await;
     };
-    if whom.confirm.dry_run {
+    if selector.confirm.dry_run {
         return would("resumed", deployment, name, client, printer).await;
     }
     let path = format!("/v1/schedules/{}/{}/resume", encoded(deployment), encoded(name));
@@ -129,11 +129,11 @@ pub async fn resume(whom: &ScheduleSelector, client: &Client, printer: &Printer)
 }
 
 /// Resyncs one or many schedules.
-pub async fn resync(whom: &ScheduleSelector, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let Some((deployment, name)) = whom.one() else {
-        return many(ScheduleAction::Resync, None, whom, client, printer).await;
+pub async fn resync(selector: &ScheduleSelector, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let Some((deployment, name)) = selector.one() else {
+        return many(ScheduleAction::Resync, None, selector, client, printer).await;
     };
-    if whom.confirm.dry_run {
+    if selector.confirm.dry_run {
         return would("resynced", deployment, name, client, printer).await;
     }
     let path = format!("/v1/schedules/{}/{}/resync", encoded(deployment), encoded(name));
@@ -162,18 +162,18 @@ async fn would(done: &str, deployment: &str, name: &str, client: &Client, printe
 async fn many(
     action: ScheduleAction,
     note: Option<String>,
-    whom: &ScheduleSelector,
+    selector: &ScheduleSelector,
     client: &Client,
     printer: &Printer,
 ) -> Result<(), CliError> {
-    if whom.confirm.dry_run || whom.confirm.asks() {
-        let mut found = whom.find(client).await?;
+    if selector.confirm.dry_run || selector.confirm.is_interactive() {
+        let mut found = selector.find(client).await?;
         found.retain(|schedule| match action {
             ScheduleAction::Pause => schedule.paused.is_none(),
             ScheduleAction::Resume => schedule.paused.is_some(),
             ScheduleAction::Resync => schedule.silent_until.is_some(),
         });
-        if whom.confirm.dry_run {
+        if selector.confirm.dry_run {
             printer.rows(&found, "no schedule matches");
             printer.note(&format!("{} schedules would be {}; nothing was changed", found.len(), done_as(action)));
             return Ok(());
@@ -184,9 +184,9 @@ async fn many(
         }
         let verb = action.as_str();
         let question = format!("{}{} {} schedules?", verb[..1].to_ascii_uppercase(), &verb[1..], found.len());
-        whom.confirm.ask(&question, printer)?;
+        selector.confirm.ask(&question, printer)?;
     }
-    let operation = client.post_json("/v1/schedules/actions", &whom.request(action, note)).await?;
+    let operation = client.post_json("/v1/schedules/actions", &selector.request(action, note)).await?;
     operation::follow(operation, "tidemill schedules list", client, printer).await
 }
 

@@ -49,7 +49,7 @@ pub async fn run(args: &ScheduleBackfillArgs, client: &Client, printer: &Printer
     let request = BackfillRequest { start: args.start, end: args.end, overlap: args.overlap.clone() };
     let path = format!("{}/backfill", args.which.path());
     let confirm = ConfirmArgs { yes: args.yes, dry_run: args.dry_run };
-    if confirm.dry_run || confirm.asks() {
+    if confirm.dry_run || confirm.is_interactive() {
         let plan: Record<BackfillPlan> = client.post_json(&format!("{path}?dry_run=true"), &request).await?;
         if confirm.dry_run {
             printer.record(&plan, &planned(&plan));

@@ -55,8 +55,8 @@ pub async fn run(command: ScheduleCommand, client: &Client, printer: &Printer) -
     match command {
         ScheduleCommand::List(args) => list::run(&args, client, printer).await,
         ScheduleCommand::Pause(args) => actions::pause(&args, client, printer).await,
-        ScheduleCommand::Resume(whom) => actions::resume(&whom, client, printer).await,
-        ScheduleCommand::Resync(whom) => actions::resync(&whom, client, printer).await,
+        ScheduleCommand::Resume(selector) => actions::resume(&selector, client, printer).await,
+        ScheduleCommand::Resync(selector) => actions::resync(&selector, client, printer).await,
         ScheduleCommand::Trigger(which) => actions::trigger(&which, client, printer).await,
         ScheduleCommand::Preview(args) => preview::run(&args, client, printer).await,
         ScheduleCommand::Firings(args) => firings::run(&args, client, printer).await,

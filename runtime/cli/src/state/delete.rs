@@ -27,7 +27,7 @@ pub async fn run(args: &StateDeleteArgs, client: &Client, printer: &Printer) -> 
     let path = args.entry.path()?;
     let name = format!("{}/{}", args.entry.deployment, clean(&args.entry.key));
     let mut record = json!({ "deployment": args.entry.deployment, "key": args.entry.key });
-    if args.confirm.dry_run || args.confirm.asks() {
+    if args.confirm.dry_run || args.confirm.is_interactive() {
         let present = client.fetch(&path).await?;
         let size = bytes(present.body.len() as u64);
         if args.confirm.dry_run {

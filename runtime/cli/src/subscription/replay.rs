@@ -46,7 +46,7 @@ pub async fn run(args: &SubscriptionReplayArgs, client: &Client, printer: &Print
     let until = args.until.map(|until| format!(" until {until}")).unwrap_or_default();
     let (deployment, name) = (&args.which.deployment, &args.which.name);
     let path = format!("{}/replay", args.which.path());
-    if args.confirm.dry_run || args.confirm.asks() {
+    if args.confirm.dry_run || args.confirm.is_interactive() {
         let plan: Record<ReplayPlan> = client.post_json(&format!("{path}?dry_run=true"), &request).await?;
         let range = format!("{} since {}{until}", events(plan.events), args.since);
         if args.confirm.dry_run {

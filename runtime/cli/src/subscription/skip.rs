@@ -23,7 +23,7 @@ pub struct SubscriptionSkipArgs {
 pub async fn run(args: &SubscriptionSkipArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let SubscriptionSkipArgs { which, confirm } = args;
     let name = format!("{}/{}", which.deployment, which.name);
-    if confirm.dry_run || confirm.asks() {
+    if confirm.dry_run || confirm.is_interactive() {
         let subscription: Record<Subscription<'static>> = client.get(&which.path()).await?;
         let waiting = grouped(subscription.waiting);
         if confirm.dry_run {

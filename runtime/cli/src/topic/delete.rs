@@ -22,7 +22,7 @@ pub struct TopicDeleteArgs {
 /// Runs the command.
 pub async fn run(args: &TopicDeleteArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("/v1/topics/{}", encoded(&args.topic));
-    if args.confirm.dry_run || args.confirm.asks() {
+    if args.confirm.dry_run || args.confirm.is_interactive() {
         let topic: Record<Topic<'static>> = client.get(&path).await?;
         let events = events(topic.events);
         if args.confirm.dry_run {

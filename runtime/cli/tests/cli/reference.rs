@@ -10,7 +10,7 @@ use crate::program::call;
 const HEAD: &str = "\
 # The command line
 
-Results go to stdout, as a table or with `--json` as JSON; progress, warnings and errors go to stderr. An error says what
+Results go to stdout, as a table or with `--json` as JSON; progress, warnings and errors go to stderr. An error states what
 happened, what to do next, and its code if it has one.
 
 | exit code | |
@@ -53,7 +53,7 @@ fn section(path: &[&str]) -> String {
 }
 
 #[test]
-fn the_page_says_what_help_says() {
+fn the_page_agrees_with_the_help() {
     let mut page = format!("{HEAD}{}", section(&[]));
     for command in commands(&[]) {
         page.push_str(&section(&[&command]));

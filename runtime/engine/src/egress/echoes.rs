@@ -101,7 +101,7 @@ impl EchoFilter {
         for head in self.heads.find_overlapping_iter(&text) {
             let index = head.pattern().as_usize();
             let (Some(pattern), Some(last)) = (self.patterns.get(index), last.get_mut(index)) else { continue };
-            let EchoPattern { text: pattern, margins: (before, behind), .. } = pattern;
+            let EchoPattern { text: pattern, margins: (before, after), .. } = pattern;
             let whole = head.start()..(head.start() + pattern.len()).min(text.len());
             let rest = pattern.get(HEAD_BYTES..).unwrap_or_default();
             if !rest.is_empty() {
@@ -111,7 +111,7 @@ impl EchoFilter {
                     continue;
                 }
             }
-            let span = origin(whole.start.saturating_sub(*before)..(whole.end + behind).min(text.len()));
+            let span = origin(whole.start.saturating_sub(*before)..(whole.end + after).min(text.len()));
             match found.get_mut(*last) {
                 Some((open, _)) if span.start <= open.end => open.end = open.end.max(span.end),
                 _ => {
@@ -156,9 +156,9 @@ fn add(patterns: &mut Vec<EchoPattern>, value: &[u8], placeholder: &str) {
         // Three bytes are four characters. A character that a neighbouring byte shares depends on
         // that byte.
         let shared = (bytes_before * 8).div_ceil(6);
-        let behind = usize::from(text.len() % 3 != 0);
-        let own = encoded.as_bytes().get(shared..encoded.len() - behind).unwrap_or_default();
-        put(own, (usize::from(bytes_before > 0), behind));
+        let after = usize::from(text.len() % 3 != 0);
+        let own = encoded.as_bytes().get(shared..encoded.len() - after).unwrap_or_default();
+        put(own, (usize::from(bytes_before > 0), after));
     }
 }
 
@@ -275,15 +275,15 @@ mod tests {
         fn a_secret_is_found_at_every_position_in_base64(
             secret in prop::collection::vec(any::<u8>(), 8..80),
             before in prop::collection::vec(any::<u8>(), 0..7),
-            behind in prop::collection::vec(any::<u8>(), 0..7),
+            after in prop::collection::vec(any::<u8>(), 0..7),
             safe: bool,
         ) {
-            let text = [before.clone(), secret.clone(), behind.clone()].concat();
+            let text = [before.clone(), secret.clone(), after.clone()].concat();
             let encoded = if safe { URL_SAFE_NO_PAD.encode(text) } else { STANDARD.encode(text) };
             let hidden = echoes(&secret).hide(encoded.clone().into_bytes());
             let hidden = String::from_utf8(hidden).unwrap();
             prop_assert!(hidden.contains("{{secret:key}}"), "{} {}", encoded, hidden);
-            let most = (before.len() + behind.len()) * 4 / 3 + 8 + "{{secret:key}}".len();
+            let most = (before.len() + after.len()) * 4 / 3 + 8 + "{{secret:key}}".len();
             prop_assert!(hidden.len() <= most, "{} {}", encoded, hidden);
         }
 
@@ -300,12 +300,12 @@ mod tests {
         fn a_contained_secret_is_always_replaced(
             secret in "[a-z\"/ é%\\\\]{8,20}",
             before in "[ -~]{0,20}",
-            behind in "[ -~]{0,20}",
+            after in "[ -~]{0,20}",
             place in prop::sample::select(vec![PlaceholderContext::Plain, PlaceholderContext::Url, PlaceholderContext::Json]),
         ) {
             let mut text = before.into_bytes();
             text.extend(escape(secret.as_bytes(), place));
-            text.extend(behind.bytes());
+            text.extend(after.bytes());
             let hidden = echoes(secret.as_bytes()).hide(text);
             prop_assert!(String::from_utf8_lossy(&hidden).contains("{{secret:key}}"));
         }

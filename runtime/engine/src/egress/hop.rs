@@ -42,7 +42,7 @@ impl Hop {
             left -= filled.len();
             let mut filled = HeaderValue::from_bytes(&filled)
                 .map_err(|_| Code::HttpBadRequest.failure(format!("the header `{name}` cannot be sent")))?;
-            filled.set_sensitive(carried.stands_in(value.as_bytes()));
+            filled.set_sensitive(carried.contains_placeholder(value.as_bytes()));
             headers.append(name.clone(), filled);
         }
         if !carried.is_empty() || !headers.contains_key(ACCEPT_ENCODING) {

@@ -87,7 +87,7 @@ impl RequestSecrets {
     }
 
     /// Whether a text contains a placeholder of one of the secrets.
-    pub fn stands_in(&self, text: &[u8]) -> bool {
+    pub fn contains_placeholder(&self, text: &[u8]) -> bool {
         self.next(text, 0).is_some()
     }
 
@@ -291,14 +291,14 @@ mod tests {
         #[test]
         fn filling_any_text_replaces_exactly_its_placeholders(text in "([{}a:]|secret|basic|key|ä|\\{\\{secret:key\\}\\}){0,30}") {
             let filled = carried().fill(text.as_bytes(), PlaceholderContext::Plain, 10_000).unwrap();
-            prop_assert_eq!(carried().stands_in(text.as_bytes()), filled != text.as_bytes());
+            prop_assert_eq!(carried().contains_placeholder(text.as_bytes()), filled != text.as_bytes());
         }
 
         #[test]
         fn placeholders_are_found_at_every_position(before in "[{}:a]{0,12}", after in "[{}:a]{0,12}", basic: bool) {
             let placeholder = if basic { "{{basic:u:key}}" } else { "{{secret:key}}" };
             let text = format!("{before}{placeholder}{after}");
-            prop_assert!(carried().stands_in(text.as_bytes()), "{}", text);
+            prop_assert!(carried().contains_placeholder(text.as_bytes()), "{}", text);
         }
     }
 }

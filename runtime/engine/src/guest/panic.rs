@@ -33,10 +33,10 @@ impl StderrTail {
             let at = starts.iter().filter_map(|start| text.rfind(start)).max()?;
             Some(("the guest ended with: ", text.get(at..)?))
         };
-        let (says, words) = rust.or_else(other)?;
+        let (prefix, words) = rust.or_else(other)?;
         let end = ["\nnote: run with", "\nstack backtrace:", "\n\ngoroutine ", "\nthread '"];
         let end = end.iter().filter_map(|end| words.find(end)).min().unwrap_or(words.len());
-        let mut line = says.to_owned();
+        let mut line = prefix.to_owned();
         let whole = words.get(..end).unwrap_or_default().split(|c: char| c.is_whitespace() || c.is_control());
         for word in whole.filter(|word| !word.is_empty()) {
             if line.len() + word.len() > TEXT_BYTES {

@@ -39,12 +39,12 @@ async fn code_is_compiled_once_and_then_loaded() {
 #[tokio::test]
 async fn a_component_declares_its_workflow_schemas() {
     let host = TestHost::new();
-    for (guest, says) in [(tidemill_artifacts::hello(), true), (tidemill_artifacts::noop(), false)] {
+    for (guest, has_schemas) in [(tidemill_artifacts::hello(), true), (tidemill_artifacts::noop(), false)] {
         let digest = host.put(guest);
         let file = host.folder.path().join("components").join(digest.hex()).with_extension("wasm");
         let admitted = host.engine.admit(&file, digest).await.unwrap();
         assert!(admitted.warnings.is_empty(), "{:?}", admitted.warnings);
-        assert_eq!(admitted.schemas.is_some(), says);
+        assert_eq!(admitted.schemas.is_some(), has_schemas);
         if let Some(schemas) = admitted.schemas {
             let schemas: Value = serde_json::from_str(&schemas).unwrap();
             assert_eq!(schemas["workflow"]["input"]["properties"]["name"]["type"], "string");

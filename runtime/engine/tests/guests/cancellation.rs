@@ -21,8 +21,8 @@ async fn a_notified_guest_may_use_a_tenth_of_its_fuel() {
     let host = TestHost::new();
     let job = host.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
     job.cancel.cancel();
-    let told = json!({ "do": "get", "key": "k" });
-    let ended = job.run(json!({ "do": "regardless", "first": told, "then": { "do": "loop" } })).await;
+    let read = json!({ "do": "get", "key": "k" });
+    let ended = job.run(json!({ "do": "regardless", "first": read, "then": { "do": "loop" } })).await;
     assert!((2_000_000..2_200_000).contains(&ended.fuel.get()), "{}", ended.fuel);
     let (failure, cause) = failure(ended);
     assert_eq!((failure.code.as_str(), cause), ("host/limit-grace", Cause::Limit));
@@ -36,8 +36,8 @@ async fn a_guest_with_little_fuel_left_has_a_tenth_of_its_limit_to_clean_up() {
     let spin = json!({ "do": "spin", "count": 100_000 });
     assert_eq!(job.code(spin.clone()).await, "host/limit-fuel");
     job.cancel.cancel();
-    let told = json!({ "do": "get", "key": "k" });
-    let ended = job.run(json!({ "do": "regardless", "first": told, "then": spin })).await;
+    let read = json!({ "do": "get", "key": "k" });
+    let ended = job.run(json!({ "do": "regardless", "first": read, "then": spin })).await;
     assert!((300_000..2_200_000).contains(&ended.fuel.get()), "{}", ended.fuel);
     assert!(matches!(ended.outcome, Outcome::Output(_)), "{:?}", ended.outcome);
 }

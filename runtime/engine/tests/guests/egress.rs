@@ -269,7 +269,7 @@ async fn a_failing_server_opens_the_circuit_for_a_minute() {
     assert_eq!(job.output(fetch(&well.url("/"))).await["status"], json!(200));
     let mut other = granted(&host, &[&server.origin()]).await;
     other.context.deployment = "others".parse().unwrap();
-    assert_eq!(other.output(fetch(&server.url("/"))).await["status"], json!(503), "another deployment asks for itself");
+    assert_eq!(other.output(fetch(&server.url("/"))).await["status"], json!(503), "another deployment sends itself");
 
     host.clock.advance(59_999);
     assert_eq!(job.code(fetch(&server.url("/"))).await, "host/http-circuit-open");

@@ -40,9 +40,9 @@ fn flip(file: &PathBuf, at: impl Fn(usize) -> usize) {
 /// Replaces a file by other bytes. An engine may still have the old ones mapped, so they are not
 /// overwritten.
 fn replace(file: &PathBuf, bytes: &[u8]) {
-    let beside = file.with_extension("new");
-    fs::write(&beside, bytes).unwrap();
-    fs::rename(beside, file).unwrap();
+    let replacement = file.with_extension("new");
+    fs::write(&replacement, bytes).unwrap();
+    fs::rename(replacement, file).unwrap();
 }
 
 #[tokio::test]

@@ -27,8 +27,8 @@ async fn the_store_is_scrubbed_soon_after_the_start_and_once_a_day() {
     let scrub = world.host.last_scrub().unwrap();
     assert_eq!(scrub.at, second);
     let figures = world.host.metrics_text().await.unwrap();
-    let told = format!("tidemill_store_scrubbed_timestamp_seconds {}", second.as_millis() / 1000);
-    assert!(figures.contains(&told) && figures.contains("tidemill_store_damaged 0"), "{figures}");
+    let line = format!("tidemill_store_scrubbed_timestamp_seconds {}", second.as_millis() / 1000);
+    assert!(figures.contains(&line) && figures.contains("tidemill_store_damaged 0"), "{figures}");
     assert!(figures.contains(r#"tidemill_store_scrubs_total{scope="all",result="sound"} 2"#), "{figures}");
     let figure = |name: &str| -> u64 {
         let line = figures.lines().find(|line| line.starts_with(name)).unwrap();
@@ -61,8 +61,8 @@ async fn an_index_scrub_is_counted_and_the_full_scrub_stays_due() {
     let start = world.host.last_scrub().unwrap().at;
     let figures = world.host.metrics_text().await.unwrap();
     assert!(figures.contains(r#"tidemill_store_scrubs_total{scope="index",result="sound"} 1"#), "{figures}");
-    let told = format!("tidemill_store_scrubbed_timestamp_seconds {}", start.as_millis() / 1000);
-    assert!(figures.contains(&told), "{figures}");
+    let line = format!("tidemill_store_scrubbed_timestamp_seconds {}", start.as_millis() / 1000);
+    assert!(figures.contains(&line), "{figures}");
     let later = world.clock.advance(600_000);
     world.tick().await;
     assert_eq!(world.host.last_scrub().unwrap().at, later);

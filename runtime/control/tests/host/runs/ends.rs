@@ -214,8 +214,8 @@ async fn check_end(end: End, conflicts: usize, dies: bool) {
     if ended.state == RunState::Cancelled {
         assert_eq!(failure.map(|failure| failure.code).as_deref(), end.failure(), "{shown}");
         assert_eq!(inbox.iter().any(|parked| parked.run == run.id), end.failure().is_some(), "{shown}");
-        let told = world.host.explain(run.id).await.unwrap().summary;
-        assert!(end.failure().is_none_or(|code| told.contains(code)), "{shown}: {told}");
+        let summary = world.host.explain(run.id).await.unwrap().summary;
+        assert!(end.failure().is_none_or(|code| summary.contains(code)), "{shown}: {summary}");
     }
     let kept = world.store.failures(run.id).await.unwrap();
     let parts = kept.iter().map(|kept| &kept.record.part);

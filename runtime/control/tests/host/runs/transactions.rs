@@ -99,17 +99,17 @@ async fn counts_after_conflict(at_the_end: bool) -> (usize, usize) {
 #[tokio::test]
 async fn a_revoked_grant_applies_to_runs_in_memory() {
     let world = TestHost::paused().await;
-    world.deploy(json!({ "name": "a", "grants": { "topics": ["told"] } })).await;
+    world.deploy(json!({ "name": "a", "grants": { "topics": ["news"] } })).await;
     let (begun, goes) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let gates = (Arc::clone(&begun), Arc::clone(&goes));
     world.guests.act(move |job| {
         let (begun, goes) = (Arc::clone(&gates.0), Arc::clone(&gates.1));
         async move {
-            let may_tell = || job.channel.grants().unwrap().may_publish(&"told".parse().unwrap());
-            let before = may_tell();
+            let may_publish = || job.channel.grants().unwrap().may_publish(&"news".parse().unwrap());
+            let before = may_publish();
             begun.add_permits(1);
             goes.acquire().await.unwrap().forget();
-            output(&format!("[{before},{}]", may_tell()))
+            output(&format!("[{before},{}]", may_publish()))
         }
     });
     let host = world.host.clone();

@@ -178,8 +178,8 @@ async fn the_host_reports_silent_schedules_after_the_clock_was_set_back() {
     assert_eq!((found.back_millis, found.schedules, found.until), (58 * MINUTE, 1, until));
     assert_eq!(found.named, [(name("a"), "often".parse().unwrap(), until)]);
     let feed = world.store.feed(0, 10_000).await.unwrap();
-    let told = feed.iter().filter(|entry| matches!(entry.event, FeedEvent::ClockSetBack { schedules: 1, .. }));
-    assert_eq!(told.count(), 1);
+    let notices = feed.iter().filter(|entry| matches!(entry.event, FeedEvent::ClockSetBack { schedules: 1, .. }));
+    assert_eq!(notices.count(), 1);
     // A preview shows what will happen, before and after a revision.
     let first = async || {
         let ahead = world.host.preview(&name("a"), &"often".parse().unwrap(), 3, now).await.unwrap();

@@ -60,12 +60,12 @@ async fn schedules_are_rescheduled_when_the_rules_of_their_zone_change() {
     assert_eq!(stored(&world).await.next, at(0, 16));
     assert_eq!(world.host.refresh_zones().await.unwrap(), 0);
     let feed = world.store.feed(0, 1_000).await.unwrap();
-    let told = feed.iter().filter_map(|entry| match &entry.event {
+    let notices = feed.iter().filter_map(|entry| match &entry.event {
         FeedEvent::Schedule { change, note: Some(note), .. } if change == "rescheduled" => Some(note.clone()),
         _ => None,
     });
-    let told: Vec<_> = told.collect();
-    assert!(told.len() == 1 && told[0].contains("2026-01-05T16:00:00"), "{told:?}");
+    let notices: Vec<_> = notices.collect();
+    assert!(notices.len() == 1 && notices[0].contains("2026-01-05T16:00:00"), "{notices:?}");
     // The rules change while the host is down.
     write(dir.path(), "America/Vancouver", -8);
     drop(world.next_epoch().await);
