@@ -1,4 +1,4 @@
-//! The width and the words of comments and pages.
+//! The width of comments, and the words of comments, pages, names and messages.
 
 use crate::allowed::{Offenders, check};
 use crate::types::crate_of;
@@ -104,10 +104,37 @@ fn prose_uses_plain_words() {
     check("words", &format!("use plainer words than these: {WORDS:?}"), &found);
 }
 
+/// The code of a line, without its comment; the words of a name are separate.
+fn code(line: &str) -> String {
+    let code = match comment(line) {
+        Some(comment) => &line[..line.len() - comment.len()],
+        None => line,
+    };
+    code.replace('_', " ").to_lowercase()
+}
+
+#[test]
+fn names_and_messages_use_plain_words() {
+    let mut found = Offenders::new();
+    for (name, text) in files().filter(|(name, _)| name.ends_with(".rs")) {
+        for (number, line) in text.lines().enumerate() {
+            // Leading spaces of a comment are not code.
+            let line = code(line.trim_start());
+            for word in WORDS {
+                for _ in 0..occurrences(&line, word) {
+                    found.entry(crate_of(&name).to_owned()).or_default().push(format!("{name}:{}: {word}", number + 1));
+                }
+            }
+        }
+    }
+    check("names", &format!("use plainer words than these in names and messages: {WORDS:?}"), &found);
+}
+
 #[test]
 fn words_are_counted_whole_and_in_comments_only() {
     assert_eq!(occurrences("whoever told it, untold, told_at", "told"), 1);
     assert_eq!(comment("    let a = 1; // nobody"), Some("// nobody"));
     assert_eq!(comment("    let a = \"x // nobody\";"), None);
+    assert_eq!(code("let told_at = 1; // nobody"), "let told at = 1; ");
     assert_eq!(prose("a.md", "one\n```\ntwo\n```\n`three` four"), [(1, "one".to_owned()), (5, "` four".to_owned())]);
 }
