@@ -66,7 +66,7 @@ async fn lines_of_a_queued_run_have_its_span_at_level_info() {
     host.settled(&id).await;
     assert!(host.stop().success());
     let lines = lines(&host.output(), &id);
-    let [line] = lines.as_slice() else { panic!("one line says that the run is parked: {lines:#?}") };
+    let [line] = lines.as_slice() else { panic!("one line is about the parked run: {lines:#?}") };
     assert_eq!(line["code"], json!("\"host/trap\""));
     assert_eq!(*spans(line), [json!({ "name": "run", "run": id, "deployment": "unlucky", "attempt": 1 })]);
 }

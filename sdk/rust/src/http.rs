@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_encoded_and_stands_before_the_fragment() {
+    fn a_query_is_encoded_and_precedes_the_fragment() {
         let request = get("https://example.org/a#top").query("after", "ä &=?").query("limit", 500);
         assert_eq!(request.wit.url, "https://example.org/a?after=%C3%A4%20%26%3D%3F&limit=500#top");
     }

@@ -165,10 +165,10 @@ impl Fake {
 
     /// Returns a log line as the host stores it, cut to its maximum, or `None` if the log is full.
     pub(super) fn kept_line(&self, message: &str, fields: &[Field]) -> Option<String> {
-        let beside: usize = fields.iter().map(|field| field.name.len() + field.value.len()).sum();
+        let field_bytes: usize = fields.iter().map(|field| field.name.len() + field.value.len()).sum();
         let counted: usize =
             fields.iter().map(|field| (field.name.len() + field.value.len()).max(LOG_FIELD_BYTES as usize)).sum();
-        let message = limits::cut(message, LOG_LINE_BYTES.saturating_sub(beside));
+        let message = limits::cut(message, LOG_LINE_BYTES.saturating_sub(field_bytes));
         let mut run = self.run.borrow_mut();
         let bytes = (message.len() + counted) as u64 + limits::LOG_LINE_OVERHEAD;
         if run.used.log.saturating_add(bytes) > self.limits().log {

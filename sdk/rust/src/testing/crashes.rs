@@ -4,7 +4,7 @@
 use super::Harness;
 use super::harness::fails_with;
 use super::run::Crash;
-use super::run_result::{End, RunResult, told};
+use super::run_result::{End, RunResult, describe};
 use crate::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ fn traces<O: Serialize>(ran: &RunResult<O>) -> Vec<(&'static str, Value)> {
     let end = match &ran.end {
         End::Succeeded(output) => json!({ "succeeded": serde_json::to_value(output).unwrap_or_default() }),
         End::Failed(error) => json!({ "failed": error.to_string() }),
-        other => json!(told(other)),
+        other => json!(describe(other)),
     };
     let world = &ran.world;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -56,7 +56,7 @@ pub(super) fn to_the_end(fake: &Rc<Fake>, input: &str, function: Function<'_>) -
                 if let Some(mismatch) = fake.run.borrow().replay.left_over("the end of the run") {
                     return RunEnd::Mismatch(mismatch);
                 }
-                let told = fake.run.borrow().told;
+                let notified = fake.run.borrow().notified;
                 match returned {
                     Ok(output) => {
                         if let Err(failed) = fake.output(&output) {
@@ -67,9 +67,9 @@ pub(super) fn to_the_end(fake: &Rc<Fake>, input: &str, function: Function<'_>) -
                             continue;
                         }
                         fake.commit();
-                        return if told { RunEnd::Cancelled } else { RunEnd::Succeeded(output) };
+                        return if notified { RunEnd::Cancelled } else { RunEnd::Succeeded(output) };
                     }
-                    Err(_) if told => {
+                    Err(_) if notified => {
                         fake.commit();
                         return RunEnd::Cancelled;
                     }

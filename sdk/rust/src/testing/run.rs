@@ -66,7 +66,7 @@ pub(super) struct RunState {
     counts: Vec<Counts>,
     /// The retry policies of the open steps, from the outermost to the innermost.
     pub(super) open_steps: Vec<RetryPolicy>,
-    pub(super) told: bool,
+    pub(super) notified: bool,
     /// The number of entries over all attempts and generations.
     pub(super) recorded: u64,
     pub(super) crash: Option<Crash>,
@@ -119,7 +119,7 @@ impl Fake {
             used: Usage::default(),
             counts: vec![Counts::default()],
             open_steps: Vec::new(),
-            told: false,
+            notified: false,
             recorded: 0,
             crash: None,
             durable: saved.clone(),
@@ -146,7 +146,7 @@ impl Fake {
         run.layers = from.layers.clone();
         run.now = from.now;
         run.used = from.used;
-        run.told = false;
+        run.notified = false;
         run.open_steps.clear();
         run.counts = vec![Counts::default()];
     }
@@ -211,7 +211,7 @@ impl Fake {
         request: &str,
         live: impl FnOnce() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let result = self.call(kind, request, || if self.is_to_be_told() { Err(cancelled()) } else { live() });
+        let result = self.call(kind, request, || if self.must_be_notified() { Err(cancelled()) } else { live() });
         if let Err(failed) = &result {
             self.hear(failed);
         }
@@ -219,17 +219,17 @@ impl Fake {
     }
 
     /// Whether the next call that can fail returns the cancellation.
-    pub(super) fn is_to_be_told(&self) -> bool {
+    pub(super) fn must_be_notified(&self) -> bool {
         let run = self.run.borrow();
         let by_time = self.cancel_at.get().is_some_and(|at| at <= run.now);
         let by_entry = self.cancel_after.is_some_and(|after| after <= run.recorded);
-        !run.told && (by_time || by_entry)
+        !run.notified && (by_time || by_entry)
     }
 
     /// Marks a returned cancellation as received. It is returned once.
     pub(super) fn hear(&self, failed: &Failure) {
         if is_cancelled(failed) {
-            self.run.borrow_mut().told = true;
+            self.run.borrow_mut().notified = true;
         }
     }
 

@@ -57,7 +57,7 @@ impl<T> RunResult<T> {
     pub fn succeeded(&self) -> &T {
         match &self.end {
             End::Succeeded(output) => output,
-            other => panic!("the run did not succeed: {}", told(other)),
+            other => panic!("the run did not succeed: {}", describe(other)),
         }
     }
 
@@ -70,7 +70,7 @@ impl<T> RunResult<T> {
     pub fn failed(&self) -> &Error {
         match &self.end {
             End::Failed(error) => error,
-            other => panic!("the run did not fail: {}", told(other)),
+            other => panic!("the run did not fail: {}", describe(other)),
         }
     }
 
@@ -206,7 +206,7 @@ impl<T> RunResult<T> {
 }
 
 /// Describes an end regardless of the type of its output.
-pub(super) fn told<T>(end: &End<T>) -> String {
+pub(super) fn describe<T>(end: &End<T>) -> String {
     match end {
         End::Succeeded(_) => "it succeeded".to_owned(),
         End::Failed(error) => format!("it failed with {error}"),

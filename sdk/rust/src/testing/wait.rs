@@ -47,7 +47,7 @@ impl Fake {
     /// Refuses inside a step, and if the run is being cancelled.
     pub(super) fn may_start(&self) -> Result<(), Failure> {
         self.refuse_in_step()?;
-        if self.run.borrow().told {
+        if self.run.borrow().notified {
             return Err(cancelled());
         }
         Ok(())
@@ -63,7 +63,7 @@ impl Fake {
 
     /// Moves the clock to a time, or to an earlier cancellation.
     pub(super) fn pass_unless_cancelled(&self, at: u64) -> Result<(), Failure> {
-        let cancel = self.cancel_at.get().filter(|cancel| *cancel <= at && !self.run.borrow().told);
+        let cancel = self.cancel_at.get().filter(|cancel| *cancel <= at && !self.run.borrow().notified);
         self.pass_to(cancel.unwrap_or(at));
         if cancel.is_some() { Err(cancelled()) } else { Ok(()) }
     }
@@ -134,7 +134,7 @@ impl Fake {
     /// Waits until a cancellation.
     fn for_ever<T>(&self, waits: &[WaitFor]) -> Result<T, Failure> {
         match self.cancel_at.get() {
-            Some(at) if !self.run.borrow().told => {
+            Some(at) if !self.run.borrow().notified => {
                 self.pass_to(at);
                 Err(cancelled())
             }

@@ -40,7 +40,7 @@ pub(crate) fn begin_step(name: &str, retry: Option<WitRetryPolicy>) -> Result<Be
             attempt
         }
         StepEntry::New => {
-            if fake.is_to_be_told() {
+            if fake.must_be_notified() {
                 // Recorded as a call, because no step began.
                 fake.fallible::<()>("durable.begin-step", name, || Ok(())).map_err(WitFailure::from)?;
             }

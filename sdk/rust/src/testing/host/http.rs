@@ -59,7 +59,7 @@ pub(crate) fn fetch_all(requests: &[Request]) -> Vec<Result<Response, WitFailure
     let answers = fake.call("http.fetch-all", &all, || {
         let bodies = || limits::bodies(requests.iter().map(|request| request.body.len()).sum());
         let allowed = || bodies().and_then(|()| claim_in_step(&fake, effect));
-        let refused = if fake.is_to_be_told() { Err(cancelled()) } else { allowed() };
+        let refused = if fake.must_be_notified() { Err(cancelled()) } else { allowed() };
         if let Err(failed) = refused {
             return requests.iter().map(|_| Err(failed.clone())).collect::<Vec<Result<RecordedResponse, Failure>>>();
         }

@@ -58,7 +58,7 @@ pub(crate) fn void(_: &str) -> Result<Posting, WitFailure> {
 
 fn refuse(call: &str) -> Result<Posting, WitFailure> {
     let fake = current();
-    let failure = if fake.is_to_be_told() {
+    let failure = if fake.must_be_notified() {
         cancelled()
     } else {
         Code::NotAvailable.failure(format!("`{call}` is not in this release"))

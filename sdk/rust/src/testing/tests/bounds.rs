@@ -38,7 +38,7 @@ fn code<T>(done: Result<T>) -> String {
 }
 
 /// Calls each function and lists the results.
-fn asks((): ()) -> Result<Vec<String>> {
+fn call_all((): ()) -> Result<Vec<String>> {
     let entry = ledger::entry("ch_1", ledger::Kind::Sale, Money::minor(5, "EUR"), clock::now());
     Ok(vec![
         code(http::get("https://api.example.com/").send()),
@@ -59,14 +59,14 @@ fn asks((): ()) -> Result<Vec<String>> {
 #[test]
 fn what_is_not_granted_is_refused_as_a_host_refuses_it() {
     let (no, secret) = ("host/not-granted", "host/secret-not-granted");
-    let ran = world().manifest(MANIFEST).crash_everywhere(asks, ());
+    let ran = world().manifest(MANIFEST).crash_everywhere(call_all, ());
     assert_eq!(*ran.succeeded(), ["", secret, no, no, "", secret, "", no, no, "", no, no]);
     assert_eq!((ran.requests().len(), ran.deployment.as_str()), (1, "orders"));
 }
 
 #[test]
 fn without_a_word_of_grants_everything_is_granted() {
-    let ran = world().http("*", "http://*", |_| 200).run(asks, ());
+    let ran = world().http("*", "http://*", |_| 200).run(call_all, ());
     assert!(ran.succeeded().iter().all(String::is_empty), "{:?}", ran.succeeded());
 }
 
@@ -149,7 +149,7 @@ fn what_is_too_large_is_refused_by_its_own_code() {
 }
 
 #[test]
-fn a_stretch_touches_ten_thousand_things_and_the_next_begins_anew() {
+fn a_transaction_touches_ten_thousand_keys_and_the_next_starts_from_zero() {
     let work = |rests: bool| -> Result<()> {
         for n in 0..10_001 {
             if rests && n == 5_000 {

@@ -29,14 +29,14 @@ fn something_other_than_its_result_that_leaves_a_step_is_found() {
 }
 
 #[test]
-fn a_run_that_asks_the_machine_is_found() {
+fn a_run_that_reads_the_machine_is_reported() {
     thread_local!(static RUNS: Cell<u32> = const { Cell::new(0) });
-    let asks = |(): ()| -> Result<()> {
+    let reads_machine = |(): ()| -> Result<()> {
         RUNS.set(RUNS.get() + 1);
         state::set("run", &RUNS.get())
     };
     let message = caught(|| {
-        Harness::new().crash_everywhere(asks, ());
+        Harness::new().crash_everywhere(reads_machine, ());
     });
     assert!(message.contains("replay diverged from the journal: entry 1: recorded `state.set run ="), "{message}");
 }

@@ -131,7 +131,7 @@ fn poll(seen: u64) -> Result<()> {
 }
 
 #[test]
-fn a_run_goes_on_as_new_as_often_as_it_is_let() {
+fn a_run_continues_as_new_up_to_the_maximum() {
     let ran = Harness::new().generations(4).crash_everywhere(poll, 0);
     assert_eq!(*ran.end(), End::Continues(json!(4)));
     assert_eq!((ran.generation(), ran.state("seen"), ran.elapsed()), (4, Some(4), Duration::from_secs(240)));
@@ -187,10 +187,10 @@ fn randomness_is_the_same_whatever_step_was_skipped() {
 
 #[test]
 fn requests_keep_their_key_over_attempts_unless_they_say_otherwise() {
-    let charge = |anew: bool| -> Result<()> {
+    let charge = |new_key: bool| -> Result<()> {
         durable::step_with("charge", Retry::times(2).every(Duration::from_secs(1)), |attempt| -> Result<()> {
             let request = http::post("https://pay.example.com/charges").json(&json!({ "amount": 5 }));
-            let request = if anew { request.new_key_each_attempt() } else { request };
+            let request = if new_key { request.new_key_each_attempt() } else { request };
             let answer = request.send()?;
             if attempt < 3 { Err(Error::retryable("declined", answer.status.to_string())) } else { Ok(()) }
         })

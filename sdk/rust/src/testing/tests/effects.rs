@@ -140,7 +140,7 @@ fn a_module_sees_its_config_trigger_clock_and_leaves_lines_and_events() {
 }
 
 #[test]
-fn an_event_is_told_to_the_run_that_it_made_and_what_fails_publishes_nothing() {
+fn an_event_is_known_to_its_run_and_a_failed_run_publishes_nothing() {
     let work = |order: u64| -> Result<Option<String>> {
         events::publish("mail.wanted", &order)?;
         let event = events::event();
@@ -154,7 +154,7 @@ fn an_event_is_told_to_the_run_that_it_made_and_what_fails_publishes_nothing() {
     assert_eq!(ran.succeeded().as_deref(), Some("orders.created subscription 5"));
     assert_eq!((ran.events().len(), ran.events()[0].topic.as_str()), (1, "mail.wanted"));
     assert!(harness.run(work, 8).events().is_empty());
-    assert_eq!(*Harness::new().run(work, 7).succeeded(), None, "nobody published anything");
+    assert_eq!(*Harness::new().run(work, 7).succeeded(), None, "no event started the run");
 }
 
 #[test]
@@ -173,6 +173,6 @@ fn an_input_that_does_not_fit_fails_as_on_a_host() {
 
 #[test]
 #[should_panic(expected = "no route answers GET https://nowhere.example.com/")]
-fn a_request_that_nobody_answers_fails_the_test() {
+fn a_request_without_an_answer_fails_the_test() {
     Harness::new().run(|(): ()| http::get("https://nowhere.example.com/").send().map(|answer| answer.status), ());
 }

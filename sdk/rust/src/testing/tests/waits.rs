@@ -21,7 +21,7 @@ fn a_signal_is_waited_for_and_taken_once() {
 }
 
 #[test]
-fn a_wait_for_what_never_comes_is_told() {
+fn a_wait_that_never_ends_is_reported() {
     let ran = Harness::new().run(|(): ()| signal::<u8>("never").wait(), ());
     assert_eq!(*ran.end(), End::Waits(vec![WaitFor::Signal("never".to_owned())]));
 }
@@ -132,15 +132,15 @@ fn whichever_comes_first_decides() {
         let slow = spawn::<u64>("square", &30)?;
         select()
             .run(&slow, |squared| Ok(format!("ran: {}", squared?)))
-            .signal(signal::<String>("answer"), |text| Ok(format!("told: {text}")))
+            .signal(signal::<String>("answer"), |text| Ok(format!("answer: {text}")))
             .after(Duration::from_secs(wait), || Ok("nothing".to_owned()))
             .wait()
     };
     let harness = Harness::new().deployment("square", square);
     assert_eq!(harness.crash_everywhere(work, 60).succeeded(), "ran: 900");
     assert_eq!(harness.crash_everywhere(work, 10).succeeded(), "nothing");
-    let told = harness.signal(Duration::from_secs(20), "answer", "yes");
-    assert_eq!(told.crash_everywhere(work, 60).succeeded(), "told: yes");
+    let answered = harness.signal(Duration::from_secs(20), "answer", "yes");
+    assert_eq!(answered.crash_everywhere(work, 60).succeeded(), "answer: yes");
 }
 
 #[test]
