@@ -62,7 +62,7 @@ pub(super) fn open(config: KvConfig) -> Result<OpenedStore, KvError> {
     let (disk, dir, needed) = (Arc::clone(&config.disk), config.dir.clone(), config.reserve_bytes);
     open_checked(config).map_err(|error| match (error, disk.free_space(&dir)) {
         (KvError::Io { what, message }, Ok(free)) if free < needed => {
-            tracing::warn!(what, message, "could not open the store: the disk is full");
+            tracing::warn!(what, detail = message, "could not open the store: the disk is full");
             KvError::DiskFull { free, needed }
         }
         (error, _) => error,
@@ -103,7 +103,7 @@ fn open_checked(config: KvConfig) -> Result<OpenedStore, KvError> {
         Err(KvError::Io { what, message })
             if is_short(&config) && spare_segments::make_room(&*disk, &data.join(log::DIR)) =>
         {
-            tracing::warn!(what, message, "removed the log's spare segments to free space for the index");
+            tracing::warn!(what, detail = message, "removed the log's spare segments to free space for the index");
             open_index()?
         }
         opened => opened?,
