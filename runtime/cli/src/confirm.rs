@@ -1,4 +1,4 @@
-//! Asks for confirmation before a command deletes something or acts on many items. Does not decide
+//! Requests confirmation before a command deletes something or acts on many items. Does not decide
 //! what is affected: each command shows that.
 
 use std::io::{BufRead, IsTerminal as _};
@@ -19,13 +19,12 @@ pub struct ConfirmArgs {
 }
 
 impl ConfirmArgs {
-    /// Whether the command asks for confirmation: stdin is a terminal, and `--yes` is not set. A script
-    /// is never asked.
+    /// Whether the command requests confirmation: stdin is a terminal, and `--yes` is not set.
     pub fn is_interactive(self) -> bool {
         !self.yes && !self.dry_run && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
-    /// Asks `question` if a person is at the terminal.
+    /// Requests an answer to `question` if a person is at the terminal.
     ///
     /// # Errors
     /// If the answer is not yes.

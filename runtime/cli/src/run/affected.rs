@@ -39,7 +39,7 @@ impl AffectedRuns {
         printer.note(&format!("{} would be {}; nothing was changed", self.count(), past(verb)));
     }
 
-    /// Shows the first of them, and asks whether to continue. Returns false if there is none.
+    /// Shows the first of them, and requests confirmation. Returns false if there is none.
     ///
     /// # Errors
     /// If the answer is not yes.

@@ -96,7 +96,8 @@ impl Reader {
         }
     }
 
-    /// Runs one command line. `tidemill dev` stays in the background once it has deployed the project.
+    /// Runs one command line. `tidemill dev` stays in the background after it has deployed the
+    /// project.
     pub fn run(&mut self, line: &str) -> CallOutcome {
         let words = words(line.trim_end_matches('&'));
         let words: Vec<_> = words.iter().map(String::as_str).collect();
