@@ -116,6 +116,8 @@ guests! {
     hostile = "hostile";
     /// `tests/guests/durable`: executes the durable acts of its input.
     durable = "durable";
+    /// `tests/guests/parity`: programs that run in the SDK's harness and on a host.
+    parity = "parity";
     /// `tests/guests/noop`: the smallest workflow; returns its input.
     noop = "noop";
     /// `tests/guests/ten-steps`: ten steps that each return a number.
