@@ -6,8 +6,8 @@
 //! `request/` parses requests.
 //!
 //! Every request is answered with 2xx or 4xx, whatever it contains: each parser has bounds and a
-//! property test. 5xx means that the host cannot serve the request now; `Retry-After` says when to
-//! retry.
+//! property test. 5xx means that the host cannot serve the request now; `Retry-After` is the time
+//! until a retry.
 
 #![forbid(unsafe_code)]
 

@@ -120,7 +120,7 @@ fn check_url(uri: &Uri) -> ApiResult<()> {
 }
 
 /// Returns whether a path needs no token: the probes, the pages of the codes, and the status page,
-/// which holds no data and asks its user for the token.
+/// which holds no data and requests the token from its user.
 fn is_open(path: &str) -> bool {
     matches!(path, "/" | "/healthz" | "/readyz") || path.starts_with("/errors/")
 }

@@ -1,7 +1,7 @@
 //! Errors of commands: the message, the fix and the exit code of each.
 //!
-//! Exit codes: 1 the work failed, 2 wrong usage, 3 the host cannot be reached. A message states what
-//! happened; a fix states what to do next.
+//! Exit codes: 1 the work failed, 2 wrong usage, 3 the host cannot be reached. A message states
+//! what happened; a fix states what to do next.
 
 use std::borrow::Cow;
 

@@ -7,7 +7,8 @@ use crate::index;
 
 /// Maximum number of mutations of one input.
 const STEPS: usize = 6;
-/// Bytes at which lengths and numbers change their encoding, and characters with a meaning to parsers.
+/// Bytes at which lengths and numbers change their encoding, and characters with a meaning to
+/// parsers.
 const EDGES: &[u8] = &[0, 1, 0x1f, b' ', b'"', b'\\', b'{', b'[', 0x7f, 0x80, 0xc2, 0xed, 0xff];
 
 /// Mutates inputs of one target.

@@ -54,8 +54,7 @@ impl LogFollower {
 
     /// Reads the available lines.
     async fn read(&mut self) -> Result<(), StoreError> {
-        // Read the state first: once it says that the run has ended, all of its lines are in the
-        // store.
+        // Read the state first: if the run has ended, all of its lines are in the store.
         let Some(run) = self.state.host.store().run(self.id).await? else {
             self.ended = true;
             return Ok(());
