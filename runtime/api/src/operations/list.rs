@@ -14,8 +14,8 @@ use crate::wire::{FromRecord as _, ok};
 /// Lists operations
 ///
 /// Sorted by id, which is by age except for backfills with an `Idempotency-Key`. A page may hold
-/// fewer than `limit` operations, even none, and still have a `next`. Completed operations are kept as
-/// long as records of runs (`--retention`).
+/// fewer than `limit` operations, even none, and still have a `next`. Completed operations are kept
+/// as long as records of runs (`--retention`).
 #[utoipa::path(
     get, path = "/v1/operations", tag = "operations",
     params(
