@@ -110,7 +110,7 @@ impl Run<'_> {
 
     /// Returns whether the run was asked to end and has not ended yet.
     #[must_use]
-    pub fn is_asked_to_end(&self) -> bool {
+    pub fn is_cancel_requested(&self) -> bool {
         !self.is_settled() && self.cancel.is_some()
     }
 

@@ -69,7 +69,7 @@ pub fn harden(headers: &mut HeaderMap) {
 }
 
 async fn handle(state: &ApiState, request: Request, next: Next) -> Response {
-    if takes_its_own_time(&request) {
+    if has_own_timeout(&request) {
         return next.run(request).await;
     }
     let most = state.config.request_timeout;
@@ -127,7 +127,7 @@ fn is_open(path: &str) -> bool {
 
 /// Returns whether a path has timeouts of its own: uploads and waits do, and a feed's answer begins
 /// at once.
-fn takes_its_own_time(request: &Request) -> bool {
+fn has_own_timeout(request: &Request) -> bool {
     (request.method() == Method::PUT && request.uri().path().starts_with("/v1/modules/"))
         || (request.method() == Method::POST && matches!(headers::wait(request.headers()), Ok(Some(_))))
 }

@@ -88,7 +88,7 @@ impl BreakerPolicy {
     }
 
     /// Whether enough of the calls were bad for the breaker to open.
-    fn condemns(&self, seen: &CallWindow) -> bool {
+    fn should_open(&self, seen: &CallWindow) -> bool {
         let share = |some: u64, percent: u32| some.count_ones() * 100 >= percent * seen.count;
         share(seen.failed, self.failure_percent) || share(seen.slow, self.slow_percent)
     }
@@ -243,7 +243,7 @@ impl Breaker {
             }
             (BreakerState::Closed { seen }, CallOutcome::Ended { failed, millis }) => {
                 seen.add(failed, millis > policy.slow_millis, policy.window);
-                if seen.count >= policy.minimum_calls && policy.condemns(seen) {
+                if seen.count >= policy.minimum_calls && policy.should_open(seen) {
                     self.enter(BreakerState::Open { since: now });
                 }
             }
@@ -301,7 +301,7 @@ impl Breaker {
 
 /// Returns the state after half-open.
 fn decide(policy: &BreakerPolicy, seen: &CallWindow, now: Timestamp) -> BreakerState {
-    if seen.count == 0 || policy.condemns(seen) {
+    if seen.count == 0 || policy.should_open(seen) {
         BreakerState::Open { since: now }
     } else {
         BreakerState::Closed { seen: CallWindow::default() }

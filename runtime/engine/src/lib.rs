@@ -34,7 +34,7 @@ pub use crate::guest::cancel::{CancelToken, Urgency};
 pub use crate::guest::metrics::{Metric, MetricKind, MetricSamples};
 pub use crate::guest::stack::{SourceFrame, StackFrame, stack_of};
 pub use crate::guest::trap::Cause;
-pub use crate::threads::sched::ask_for_short as ask_for_short_slices;
+pub use crate::threads::sched::request_short_slice as ask_for_short_slices;
 pub use crate::transaction::effects::{Effects, StartRun};
 pub use activation::Activation;
 pub use activation::channel::{CommitOutcome, CommitReason, PendingCommit, RunChannel, StartTarget};

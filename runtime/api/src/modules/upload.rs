@@ -42,7 +42,7 @@ pub async fn upload(
     query.only(&[])?;
     let (parts, content) = request.into_parts();
     let most = state.config.component_bytes;
-    body::refuse_announced(&parts.headers, most).map_err(|_| too_large(most))?;
+    body::check_declared_length(&parts.headers, most).map_err(|_| too_large(most))?;
     let folder = state.config.uploads();
     let received = receive(content, &folder, most, state.config.body_timeout).await?;
 

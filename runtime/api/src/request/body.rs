@@ -18,7 +18,7 @@ use crate::problem::{ApiResult, Problem};
 /// [`Code::RequestTimeout`] if the body is not complete within `timeout`; [`Code::BadHeader`] if it
 /// is cut off.
 pub async fn read(body: Body, headers: &HeaderMap, most: usize, timeout: Duration) -> ApiResult<Bytes> {
-    refuse_announced(headers, most as u64)?;
+    check_declared_length(headers, most as u64)?;
     tokio::time::timeout(timeout, collect(body, most)).await.map_err(|_| too_slow(timeout))?
 }
 
@@ -26,7 +26,7 @@ pub async fn read(body: Body, headers: &HeaderMap, most: usize, timeout: Duratio
 ///
 /// # Errors
 /// [`Code::BodyTooLarge`].
-pub fn refuse_announced(headers: &HeaderMap, most: u64) -> ApiResult<()> {
+pub fn check_declared_length(headers: &HeaderMap, most: u64) -> ApiResult<()> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if announced.is_some_and(|length| length > most) { Err(too_large(most)) } else { Ok(()) }
 }

@@ -52,7 +52,7 @@ pub async fn run(args: &DeployArgs, client: &Client, printer: &Printer) -> Resul
     }
     let component = project.component_bytes()?;
     if let (Some(path), Some(bytes)) = (project.component(), &component) {
-        say_what_is_sent(&project, &path, bytes, printer);
+        show_component(&project, &path, bytes, printer);
     }
     let done = if args.dry_run {
         super::rehearse::rehearse(&project, component, client, printer).await
@@ -66,7 +66,7 @@ pub async fn run(args: &DeployArgs, client: &Client, printer: &Printer) -> Resul
 
 /// Shows which bytes are sent, and warns if they are older than the sources. After `--build` they
 /// cannot be older.
-fn say_what_is_sent(project: &Project, path: &Path, component: &[u8], printer: &Printer) {
+fn show_component(project: &Project, path: &Path, component: &[u8], printer: &Printer) {
     let built = std::fs::metadata(path).and_then(|about| about.modified()).ok();
     let built = built.and_then(|at| at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok());
     let built = built.and_then(|since| u64::try_from(since.as_millis()).ok()).map(Timestamp::from_millis);

@@ -56,7 +56,7 @@ pub async fn rehearse(
             printer.note(&format!(
                 "{reference} would be uploaded; it is checked on this machine, and by the host's own rules when it is deployed"
             ));
-            checked_here(project, digest, client, printer).await
+            check_locally(project, digest, client, printer).await
         }
     }
 }
@@ -78,7 +78,7 @@ fn compare(module: &Module<'_>, version: &str, digest: ComponentDigest) -> Uploa
 }
 
 /// The host does not have the component, so this program checks it as the host would.
-async fn checked_here(
+async fn check_locally(
     project: &Project,
     component: ComponentDigest,
     client: &Client,

@@ -127,7 +127,7 @@ async fn show_each(ids: &[String], done: &str, client: &Client, printer: &Printe
 /// Shows the state of a run after an action.
 #[expect(clippy::unnecessary_wraps, reason = "other answers can be a failure of the command")]
 fn show_state(run: &Record<Run<'static>>, printer: &Printer) -> Result<(), CliError> {
-    let cancel = if run.is_asked_to_end() { ", asked to end" } else { "" };
+    let cancel = if run.is_cancel_requested() { ", asked to end" } else { "" };
     printer.record(run, &format!("{} {}{cancel}", run.id, run.state));
     Ok(())
 }

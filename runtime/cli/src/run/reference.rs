@@ -45,7 +45,7 @@ pub async fn id(name: &str, client: &Client) -> Result<String, CliError> {
         return newest("/v1/runs", client).await?.ok_or_else(|| none(name, "there are no runs"));
     }
     let part = name.trim_matches(['.', '…']).to_ascii_lowercase();
-    if !could_be_part(&part) {
+    if !is_id_part(&part) {
         return Err(none(name, "it is no part of an id"));
     }
     let mut found = by_beginning(&part, client).await?;
@@ -69,7 +69,7 @@ pub async fn id(name: &str, client: &Client) -> Result<String, CliError> {
 
 /// Returns whether the text may be the beginning or the end of an id.
 #[must_use]
-pub fn could_be_part(text: &str) -> bool {
+pub fn is_id_part(text: &str) -> bool {
     (1..ID_CHARS).contains(&text.len()) && text.bytes().all(|byte| ALPHABET.contains(&byte))
 }
 
@@ -132,10 +132,10 @@ mod tests {
     #[test]
     fn a_part_of_an_id_has_its_alphabet() {
         for good in ["0", "01kakq3vj6", "h1n"] {
-            assert!(could_be_part(good), "{good}");
+            assert!(is_id_part(good), "{good}");
         }
         for bad in ["", "limit-fuel", "u", "01kakq3vj6x0cm4kd9be2f7h1n", "Ü"] {
-            assert!(!could_be_part(bad), "{bad}");
+            assert!(!is_id_part(bad), "{bad}");
         }
     }
 

@@ -120,7 +120,7 @@ fn text(run: &Run<'_>) -> String {
     say("run", Some(run.id.to_string()));
     say("deployment", Some(run.deployment.to_string()));
     say("export", Some(run.export.to_string()));
-    let cancel = if run.is_asked_to_end() { ", asked to end" } else { "" };
+    let cancel = if run.is_cancel_requested() { ", asked to end" } else { "" };
     say("state", Some(format!("{}{cancel}", run.state)));
     say("waits for", run.waiting_for.as_ref().map(wait));
     say("trigger", Some(trigger(&run.trigger)));

@@ -91,7 +91,7 @@ pub async fn run(args: DemoArgs, _: &GlobalArgs, printer: &Printer) -> Result<()
     let work = async {
         ready(&client).await?;
         let happening = events::listen(&client);
-        found_again(&verifier, printer).await?;
+        verify_recovered(&verifier, printer).await?;
         for (project, component) in modules {
             let done = deploy(&project, Some(component), &client, printer).await?;
             printer.note(&done.text(FEW_FIRINGS));
@@ -228,7 +228,7 @@ impl Row for CheckResult {
 
 /// Verifies that everything from an earlier start is there exactly once; without that, continuing
 /// has no use.
-async fn found_again(verifier: &Verifier<'_>, printer: &Printer) -> Result<(), CliError> {
+async fn verify_recovered(verifier: &Verifier<'_>, printer: &Printer) -> Result<(), CliError> {
     let earlier: Vec<serde_json::Value> = verifier.client.list("/v1/runs", 1).await?;
     if earlier.is_empty() {
         printer.note("a fresh folder");

@@ -115,7 +115,7 @@ fn open_files() -> Diagnosis {
         format!(
             "raise the hard limit to {FILES_ENOUGH} (LimitNOFILE= of systemd, `--ulimit nofile=` of Docker): a host that is \
              started like this takes at most {} connections",
-            limits.connections_at_most()
+            limits.max_connections_at_start()
         )
     });
     Diagnosis { what: "open files", good, found: format!("{}, at most {}", limits.soft, limits.hard), fix }

@@ -58,7 +58,7 @@ impl OpenFiles {
     }
 
     /// The same for a process that has raised its limit and has not opened a file yet.
-    pub fn connections_at_most(self) -> usize {
+    pub fn max_connections_at_start(self) -> usize {
         Self::connections_of(self.hard)
     }
 

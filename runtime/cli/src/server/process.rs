@@ -48,7 +48,7 @@ impl Process {
     /// # Errors
     /// The reason why the host cannot start, with a fix.
     pub async fn start(settings: &Settings) -> Result<Self, CliError> {
-        settings.refuse_open_doors()?;
+        settings.require_token_if_exposed()?;
         if settings.zoneinfo.is_some() {
             tidemill_control::install_zones(settings.zoneinfo.as_deref()).map_err(CliError::failed)?;
         }

@@ -381,7 +381,7 @@ impl Settings {
     ///
     /// # Errors
     /// Wrong usage, with the command that makes a token.
-    pub fn refuse_open_doors(&self) -> Result<(), CliError> {
+    pub fn require_token_if_exposed(&self) -> Result<(), CliError> {
         if self.token.is_some() || self.addr.ip().is_loopback() {
             return Ok(());
         }

@@ -81,7 +81,7 @@ fn slots(name: StageName, used: u64, most: u64, whose: &str) -> Stage {
 
 fn debounce(host: &HostState, live: &ActiveDeployment, position: &QueuePosition) -> Stage {
     let name = StageName::Debounce;
-    match (position.gathers, position.listed) {
+    match (position.accepts_requests, position.listed) {
         (true, QueueKind::Delayed(due)) if due > host.clock.now() => Stage {
             until: Some(due),
             ..Stage::new(

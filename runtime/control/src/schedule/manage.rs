@@ -179,7 +179,7 @@ impl ControlPlane {
     ) -> Result<(Option<Timestamp>, Option<u64>), ControlError> {
         let limit = schedule.spec().limit;
         let Some(stored) = self.0.store.schedule(deployment, schedule.name()).await? else { return Ok((None, limit)) };
-        let silent_until = stored.dealt_with().filter(|through| *through > now);
+        let silent_until = stored.last_processed().filter(|through| *through > now);
         Ok((silent_until, if stored.limit == limit { stored.left } else { limit }))
     }
 

@@ -129,7 +129,7 @@ pub(crate) struct GuestState {
     /// Host codes that the guest's calls have returned.
     pub answered_codes: ReturnedCodes,
     /// Set when the guest is notified, until its fuel is set to that of its grace period.
-    pub begins_grace: bool,
+    pub grace_pending: bool,
     cancel: CancelToken,
     notified_at: Option<Duration>,
 }
@@ -174,7 +174,7 @@ impl GuestState {
             fuel_used,
             known_topics: KnownTopics::default(),
             answered_codes: ReturnedCodes::default(),
-            begins_grace: false,
+            grace_pending: false,
             history,
             cancel,
             notified_at: None,
@@ -220,8 +220,8 @@ impl GuestState {
     }
 
     /// Returns the fuel of the grace period, once, right after the guest was notified.
-    pub fn begins_grace(&mut self) -> Option<u64> {
-        std::mem::take(&mut self.begins_grace).then(|| self.run.limits.fuel.get() / GRACE_FUEL)
+    pub fn take_grace_fuel(&mut self) -> Option<u64> {
+        std::mem::take(&mut self.grace_pending).then(|| self.run.limits.fuel.get() / GRACE_FUEL)
     }
 
     /// Whether the guest compensates earlier work: after a cancellation, or in a step that declares

@@ -169,7 +169,7 @@ impl GuestState {
     /// Records that the guest is notified of its cancellation.
     pub fn notify_cancelled(&mut self) {
         let (at, fuel) = self.moment();
-        self.begins_grace = true;
+        self.grace_pending = true;
         if self.export != Export::Health {
             self.history.journal.record(NewEntry {
                 kind: Kind::CancelNotice,

@@ -31,10 +31,10 @@ impl ThreadPools {
             builder.enable_time();
             builder
         };
-        let quick = build("tidemill-guest").on_thread_start(sched::ask_for_usual).build()?;
+        let quick = build("tidemill-guest").on_thread_start(sched::request_default_slice).build()?;
         let slow = build("tidemill-slow")
             .on_thread_start(|| {
-                sched::ask_for_long();
+                sched::request_long_slice();
                 // Linux has a priority for each thread. If it is refused, the slow threads run at
                 // the usual priority.
                 if let Err(error) = rustix::process::setpriority_process(None, SLOW_NICE) {

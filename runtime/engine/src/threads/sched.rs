@@ -17,20 +17,20 @@ const LONGEST: u64 = 100_000_000;
 /// Requests the shortest slice for the calling thread and the threads that it starts later, so that
 /// they run as soon as they wake. For the host's own threads, which work in short turns: call it
 /// before the first of them is started.
-pub fn ask_for_short() {
+pub fn request_short_slice() {
     #[cfg(target_os = "linux")]
     set(SHORTEST);
 }
 
 /// Requests the longest slice: the thread yields to every woken thread, and has longer turns in
 /// return.
-pub(crate) fn ask_for_long() {
+pub(crate) fn request_long_slice() {
     #[cfg(target_os = "linux")]
     set(LONGEST);
 }
 
 /// Requests the system's default slice.
-pub(crate) fn ask_for_usual() {
+pub(crate) fn request_default_slice() {
     #[cfg(target_os = "linux")]
     set(0);
 }
@@ -82,11 +82,11 @@ mod tests {
     fn a_thread_inherits_a_short_slice_and_can_reset_it() {
         let Some(usual) = slice() else { return };
         let (short, inherited, reset) = std::thread::spawn(|| {
-            ask_for_short();
+            request_short_slice();
             let mine = slice();
             let theirs = std::thread::spawn(|| {
                 let inherited = slice();
-                ask_for_usual();
+                request_default_slice();
                 (inherited, slice())
             });
             let (inherited, reset) = theirs.join().unwrap();

@@ -285,7 +285,7 @@ impl Transaction {
     }
 
     /// Returns the highest position of a taken signal of that name.
-    pub fn taken_to(&self, name: &str) -> Option<u64> {
+    pub fn last_taken_position(&self, name: &str) -> Option<u64> {
         self.layers().flat_map(|layer| &layer.taken).filter(|(taken, _)| taken == name).map(|(_, place)| *place).max()
     }
 

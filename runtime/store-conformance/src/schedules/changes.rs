@@ -208,11 +208,11 @@ pub(crate) async fn a_next_time_is_replanned_unless_it_has_changed(store: Arc<dy
     };
     assert_eq!(store.replan_schedule(replan(10, 15, None), NOON).await, Ok(None));
     let moved = store.replan_schedule(replan(20, 15, None), NOON).await.expect("a commit").expect("it is there");
-    assert_eq!((moved.next, moved.dealt_with()), (Some(later(15)), Some(later(10))));
+    assert_eq!((moved.next, moved.last_processed()), (Some(later(15)), Some(later(10))));
     assert_eq!((moved.silent_until(later(9)), moved.silent_until(later(10))), (Some(later(10)), None));
     assert_eq!(store.next_due().await, Ok(Some(later(15))));
     let back = store.replan_schedule(replan(15, 5, Some(NOON)), NOON).await.expect("a commit").expect("it is there");
-    assert_eq!((back.next, back.dealt_with(), back.silent_until(NOON)), (Some(later(5)), Some(NOON), None));
+    assert_eq!((back.next, back.last_processed(), back.silent_until(NOON)), (Some(later(5)), Some(NOON), None));
 }
 
 pub(crate) async fn unended_firings_are_known(store: Arc<dyn Store>) {

@@ -82,7 +82,7 @@ mod tests {
         };
         let bytes = encode(&old).unwrap();
         assert_eq!(decode::<Schedule>(SCHEDULES, &bytes[..bytes.len() - 3]), Ok(old.clone()));
-        assert_eq!((old.upcoming().map(|next| next.due), old.dealt_with()), (old.next, old.last));
+        assert_eq!((old.upcoming().map(|next| next.due), old.last_processed()), (old.next, old.last));
         let new = Schedule { due: old.next, through: old.last, since: old.last, ..old };
         assert_eq!(decode::<Schedule>(SCHEDULES, &encode(&new).unwrap()), Ok(new));
         let entry = FiringEntry {

@@ -158,7 +158,7 @@ pub struct QueuePosition {
     /// Each of its lanes, whether the run is in it, and the current view of the lane.
     pub lanes: Vec<(Lane, bool, LaneView)>,
     /// Whether newer requests can join it while it is queued; see [`DebounceTerms`].
-    pub gathers: bool,
+    pub accepts_requests: bool,
     /// If it waits for its turn: the first started runs of its schedule.
     pub turn_after: Vec<RunId>,
     /// The number of queued runs of its deployment.

@@ -58,7 +58,7 @@ pub struct Schedule {
     /// When the firing of `next` is executed, including its jitter; equal to `next` without jitter.
     #[serde(default, deserialize_with = "added")]
     pub due: Option<Timestamp>,
-    /// Every nominal time up to and including this one was dealt with: it fired, was skipped,
+    /// Every nominal time up to and including this one was processed: it fired, was skipped,
     /// dropped or missed, or passed in a pause. Only [`ScheduleReplan::through`] can set `next` to
     /// one of them again.
     #[serde(default, deserialize_with = "added")]
@@ -70,10 +70,10 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Returns the last nominal time that was dealt with. A record of an older release contains
+    /// Returns the last nominal time that was processed. A record of an older release contains
     /// only the last one that created a run.
     #[must_use]
-    pub fn dealt_with(&self) -> Option<Timestamp> {
+    pub fn last_processed(&self) -> Option<Timestamp> {
         self.through.or(self.last)
     }
 
@@ -84,10 +84,10 @@ impl Schedule {
     }
 
     /// Returns the nominal time until which the schedule does not fire at `now`, because the clock
-    /// was set back and all times up to it were already dealt with.
+    /// was set back and all times up to it were already processed.
     #[must_use]
     pub fn silent_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.dealt_with().filter(|through| *through > now && self.next.is_some())
+        self.last_processed().filter(|through| *through > now && self.next.is_some())
     }
 }
 
@@ -108,7 +108,7 @@ impl From<Timestamp> for NextFiring {
 }
 
 /// Computes the first firing strictly after a time. A commit calls it if the caller's result was
-/// dealt with before the commit.
+/// processed before the commit.
 #[derive(Clone)]
 pub struct FiringTimes(Arc<dyn Fn(Timestamp) -> Option<NextFiring> + Send + Sync>);
 
@@ -140,7 +140,7 @@ pub struct ScheduleChange {
     pub spec: u64,
     /// Its first firing after the time of the change, if the spec is new or has changed.
     pub next: Option<NextFiring>,
-    /// Computes a later firing if `next` was dealt with before the commit.
+    /// Computes a later firing if `next` was processed before the commit.
     pub times: FiringTimes,
     /// Maximum number of firings. If it changes, counting starts again.
     pub limit: Option<u64>,
@@ -196,7 +196,7 @@ pub struct FiringCommit {
 pub struct ScheduleResume {
     /// Its first firing after the time of the change.
     pub next: Option<NextFiring>,
-    /// Computes a later firing if `next` was dealt with before the commit.
+    /// Computes a later firing if `next` was processed before the commit.
     pub times: FiringTimes,
     /// The nominal times that passed during the pause.
     pub passed: Option<NominalRange>,
@@ -216,7 +216,7 @@ pub struct ScheduleReplan {
     pub seen: Option<Timestamp>,
     /// The new next firing.
     pub next: Option<NextFiring>,
-    /// The new last nominal time that counts as dealt with; `None` keeps the old one.
+    /// The new last nominal time that counts as processed; `None` keeps the old one.
     pub through: Option<Timestamp>,
     /// The name of the change on the feed.
     pub change: &'static str,

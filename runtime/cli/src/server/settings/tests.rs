@@ -32,12 +32,12 @@ fn flags_override_the_environment_the_file_and_the_defaults() {
 fn a_token_is_required_beyond_loopback() {
     let token = [("TIDEMILL_TOKEN", "0123456789abcdef")];
     for open in ["0.0.0.0:7077", "[::]:7077", "10.0.0.1:80"] {
-        let error = read(&[("addr", open)], &[], "").unwrap().refuse_open_doors().unwrap_err();
+        let error = read(&[("addr", open)], &[], "").unwrap().require_token_if_exposed().unwrap_err();
         assert!(error.exit_code() == 2 && error.fix().unwrap().contains("openssl rand"), "{open}");
-        assert!(read(&[("addr", open)], &token, "").unwrap().refuse_open_doors().is_ok());
+        assert!(read(&[("addr", open)], &token, "").unwrap().require_token_if_exposed().is_ok());
     }
     for closed in ["127.0.0.1:7077", "[::1]:7077", "127.3.2.1:80"] {
-        assert!(read(&[("addr", closed)], &[], "").unwrap().refuse_open_doors().is_ok());
+        assert!(read(&[("addr", closed)], &[], "").unwrap().require_token_if_exposed().is_ok());
     }
 }
 

@@ -239,19 +239,19 @@ impl ChildTask<'_> {
             (Some(0), _) => {
                 serde_json::from_slice(report).map_err(|error| by_host(&format!("the compiler's answer: {error}")))
             }
-            _ if starved => Err(self.too_much()),
+            _ if starved => Err(self.limit_error()),
             (Some(code), _) if code == i32::from(EXIT_INVALID) => problem(Code::ComponentInvalid),
             (Some(code), _) if code == i32::from(EXIT_FAILED) => problem(Code::CompileFailed),
             (Some(code), _) if code == i32::from(EXIT_IO) => Err(by_host(&format!("the compiler: {last}"))),
             (Some(code), _) if code == i32::from(EXIT_DAMAGED) => Err(ChildError::Damaged(last)),
             // Killed: by its CPU limit, by the machine for lack of memory, or by its own stack
             // overflow.
-            (None, Some(_)) => Err(self.too_much()),
+            (None, Some(_)) => Err(self.limit_error()),
             (code, _) => Err(by_host(&format!("the compiler ended with {code:?}: {last}"))),
         }
     }
 
-    fn too_much(&self) -> ChildError {
+    fn limit_error(&self) -> ChildError {
         ChildError::Refused(ComponentRejection::one(ComponentProblem::new(
             Code::CompileLimit,
             format!(

@@ -26,7 +26,7 @@ pub(crate) fn limit(seconds: u64, memory: u64, host: u32) -> Result<(), String> 
         setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
             .map_err(|error| format!("cannot set a limit: {error}"))
     };
-    sched::ask_for_usual();
+    sched::request_default_slice();
     setpriority_process(None, NICE).map_err(|error| format!("cannot lower the priority: {error}"))?;
     limit(Resource::As, memory)?;
     limit(Resource::Cpu, seconds)?;

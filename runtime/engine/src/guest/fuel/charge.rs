@@ -28,7 +28,7 @@ pub(crate) fn charge(store: &mut StoreContextMut<'_, GuestState>, call: u64, byt
 /// # Errors
 /// As [`charge`].
 pub(crate) fn charge_result(store: &mut StoreContextMut<'_, GuestState>, bytes: usize) -> wasmtime::Result<()> {
-    if let Some(grace) = store.data_mut().begins_grace() {
+    if let Some(grace) = store.data_mut().take_grace_fuel() {
         let used = store.data().fuel.used(Some(store.get_fuel()?));
         store.data().fuel.owed.take();
         store.data_mut().fuel.pending = None;

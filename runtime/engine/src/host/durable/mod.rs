@@ -72,7 +72,7 @@ fn continue_as_new(guest: &mut GuestState, (input,): (String,)) -> wasmtime::Res
     if let Some(failure) = guest.replay::<tidemill_core::Failure>(Kind::ContinueAsNew, request)? {
         return Ok(failure.into());
     }
-    if let Err(failure) = nothing_new(guest, "continues as new") {
+    if let Err(failure) = refuse_if_cancelled(guest, "continues as new") {
         guest.record(Kind::ContinueAsNew, request, &failure, None)?;
         return Ok(failure.into());
     }
@@ -89,7 +89,7 @@ fn not_in_step(guest: &GuestState, call: &str) -> Result<(), tidemill_core::Fail
 
 /// Fails if the guest is notified of its cancellation: it starts nothing new. The refusal is
 /// recorded, because replay may skip the step in which the notice was given.
-fn nothing_new(guest: &GuestState, what: &str) -> Result<(), tidemill_core::Failure> {
+fn refuse_if_cancelled(guest: &GuestState, what: &str) -> Result<(), tidemill_core::Failure> {
     if guest.history.notice.is_none() {
         return Ok(());
     }

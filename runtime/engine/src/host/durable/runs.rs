@@ -14,7 +14,7 @@ use tidemill_core::spawn::{DEPTH, OPEN_CHILDREN};
 use tidemill_core::{Code, DeploymentName, Failure, Revision, RunId};
 use tidemill_store::records::{LogLevel, NewSignal, SIGNAL_BYTES};
 
-use super::{SIGNAL_NAME_BYTES, bad, bounded_json, not_in_step, nothing_new};
+use super::{SIGNAL_NAME_BYTES, bad, bounded_json, not_in_step, refuse_if_cancelled};
 use crate::activation::channel::StartTarget;
 use crate::component::bindings::wit::durable::{StartOptions, Target};
 use crate::guest::{GuestState, read};
@@ -110,7 +110,7 @@ async fn start_now(
     nth: u64,
 ) -> wasmtime::Result<Result<RunId, Failure>> {
     let ChildRequest { deployment, input, export, options } = child;
-    if let Err(failure) = nothing_new(guest, "starts runs").and_then(|()| may_touch(guest, &deployment)) {
+    if let Err(failure) = refuse_if_cancelled(guest, "starts runs").and_then(|()| may_touch(guest, &deployment)) {
         return Ok(Err(failure));
     }
     if let Err(limit) = guest.transaction.has_room() {

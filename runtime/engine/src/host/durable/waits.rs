@@ -277,7 +277,7 @@ async fn look(
     for (index, target) in (0u32..).zip(targets) {
         match target {
             WaitTarget::Signal(name) => {
-                let after = guest.transaction.taken_to(name);
+                let after = guest.transaction.last_taken_position(name);
                 if let Some(signal) = read(|| store.inbox(me, name, after)).await? {
                     let payload = String::from_utf8_lossy(&signal.payload).into_owned();
                     let what = WaitResultKind::Signal { name: name.clone(), place: signal.place, payload };

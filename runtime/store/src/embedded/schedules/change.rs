@@ -13,7 +13,7 @@ use crate::records::{
 
 /// Updates the schedules of a deployment to its new revision. A schedule with the same spec keeps
 /// its next time. Counters stay; consecutive failures, and a limit that changed, start again. The
-/// next time is never one that was dealt with: the caller computed it before this commit, and the
+/// next time is never one that was processed: the caller computed it before this commit, and the
 /// schedule may have fired in between.
 pub(crate) fn replace(
     commit: &mut WriteTx<'_, '_>,
@@ -85,9 +85,9 @@ pub(crate) fn replace(
     Ok(())
 }
 
-/// Returns the computed next firing, or a later one if that was dealt with before this commit.
+/// Returns the computed next firing, or a later one if that was processed before this commit.
 fn later(schedule: &Schedule, computed: Option<NextFiring>, times: &FiringTimes) -> Option<NextFiring> {
-    match (computed, schedule.dealt_with()) {
+    match (computed, schedule.last_processed()) {
         (Some(next), Some(through)) if next.at <= through => times.next_after(through),
         (computed, _) => computed,
     }

@@ -55,7 +55,7 @@ pub(crate) fn fire(
     for entry in &done.entries {
         firing_log::note(commit, &mut schedule, entry)?;
     }
-    schedule.through = schedule.dealt_with().max(Some(firing.through));
+    schedule.through = schedule.last_processed().max(Some(firing.through));
     let next = firing.next.filter(|_| schedule.left != Some(0));
     schedule = record::with_next(schedule, next);
     if schedule.next.is_none() {

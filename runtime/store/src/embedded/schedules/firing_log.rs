@@ -45,7 +45,7 @@ pub(crate) fn list_passed(
     let NominalRange { first, last, count, more } = span;
     let code = Code::FiringMissed.as_str().to_owned();
     let entry = FiringEntry { fate, code, first, last, count, more, seen: now, run: None, operation: None };
-    schedule.through = schedule.dealt_with().max(Some(last));
+    schedule.through = schedule.last_processed().max(Some(last));
     note(commit, schedule, &entry)
 }
 

@@ -147,7 +147,7 @@ fn same_configuration(shared: &KvState, folder: &Path) -> Result<(), KvError> {
     Err(KvError::Io { what: "the index could not be rewritten".to_owned(), message })
 }
 
-fn may_go_on(shared: &KvState) -> Result<(), KvError> {
+fn check_not_stopped(shared: &KvState) -> Result<(), KvError> {
     if shared.closing.load(Ordering::Acquire) {
         return Err(KvError::Closed);
     }
@@ -164,7 +164,7 @@ fn copy(shared: &KvState, trees: &Arc<Trees>, haste: ScanPriority) -> Result<Sna
     for (slot, table) in shared.index.tables().iter().enumerate() {
         let mut rest = KeyRange::all();
         loop {
-            may_go_on(shared)?;
+            check_not_stopped(shared)?;
             let watch = Stopwatch::start();
             let read = rows(&shared.index.reading()?, &reader, slot, &rest, false, PIECE)?;
             let last = read.last().map(|(key, _)| key.clone()).filter(|_| read.len() == PIECE);
@@ -223,14 +223,14 @@ fn switch(
     };
     // Each pass has less to copy. The writer waits only during the third pass, after this loop.
     for _ in 0..2 {
-        may_go_on(shared)?;
+        check_not_stopped(shared)?;
         catch_up(&mut reader, &mut synced)?;
     }
     File::open(&shared.config.dir).and_then(|data| data.sync_all()).map_err(failed)?;
     let mut checkpointed = shared.lock_checkpointed();
     let appended = shared.pace.appended();
     let inserting = shared.lock_inserting();
-    may_go_on(shared)?;
+    check_not_stopped(shared)?;
     catch_up(&mut reader, &mut synced)?;
     failpoint::hit("rewrite/synced");
     let point = checkpoint::point(shared, reader.at(), number);

@@ -31,7 +31,7 @@ fn what_a_step_gave_up_on_is_not_tried_again_by_what_encloses_it() {
 }
 
 #[test]
-fn a_give_up_that_was_dealt_with_is_found_in_the_record() {
+fn a_handled_exhaustion_is_found_in_the_record() {
     let work = |(): ()| -> Result<String> {
         let found = step("charge", || Err::<(), _>(Error::new("card-declined", "no")));
         sleep(Duration::from_secs(1))?;

@@ -27,8 +27,8 @@ pub(crate) fn of(store: &impl ReadTx, id: RunId, max: usize) -> Result<Option<Qu
     let starts = claim::starts(store, &record.run.deployment)?;
     let turn_after =
         if matches!(listed, QueueKind::Turn(_)) { queue::before(store, &record, NAMED)? } else { Vec::new() };
-    let gathers = debounce::gathers(&record);
-    Ok(Some(QueuePosition { gathers, run: record.run, listed, lanes: in_lanes, turn_after, queued, starts }))
+    let accepts_requests = debounce::accepts_requests(&record);
+    Ok(Some(QueuePosition { accepts_requests, run: record.run, listed, lanes: in_lanes, turn_after, queued, starts }))
 }
 
 fn listed(store: &impl ReadTx, record: &RunRecord, max: usize) -> Result<QueueKind> {
