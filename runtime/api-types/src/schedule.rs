@@ -102,7 +102,7 @@ pub struct UpcomingFiring {
     /// The same time in the schedule's time zone, with the offset at that time.
     #[cfg_attr(feature = "schema", schema(example = "2026-03-29T03:00:00+02:00"))]
     pub local: String,
-    /// The effect of daylight saving; left out if there is none.
+    /// How daylight saving time changes the firing; left out if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Present and true if a policy drops this firing. It does not count toward `limit`.

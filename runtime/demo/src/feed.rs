@@ -113,7 +113,7 @@ struct FeedResponse {
 }
 
 /// Serves the world of `file` on loopback, at its previous address if that is free. Creates a world
-/// with that many records if there is none.
+/// with that many records if the file does not exist.
 ///
 /// # Errors
 /// If the file cannot be read or written, or nothing can listen on loopback.

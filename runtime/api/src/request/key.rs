@@ -8,8 +8,8 @@ use crate::problem::{ApiResult, Problem};
 
 /// The `Idempotency-Key` of a request, for a handler that honours it.
 ///
-/// It removes the header from the request. [`super::Object`], which is extracted last, refuses a
-/// key that no handler has taken. So a `POST` either honours the key or refuses it.
+/// It removes the header from the request. [`super::JsonBody`], which is extracted last, refuses
+/// a key that no handler has taken. So a `POST` either honours the key or refuses it.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey(pub Option<String>);
 

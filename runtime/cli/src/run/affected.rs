@@ -20,7 +20,7 @@ pub struct AffectedRuns {
 }
 
 impl AffectedRuns {
-    /// Reads them with the query of a list.
+    /// Reads the runs with the query of a list.
     ///
     /// # Errors
     /// An error of the host.
@@ -33,13 +33,13 @@ impl AffectedRuns {
         counted(self.runs.len())
     }
 
-    /// Shows them as the result of a dry run.
+    /// Shows the runs as the result of a dry run.
     pub fn show(&self, verb: &str, printer: &Printer) {
         printer.rows(&self.runs[..self.runs.len().min(COUNTED)], "no run matches");
         printer.note(&format!("{} would be {}; nothing was changed", self.count(), past(verb)));
     }
 
-    /// Shows the first of them, and requests confirmation. Returns false if there is none.
+    /// Shows the first [`SHOWN`] runs, and requests confirmation. Returns false if no run matches.
     ///
     /// # Errors
     /// If the answer is not yes.

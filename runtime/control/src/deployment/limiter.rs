@@ -41,7 +41,7 @@ impl RunCount {
         }
     }
 
-    /// Waits until there is none.
+    /// Waits until no run executes.
     async fn wait_until_zero(&self) {
         loop {
             let emptied = self.emptied.notified();

@@ -106,7 +106,7 @@ impl ScheduleMonitor {
 }
 
 /// Returns the change of a schedule's next time by the current rules; `None` if it stays the same
-/// or there is none.
+/// or the schedule has no next time.
 fn replanned(stored: &Schedule, plan: &Plan, deployment: &DeploymentName, now: Timestamp) -> Option<ScheduleReplan> {
     let seen = stored.next?;
     let from = match stored.through {

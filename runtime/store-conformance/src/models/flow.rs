@@ -61,7 +61,7 @@ async fn play(store: Arc<dyn Store>, (rate, acts): (Rate, Vec<FlowStep>)) -> Res
     let mut now = NOON;
     let mut begun: Vec<Timestamp> = Vec::new();
     let mut waiting: BTreeMap<RunId, Timestamp> = BTreeMap::new();
-    let mut accepts_requests: BTreeMap<bool, DebouncedRun> = BTreeMap::new();
+    let mut open_runs: BTreeMap<bool, DebouncedRun> = BTreeMap::new();
     for (number, act) in acts.into_iter().enumerate() {
         match act {
             FlowStep::Request(None) => {
@@ -77,7 +77,7 @@ async fn play(store: Arc<dyn Store>, (rate, acts): (Rate, Vec<FlowStep>)) -> Res
                 let id = new.id;
                 let asked = store.request_run(new).await.map_err(failed)?;
                 let due = now.plus_millis(WAIT);
-                match (accepts_requests.get_mut(&of).filter(|open| open.due > now), asked) {
+                match (open_runs.get_mut(&of).filter(|open| open.due > now), asked) {
                     (Some(open), RunRequestResult::Joined(run)) => {
                         prop_assert_eq!(run.id, open.id);
                         (open.due, open.input) = (due.min(open.latest), input);
@@ -85,7 +85,7 @@ async fn play(store: Arc<dyn Store>, (rate, acts): (Rate, Vec<FlowStep>)) -> Res
                     }
                     (None, RunRequestResult::Created(_)) => {
                         waiting.insert(id, due);
-                        accepts_requests.insert(of, DebouncedRun { id, due, latest: now.plus_millis(MAX_WAIT), input });
+                        open_runs.insert(of, DebouncedRun { id, due, latest: now.plus_millis(MAX_WAIT), input });
                     }
                     (open, asked) => {
                         return Err(TestCaseError::fail(format!("{:?}: {asked:?}", open.map(|open| open.id))));
@@ -106,7 +106,7 @@ async fn play(store: Arc<dyn Store>, (rate, acts): (Rate, Vec<FlowStep>)) -> Res
                 for claimed in &admitted.claimed {
                     begun.push(now);
                     waiting.remove(&claimed.run.id);
-                    if let Some(open) = accepts_requests.values().find(|open| open.id == claimed.run.id) {
+                    if let Some(open) = open_runs.values().find(|open| open.id == claimed.run.id) {
                         prop_assert_eq!(&claimed.input, &open.input);
                         prop_assert!(open.due <= open.latest);
                     }

@@ -1,4 +1,4 @@
-//! What only tests and benchmarks ask of the store.
+//! What only tests and benchmarks call.
 
 use async_trait::async_trait;
 use tidemill_core::{DeploymentName, ScheduleName};

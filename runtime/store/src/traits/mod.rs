@@ -22,6 +22,8 @@ mod subscriptions;
 mod testing;
 mod topics;
 
+// The list of traits below is the same with and without the feature. Without it, `Send` takes the
+// place of the trait for tests, because every store implements `Send`.
 #[cfg(not(feature = "testing"))]
 use Send as InspectionStore;
 

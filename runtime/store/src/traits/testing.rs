@@ -8,7 +8,7 @@ use crate::error::StoreError;
 use crate::records::{ClaimedRun, LaneView, UnendedFirings};
 use crate::traits::AdmissionStore;
 
-/// What only tests and benchmarks ask of a store.
+/// What only tests and benchmarks call.
 #[async_trait]
 pub trait InspectionStore: AdmissionStore {
     /// Claims runs without a rate limit; see [`AdmissionStore::admit`].

@@ -76,15 +76,15 @@ async fn each_overlap_policy_decides_for_each_catch_up_policy() {
                 Overlap::QueueOne => (due.min(2), 0, due - due.min(2)),
                 _ => (due, 0, 0),
             };
-            let counters = stored(&world).await;
+            let schedule = stored(&world).await;
             let what = format!("{overlap:?}, {catch_up:?}");
             assert_eq!(
-                (counters.fired, counters.skipped, counters.dropped, counters.missed),
+                (schedule.fired, schedule.skipped, schedule.dropped, schedule.missed),
                 (fired, skipped, dropped, missed),
                 "{what}"
             );
-            assert_eq!(counters.fired + counters.skipped + counters.dropped + counters.missed, 4, "{what}");
-            assert_eq!(counters.waiting, 0, "{what}");
+            assert_eq!(schedule.fired + schedule.skipped + schedule.dropped + schedule.missed, 4, "{what}");
+            assert_eq!(schedule.waiting, 0, "{what}");
             let states = states(&world).await;
             let cancelled = states.iter().filter(|(_, state)| *state == "cancelled").count() as u64;
             let ends_others = matches!(overlap, Overlap::CancelOther | Overlap::TerminateOther);
@@ -93,7 +93,7 @@ async fn each_overlap_policy_decides_for_each_catch_up_policy() {
                 list(&world).await.iter().filter(|entry| entry.fate != FiringFate::Late).map(|e| e.count).sum();
             assert_eq!(listed, skipped + dropped + missed, "{what}");
             let late = if catch_up == CatchUp::None { 0 } else { fired.min(due - 1) };
-            assert_eq!(counters.late, late, "{what}");
+            assert_eq!(schedule.late, late, "{what}");
         }
     }
 }
@@ -167,8 +167,8 @@ async fn a_limit_ends_a_schedule() {
     for _ in 0..4 {
         minute(&world).await;
     }
-    let counters = stored(&world).await;
-    assert_eq!((counters.fired, counters.left, counters.next), (2, Some(0), None));
+    let schedule = stored(&world).await;
+    assert_eq!((schedule.fired, schedule.left, schedule.next), (2, Some(0), None));
     settle(&world).await;
     world.host.trigger(&name("a"), &often(), None).await.unwrap();
     deploy(&world, json!({ "overlap": "allow", "limit": 3 })).await;
@@ -183,8 +183,8 @@ async fn times_cut_off_by_a_new_revision_are_missed_and_not_lost() {
     // They were not processed when the schedule changes.
     deploy(&world, json!({ "overlap": "skip" })).await;
     world.tick().await;
-    let counters = stored(&world).await;
-    assert_eq!((counters.fired, counters.missed, counters.next), (0, 3, Some(START.plus_millis(4 * MINUTE))));
+    let schedule = stored(&world).await;
+    assert_eq!((schedule.fired, schedule.missed, schedule.next), (0, 3, Some(START.plus_millis(4 * MINUTE))));
     assert_eq!(list(&world).await[0].count, 3);
     deploy(&world, json!({ "overlap": "allow" })).await;
     assert_eq!(stored(&world).await.missed, 3);
@@ -241,12 +241,12 @@ proptest! {
                 gate.add_permits(ends);
                 tokio::task::yield_now().await;
             }
-            let counters = stored(&world).await;
-            assert_eq!(counters.fired + counters.skipped + counters.dropped + counters.missed, passed, "{counters:?}");
+            let schedule = stored(&world).await;
+            assert_eq!(schedule.fired + schedule.skipped + schedule.dropped + schedule.missed, passed, "{schedule:?}");
             let listed: u64 = list(&world).await.iter().filter(|entry| entry.fate != FiringFate::Late).map(|e| e.count).sum();
-            assert_eq!(listed, passed - counters.fired);
+            assert_eq!(listed, passed - schedule.fired);
             let runs = world.runs(RunFilter::default()).await;
-            assert_eq!(runs.len() as u64, counters.fired + counters.by_hand);
+            assert_eq!(runs.len() as u64, schedule.fired + schedule.by_hand);
             // Let every guest end.
             gate.add_permits(1_000);
             while world.runs(RunFilter::default()).await.iter().any(|run| !run.state.is_settled()) {

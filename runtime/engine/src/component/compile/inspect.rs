@@ -89,20 +89,20 @@ impl Inspection {
 
     /// Returns the component with bodies that only trap: it has the same imports and exports, and
     /// compiles quickly.
-    pub fn stub_bodies(&self, component: &[u8]) -> Vec<u8> {
+    pub fn with_stub_bodies(&self, component: &[u8]) -> Vec<u8> {
         const UNREACHABLE: u8 = 0x00;
         const NOP: u8 = 0x01;
         const END: u8 = 0x0b;
-        let mut stub_bodies = component.to_vec();
+        let mut stub = component.to_vec();
         for body in &self.bodies {
             // No locals, `unreachable`, and `nop` in the rest; the shortest body is no locals and
             // `end`.
-            if let Some([locals, first, rest @ .., last]) = stub_bodies.get_mut(body.clone()) {
+            if let Some([locals, first, rest @ .., last]) = stub.get_mut(body.clone()) {
                 (*locals, *first, *last) = (0, UNREACHABLE, END);
                 rest.fill(NOP);
             }
         }
-        stub_bodies
+        stub
     }
 }
 
@@ -196,10 +196,10 @@ mod tests {
                 (func) (func (param i32) (result i32) (local i64) local.get 0)
                 (func (export "f") (result i64) i64.const 123456789012))"#,
         );
-        let stub_bodies = Inspection::of(&whole).stub_bodies(&whole);
-        assert_eq!(stub_bodies.len(), whole.len());
-        assert_ne!(stub_bodies, whole);
-        wasmparser::Validator::new().validate_all(&stub_bodies).unwrap();
+        let stub = Inspection::of(&whole).with_stub_bodies(&whole);
+        assert_eq!(stub.len(), whole.len());
+        assert_ne!(stub, whole);
+        wasmparser::Validator::new().validate_all(&stub).unwrap();
     }
 
     #[test]

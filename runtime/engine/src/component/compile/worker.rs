@@ -123,10 +123,10 @@ fn compile(mut bytes: Vec<u8>, code: PathBuf) -> Result<Report, WorkerFailure> {
 /// Returns the problems of a component's imports and exports. They are found before its code is
 /// compiled, which can take a minute.
 fn misfit(inspection: &Inspection, bytes: &[u8], sandbox: &Sandbox, contract: &Contract) -> Option<Report> {
-    let stub_bodies = inspection.stub_bodies(bytes);
+    let stub = inspection.with_stub_bodies(bytes);
     // If even this does not compile, compiling the whole component reports why.
-    let component = Component::from_binary(&sandbox.engine, &stub_bodies).ok()?;
-    let refused = validate::check(&sandbox.engine, &component, contract, ComponentDigest::of(&stub_bodies)).err()?;
+    let component = Component::from_binary(&sandbox.engine, &stub).ok()?;
+    let refused = validate::check(&sandbox.engine, &component, contract, ComponentDigest::of(&stub)).err()?;
     Some(Report::Refused(refused.problems.into_iter().map(Into::into).collect()))
 }
 

@@ -138,7 +138,7 @@ fn runs(rows: &mut Rows) {
         next_place: 7,
         lanes: 1,
         ticket: Some((8, 9)),
-        accepts_requests: Some(u128::MAX - 1),
+        debounce_hash: Some(u128::MAX - 1),
         turn: Some((10, 11)),
     };
     rows.add(RUNS, "run with everything", &RunRecord { run: whole(RunState::Suspended), counters });

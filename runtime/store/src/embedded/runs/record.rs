@@ -45,7 +45,7 @@ pub(crate) struct RunCounters {
     /// Its ticket in the lane that it waits for.
     pub(crate) ticket: Option<Ticket>,
     /// The hash of its debounce key, under which newer requests find it while it is queued.
-    pub(crate) accepts_requests: Option<u128>,
+    pub(crate) debounce_hash: Option<u128>,
     /// Its ticket among the runs of its schedule that wait for their turn.
     pub(crate) turn: Option<Ticket>,
 }

@@ -183,7 +183,7 @@ pub(crate) fn list(
 }
 
 /// Returns the position of the first event that satisfies `later`, by binary search; the next
-/// position if there is none.
+/// position if no event does.
 fn binary_search(
     store: &impl ReadTx,
     topic: &Topic,

@@ -3,9 +3,10 @@
 //! it does, the answered callers prepare their next operations. No timer adds latency.
 //!
 //! **Values that are visible before they are durable.** Runs that change the same key would each
-//! wait for a sync. So an operation may call [`Tx::publish_early`]: its writes are visible at once
-//! to callers of [`Kv::newest`](crate::kv::Kv::newest), and its group is written on the writer's
-//! thread while the next operations execute on top of it.
+//! wait for a sync. So an operation may call
+//! [`Tx::publish_early`](crate::kv::Tx::publish_early): its writes are visible at once to callers
+//! of [`Kv::newest`](crate::kv::Kv::newest), and its group is written on the writer's thread while
+//! the next operations execute on top of it.
 //!
 //! Example: run A reads 4 and writes 5, and A's group is being synced. Run B reads 5, which is not
 //! durable, and writes 6. B executes on top of A's group and comes after it in the log. If A's
@@ -206,7 +207,7 @@ impl Committer {
     }
 
     /// Writes groups on the writer's thread, each while the next one executes on top of it, until a
-    /// group has no operation that called [`Tx::publish_early`].
+    /// group has no operation that called [`Tx::publish_early`](crate::kv::Tx::publish_early).
     fn overlap(&mut self, first: OpenBatch) {
         let mut open = first;
         loop {

@@ -34,7 +34,7 @@ pub(crate) fn opened(commit: &mut WriteTx<'_, '_>, new: &NewRun) -> Result<RunRe
         let not_before = new.not_before.max(new.now.plus_millis(debounce.wait_millis));
         record.run.state = RunState::Queued { not_before };
         let hash = xxh3_128(debounce.key.as_bytes());
-        record.counters.accepts_requests = Some(hash);
+        record.counters.debounce_hash = Some(hash);
         let until = not_before.max(new.now.plus_millis(debounce.max_wait_millis));
         commit.put_record(DEBOUNCES, &row(&record.run, hash), &DebounceRecord { run: new.id, until })?;
     }
@@ -80,7 +80,7 @@ pub(crate) fn join(commit: &mut WriteTx<'_, '_>, new: &NewRun) -> Result<Option<
 pub(crate) fn accepts_requests(record: &RunRecord) -> bool {
     let queued = matches!(record.run.state, RunState::Queued { .. });
     let fresh = record.run.started_at.is_none() && record.run.attempt == 1 && record.run.cancel.is_none();
-    queued && fresh && record.counters.accepts_requests.is_some()
+    queued && fresh && record.counters.debounce_hash.is_some()
 }
 
 fn waits_for_more(record: &RunRecord, now: Timestamp) -> bool {
@@ -89,7 +89,7 @@ fn waits_for_more(record: &RunRecord, now: Timestamp) -> bool {
 
 /// Stops newer requests from joining a run, which is no longer queued.
 pub(crate) fn closed(commit: &mut WriteTx<'_, '_>, record: &RunRecord) -> Result<()> {
-    let Some(hash) = record.counters.accepts_requests else { return Ok(()) };
+    let Some(hash) = record.counters.debounce_hash else { return Ok(()) };
     let row = row(&record.run, hash);
     if commit.record::<DebounceRecord>(DEBOUNCES, &row)?.is_some_and(|open| open.run == record.run.id) {
         commit.delete(DEBOUNCES, &row);
