@@ -3,6 +3,7 @@
 //! Defines what each kind of entry moves, and between which accounts. The store keeps and sums
 //! entries.
 
+pub mod balance;
 mod currency;
 mod entry;
 

@@ -1,0 +1,361 @@
+//! The rules of a customer's account. They read and change rows, and know neither a store nor a
+//! clock.
+
+use super::change::{AccountChange, AccountEntry, BalanceEffect};
+use super::grant::{Grant, GrantKind, GrantTerms};
+use super::part::{GrantPart, PartSource, split_at, sum};
+use super::rows::{AccountEdit, AccountReader, Hold, Taking};
+use crate::ids::Timestamp;
+
+/// A customer's account at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Balance {
+    /// What valid grants have left and not held, less debt, in minor units.
+    pub available: i128,
+    /// What reservations hold, in minor units.
+    pub held: i128,
+    /// What was used or held beyond the grants, in minor units.
+    pub debt: i128,
+    /// The next time at which something that is available expires.
+    pub next_expiry: Option<Timestamp>,
+}
+
+/// The answer to a `reserve` or `draw`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// So much may be taken, in minor units: the whole, or less of a partial draw.
+    Covered(i64),
+    /// The account would end below its floor.
+    Short {
+        /// What is available, in minor units.
+        available: i128,
+        /// The floor, in minor units.
+        floor: i64,
+        /// What was asked for, in minor units.
+        needed: i64,
+    },
+}
+
+impl<R: AccountReader> AccountEdit<'_, R> {
+    /// Ends the holds that end by themselves by `now`, so that no answer depends on a timer.
+    ///
+    /// # Errors
+    /// The rows cannot be read. So do the others.
+    pub fn release_due(&mut self, now: Timestamp) -> Result<(), R::Error> {
+        let mut after = None;
+        while let Some(taking) = self.next_due(after, now)? {
+            after = taking.due().map(|due| (due, taking.sequence));
+            self.release(taking)?;
+        }
+        Ok(())
+    }
+
+    /// The account at the time `now`.
+    ///
+    /// # Errors
+    /// See [`AccountEdit::release_due`].
+    pub fn balance(&mut self, now: Timestamp) -> Result<Balance, R::Error> {
+        self.release_due(now)?;
+        let sums = self.sums()?;
+        let (mut left, mut next_expiry) = (0i128, None::<Timestamp>);
+        let mut after = None;
+        while let Some(grant) = self.next_grant(after)? {
+            after = Some(grant.order());
+            if grant.covers(now, now) {
+                left += i128::from(grant.left);
+                next_expiry = [next_expiry, grant.expires_at].into_iter().flatten().min();
+            }
+        }
+        Ok(Balance { available: left - sums.debt, held: sums.held, debt: sums.debt, next_expiry })
+    }
+
+    /// What is available to usage of the time `at` that is reported at `now`. Stops to count at
+    /// `enough`, if there is that much.
+    ///
+    /// # Errors
+    /// See [`AccountEdit::release_due`].
+    pub fn available(&mut self, at: Timestamp, now: Timestamp, enough: i128) -> Result<i128, R::Error> {
+        self.release_due(now)?;
+        let mut available = -self.sums()?.debt;
+        let mut after = None;
+        while available < enough
+            && let Some(grant) = self.next_grant(after)?
+        {
+            after = Some(grant.order());
+            if grant.covers(at, now) {
+                available += i128::from(grant.left);
+            }
+        }
+        Ok(available)
+    }
+
+    /// Answers a `reserve` or `draw` of an entry. Changes nothing but what time has changed.
+    ///
+    /// # Errors
+    /// See [`AccountEdit::release_due`].
+    pub fn ask(
+        &mut self,
+        entry: &AccountEntry<'_>,
+        floor: i64,
+        partial: bool,
+        now: Timestamp,
+    ) -> Result<Answer, R::Error> {
+        let needed = entry.minor_units;
+        let enough = i128::from(floor) + i128::from(needed);
+        let available = match entry.effect {
+            BalanceEffect::Grant(_) | BalanceEffect::Return => return Ok(Answer::Covered(needed)),
+            BalanceEffect::Use => self.available(entry.occurred_at, now, enough)?,
+            BalanceEffect::TakeBack | BalanceEffect::Lapse => self.available(entry.occurred_at, now, i128::MAX)?,
+        };
+        if entry.effect != BalanceEffect::Use {
+            let mut after = AccountEdit::new(self);
+            after.apply(&AccountChange::Reserve(*entry, None), now)?;
+            let after = after.available(entry.occurred_at, now, i128::MAX)?;
+            let short = Answer::Short { available, floor, needed };
+            return Ok(if after >= floor.into() { Answer::Covered(needed) } else { short });
+        }
+        if available >= enough {
+            return Ok(Answer::Covered(needed));
+        }
+        if partial {
+            let above = (available - i128::from(floor)).clamp(0, needed.into());
+            return Ok(Answer::Covered(i64::try_from(above).unwrap_or(needed)));
+        }
+        Ok(Answer::Short { available, floor, needed })
+    }
+
+    /// Applies a change at the time `now`, and returns the parts that the commit writes on the
+    /// entry.
+    ///
+    /// # Errors
+    /// See [`AccountEdit::release_due`].
+    pub fn apply(&mut self, change: &AccountChange<'_>, now: Timestamp) -> Result<Vec<GrantPart>, R::Error> {
+        self.release_due(now)?;
+        match change {
+            AccountChange::Post(entry) => self.post(entry, now),
+            AccountChange::Reserve(entry, expires_at) if entry.effect.takes() => {
+                self.take(entry, Some(Hold { expires_at: *expires_at }), now)
+            }
+            // What is not granted or returned yet moves nothing.
+            AccountChange::Reserve(..) => Ok(Vec::new()),
+            AccountChange::Settle(entry) => self.settle(entry, now),
+            AccountChange::Release(id) => match self.taking(id)?.filter(|taking| taking.hold.is_some()) {
+                Some(taking) => self.release(taking),
+                None => Ok(Vec::new()),
+            },
+        }
+    }
+
+    fn post(&mut self, entry: &AccountEntry<'_>, now: Timestamp) -> Result<Vec<GrantPart>, R::Error> {
+        match entry.effect {
+            BalanceEffect::Grant(kind) => {
+                let terms = entry.terms.unwrap_or(GrantTerms {
+                    priority: super::GRANT_PRIORITY,
+                    starts_at: entry.occurred_at,
+                    expires_at: None,
+                });
+                self.add_grant(entry, kind, terms, entry.minor_units)
+            }
+            BalanceEffect::Use | BalanceEffect::TakeBack | BalanceEffect::Lapse => self.take(entry, None, now),
+            BalanceEffect::Return => self.give_back(entry),
+        }
+    }
+
+    fn add_grant(
+        &mut self,
+        entry: &AccountEntry<'_>,
+        kind: GrantKind,
+        terms: GrantTerms,
+        minor_units: i64,
+    ) -> Result<Vec<GrantPart>, R::Error> {
+        let mut grant = Grant {
+            id: entry.id.to_owned(),
+            kind,
+            priority: terms.priority,
+            starts_at: terms.starts_at,
+            expires_at: terms.expires_at,
+            closes_at: terms.expires_at.map(|end| end.plus_millis(entry.late_usage_millis)),
+            sequence: entry.sequence,
+            granted: minor_units,
+            left: minor_units,
+            held: 0,
+        };
+        let parts = self.pay_debts(&mut grant)?;
+        self.put_grant(grant);
+        Ok(parts)
+    }
+
+    /// Pays the oldest debts first, of usage from before the grant expires.
+    fn pay_debts(&mut self, grant: &mut Grant) -> Result<Vec<GrantPart>, R::Error> {
+        let mut parts = Vec::new();
+        let mut sums = self.sums()?;
+        let mut after = None;
+        while grant.left > 0
+            && sums.debt > 0
+            && let Some(mut taking) = self.next_debt(after)?
+        {
+            after = Some(taking.sequence);
+            if grant.expires_at.is_some_and(|end| end <= taking.occurred_at) {
+                continue;
+            }
+            let debt = taking.debt();
+            let paid = debt.min(grant.left);
+            grant.left -= paid;
+            sums.debt -= i128::from(paid);
+            if taking.hold.is_some() {
+                grant.held += paid;
+            }
+            taking.parts.retain(|part| part.source != PartSource::Debt);
+            taking.parts.push(GrantPart::of_grant(&grant.id, paid));
+            if debt > paid {
+                taking.parts.push(GrantPart::debt(debt - paid));
+            }
+            parts.push(GrantPart { source: PartSource::DebtOf(taking.id.clone()), minor_units: paid });
+            self.put_sums(sums);
+            self.put_taking(taking);
+        }
+        Ok(parts)
+    }
+
+    /// Takes an amount, or holds it.
+    fn take(
+        &mut self,
+        entry: &AccountEntry<'_>,
+        hold: Option<Hold>,
+        now: Timestamp,
+    ) -> Result<Vec<GrantPart>, R::Error> {
+        let mut open = entry.minor_units;
+        let mut parts = Vec::new();
+        let named = match entry.effect {
+            BalanceEffect::Use => None,
+            _ => entry.of.map(|of| self.grant(of)).transpose()?.flatten(),
+        };
+        if let Some(grant) = named {
+            // What has lapsed is gone, even if the timer has not posted it yet.
+            if entry.effect == BalanceEffect::Lapse || !grant.lapses(now) {
+                self.take_from(grant, &mut open, hold.is_some(), &mut parts);
+            }
+        } else {
+            let mut after = None;
+            while open > 0
+                && let Some(grant) = self.next_grant(after)?
+            {
+                after = Some(grant.order());
+                if grant.covers(entry.occurred_at, now) {
+                    self.take_from(grant, &mut open, hold.is_some(), &mut parts);
+                }
+            }
+        }
+        if open > 0 {
+            parts.push(GrantPart::debt(open));
+        }
+        let mut sums = self.sums()?;
+        sums.debt += i128::from(open);
+        if hold.is_some() {
+            sums.held += i128::from(entry.minor_units);
+        }
+        self.put_sums(sums);
+        self.put_taking(Taking {
+            id: entry.id.to_owned(),
+            sequence: entry.sequence,
+            occurred_at: entry.occurred_at,
+            hold,
+            parts: parts.clone(),
+        });
+        Ok(parts)
+    }
+
+    fn take_from(&mut self, mut grant: Grant, open: &mut i64, is_held: bool, parts: &mut Vec<GrantPart>) {
+        let taken = grant.left.min(*open);
+        if taken <= 0 {
+            return;
+        }
+        *open -= taken;
+        grant.left -= taken;
+        if is_held {
+            grant.held += taken;
+        }
+        parts.push(GrantPart::of_grant(&grant.id, taken));
+        self.put_grant(grant);
+    }
+
+    /// Uses what was held up to the settled amount, in the order in which it was taken, and
+    /// returns the rest.
+    fn settle(&mut self, entry: &AccountEntry<'_>, now: Timestamp) -> Result<Vec<GrantPart>, R::Error> {
+        if !entry.effect.takes() {
+            return self.post(entry, now);
+        }
+        let Some(mut taking) = self.taking(entry.id)?.filter(|taking| taking.hold.is_some()) else {
+            return self.take(entry, None, now);
+        };
+        let held = sum(&taking.parts);
+        let (used, rest) = split_at(&taking.parts, entry.minor_units);
+        self.put_back(&rest, true)?;
+        for part in &used {
+            if let PartSource::Grant(id) = &part.source
+                && let Some(mut grant) = self.grant(id)?
+            {
+                grant.held -= part.minor_units;
+                self.put_grant(grant);
+            }
+        }
+        let mut sums = self.sums()?;
+        sums.held -= i128::from(held);
+        self.put_sums(sums);
+        taking.hold = None;
+        taking.sequence = entry.sequence;
+        taking.parts.clone_from(&used);
+        self.put_taking(taking);
+        Ok(used)
+    }
+
+    /// Returns all that a reservation holds.
+    fn release(&mut self, taking: Taking) -> Result<Vec<GrantPart>, R::Error> {
+        self.put_back(&taking.parts, true)?;
+        let mut sums = self.sums()?;
+        sums.held -= i128::from(sum(&taking.parts));
+        self.put_sums(sums);
+        self.remove_taking(&taking.id);
+        Ok(taking.parts)
+    }
+
+    fn put_back(&mut self, parts: &[GrantPart], was_held: bool) -> Result<(), R::Error> {
+        let mut sums = self.sums()?;
+        for part in parts {
+            match &part.source {
+                PartSource::Grant(id) => {
+                    if let Some(mut grant) = self.grant(id)? {
+                        grant.left += part.minor_units;
+                        if was_held {
+                            grant.held -= part.minor_units;
+                        }
+                        self.put_grant(grant);
+                    }
+                }
+                PartSource::Debt | PartSource::DebtOf(_) => sums.debt -= i128::from(part.minor_units),
+            }
+        }
+        self.put_sums(sums);
+        Ok(())
+    }
+
+    /// Returns what an entry took, the last part first. What it did not take is a grant.
+    fn give_back(&mut self, entry: &AccountEntry<'_>) -> Result<Vec<GrantPart>, R::Error> {
+        let named = entry.of.map(|of| self.taking(of.strip_suffix("/settled").unwrap_or(of))).transpose()?.flatten();
+        let mut parts = Vec::new();
+        if let Some(mut taking) = named.filter(|taking| taking.hold.is_none()) {
+            let (kept, mut back) = split_at(&taking.parts, sum(&taking.parts).saturating_sub(entry.minor_units));
+            back.reverse();
+            self.put_back(&back, false)?;
+            taking.parts = kept;
+            self.put_taking(taking);
+            parts = back;
+        }
+        let excess = entry.minor_units - sum(&parts);
+        if excess > 0 {
+            let terms = GrantTerms { priority: super::GRANT_PRIORITY, starts_at: entry.occurred_at, expires_at: None };
+            parts.extend(self.add_grant(entry, GrantKind::Prepayment, terms, excess)?);
+        }
+        Ok(parts)
+    }
+}
