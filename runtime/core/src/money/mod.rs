@@ -6,6 +6,8 @@
 pub mod balance;
 mod currency;
 mod entry;
+#[cfg(feature = "host")]
+pub mod report;
 
 use std::fmt;
 

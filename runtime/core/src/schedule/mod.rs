@@ -26,6 +26,7 @@ use sha2::{Digest as _, Sha256};
 pub use self::cron::{CRON_BYTES, CronExpr, InvalidCron};
 pub use self::policy::{CatchUp, Overlap};
 pub use self::preview::{PlannedFiring, ScheduleEnd, SchedulePreview};
+pub(crate) use self::zone::start_of_day;
 pub use self::zone::{GapPolicy, RepeatPolicy};
 use crate::ids::{DeploymentName, ScheduleName, Timestamp};
 use crate::run::Export;

@@ -171,6 +171,13 @@ pub(super) fn periods_of(zone: &Zone, day: NaiveDate) -> Vec<(Timestamp, Timesta
     found
 }
 
+/// The first instant at which the clock shows or has passed the midnight at the start of `day`;
+/// 1970 if it is before.
+pub(crate) fn start_of_day(zone: &Zone, day: NaiveDate) -> Option<Timestamp> {
+    let (seconds, _) = midnight(zone, day)?;
+    u64::try_from(seconds.max(0).saturating_mul(1_000)).ok().map(Timestamp::from_millis)
+}
+
 /// The first instant at which the clock shows or has passed the midnight at the start of `day`, in
 /// seconds, and whether the clock shows it twice.
 fn midnight(zone: &Zone, day: NaiveDate) -> Option<(i64, bool)> {

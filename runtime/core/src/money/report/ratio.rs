@@ -1,0 +1,127 @@
+//! Ratios with four decimals, rounded half to even, once, from exact integers.
+
+use std::fmt;
+
+/// A ratio in ten-thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ratio(i128);
+
+/// Number of decimals of a ratio.
+const DECIMALS: u32 = 4;
+
+impl Ratio {
+    /// Divides; `None` if `denominator` is 0 or the ratio is out of range.
+    #[must_use]
+    pub fn of(numerator: i128, denominator: i128) -> Option<Self> {
+        let (whole, rest) = (numerator.checked_div(denominator)?, numerator.checked_rem(denominator)?);
+        let unit = 10i128.pow(DECIMALS);
+        let fraction = divide_half_even(rest.checked_mul(unit)?, denominator, whole.checked_mul(unit)?)?;
+        Some(Self(fraction))
+    }
+
+    /// The growth from `before` to `now`: (now − before) / |before|; `None` if `before` is 0 or the
+    /// ratio is out of range.
+    #[must_use]
+    pub fn growth(before: i128, now: i128) -> Option<Self> {
+        Self::of(now.checked_sub(before)?, before.checked_abs()?)
+    }
+
+    /// The amount per `parts` in a currency's own unit, from an amount in minor units; `None` if
+    /// `parts` is 0 or the result is out of range.
+    #[must_use]
+    pub fn per(minor_units: i128, exponent: u8, parts: u128) -> Option<Self> {
+        let parts = i128::try_from(parts).ok()?;
+        Self::of(minor_units, parts.checked_mul(10i128.checked_pow(exponent.into())?)?)
+    }
+
+    /// The ratio in ten-thousandths.
+    #[must_use]
+    pub const fn ten_thousandths(self) -> i128 {
+        self.0
+    }
+}
+
+/// Returns `base` plus the quotient, rounded half to even; `None` on overflow. `base` is even, or
+/// its last digit counts for a tie.
+fn divide_half_even(numerator: i128, denominator: i128, base: i128) -> Option<i128> {
+    let (quotient, rest) = (numerator.checked_div(denominator)?, numerator.checked_rem(denominator)?);
+    let sum = base.checked_add(quotient)?;
+    let (rest, size) = (rest.unsigned_abs(), denominator.unsigned_abs());
+    let away = match rest.cmp(&(size - rest)) {
+        std::cmp::Ordering::Less => false,
+        std::cmp::Ordering::Greater => true,
+        std::cmp::Ordering::Equal => sum % 2 != 0,
+    };
+    if !away {
+        return Some(sum);
+    }
+    if (numerator < 0) == (denominator < 0) { sum.checked_add(1) } else { sum.checked_sub(1) }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, size) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        let unit = 10u128.pow(DECIMALS);
+        write!(f, "{sign}{}.{:04}", size / unit, size % unit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shown(ratio: Option<Ratio>) -> Option<String> {
+        ratio.map(|ratio| ratio.to_string())
+    }
+
+    #[test]
+    fn growth_is_relative_to_the_size_of_the_past() {
+        for (before, now, growth) in [
+            (100, 150, Some("0.5000")),
+            (100, 50, Some("-0.5000")),
+            (-100, 50, Some("1.5000")),
+            (-100, -150, Some("-0.5000")),
+            (3, 4, Some("0.3333")),
+            (3, 5, Some("0.6667")),
+            (0, 5, None),
+            (5, 5, Some("0.0000")),
+        ] {
+            assert_eq!(shown(Ratio::growth(before, now)).as_deref(), growth, "{before} to {now}");
+        }
+    }
+
+    #[test]
+    fn ties_go_to_the_even_digit() {
+        for (numerator, ratio) in [(1, "0.0000"), (3, "0.0002"), (5, "0.0002"), (-1, "0.0000"), (-3, "-0.0002")] {
+            assert_eq!(shown(Ratio::of(numerator, 20_000)).as_deref(), Some(ratio), "{numerator}");
+        }
+        assert_eq!(shown(Ratio::of(20_001, 20_000)).as_deref(), Some("1.0000"));
+        assert_eq!(shown(Ratio::of(20_003, 20_000)).as_deref(), Some("1.0002"));
+        assert_eq!(shown(Ratio::of(30_001, -20_000)).as_deref(), Some("-1.5000"));
+    }
+
+    #[test]
+    fn an_average_is_in_the_unit_of_the_currency() {
+        assert_eq!(shown(Ratio::per(1_000, 2, 3)).as_deref(), Some("3.3333"));
+        assert_eq!(shown(Ratio::per(1_000, 0, 3)).as_deref(), Some("333.3333"));
+        assert_eq!(Ratio::per(1, 2, 0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_ratio_is_the_nearest_of_four_decimals(a in any::<i64>(), b in any::<i64>()) {
+            let (a, b) = (i128::from(a), i128::from(b));
+            let Some(ratio) = Ratio::of(a, b) else { return Ok(prop_assert_eq!(b, 0)) };
+            // |10⁴·a − ratio·b| ≤ |b| / 2, and on a tie the digit is even.
+            let off = (a * 10_000 - ratio.ten_thousandths() * b).abs() * 2;
+            prop_assert!(off < b.abs() || (off == b.abs() && ratio.ten_thousandths() % 2 == 0));
+        }
+
+        #[test]
+        fn any_numbers_give_a_ratio_or_none(a in any::<i128>(), b in any::<i128>(), exponent in any::<u8>(), parts in any::<u128>()) {
+            let _ = (Ratio::of(a, b), Ratio::growth(a, b), Ratio::per(a, exponent, parts));
+        }
+    }
+}
