@@ -113,7 +113,9 @@ mod tests {
         #[test]
         fn a_ratio_is_the_nearest_of_four_decimals(a in any::<i64>(), b in any::<i64>()) {
             let (a, b) = (i128::from(a), i128::from(b));
-            let Some(ratio) = Ratio::of(a, b) else { return Ok(prop_assert_eq!(b, 0)) };
+            let ratio = Ratio::of(a, b);
+            prop_assert_eq!(ratio.is_none(), b == 0);
+            let Some(ratio) = ratio else { return Ok(()) };
             // |10⁴·a − ratio·b| ≤ |b| / 2, and on a tie the digit is even.
             let off = (a * 10_000 - ratio.ten_thousandths() * b).abs() * 2;
             prop_assert!(off < b.abs() || (off == b.abs() && ratio.ten_thousandths() % 2 == 0));

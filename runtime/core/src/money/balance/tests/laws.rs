@@ -58,7 +58,7 @@ impl Pair {
 
     fn entry<'a>(&mut self, id: &'a str, effect: BalanceEffect, step: &Step, of: Option<&'a str>) -> AccountEntry<'a> {
         let time = self.now.saturating_sub(step.ago);
-        let start = time + u64::from(step.priority % 3 == 0) * step.late;
+        let start = time + u64::from(step.priority.is_multiple_of(3)) * step.late;
         let terms = GrantTerms {
             priority: step.priority,
             starts_at: at(start),
