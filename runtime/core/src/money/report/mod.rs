@@ -9,5 +9,5 @@ mod ratio;
 
 pub use bucket::{BucketLevel, RangeCover, SignedRange};
 pub use calendar::{CalendarPeriod, CalendarUnit, InvalidPeriod, PERIODS_MAX, PeriodName, TooManyPeriods, periods};
-pub use rate::{InvalidRate, RATE_DIGITS, Rate};
+pub use rate::{ExchangeRate, InvalidRate, RATE_DIGITS};
 pub use ratio::Ratio;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// An exchange rate above 0, as a decimal number with at most [`RATE_DIGITS`] digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Rate {
+pub struct ExchangeRate {
     digits: u64,
     decimals: u8,
 }
@@ -18,7 +18,7 @@ pub const RATE_DIGITS: usize = 18;
 #[error("not a rate: 1 to 18 ASCII digits around at most one point, above zero, such as `1.0834`")]
 pub struct InvalidRate;
 
-impl FromStr for Rate {
+impl FromStr for ExchangeRate {
     type Err = InvalidRate;
 
     fn from_str(text: &str) -> Result<Self, InvalidRate> {
@@ -38,7 +38,7 @@ impl FromStr for Rate {
     }
 }
 
-impl fmt::Display for Rate {
+impl fmt::Display for ExchangeRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, places) = (10u64.pow(self.decimals.into()), usize::from(self.decimals));
         if places == 0 {
@@ -48,7 +48,7 @@ impl fmt::Display for Rate {
     }
 }
 
-impl Rate {
+impl ExchangeRate {
     /// Converts a sum in minor units of a currency with exponent `from` into minor units of a
     /// currency with exponent `to`. Rounds the exact product once, half to even; `None` if it is
     /// out of range.
@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
 
-    fn rate(text: &str) -> Rate {
+    fn rate(text: &str) -> ExchangeRate {
         text.parse().unwrap()
     }
 
@@ -131,7 +131,7 @@ mod tests {
         for text in
             ["", ".", "1.", ".5", "0", "0.00", "-1", "+1", "1e3", "1,5", "1 000", "١", "1.2.3", "1234567890123456789"]
         {
-            assert_eq!(text.parse::<Rate>(), Err(InvalidRate), "{text}");
+            assert_eq!(text.parse::<ExchangeRate>(), Err(InvalidRate), "{text}");
         }
     }
 
@@ -159,7 +159,7 @@ mod tests {
         fn a_conversion_is_the_nearest_integer(
             sum in -1_000_000_000_000i64..1_000_000_000_000, digits in 1u64..1_000_000_000_000, decimals in 0u8..12, from in 0u8..4, to in 0u8..4,
         ) {
-            let converted = Rate { digits, decimals }.convert(sum.into(), from, to).unwrap();
+            let converted = ExchangeRate { digits, decimals }.convert(sum.into(), from, to).unwrap();
             let up = 10i128.pow(to.into());
             let down = 10i128.pow(u32::from(from) + u32::from(decimals));
             let off = (i128::from(sum) * i128::from(digits) * up - converted * down).abs() * 2;
@@ -168,18 +168,18 @@ mod tests {
 
         #[test]
         fn a_rate_reads_back_as_it_is_shown(digits in 1u64..1_000_000_000_000_000_000, decimals in 0u8..18) {
-            let rate = Rate { digits, decimals };
+            let rate = ExchangeRate { digits, decimals };
             prop_assert_eq!(rate.to_string().parse(), Ok(rate));
         }
 
         #[test]
         fn any_sum_is_converted_or_out_of_range(sum in any::<i128>(), digits in 1u64..=u64::MAX, decimals in 0u8..18, from in any::<u8>(), to in any::<u8>()) {
-            let _ = Rate { digits, decimals }.convert(sum, from, to);
+            let _ = ExchangeRate { digits, decimals }.convert(sum, from, to);
         }
 
         #[test]
         fn any_text_is_a_rate_or_refused(text in "\\PC{0,24}") {
-            let _ = text.parse::<Rate>();
+            let _ = text.parse::<ExchangeRate>();
         }
     }
 }

@@ -101,7 +101,7 @@ fn a_reversed_prepayment_takes_what_is_left_of_it_and_then_is_debt() {
 }
 
 #[test]
-fn a_credit_line_is_held_as_debt_and_a_grant_pays_it_meanwhile() {
+fn a_credit_line_is_held_as_debt_and_a_grant_pays_it_in_between() {
     let mut account = Account::default();
     let hold = account.entry("r", "drawdown", 50, 1);
     assert_eq!(account.ask(&hold, -50, false, 1), Answer::Covered(50));

@@ -3,13 +3,13 @@
 use proptest::prelude::*;
 
 use super::super::{AccountChange, AccountEntry, Answer, BalanceEffect, GrantKind, GrantPart, GrantTerms};
-use super::model::Model;
+use super::model::BalanceModel;
 use super::{Account, at};
 use crate::ids::Timestamp;
 
 /// A step of a test. Which entry it concerns is chosen by `pick` among those that exist.
 #[derive(Debug, Clone)]
-struct Step {
+struct UsageStep {
     what: u8,
     minor_units: i64,
     /// Time since the step before.
@@ -23,14 +23,14 @@ struct Step {
     floor: i64,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<UsageStep>> {
     let step = (
         (0u8..12, 1i64..20, 0u64..4, 0u64..6, any::<prop::sample::Index>()),
         (99u8..102, prop::option::of(1u64..12), 0u64..4, -8i64..4),
     );
     let step = step.prop_map(|((what, minor_units, later, ago, pick), (priority, lasts, late, floor))| {
         let pick = pick.index(1_000);
-        Step { what, minor_units, later, ago, pick, priority, lasts, late, floor }
+        UsageStep { what, minor_units, later, ago, pick, priority, lasts, late, floor }
     });
     prop::collection::vec(step, 1..60)
 }
@@ -39,7 +39,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 #[derive(Default)]
 struct Pair {
     account: Account,
-    model: Model,
+    model: BalanceModel,
     deferred: i64,
     now: u64,
     ids: Vec<String>,
@@ -56,7 +56,13 @@ impl Pair {
         Ok(parts)
     }
 
-    fn entry<'a>(&mut self, id: &'a str, effect: BalanceEffect, step: &Step, of: Option<&'a str>) -> AccountEntry<'a> {
+    fn entry<'a>(
+        &mut self,
+        id: &'a str,
+        effect: BalanceEffect,
+        step: &UsageStep,
+        of: Option<&'a str>,
+    ) -> AccountEntry<'a> {
         let time = self.now.saturating_sub(step.ago);
         let start = time + u64::from(step.priority.is_multiple_of(3)) * step.late;
         let terms = GrantTerms {
@@ -88,7 +94,7 @@ impl Pair {
         Ok(())
     }
 
-    fn step(&mut self, number: usize, step: &Step) -> Result<Option<Answer>, TestCaseError> {
+    fn step(&mut self, number: usize, step: &UsageStep) -> Result<Option<Answer>, TestCaseError> {
         self.now += step.later;
         self.model.release_due(at(self.now));
         let id = format!("e{number:03}");

@@ -25,12 +25,12 @@ struct ModelTaking {
 }
 
 #[derive(Default)]
-pub(super) struct Model {
+pub(super) struct BalanceModel {
     pub(super) grants: Vec<ModelGrant>,
     takings: Vec<ModelTaking>,
 }
 
-impl Model {
+impl BalanceModel {
     fn taken(&self, grant: usize, held_only: bool) -> i64 {
         let takings = self.takings.iter().filter(|taking| !held_only || taking.hold.is_some());
         i64::try_from(takings.flat_map(|taking| &taking.slots).filter(|slot| **slot == Some(grant)).count()).unwrap()
