@@ -184,7 +184,7 @@ codes! {
         "Use an ISO 4217 code in capital letters, or let the operator declare the unit with its exponent.";
     BadKind => "bad-kind", 422, retryable: false,
         "The kind of ledger entry does not exist",
-        "Use one of: sale, subscription, commission, trade, usage, interest, refund, fee, dispute, tax, payout, payout-reversal, adjustment.";
+        "Use a kind of the table in the ledger guide, or such a kind with `-reversal`.";
     WrongSign => "wrong-sign", 422, retryable: false,
         "The amount has the wrong sign",
         "Pass a positive amount: the kind of the entry defines the direction.";
@@ -197,6 +197,21 @@ codes! {
     AmountOverflow => "amount-overflow", 422, retryable: false,
         "The amount is too large",
         "Check the unit: amounts are in the currency's minor unit.";
+    ReservationNotFound => "reservation-not-found", 404, retryable: false,
+        "The stream has no such reservation",
+        "Pass the id that `reserve` returned to a run of the same stream.";
+    ReservationSettled => "reservation-settled", 409, retryable: false,
+        "The reservation was settled",
+        "Post what the settlement lacks under an external id of its own, or post a reversal of what it has too much.";
+    ReservationVoided => "reservation-voided", 409, retryable: false,
+        "The reservation was voided",
+        "Post the amount, or reserve it again, under another external id.";
+    ReservationExpired => "reservation-expired", 409, retryable: false,
+        "The reservation has expired",
+        "Post the amount, or reserve it again, under another external id; reserve for a longer time.";
+    SettleAmount => "settle-amount", 422, retryable: false,
+        "The amount to settle does not fit the reservation",
+        "Settle at most the reserved amount in its currency, and post the rest under another external id.";
     // Schedules.
     BadCron => "bad-cron", 422, retryable: false,
         "The cron expression is not valid",

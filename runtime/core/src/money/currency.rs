@@ -1,8 +1,9 @@
 //! Currencies: those of ISO 4217, and units that the operator declares with their exponents.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
+
+use super::decimal::{InvalidDecimal, parse_decimal, write_decimal};
 
 /// A currency or a declared unit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,28 +28,25 @@ impl Currency {
         self.exponent
     }
 
-    /// Writes a sum of minor units in the currency's own unit. The sum may exceed the range of one
-    /// amount.
-    pub(super) fn write(&self, minor_units: i128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = 10u128.pow(u32::from(self.exponent.min(EXPONENT_MAX)));
-        let (sign, size) = (if minor_units < 0 { "-" } else { "" }, minor_units.unsigned_abs());
-        if self.exponent == 0 {
-            return write!(f, "{sign}{size} {}", self.code);
-        }
-        let places = usize::from(self.exponent);
-        write!(f, "{sign}{}.{:0places$} {}", size / whole, size % whole, self.code)
+    /// Writes a sum of minor units as decimal text in the currency's own unit, such as `19.99`. The
+    /// sum may exceed the range of one amount.
+    #[must_use]
+    pub fn decimal(&self, minor_units: i128) -> String {
+        write_decimal(minor_units, self.exponent)
+    }
+
+    /// Reads a decimal text, such as `19.99`, as minor units. Does not round.
+    ///
+    /// # Errors
+    /// If the text has another form, is finer than the minor unit, or exceeds an `i64`.
+    pub fn parse_decimal(&self, text: &str) -> Result<i64, InvalidDecimal> {
+        parse_decimal(text, self.exponent)
     }
 
     /// Formats a sum of minor units in the currency's own unit, such as `19.99 EUR`.
     #[must_use]
     pub fn show(&self, minor_units: i128) -> String {
-        struct DisplayAmount<'a>(&'a Currency, i128);
-        impl fmt::Display for DisplayAmount<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.write(self.1, f)
-            }
-        }
-        DisplayAmount(self, minor_units).to_string()
+        format!("{} {}", self.decimal(minor_units), self.code)
     }
 }
 

@@ -1,14 +1,14 @@
-//! The entries that a stream reports, their checks, and the two legs that the ledger writes for
-//! each.
+//! The entries that a stream reports and their checks.
 //!
-//! A leg is an amount that an account receives, or gives if it is negative; the two legs sum to
-//! zero. A sale moves its amount from `sales` to `receivable`, the amount that the provider holds
-//! for the owner; a payout moves it on to `bank`. Net revenue is the sum that left the revenue
-//! accounts: all kinds of sales and adjustments, less refunds, fees and disputes. Tax is held
-//! separately, and a payout does not change revenue.
+//! A checked entry moves its amount between two accounts: see [`EntryKind`]. What happens if its
+//! external id is known already is decided by its content: see [`EntryContent`].
 
 use sha2::{Digest as _, Sha256};
 
+use super::content::{ContentHash, EntryCall, EntryContent};
+use super::kind::EntryKind;
+use super::leg::{Leg, net_revenue};
+use super::metadata::{EntryLinks, is_external_id};
 use super::{Currencies, Money};
 use crate::codes::Code;
 use crate::ids::Timestamp;
@@ -22,137 +22,15 @@ pub const CUSTOMER_BYTES: usize = 256;
 pub const DESCRIPTION_BYTES: usize = 1_024;
 /// Maximum size of the metadata, in bytes of JSON.
 pub const METADATA_BYTES: usize = 16 * 1024;
-
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $variant:ident => $name:literal, $from:ident, $to:ident;)*) => {
-        /// The kind of an entry.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum EntryKind { $($(#[$doc])* $variant,)* }
-
-        impl EntryKind {
-            /// Every kind, in the order of the WIT.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            /// Its name in the WIT and the API.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// The accounts from which and to which its amount moves.
-            #[must_use]
-            pub const fn accounts(self) -> (Account, Account) {
-                match self { $(Self::$variant => (Account::$from, Account::$to),)* }
-            }
-        }
-    };
-}
-
-kinds! {
-    /// A one-time sale.
-    Sale => "sale", Sales, Receivable;
-    /// A payment of a subscription.
-    Subscription => "subscription", Subscriptions, Receivable;
-    /// A commission earned.
-    Commission => "commission", Commissions, Receivable;
-    /// The gain of a trade, or its loss if it is negative.
-    Trade => "trade", Trades, Receivable;
-    /// Billed usage.
-    Usage => "usage", Usage, Receivable;
-    /// Interest earned.
-    Interest => "interest", Interest, Receivable;
-    /// A refund.
-    Refund => "refund", Receivable, Refunds;
-    /// A fee paid.
-    Fee => "fee", Receivable, Fees;
-    /// Money that a dispute withholds or loses.
-    Dispute => "dispute", Receivable, Disputes;
-    /// Tax collected, which is not revenue.
-    Tax => "tax", TaxHeld, Receivable;
-    /// Money moved to the bank.
-    Payout => "payout", Receivable, Bank;
-    /// A returned payout.
-    PayoutReversal => "payout-reversal", Bank, Receivable;
-    /// A correction in either direction.
-    Adjustment => "adjustment", Adjustments, Receivable;
-}
-
-impl EntryKind {
-    /// The kind with that name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| kind.as_str() == text)
-    }
-
-    /// Whether its amount may be negative.
-    #[must_use]
-    pub const fn may_be_negative(self) -> bool {
-        matches!(self, Self::Trade | Self::Adjustment)
-    }
-
-    const fn sign_rule(self) -> &'static str {
-        if self.may_be_negative() { "never zero" } else { "above zero, because the kind defines the direction" }
-    }
-}
-
-macro_rules! accounts {
-    ($($(#[$doc:meta])* $variant:ident => $name:literal, revenue: $revenue:literal;)*) => {
-        /// An account of a stream.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Account { $($(#[$doc])* $variant,)* }
-
-        impl Account {
-            /// Every account.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            /// Its name.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// Whether amounts that leave it are net revenue.
-            #[must_use]
-            pub const fn is_revenue(self) -> bool {
-                match self { $(Self::$variant => $revenue,)* }
-            }
-        }
-    };
-}
-
-accounts! {
-    /// Money that the provider holds for the owner.
-    Receivable => "receivable", revenue: false;
-    /// Money at the bank.
-    Bank => "bank", revenue: false;
-    /// Tax that was collected and is owed.
-    TaxHeld => "tax-held", revenue: false;
-    /// One-time sales.
-    Sales => "sales", revenue: true;
-    /// Subscriptions.
-    Subscriptions => "subscriptions", revenue: true;
-    /// Commissions.
-    Commissions => "commissions", revenue: true;
-    /// Gains and losses of trades.
-    Trades => "trades", revenue: true;
-    /// Billed usage.
-    Usage => "usage", revenue: true;
-    /// Interest.
-    Interest => "interest", revenue: true;
-    /// Corrections.
-    Adjustments => "adjustments", revenue: true;
-    /// Refunds.
-    Refunds => "refunds", revenue: true;
-    /// Fees.
-    Fees => "fees", revenue: true;
-    /// Disputes.
-    Disputes => "disputes", revenue: true;
-}
+/// Ends of external ids that only the host gives.
+pub const HOST_SUFFIXES: [&str; 3] = ["/settled", "/voided", "/expired"];
 
 /// An entry as the guest reported it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryDraft<'a> {
-    /// The provider's own id; 1 to [`EXTERNAL_ID_BYTES`].
+    /// What the module does with it: post, reserve or draw.
+    pub call: EntryCall,
+    /// The provider's own id: 1 to [`EXTERNAL_ID_BYTES`], without a suffix of [`HOST_SUFFIXES`].
     pub external_id: &'a str,
     /// The name of an [`EntryKind`].
     pub kind: &'a str,
@@ -170,29 +48,25 @@ pub struct EntryDraft<'a> {
     pub metadata: &'a str,
 }
 
-/// One side of a posting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Leg {
-    /// The account.
-    pub account: Account,
-    /// The amount that the account receives, in minor units; negative if it gives it.
-    pub minor_units: i64,
-}
-
-/// The ledger's record of an entry.
+/// A checked entry: what the ledger writes for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posting {
     /// The kind of the entry.
     pub kind: EntryKind,
     /// The amount of the entry.
     pub amount: Money,
-    /// Two legs that sum to zero: the account that gives, and the account that receives.
+    /// Two legs that sum to zero: the account that gives, and the account that receives. Pending if
+    /// the entry is a reservation.
     pub legs: [Leg; 2],
-    /// The change of net revenue, in minor units.
+    /// The change of net revenue, in minor units; 0 for a reservation.
     pub net_revenue: i64,
-    /// Hash of all fields except the external id. The same id with another hash is a
-    /// [`Code::ExternalIdConflict`]. Metadata counts as a value: spaces and the order of names do
-    /// not matter.
+    /// What its metadata refers to.
+    pub links: EntryLinks,
+    /// Hash of the content. The same external id with another one is a
+    /// [`Code::ExternalIdConflict`].
+    pub content: ContentHash,
+    /// Hash of all fields except the external id, which identifies the call in a run's journal.
+    /// Metadata counts as a value: spaces and the order of names do not matter.
     pub fingerprint: [u8; 16],
 }
 
@@ -218,6 +92,9 @@ pub enum InvalidEntry {
         /// The kind.
         kind: EntryKind,
     },
+    /// The amount of a reservation is zero or negative.
+    #[error("a reservation of {0}: its amount is above zero")]
+    ReservedSign(i64),
     /// The amount is out of range.
     #[error("an amount of {0} is out of range")]
     Overflow(i64),
@@ -238,7 +115,7 @@ impl InvalidEntry {
         match self {
             Self::Kind { .. } => Code::BadKind,
             Self::Currency(_) => Code::UnknownCurrency,
-            Self::Sign { .. } => Code::WrongSign,
+            Self::Sign { .. } | Self::ReservedSign(_) => Code::WrongSign,
             Self::Overflow(_) => Code::AmountOverflow,
             Self::Field { .. } => Code::BadEntry,
         }
@@ -255,8 +132,14 @@ impl EntryDraft<'_> {
         if self.external_id.is_empty() || self.external_id.len() > EXTERNAL_ID_BYTES {
             return field("external-id", "has 1 to 256 bytes");
         }
-        if self.external_id.chars().any(char::is_control) {
+        if !is_external_id(self.external_id) {
             return field("external-id", "holds no control characters");
+        }
+        if HOST_SUFFIXES.iter().any(|suffix| self.external_id.ends_with(suffix)) {
+            return field(
+                "external-id",
+                "does not end in `/settled`, `/voided` or `/expired`: such ids are the host's",
+            );
         }
         if self.customer.is_some_and(|customer| customer.len() > CUSTOMER_BYTES) {
             return field("customer", "has at most 256 bytes");
@@ -270,21 +153,45 @@ impl EntryDraft<'_> {
         let Ok(metadata) = json::parse(self.metadata.as_bytes(), METADATA_BYTES) else {
             return field("metadata", "is one JSON value of at most 16 KiB, with no name given twice");
         };
-        let kind = EntryKind::parse(self.kind)
-            .ok_or_else(|| InvalidEntry::Kind { given: json::shown(self.kind), nearest: nearest_kind(self.kind) })?;
+        let links = EntryLinks::read(&metadata)?;
+        let kind = EntryKind::parse(self.kind).ok_or_else(|| InvalidEntry::Kind {
+            given: json::shown(self.kind),
+            nearest: EntryKind::nearest(self.kind),
+        })?;
+        if self.call == EntryCall::Draw {
+            if kind != EntryKind::Drawdown {
+                return field("kind", "is `drawdown` for a draw");
+            }
+            if self.customer.is_none_or(str::is_empty) {
+                return field("customer", "is needed for a draw, which takes from the customer's credit");
+            }
+        }
         let currency =
             currencies.get(self.currency).ok_or_else(|| InvalidEntry::Currency(json::shown(self.currency)))?;
+        let reserves = self.call == EntryCall::Reserve;
+        if reserves && self.minor_units <= 0 {
+            return Err(InvalidEntry::ReservedSign(self.minor_units));
+        }
         if self.minor_units == 0 || (self.minor_units < 0 && !kind.may_be_negative()) {
             return Err(InvalidEntry::Sign { minor_units: self.minor_units, kind });
         }
-        let minus = self.minor_units.checked_neg().ok_or(InvalidEntry::Overflow(self.minor_units))?;
-        let (from, to) = kind.accounts();
-        let legs = [Leg { account: from, minor_units: minus }, Leg { account: to, minor_units: self.minor_units }];
+        let legs = kind.legs(self.minor_units).ok_or(InvalidEntry::Overflow(self.minor_units))?;
+        let content = EntryContent {
+            kind,
+            minor_units: self.minor_units,
+            currency: currency.code(),
+            occurred_at: self.occurred_at,
+            of: links.of.as_deref(),
+            call: self.call,
+            customer: self.customer,
+        };
         Ok(Posting {
             kind,
+            content: content.hash(),
             amount: Money { minor_units: self.minor_units, currency },
             legs,
-            net_revenue: net_revenue(legs),
+            net_revenue: if reserves { 0 } else { net_revenue(legs) },
+            links,
             fingerprint: self.fingerprint(&metadata.to_string()),
         })
     }
@@ -308,38 +215,18 @@ impl EntryDraft<'_> {
     }
 }
 
-/// The effect on net revenue of two legs that sum to zero: what leaves revenue accounts, less what
-/// they receive.
-#[must_use]
-pub fn net_revenue(legs: [Leg; 2]) -> i64 {
-    let of = |leg: Leg| if leg.account.is_revenue() { leg.minor_units } else { 0 };
-    let [first, second] = legs;
-    of(first).saturating_add(of(second)).saturating_neg()
-}
-
-fn nearest_kind(text: &str) -> Option<EntryKind> {
-    if text.len() > 64 {
-        return None;
-    }
-    let lower = text.to_ascii_lowercase().replace('_', "-");
-    EntryKind::ALL
-        .iter()
-        .map(|kind| (strsim::damerau_levenshtein(&lower, kind.as_str()), *kind))
-        .filter(|(distance, _)| *distance <= 2)
-        .min()
-        .map(|(_, kind)| kind)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
 
+    use super::super::Account;
     use super::*;
 
     fn draft<'a>(kind: &'a str, minor_units: i64) -> EntryDraft<'a> {
         EntryDraft {
+            call: EntryCall::Post,
             external_id: "ch_1",
             kind,
             minor_units,
@@ -356,29 +243,6 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_changes_revenue_as_designed() {
-        for (kind, revenue) in [
-            ("sale", 100),
-            ("subscription", 100),
-            ("commission", 100),
-            ("trade", 100),
-            ("usage", 100),
-            ("interest", 100),
-            ("adjustment", 100),
-            ("refund", -100),
-            ("fee", -100),
-            ("dispute", -100),
-            ("tax", 0),
-            ("payout", 0),
-            ("payout-reversal", 0),
-        ] {
-            assert_eq!(check(draft(kind, 100)).unwrap().net_revenue, revenue, "{kind}");
-        }
-        assert_eq!(check(draft("trade", -100)).unwrap().net_revenue, -100);
-        assert_eq!(check(draft("adjustment", -100)).unwrap().net_revenue, -100);
-    }
-
-    #[test]
     fn an_entry_that_breaks_a_rule_is_refused_with_its_code() {
         let long = "x".repeat(1_025);
         let meta = format!("\"{}\"", "x".repeat(METADATA_BYTES));
@@ -392,6 +256,20 @@ mod tests {
             (EntryDraft { external_id: "", ..draft("sale", 1) }, Code::BadEntry),
             (EntryDraft { external_id: "a\nb", ..draft("sale", 1) }, Code::BadEntry),
             (EntryDraft { external_id: &long, ..draft("sale", 1) }, Code::BadEntry),
+            (EntryDraft { external_id: &long[..257], ..draft("sale", 1) }, Code::BadEntry),
+            (EntryDraft { external_id: "ch_1/settled", ..draft("sale", 1) }, Code::BadEntry),
+            (EntryDraft { external_id: "/voided", ..draft("sale", 1) }, Code::BadEntry),
+            (EntryDraft { external_id: "a/b/expired", ..draft("sale", 1) }, Code::BadEntry),
+            (EntryDraft { metadata: r#"{"of":1}"#, ..draft("sale", 1) }, Code::BadEntry),
+            (EntryDraft { metadata: r#"{"of":"a","of":"b"}"#, ..draft("sale", 1) }, Code::BadEntry),
+            (EntryDraft { call: EntryCall::Reserve, ..draft("trade", -1) }, Code::WrongSign),
+            (EntryDraft { call: EntryCall::Reserve, ..draft("sale", 0) }, Code::WrongSign),
+            (EntryDraft { call: EntryCall::Reserve, ..draft("sale", i64::MIN) }, Code::WrongSign),
+            (EntryDraft { call: EntryCall::Draw, customer: Some("c"), ..draft("usage", 1) }, Code::BadEntry),
+            (EntryDraft { call: EntryCall::Draw, ..draft("drawdown", 1) }, Code::BadEntry),
+            (EntryDraft { call: EntryCall::Draw, customer: Some("c"), ..draft("drawdown", -1) }, Code::WrongSign),
+            (EntryDraft { currency: "XAU", ..draft("sale", 1) }, Code::UnknownCurrency),
+            (EntryDraft { currency: "DEM", ..draft("sale", 1) }, Code::UnknownCurrency),
             (EntryDraft { customer: Some(&long), ..draft("sale", 1) }, Code::BadEntry),
             (EntryDraft { description: &long, ..draft("sale", 1) }, Code::BadEntry),
             (EntryDraft { metadata: "", ..draft("sale", 1) }, Code::BadEntry),
@@ -411,7 +289,32 @@ mod tests {
     }
 
     #[test]
-    fn equal_entries_have_equal_fingerprints_and_different_entries_do_not() {
+    fn remarks_are_no_content() {
+        let base = EntryDraft { metadata: r#"{"of":"ch_0","a":1}"#, ..draft("refund", 5) };
+        let content = |draft| check(draft).unwrap().content;
+        for same in [
+            EntryDraft { external_id: "other", ..base },
+            EntryDraft { metadata: r#"{ "a": 2, "of": "ch_0" }"#, ..base },
+            EntryDraft { customer: Some("cus_1"), ..base },
+            EntryDraft { description: "x", ..base },
+        ] {
+            assert_eq!(content(base), content(same), "{same:?}");
+        }
+        for other in [
+            EntryDraft { kind: "fee", ..base },
+            EntryDraft { minor_units: 6, ..base },
+            EntryDraft { currency: "USD", ..base },
+            EntryDraft { occurred_at: Timestamp::from_millis(2), ..base },
+            EntryDraft { metadata: r#"{"of":"ch_1"}"#, ..base },
+            EntryDraft { metadata: "{}", ..base },
+            EntryDraft { call: EntryCall::Reserve, ..base },
+        ] {
+            assert_ne!(content(base), content(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_identifies_everything_that_was_given() {
         let base = EntryDraft { metadata: r#"{"a":1,"b":2}"#, ..draft("sale", 5) };
         let print = |draft| check(draft).unwrap().fingerprint;
         assert_eq!(print(base), print(EntryDraft { metadata: r#"{ "b": 2, "a": 1 }"#, ..base }));
@@ -427,6 +330,15 @@ mod tests {
         ] {
             assert_ne!(print(base), print(other), "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_reservation_counts_in_no_revenue() {
+        let reserved =
+            check(EntryDraft { call: EntryCall::Reserve, metadata: r#"{"expires_at":9}"#, ..draft("usage", 7) });
+        let reserved = reserved.unwrap();
+        assert_eq!((reserved.net_revenue, reserved.links.expires_at), (0, Some(Timestamp::from_millis(9))));
+        assert_eq!(reserved.legs, EntryKind::Usage.legs(7).unwrap());
     }
 
     proptest! {
@@ -456,9 +368,11 @@ mod tests {
 
         #[test]
         fn every_entry_of_a_guest_is_posted_or_refused(
-            texts in prop::collection::vec("\\PC{0,40}", 5), minor_units in any::<i64>(), at in any::<u64>()
+            texts in prop::collection::vec("\\PC{0,40}", 5), minor_units in any::<i64>(), at in any::<u64>(),
+            call in prop::sample::select(EntryCall::ALL.to_vec())
         ) {
             let _ = check(EntryDraft {
+                call,
                 external_id: &texts[0], kind: &texts[1], minor_units, currency: &texts[2],
                 occurred_at: Timestamp::from_millis(at), customer: Some(&texts[3]), description: &texts[4], metadata: &texts[0],
             });

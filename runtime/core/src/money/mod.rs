@@ -3,19 +3,37 @@
 //! Defines what each kind of entry moves, and between which accounts. The store keeps and sums
 //! entries.
 
+mod account;
 pub mod balance;
+mod content;
 mod currency;
+mod decimal;
 mod entry;
+mod kind;
+mod leg;
+mod metadata;
 #[cfg(feature = "host")]
 pub mod report;
+mod reservation;
+mod rounding;
+mod stream;
 
 use std::fmt;
 
+pub use account::{Account, AccountType};
+pub use content::{ContentHash, EntryCall, EntryContent};
 pub use currency::{Currencies, Currency, InvalidDeclaration};
+pub use decimal::{DECIMAL_BYTES, InvalidDecimal, parse_decimal, write_decimal};
 pub use entry::{
-    Account, CUSTOMER_BYTES, DESCRIPTION_BYTES, EXTERNAL_ID_BYTES, EntryDraft, EntryKind, InvalidEntry, Leg,
-    METADATA_BYTES, Posting, net_revenue,
+    CUSTOMER_BYTES, DESCRIPTION_BYTES, EXTERNAL_ID_BYTES, EntryDraft, HOST_SUFFIXES, InvalidEntry, METADATA_BYTES,
+    Posting,
 };
+pub use kind::EntryKind;
+pub use leg::{Leg, net_revenue};
+pub use metadata::EntryLinks;
+pub use reservation::{Reservation, ReservationEvent, ReservationRefusal, ReservationState, ReservationStep};
+pub use rounding::{Remainder, share, split, tax_included};
+pub use stream::LedgerStream;
 
 /// An amount in minor units of a currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +67,7 @@ impl Money {
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.currency.write(self.minor_units.into(), f)
+        f.write_str(&self.currency.show(self.minor_units.into()))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::journal::Kind;
-use tidemill_core::money::{EntryDraft, Posting as Checked};
+use tidemill_core::money::{EntryCall, EntryDraft, Posting as Checked};
 use tidemill_core::{Code, Failure, Timestamp};
 use tidemill_store::records::{LedgerEntry, LedgerLeg};
 
@@ -30,6 +30,7 @@ async fn post(guest: &mut GuestState, entry: Entry) -> wasmtime::Result<HostResu
         return answer(Err(failure));
     }
     let draft = EntryDraft {
+        call: EntryCall::Post,
         external_id: &entry.external_id,
         kind: &entry.kind,
         minor_units: entry.amount.minor_units,

@@ -4,7 +4,7 @@ use crate::bindings::imports::tidemill::guest::ledger::Entry as WitEntry;
 use crate::{Money, Timestamp};
 use serde_json::Value;
 use tidemill_core::Failure;
-use tidemill_core::money::{Currencies, EntryDraft};
+use tidemill_core::money::{Currencies, EntryCall, EntryDraft};
 
 /// An entry of the ledger.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,7 @@ impl LedgerEntry {
     /// Checks an entry. Tests have the currencies of ISO 4217.
     pub(super) fn of(stream: &str, entry: &WitEntry) -> Result<Self, Failure> {
         let draft = EntryDraft {
+            call: EntryCall::Post,
             external_id: &entry.external_id,
             kind: &entry.kind,
             minor_units: entry.amount.minor_units,
