@@ -351,6 +351,10 @@ names! {
     ScheduleName, "schedule name";
     /// The name of a subscription within its deployment.
     SubscriptionName, "subscription name";
+    /// The name of a hook within its deployment.
+    HookName, "hook name";
+    /// The name of a secret.
+    SecretName, "name of a secret";
     /// The name of a host process, which it keeps across restarts.
     NodeId, "node id";
 }

@@ -16,6 +16,8 @@ pub mod codes;
 pub mod failpoint;
 pub mod failure;
 pub mod flow;
+#[cfg(feature = "host")]
+pub mod hook;
 pub mod ids;
 #[cfg(feature = "host")]
 pub mod journal;

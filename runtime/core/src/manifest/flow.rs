@@ -43,7 +43,8 @@ fn pointer(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Point
     pointer.ok()
 }
 
-fn rate(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Rate> {
+/// Reads a maximum rate.
+pub(super) fn rate(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Rate> {
     const FIX: &str = "Write how many in which time, such as { runs = 100, per = \"1m\" }.";
     let mut object = field.object(problems)?;
     let runs = object

@@ -51,4 +51,6 @@ pub struct SecretGrant {
     pub to: Vec<HttpGrant>,
     /// Whether it may sign.
     pub sign: bool,
+    /// Whether the deployment's hooks may verify requests with it.
+    pub hook: bool,
 }

@@ -13,6 +13,8 @@ mod file;
 mod flow;
 mod grants;
 #[cfg(feature = "host")]
+pub mod hooks;
+#[cfg(feature = "host")]
 mod lines;
 mod read;
 mod reference;

@@ -184,7 +184,7 @@ fn secret(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Secret
     let to = origins(to, problems);
     let sign = sign.and_then(|field| field.choice(&[("sign", true)], problems)).unwrap_or(false);
     object.finish(problems);
-    Some(SecretGrant { name: name?, to, sign })
+    Some(SecretGrant { name: name?, to, sign, hook: false })
 }
 
 fn limits(field: ObjectField, problems: &mut Vec<InputProblem>) -> Limits {

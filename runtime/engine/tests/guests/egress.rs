@@ -38,7 +38,7 @@ pub fn near() -> TestHost {
 
 pub async fn granted<'a>(host: &'a TestHost, origins: &[&str]) -> Job<'a> {
     let http: Vec<_> = origins.iter().map(|origin| origin.parse().unwrap()).collect();
-    let secrets = vec![SecretGrant { name: "api-key".to_owned(), to: http.clone(), sign: false }];
+    let secrets = vec![SecretGrant { name: "api-key".to_owned(), to: http.clone(), sign: false, hook: false }];
     host.hostile().await.grant(Grants { http, secrets, ..Grants::default() })
 }
 

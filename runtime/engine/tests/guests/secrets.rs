@@ -54,6 +54,7 @@ async fn a_secret_is_not_sent_to_an_ungranted_origin() {
             name: "api-key".to_owned(),
             to: to.iter().map(|to| to.parse().unwrap()).collect(),
             sign: true,
+            hook: false,
         }],
         ..Grants::default()
     };
@@ -168,8 +169,12 @@ async fn repeated_secrets_are_hidden_in_every_encoding() {
 async fn a_secret_below_the_minimum_size_is_not_sent() {
     let server = Server::start(|_, _| ok("")).await;
     let host = near();
-    let secrets =
-        vec![SecretGrant { name: "short".to_owned(), to: vec![server.origin().parse().unwrap()], sign: false }];
+    let secrets = vec![SecretGrant {
+        name: "short".to_owned(),
+        to: vec![server.origin().parse().unwrap()],
+        sign: false,
+        hook: false,
+    }];
     let http = vec![server.origin().parse().unwrap()];
     let job = host.hostile().await.grant(Grants { http, secrets, ..Grants::default() });
     let act = json!({ "do": "fetch", "url": server.url("/"), "secrets": ["short"] });

@@ -88,7 +88,7 @@ impl Grants {
         let secrets = &mut self.0.secrets;
         let place = secrets.iter().position(|secret| secret.name == name).unwrap_or(secrets.len());
         if place == secrets.len() {
-            secrets.push(SecretGrant { name, to: Vec::new(), sign: false });
+            secrets.push(SecretGrant { name, to: Vec::new(), sign: false, hook: false });
         }
         &mut secrets[place]
     }
