@@ -20,6 +20,7 @@ use crate::host::types::Money as WitMoney;
 use crate::stream::Period;
 use crate::{Error, Money, Result, Timestamp, json};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// The kind of an entry. It defines the direction of the amount.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,10 +46,31 @@ pub enum Kind {
     Dispute,
     /// Tax that was collected. It is held separately and is not revenue.
     Tax,
+    /// Tax that was paid to the authority. It does not change revenue.
+    TaxPaid,
     /// Money that moved to the bank. It does not change revenue.
     Payout,
     /// A payout that was returned. It does not change revenue.
     PayoutReversal,
+    /// Money that moved from the bank to the provider. It does not change revenue.
+    Deposit,
+    /// Money that a customer paid in advance. It is not revenue yet.
+    Prepayment,
+    /// Credit that a customer received as a gift.
+    Promotion,
+    /// Usage that a customer's credit pays. It is revenue.
+    Drawdown,
+    /// Credit that expired unused. It is revenue.
+    Breakage,
+    /// Money received from another stream.
+    Received,
+    /// Money collected for another stream.
+    Collected,
+    /// What a provider's conversion takes in one currency. The metadata of both sides name the same
+    /// `conversion`.
+    ConversionOut,
+    /// What a provider's conversion gives in another currency.
+    ConversionIn,
     /// A correction. Its amount may be negative.
     Adjustment,
     /// A kind that this SDK does not know, by its name.
@@ -70,10 +92,30 @@ impl Kind {
             Self::Fee => "fee",
             Self::Dispute => "dispute",
             Self::Tax => "tax",
+            Self::TaxPaid => "tax-paid",
             Self::Payout => "payout",
             Self::PayoutReversal => "payout-reversal",
+            Self::Deposit => "deposit",
+            Self::Prepayment => "prepayment",
+            Self::Promotion => "promotion",
+            Self::Drawdown => "drawdown",
+            Self::Breakage => "breakage",
+            Self::Received => "received",
+            Self::Collected => "collected",
+            Self::ConversionOut => "conversion-out",
+            Self::ConversionIn => "conversion-in",
             Self::Adjustment => "adjustment",
             Self::Other(name) => name,
+        }
+    }
+
+    /// Returns the kind that undoes this one: `refund-reversal` for a refund. The ledger has none
+    /// for trades, adjustments, conversions and reversals: post the opposite entry.
+    #[must_use]
+    pub fn reversal(&self) -> Self {
+        match self {
+            Self::Payout => Self::PayoutReversal,
+            kind => Self::Other(format!("{}-reversal", kind.as_str())),
         }
     }
 }
@@ -90,6 +132,7 @@ pub fn entry(external_id: impl Into<String>, kind: Kind, amount: Money, occurred
             description: String::new(),
             metadata: "{}".to_owned(),
         },
+        members: Map::new(),
         refused: None,
     }
 }
@@ -99,6 +142,8 @@ pub fn entry(external_id: impl Into<String>, kind: Kind, amount: Money, occurred
 #[derive(Clone, Debug)]
 pub struct Entry {
     wit: host::Entry,
+    /// Members of the metadata with a meaning for the ledger.
+    members: Map<String, Value>,
     refused: Option<Error>,
 }
 
@@ -124,13 +169,30 @@ impl Entry {
         self
     }
 
+    /// Names the entry that this one answers, by its external id: the sale of a refund, the refund
+    /// of a reversal, the charge of a fee. It becomes the member `of` of the metadata.
+    pub fn of(self, external_id: impl Into<String>) -> Self {
+        self.member("of", Value::String(external_id.into()))
+    }
+
+    /// Names the conversion that this entry is a side of. Both sides have the same name and are
+    /// posted in one transaction. It becomes the member `conversion` of the metadata.
+    pub fn conversion(self, id: impl Into<String>) -> Self {
+        self.member("conversion", Value::String(id.into()))
+    }
+
+    fn member(mut self, name: &str, value: Value) -> Self {
+        self.members.insert(name.to_owned(), value);
+        self
+    }
+
     /// Posts the entry.
     ///
     /// # Errors
     /// `host/not-granted` without the grant, and refusals of the ledger, such as an unknown
     /// currency or the same external id with different content.
     pub fn post(self) -> Result<Posting> {
-        self.send(host::post)
+        posting(host::post(&self.finish()?))
     }
 
     /// Reserves the amount until it is settled or voided.
@@ -138,14 +200,23 @@ impl Entry {
     /// # Errors
     /// As [`Entry::post`]; `host/not-available` if the host does not implement it.
     pub fn reserve(self) -> Result<Posting> {
-        self.send(host::reserve)
+        posting(host::reserve(&self.finish()?))
     }
 
-    fn send(self, how: impl FnOnce(&host::Entry) -> WitResult) -> Result<Posting> {
-        match self.refused {
-            Some(error) => Err(error),
-            None => posting(how(&self.wit)),
+    /// Returns the entry as the host takes it.
+    fn finish(self) -> Result<host::Entry> {
+        let Self { mut wit, members, refused } = self;
+        if let Some(error) = refused {
+            return Err(error);
         }
+        if !members.is_empty() {
+            let Ok(Value::Object(mut object)) = serde_json::from_str(&wit.metadata) else {
+                return Err(Error::new("not-json", "the metadata of an entry with `of` or a conversion is an object"));
+            };
+            object.extend(members);
+            wit.metadata = json::encode(&object)?;
+        }
+        Ok(wit)
     }
 }
 

@@ -1,8 +1,13 @@
 //! Amounts of money, and prices finer than a currency's minor unit. Does not use floats. Does not
 //! know the ledger.
 
+mod rounding;
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// Maximum length of a decimal text, in bytes.
+const DECIMAL_BYTES: usize = 64;
 
 /// An amount in a currency's minor unit: 1999 `EUR` is 19.99 euros.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,31 +26,33 @@ impl Money {
         Self { minor_units, currency: currency.into() }
     }
 
-    /// Parses `19.99`, with an optional sign, as an amount in a currency whose minor unit is
-    /// 10⁻ᵉˣᵖᵒⁿᵉⁿᵗ of the major unit (2 for EUR, 0 for JPY, 8 for BTC). It does not round. It
-    /// returns `None` if the text has more digits than the exponent, is not such a number, or
-    /// exceeds an `i64`.
+    /// Parses `19.99` as an amount in a currency whose minor unit is 10⁻ᵉˣᵖᵒⁿᵉⁿᵗ of the major unit
+    /// (2 for EUR, 0 for JPY, 8 for BTC). The text is ASCII digits with at most one point between
+    /// them, after a `-` if the amount is negative. Digits beyond the exponent must be zeros: it
+    /// does not round. It returns `None` for any other text and for more than an `i64`.
     pub fn from_decimal(text: &str, currency: impl Into<String>, exponent: u8) -> Option<Self> {
-        let (negative, digits) = match text.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, text.strip_prefix('+').unwrap_or(text)),
-        };
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        let fits = fraction.len() <= usize::from(exponent);
-        if whole.is_empty()
-            || (digits.contains('.') && fraction.is_empty())
-            || !all_digits(whole)
-            || !all_digits(fraction)
-            || !fits
-        {
+        if text.len() > DECIMAL_BYTES {
             return None;
         }
-        let padding = usize::from(exponent) - fraction.len();
+        let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+        let (whole, fraction) = match digits.split_once('.') {
+            Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
+            Some(_) => return None,
+            None => (digits, ""),
+        };
+        if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let places = usize::from(exponent);
+        let (fraction, beyond) = fraction.split_at_checked(places).unwrap_or((fraction, ""));
+        if beyond.bytes().any(|byte| byte != b'0') {
+            return None;
+        }
+        let zeros = std::iter::repeat_n(b'0', places - fraction.len());
         let mut minor_units: i64 = 0;
-        for digit in whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat_n(b'0', padding)) {
+        for byte in whole.bytes().chain(fraction.bytes()).chain(zeros) {
             // Accumulates with the sign of the number, so that the minimum `i64` can be parsed.
-            let digit = i64::from(digit - b'0');
+            let digit = i64::from(byte - b'0');
             minor_units = minor_units.checked_mul(10)?;
             minor_units = if negative { minor_units.checked_sub(digit)? } else { minor_units.checked_add(digit)? };
         }
@@ -69,7 +76,62 @@ impl Money {
     pub fn checked_add(&self, other: &Self) -> Option<Self> {
         let same = self.currency == other.currency;
         let sum = self.minor_units.checked_add(other.minor_units).filter(|_| same)?;
-        Some(Self::minor(sum, self.currency.clone()))
+        Some(self.with(sum))
+    }
+
+    /// Returns the difference, or `None` if the currencies differ or it overflows.
+    #[must_use]
+    pub fn checked_sub(&self, other: &Self) -> Option<Self> {
+        let same = self.currency == other.currency;
+        let difference = self.minor_units.checked_sub(other.minor_units).filter(|_| same)?;
+        Some(self.with(difference))
+    }
+
+    /// Returns `ppm` millionths of the amount, rounded half to even from the exact product. Round
+    /// once, at the line that is posted. `None` if the result exceeds an `i64`, which needs more
+    /// than a million.
+    ///
+    /// ```
+    /// use tidemill_sdk::Money;
+    /// // A fee of 2.9 %.
+    /// assert_eq!(Money::minor(1_950, "EUR").share(29_000), Some(Money::minor(57, "EUR")));
+    /// ```
+    #[must_use]
+    pub fn share(&self, ppm: u32) -> Option<Self> {
+        rounding::share(self.minor_units, ppm).map(|minor_units| self.with(minor_units))
+    }
+
+    /// Splits the amount in proportion to `weights`. The parts always sum to the amount: what
+    /// rounding down leaves goes to the parts with the largest remainders, the first of equal ones.
+    /// A negative amount is split as the positive one. `None` if no weight is above zero.
+    ///
+    /// ```
+    /// use tidemill_sdk::Money;
+    /// let parts = Money::minor(100, "EUR").split(&[1, 1, 1]).unwrap();
+    /// assert_eq!(parts.iter().map(|part| part.minor_units).collect::<Vec<_>>(), [34, 33, 33]);
+    /// ```
+    #[must_use]
+    pub fn split(&self, weights: &[u64]) -> Option<Vec<Self>> {
+        let parts = rounding::split(self.minor_units, weights)?;
+        Some(parts.into_iter().map(|minor_units| self.with(minor_units)).collect())
+    }
+
+    /// Returns the net amount and the tax that an amount with tax consists of, at a rate in
+    /// millionths. The net is rounded half to even; the tax is the rest.
+    ///
+    /// ```
+    /// use tidemill_sdk::Money;
+    /// let (net, tax) = Money::minor(1_999, "EUR").tax_included(190_000);
+    /// assert_eq!((net.minor_units, tax.minor_units), (1_680, 319));
+    /// ```
+    #[must_use]
+    pub fn tax_included(&self, rate_ppm: u32) -> (Self, Self) {
+        let (net, tax) = rounding::tax_included(self.minor_units, rate_ppm);
+        (self.with(net), self.with(tax))
+    }
+
+    fn with(&self, minor_units: i64) -> Self {
+        Self::minor(minor_units, self.currency.clone())
     }
 }
 
@@ -166,10 +228,11 @@ mod tests {
         let read = |text, exponent| Money::from_decimal(text, "XXX", exponent).map(|money| money.minor_units);
         assert_eq!(read("19.99", 2), Some(1999));
         assert_eq!(read("-0.5", 2), Some(-50));
-        assert_eq!(read("+7", 0), Some(7));
+        assert_eq!(read("19.9900", 2), Some(1999));
+        assert_eq!(read("7", 0), Some(7));
         assert_eq!(read("0.00000001", 8), Some(1));
         assert_eq!(read("-9223372036854775808", 0), Some(i64::MIN));
-        for refused in ["19.999", "", "-", ".5", "5.", "1e3", "1,00", " 1", "--1", "92233720368547758.08"] {
+        for refused in ["19.999", "", "-", ".5", "5.", "1e3", "1,00", " 1", "--1", "+1", "١", "92233720368547758.08"] {
             assert_eq!(read(refused, 2), None, "{refused}");
         }
     }
