@@ -78,6 +78,13 @@ fn the_shapes_of_the_api_depend_on_core_alone() {
 }
 
 #[test]
+fn the_vault_depends_on_core_alone() {
+    let needs = &packages()["tidemill-vault"];
+    let ours: Vec<_> = needs.iter().filter(|need| need.starts_with("tidemill")).collect();
+    assert_eq!(ours, ["tidemill-core"]);
+}
+
+#[test]
 fn the_core_crate_does_no_io() {
     let core = &packages()["tidemill-core"];
     for banned in ["tokio", "reqwest", "axum", "sled", "wasmtime", "rustix", "async-trait", "getrandom"] {

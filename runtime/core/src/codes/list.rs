@@ -55,6 +55,9 @@ codes! {
     LimitGrace => "limit-grace", 422, retryable: false,
         "The run did not end within its cancellation grace period",
         "See what the run did not undo, and make its compensation shorter.";
+    LimitSecrets => "limit-secrets", 422, retryable: false,
+        "The maximum number of secrets, or of versions of one, is reached",
+        "Delete secrets with `tidemill secrets delete`, or wait until the overlap of older versions has ended.";
     LimitTopics => "limit-topics", 422, retryable: false,
         "The maximum number of topics is reached",
         "Publish to fewer topics and distinguish events by their payload, or delete topics with `tidemill topics delete`.";
@@ -135,6 +138,12 @@ codes! {
     SecretTooShort => "secret-too-short", 422, retryable: false,
         "The secret is too short",
         "Use a secret of at least 8 bytes.";
+    SecretDamaged => "secret-damaged", 500, retryable: false,
+        "The stored bytes of a secret are damaged",
+        "Restore the store from a backup, or set the secret again with `tidemill secrets set`.";
+    MasterKey => "master-key", 503, retryable: true,
+        "The master key is missing or does not fit the stored data",
+        "Set `TIDEMILL_MASTER_KEY`, its `_FILE` or its `_COMMAND` to the key that the message names, and restart the host.";
     SecretNotGranted => "secret-not-granted", 403, retryable: false,
         "The deployment may not use the secret here",
         "Add the secret and its allowed origin to `secrets` under `[grants]`.";
@@ -356,6 +365,9 @@ codes! {
     TopicNotFound => "topic-not-found", 404, retryable: false,
         "The topic does not exist",
         "List topics with `tidemill topics list` (`GET /v1/topics`); the first event creates a topic.";
+    SecretNotFound => "secret-not-found", 404, retryable: false,
+        "The secret is not in the store",
+        "List secrets with `tidemill secrets list` (`GET /v1/secrets`).";
     SubscriptionNotFound => "subscription-not-found", 404, retryable: false,
         "The subscription does not exist",
         "List subscriptions with `tidemill subscriptions list` (`GET /v1/subscriptions`).";
