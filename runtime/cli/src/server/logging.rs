@@ -5,7 +5,9 @@ use std::io::IsTerminal as _;
 
 use serde_json::json;
 use tidemill_core::clock::{Clock as _, SystemClock};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::error::CliError;
 use crate::printer::Printer;
@@ -15,23 +17,34 @@ use crate::printer::Printer;
 /// # Errors
 /// If `filter` is not a valid filter.
 pub fn start(filter: &str, json: bool, printer: &Printer) -> Result<(), CliError> {
-    let filter = EnvFilter::try_new(filter).map_err(|why| {
-        CliError::usage(
-            format!("`{filter}` is not a filter of the log: {why}"),
-            "write a level, such as info, or tidemill_engine=debug,info",
-        )
-    })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // Each span and event is accepted or refused once, at its first use. `EnvFilter`, which can
+    // also filter by the fields of a span, takes a lock whenever a span is entered or left.
+    let log = tracing_subscriber::registry().with(parse_filter(filter)?);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     // An error means that a log was started before, which is fine.
     let _ = if json {
         printer.log_as_json();
         log_panics();
         // The list of spans includes the current one.
-        builder.json().flatten_event(true).with_current_span(false).try_init()
+        log.with(lines.json().flatten_event(true).with_current_span(false)).try_init()
     } else {
-        builder.with_ansi(std::io::stderr().is_terminal()).try_init()
+        log.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init()
     };
     Ok(())
+}
+
+/// Parses a level, or levels by crate: `tidemill_engine=debug,info`.
+fn parse_filter(filter: &str) -> Result<Targets, CliError> {
+    let invalid = |why: String| {
+        CliError::usage(
+            format!("`{filter}` is not a filter of the log: {why}"),
+            "write a level, such as info, or levels by crate, such as tidemill_engine=debug,info",
+        )
+    };
+    if let Some(part) = filter.split(',').find(|part| part.contains(['[', '{'])) {
+        return Err(invalid(format!("`{part}` selects spans, and only crates can be selected")));
+    }
+    filter.parse().map_err(|why: tracing_subscriber::filter::ParseError| invalid(why.to_string()))
 }
 
 /// Writes panics as log lines, whatever the filter is.
@@ -68,7 +81,21 @@ pub fn timestamp() -> String {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::*;
+
+    #[test]
+    fn a_filter_is_a_level_or_levels_by_crate() {
+        let filter = parse_filter("tidemill_engine=debug,info").unwrap();
+        assert!(filter.would_enable("tidemill_engine::egress", &Level::DEBUG));
+        assert!(!filter.would_enable("tidemill_store", &Level::DEBUG));
+        assert!(filter.would_enable("tidemill_store", &Level::INFO));
+        assert!(!parse_filter("off").unwrap().would_enable("tidemill_store", &Level::ERROR));
+        for invalid in ["loud", "tidemill_engine=loud", "[run{run=last}]=debug", "info,tidemill_engine[run]=trace"] {
+            assert!(parse_filter(invalid).is_err(), "{invalid}");
+        }
+    }
 
     #[test]
     fn the_log_format_is_known_before_the_settings() {
