@@ -10,8 +10,8 @@ const PATTERN_BYTES: usize = 128;
 /// Maximum number of `*` in a pattern.
 const STARS: usize = 4;
 
-/// A pattern of event types: `charge.*`, `PAYMENT.CAPTURE.COMPLETED`, `orders/*`, `*`. A `*` stands
-/// for any text, also for none and for text with dots. Upper and lower case differ.
+/// A pattern of event types: `charge.*`, `PAYMENT.CAPTURE.COMPLETED`, `orders/*`, `*`. A `*` matches
+/// any text, including none and text with dots. Patterns are case-sensitive.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventPattern(Arc<str>);
 
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_text() {
+    fn a_star_matches_any_text() {
         for (pattern, good, bad) in [
             (
                 "charge.*",

@@ -12,7 +12,7 @@ const TEMPLATE_BYTES: usize = 256;
 const PARTS: usize = 16;
 
 /// The text that is signed, such as `v0:{time}:{body}`. It has one reading: between two values
-/// stands text that the first of them does not contain, and at most one value is the body.
+/// is text that the first of them does not contain, and at most one value is the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedTemplate(Vec<SignedPart>);
 

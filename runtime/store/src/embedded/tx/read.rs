@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 
 use crate::embedded::codec::decode;
 use crate::embedded::tx::{Key, Table, Value};
-use crate::error::{Result, StoreError};
-use crate::kv::{KeyRange, Kv, KvError, Snapshot};
+use crate::error::Result;
+use crate::kv::{KeyRange, Kv, Snapshot};
 use crate::records::{Page, PageRequest};
 
 /// Number of records that are read at once.
@@ -150,20 +150,6 @@ impl ReadTx for Snapshot {
 
     fn range(&self, table: Table, range: Range<Vec<u8>>, backwards: bool, limit: usize) -> Result<Vec<(Key, Value)>> {
         Ok(self.scan(table, &KeyRange::between(range.start, range.end), backwards, limit)?)
-    }
-}
-
-impl From<KvError> for StoreError {
-    fn from(error: KvError) -> Self {
-        match error {
-            KvError::Damaged { what } => Self::Damaged { what },
-            KvError::DiskFull { .. } => Self::DiskFull,
-            KvError::ReadOnly { why } => Self::ReadOnly { why },
-            KvError::Closed => Self::Closed,
-            KvError::Locked { .. } => Self::Locked { holder: error.to_string() },
-            KvError::TooLarge { .. } => Self::TooLarge(error.to_string()),
-            other => Self::Io(other.to_string()),
-        }
     }
 }
 
