@@ -10,8 +10,9 @@ const PATTERN_BYTES: usize = 128;
 /// Maximum number of `*` in a pattern.
 const STARS: usize = 4;
 
-/// A pattern of event types: `charge.*`, `PAYMENT.CAPTURE.COMPLETED`, `orders/*`, `*`. A `*` matches
-/// any text, including none and text with dots. Patterns are case-sensitive.
+/// A pattern of event types: `charge.*`, `PAYMENT.CAPTURE.COMPLETED`, `orders/*`, `*`.
+///
+/// A `*` matches any text, including none and text with dots. Patterns are case-sensitive.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventPattern(Arc<str>);
 
