@@ -1,5 +1,5 @@
-//! The rounding of shares, splits and tax: the functions of the host's own rules
-//! (`tidemill_core::money`), with the same table of tests. A component does not contain those.
+//! The rounding of shares, splits and tax: the functions of the host's own rules (module `money` of
+//! `runtime/core`), with the same table of tests. A component does not contain those.
 
 /// One whole, in millionths.
 const WHOLE_PPM: u32 = 1_000_000;
@@ -124,19 +124,6 @@ mod tests {
             (i64::MAX, u32::MAX, (2_146_983_764_887_990, 9_221_225_053_089_887_817)),
         ] {
             assert_eq!(tax_included(amount, rate), expected, "{amount} at {rate}");
-        }
-    }
-
-    #[cfg(feature = "testing")]
-    proptest::proptest! {
-        #[test]
-        fn the_rules_are_those_of_the_host(
-            amount: i64, ppm: u32, weights in proptest::collection::vec(0u64..1_000, 0..9)
-        ) {
-            use tidemill_core::money;
-            proptest::prop_assert_eq!(share(amount, ppm), money::share(amount, ppm));
-            proptest::prop_assert_eq!(split(amount, &weights), money::split(amount, &weights));
-            proptest::prop_assert_eq!(tax_included(amount, ppm), money::tax_included(amount, ppm));
         }
     }
 }

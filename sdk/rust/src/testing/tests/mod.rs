@@ -4,4 +4,5 @@ mod bounds;
 mod crashes;
 mod durable;
 mod effects;
+mod money;
 mod waits;
