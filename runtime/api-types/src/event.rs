@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use tidemill_core::RunId;
+use tidemill_core::{DeliveryId, RunId};
 #[cfg(feature = "schema")]
 use utoipa::ToSchema;
 
 use crate::Time;
 
-/// One event. Its name in the feed is `run`, `deployment`, `schedule`, `subscription`, `posted`,
-/// `state` or `clock`.
+/// One event. Its name in the feed is `run`, `delivery`, `deployment`, `schedule`, `subscription`,
+/// `posted`, `state` or `clock`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(ToSchema), schema(as = Event))]
 pub struct FeedEvent<'a> {
@@ -50,6 +50,23 @@ pub enum FeedDetail<'a> {
         peak_memory: u64,
         /// Milliseconds from the first start until now.
         took_millis: u64,
+    },
+    /// `delivery`: a delivery to a hook was `stored`, `ignored`, `refused` or is a `test`; its run
+    /// `failed` or is parked (`dead`); it was `replayed`; or it `expires` in 7 days and is dead.
+    Delivery {
+        /// The delivery.
+        #[cfg_attr(feature = "schema", schema(value_type = String))]
+        delivery: DeliveryId,
+        /// The deployment of the hook.
+        deployment: Cow<'a, str>,
+        /// The hook.
+        hook: Cow<'a, str>,
+        /// The change.
+        change: Cow<'a, str>,
+        /// The latest run of the delivery.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
+        run: Option<RunId>,
     },
     /// `deployment`: a deployment was `put`, `paused`, `resumed` or `deleted`.
     Deployment {

@@ -156,6 +156,8 @@ ulids! {
     RunId, "run id", "26 lower-case letters and digits, as a run was answered with";
     /// The id of an event of a topic: unique for ever, and ordered by publication time.
     EventId, "event id", "26 lower-case letters and digits, as an event was answered with";
+    /// The id of a delivery to a hook: unique for ever, and ordered by the time of receipt.
+    DeliveryId, "delivery id", "26 lower-case letters and digits, as a delivery was answered with";
 }
 
 /// The sha256 of a component's bytes, which is its only name. Written as `sha256:` and 64

@@ -13,6 +13,8 @@ pub mod breaker;
 pub mod clock;
 pub mod codes;
 #[cfg(feature = "host")]
+pub mod delivery;
+#[cfg(feature = "host")]
 pub mod failpoint;
 pub mod failure;
 pub mod flow;
@@ -47,8 +49,8 @@ pub use clock::Clock;
 pub use codes::Code;
 pub use failure::Failure;
 pub use ids::{
-    ComponentDigest, DeploymentName, Epoch, EventId, Fuel, ModuleName, NodeId, Revision, RunId, ScheduleName,
-    SubscriptionName, Timestamp,
+    ComponentDigest, DeliveryId, DeploymentName, Epoch, EventId, Fuel, HookName, ModuleName, NodeId, Revision, RunId,
+    ScheduleName, SubscriptionName, Timestamp,
 };
 pub use limits::Limits;
 pub use manifest::Manifest;

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod deliveries;
 mod deployments;
 mod feed;
 mod fixture;
@@ -123,6 +124,14 @@ claims! {
         a_paused_subscription_receives_nothing_and_keeps_its_position,
         an_event_removed_before_delivery_is_reported_as_lost, skipping_leaves_nothing_waiting,
         a_replay_delivers_past_events_once_more;
+    deliveries: a_delivery_is_stored_with_the_request_for_its_run, a_long_body_is_read_back_as_it_was,
+        the_keys_of_sealed_bodies_are_wrapped_again, a_repeated_delivery_is_counted_and_makes_no_run,
+        a_body_under_an_unsigned_key_is_known_for_72_hours,
+        another_body_of_a_transmission_is_refused_and_kept,
+        deliveries_wait_in_order_outside_a_full_queue, the_outcome_of_a_delivery_follows_its_run,
+        a_delivery_that_makes_no_run_is_settled_at_once,
+        a_settled_delivery_is_replayed_with_another_run, a_list_of_deliveries_finds_each_once,
+        a_settled_delivery_expires_completely, a_deployment_with_waiting_deliveries_is_not_deleted;
     ledger: an_external_id_posts_once, totals_are_the_sum_of_the_entries,
         revenue_counts_a_half_open_range;
     feed: the_feed_lists_each_commit_in_order_and_trims_its_old_end, one_commit_trims_few_entries;

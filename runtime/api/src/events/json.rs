@@ -22,6 +22,16 @@ pub fn feed_event(entry: &FeedEntry) -> (&'static str, shapes::FeedEvent<'_>) {
                 took_millis: *took_millis,
             },
         ),
+        FeedEvent::Delivery { id, deployment, hook, change, run } => (
+            "delivery",
+            shapes::FeedDetail::Delivery {
+                delivery: *id,
+                deployment: deployment.as_str().into(),
+                hook: hook.as_str().into(),
+                change: change.into(),
+                run: *run,
+            },
+        ),
         FeedEvent::Deployment { name, revision, change } => (
             "deployment",
             shapes::FeedDetail::Deployment {

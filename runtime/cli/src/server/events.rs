@@ -14,7 +14,7 @@ use crate::text::bytes;
 /// One event of the feed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// The kind: `run`, `deployment`, `schedule`, `subscription` or `posted`.
+    /// The kind, such as `run`, `delivery`, `deployment`, `schedule`, `subscription` or `posted`.
     pub kind: String,
     /// The fields of the event.
     pub data: Value,
@@ -77,6 +77,9 @@ impl Event {
             "schedule" => {
                 let (deployment, schedule) = (self.text("deployment"), self.text("schedule"));
                 format!("{deployment:14} {schedule} {}{}", self.text("change"), self.note())
+            }
+            "delivery" => {
+                format!("{:14} {} {}", self.text("deployment"), self.text("hook"), self.text("change"))
             }
             "clock" => format!(
                 "{:14} was set back: {} schedules are silent, the last until {}",

@@ -8,6 +8,7 @@
 
 mod blobs;
 mod codec;
+mod deliveries;
 mod deployments;
 mod epoch;
 mod feed;

@@ -141,6 +141,29 @@ tables! {
     TOPIC_OWNERS = new 71, "topic-owners";
     /// run number → a failure.
     FAILURES = new 74, "failures";
+    /// delivery → delivery, without its body.
+    DELIVERIES = new 90, "deliveries";
+    /// delivery → length of the wrapped key, wrapped key, and its body.
+    DELIVERY_BODIES = new 91, "delivery-bodies";
+    /// deployment NUL delivery → its progress.
+    DELIVERY_PROGRESS = new 92, "delivery-progress";
+    /// deployment NUL hook NUL 0 key NUL (and the digest of the body if the key is not signed) →
+    /// the delivery; deployment NUL hook NUL 1 digest → the last delivery with that body, and when it
+    /// was received; deployment NUL hook NUL 2 transmission → the delivery, its digest, and the
+    /// number of refused ones.
+    DELIVERY_KEYS = new 93, "delivery-keys";
+    /// deployment NUL ticket → a delivery that waits for its run.
+    BACKLOG = new 94, "delivery-backlog";
+    /// deployment → the number of its waiting deliveries; absent if 0.
+    BACKLOG_LENGTH = resident 95, "delivery-backlog-length";
+    /// time delivery → empty: when its outcome was settled.
+    SETTLED_DELIVERIES = new 96, "settled-deliveries";
+    /// delivery run → empty: a replay of the delivery.
+    DELIVERY_REPLAYS = new 97, "delivery-replays";
+    /// deployment NUL hash of the object, delivery → empty.
+    DELIVERIES_BY_OBJECT = new 98, "deliveries-by-object";
+    /// time delivery → empty: when it died, until that was announced again.
+    DEAD_DELIVERIES = new 99, "dead-deliveries";
 }
 
 /// Builds the key `name NUL rest`.

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::run::{Export, TriggerKind};
-use tidemill_core::{DeploymentName, Fuel, Revision, RunId, ScheduleName, SubscriptionName, Timestamp, Topic};
+use tidemill_core::{
+    DeliveryId, DeploymentName, Fuel, HookName, Revision, RunId, ScheduleName, SubscriptionName, Timestamp, Topic,
+};
 
 /// One entry of the feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,5 +118,20 @@ pub enum FeedEvent {
         schedules: u64,
         /// When the last of them fires again.
         until: Timestamp,
+    },
+    /// A delivery to a hook got an outcome (`stored`, `failed`, `dead`, `ignored`, `refused`,
+    /// `test`, `stale`), was `replayed`, or `expires` soon although it is dead. The event of its
+    /// run reports that it is done.
+    Delivery {
+        /// The delivery.
+        id: DeliveryId,
+        /// The deployment of the hook.
+        deployment: DeploymentName,
+        /// The hook.
+        hook: HookName,
+        /// The change.
+        change: String,
+        /// Its latest run, if it has one.
+        run: Option<RunId>,
     },
 }

@@ -6,6 +6,7 @@ mod deployment;
 mod failure;
 mod feed;
 mod firing;
+mod hook_delivery;
 mod ledger;
 mod module;
 mod operation;
@@ -30,6 +31,10 @@ pub use failure::{
 };
 pub use feed::{FeedEntry, FeedEvent};
 pub use firing::{FiringEntry, FiringFate};
+pub use hook_delivery::{
+    DeliveryAdmission, DeliveryBody, DeliveryFilter, DeliveryPolicy, DeliveryProgress, DeliveryReceipt, DeliveryRecord,
+    DeliveryReplay, DeliveryReplayResult, ExpiredDeliveries, HookDelivery, NewDelivery, ReplayObstacle, RewrappedBody,
+};
 pub use ledger::{AccountTotal, ExternalId, LedgerCheck, LedgerEntry, LedgerLeg, NewPosting, StreamTotal};
 pub use module::{Component, ModuleVersion, PutVersion};
 pub use operation::{Action, Operation, OperationState, Task};

@@ -7,6 +7,7 @@
 //! - A read sees only whole commits, and never delays a commit.
 //! - Every write that belongs to a run carries `(node, epoch)`. A stale epoch is refused.
 
+mod deliveries;
 mod deployments;
 mod feed;
 mod ledger;
@@ -27,6 +28,7 @@ mod topics;
 #[cfg(not(feature = "testing"))]
 use Send as InspectionStore;
 
+pub use deliveries::DeliveryStore;
 pub use deployments::{DeploymentStore, UsageStore};
 pub use feed::FeedStore;
 pub use ledger::LedgerStore;
@@ -67,6 +69,7 @@ store!(
         + TopicStore
         + SubscriptionStore
         + ReplayStore
+        + DeliveryStore
         + StateStore
         + LedgerStore
         + FeedStore

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use tidemill_core::run::RunState;
 use tidemill_core::{DeploymentName, Revision, RunId, Timestamp};
 
+use crate::embedded::deliveries::backlog_length;
 use crate::embedded::runs::tree;
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{
@@ -164,7 +165,8 @@ fn end_waiting(
 
 fn delete(commit: &mut WriteTx<'_, '_>, name: &DeploymentName, now: Timestamp) -> Result<()> {
     let deployment = deployments::get(commit, name)?.ok_or_else(|| deployments::no_deployment(name))?;
-    let unended = commit.scan_prefix(OPEN, &name_key(name.as_str(), &[]), COUNT)?.len();
+    let waiting = usize::try_from(backlog_length::get(commit, name)?).unwrap_or(COUNT);
+    let unended = commit.scan_prefix(OPEN, &name_key(name.as_str(), &[]), COUNT)?.len() + waiting.min(COUNT);
     if unended > 0 {
         return Err(StoreError::UnendedRuns { unended });
     }

@@ -10,10 +10,13 @@ mod session;
 use std::fmt::Write as _;
 
 use tidemill_artifacts::golden::check;
+use tidemill_core::delivery::BodyDigest;
+use tidemill_core::hook::ObjectVersion;
 use tidemill_core::run::Seed;
-use tidemill_core::{RunId, Timestamp};
+use tidemill_core::{DeliveryId, RunId, Timestamp};
 
 use super::tables;
+use crate::records::HookDelivery;
 
 /// Compares `text` with the golden file `name`.
 fn golden(name: &str, text: &str) {
@@ -26,6 +29,32 @@ fn at(millis: u64) -> Timestamp {
 
 fn run(number: u128) -> RunId {
     RunId::new(at(0), number)
+}
+
+fn delivery(number: u128) -> DeliveryId {
+    DeliveryId::new(at(0), number)
+}
+
+/// A delivery with every field set.
+fn hook_delivery(number: u128) -> HookDelivery {
+    HookDelivery {
+        id: delivery(number),
+        deployment: "shop".parse().unwrap(),
+        hook: "events".parse().unwrap(),
+        received_at: at(1),
+        verified_by: "stripe".to_owned(),
+        key: format!("evt_{number}"),
+        transmission: Some("69cd13f0".to_owned()),
+        event: Some("charge.succeeded".to_owned()),
+        object: Some("ch_1".to_owned()),
+        version: Some(ObjectVersion::Number(7)),
+        method: "POST".to_owned(),
+        path: "/hooks/shop/events".to_owned(),
+        query: "a=b".to_owned(),
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body_bytes: 2,
+        digest: BodyDigest::of(b"{}"),
+    }
 }
 
 const SEED: Seed = Seed([7; 32]);

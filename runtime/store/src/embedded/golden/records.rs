@@ -6,25 +6,28 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidemill_artifacts::golden::hex;
+use tidemill_core::delivery::DeliveryOutcome;
+use tidemill_core::hook::ObjectVersion;
 use tidemill_core::lane::Lane;
 use tidemill_core::run::{CancelRequest, Export, Progress, Run, RunState, Trigger, TriggerKind, Wait, WaitCondition};
 use tidemill_core::schedule::Overlap;
 use tidemill_core::{ComponentDigest, DeploymentName, Epoch, Failure, Fuel, Revision, Timestamp};
 
-use super::{SEED, at, golden, run};
+use super::{SEED, at, delivery, golden, run};
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::runs::RunKeyRecord;
 use crate::embedded::runs::record::{RunCounters, RunRecord};
 use crate::embedded::tables::{
-    ACCOUNTS, COMPONENTS, CURSORS, DEPLOYMENTS, ENTRIES, FAILURES, FEED, FIRING_LIST, KEYS, LOGS, META, MODULES,
-    OPERATIONS, PARKED, REPLAYS, RUNS, SCHEDULES, SUBSCRIPTIONS, TOPIC_OWNERS, TOPICS, USAGE, WATERMARKS,
+    ACCOUNTS, COMPONENTS, CURSORS, DELIVERIES, DELIVERY_PROGRESS, DEPLOYMENTS, ENTRIES, FAILURES, FEED, FIRING_LIST,
+    KEYS, LOGS, META, MODULES, OPERATIONS, PARKED, REPLAYS, RUNS, SCHEDULES, SUBSCRIPTIONS, TOPIC_OWNERS, TOPICS,
+    USAGE, WATERMARKS,
 };
 use crate::embedded::topics::TopicRecord;
 use crate::embedded::tx::Table;
 use crate::records::{
-    Action, Component, Deployment, FailedPart, FailureRecord, FeedEvent, FiringEntry, FiringFate, LedgerEntry,
-    LedgerLeg, LogLevel, LogLine, ModuleVersion, Operation, OperationState, ParkRecord, Pause, RunFilter, Schedule,
-    Scrub, Subscription, Task, Usage,
+    Action, Component, DeliveryProgress, Deployment, FailedPart, FailureRecord, FeedEvent, FiringEntry, FiringFate,
+    HookDelivery, LedgerEntry, LedgerLeg, LogLevel, LogLine, ModuleVersion, Operation, OperationState, ParkRecord,
+    Pause, RunFilter, Schedule, Scrub, Subscription, Task, Usage,
 };
 
 /// The text of the golden file.
@@ -394,6 +397,13 @@ fn feed(rows: &mut Rows) {
             after: 2,
         },
         FeedEvent::ClockSetBack { back_millis: 60_000, schedules: 2, until: at(1) },
+        FeedEvent::Delivery {
+            id: delivery(1),
+            deployment: name("shop"),
+            hook: "events".parse().unwrap(),
+            change: "dead".to_owned(),
+            run: Some(run(1)),
+        },
     ];
     for (number, event) in (1..).zip(events) {
         let row: (Timestamp, FeedEvent) = (at(number), event);
@@ -401,6 +411,29 @@ fn feed(rows: &mut Rows) {
     }
     rows.add(META, "scrub", &Scrub { at: at(1), records: 300, bytes: 70_000 });
     rows.add(META, "epoch", &Epoch::new(300));
+}
+
+fn deliveries(rows: &mut Rows) {
+    let whole = super::hook_delivery(1);
+    rows.add(DELIVERIES, "delivery", &whole);
+    let (transmission, event, object, headers) = (None, None, None, vec![]);
+    let plain = HookDelivery { transmission, event, object, version: None, headers, ..whole };
+    rows.add(DELIVERIES, "delivery with every default", &plain);
+    let version = Some(ObjectVersion::Time(1_700_000_000_123_456_789));
+    rows.add(DELIVERIES, "delivery with a time as version", &HookDelivery { version, ..plain });
+    for outcome in DeliveryOutcome::ALL {
+        let progress = DeliveryProgress {
+            hook: "events".parse().unwrap(),
+            outcome,
+            first_run: Some(run(1)),
+            last_run: Some(run(2)),
+            runs: 2,
+            duplicates: 3,
+            last_duplicate_at: Some(at(4)),
+            settled_at: Some(at(5)),
+        };
+        rows.add(DELIVERY_PROGRESS, &format!("progress of a delivery: {outcome}"), &progress);
+    }
 }
 
 #[test]
@@ -413,5 +446,6 @@ fn every_record_keeps_its_bytes() {
     topics(&mut rows);
     ledger(&mut rows);
     feed(&mut rows);
+    deliveries(&mut rows);
     golden("records.txt", &rows.0);
 }

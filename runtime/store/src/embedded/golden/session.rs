@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use tidemill_artifacts::golden::hex;
+use tidemill_core::delivery::{BodyDigest, DeliveryOutcome};
 use tidemill_core::flow::Rate;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
@@ -13,13 +14,14 @@ use tidemill_core::schedule::Overlap;
 use tidemill_core::topics::SubscriptionStart;
 use tidemill_core::{ComponentDigest, EventId, Failure, Fuel, Revision, Timestamp};
 
-use super::{SEED, at, golden, run};
+use super::{SEED, at, golden, hook_delivery, run};
 use crate::embedded::tables::{ALL, CANCELS, PURGES, UNNAMED};
 use crate::embedded::{EmbeddedStore, fixture};
 use crate::kv::{KeyRange, Table};
 use crate::records::{
-    AdmissionTerms, CommitStart, Component, DebounceTerms, FailedPart, FailureRecord, FiringCommit, LedgerEntry,
-    LedgerLeg, LogLevel, LogLine, ModuleVersion, NewEvent, NewFiring, NewPosting, NewPublication, NewRun, NewSignal,
+    AdmissionTerms, CommitStart, Component, DebounceTerms, DeliveryAdmission, DeliveryBody, DeliveryReceipt,
+    DeliveryReplay, FailedPart, FailureRecord, FiringCommit, HookDelivery, LedgerEntry, LedgerLeg, LogLevel, LogLine,
+    ModuleVersion, NewDelivery, NewEvent, NewFiring, NewPosting, NewPublication, NewRun, NewSignal,
     NominalRange as Times, Operation, PutDeployment, RunCommit, RunCommitResult, RunRequestResult, ScheduleChange,
     StateEdit, StateWrite, SubscriptionChange, Task,
 };
@@ -297,6 +299,44 @@ async fn steer(session: &Session) {
         .unwrap();
 }
 
+/// Deliveries of each kind: one whose run is parked, its duplicate, a forged one, one that is
+/// ignored, and one that waits; and a replay.
+async fn receive(session: &Session) {
+    let store = &session.store;
+    session.deploy("hooked", "{}").await;
+    let hooked: tidemill_core::DeploymentName = "hooked".parse().unwrap();
+    let hook_delivery = |number| HookDelivery { deployment: hooked.clone(), ..hook_delivery(number) };
+    let webhook = |number: u128| {
+        let id = Some(hook_delivery(number).id.to_string());
+        let trigger = Trigger { kind: TriggerKind::Webhook, id, ..Trigger::default() };
+        let (deployment, revision) = (hooked.clone(), Revision::new(1));
+        NewRun { deployment, revision, trigger, export: Export::Webhook, input: Bytes::new(), ..new(100 + number) }
+    };
+    let first = NewDelivery {
+        delivery: hook_delivery(1),
+        body: DeliveryBody { key: Bytes::from_static(b"key"), bytes: Bytes::from_static(b"{}") },
+        admission: DeliveryAdmission::Run(Box::new(webhook(1))),
+        body_dedupe_millis: Some(1_000),
+    };
+    assert!(matches!(store.receive_delivery(first.clone()).await, Ok(DeliveryReceipt::Queued(_))));
+    assert!(matches!(store.receive_delivery(first.clone()).await, Ok(DeliveryReceipt::Duplicate(_))));
+    let forged = HookDelivery { digest: BodyDigest::of(b"[]"), ..hook_delivery(2) };
+    let forged = NewDelivery { delivery: forged, ..first.clone() };
+    assert!(matches!(store.receive_delivery(forged).await, Ok(DeliveryReceipt::Refused { kept: true, .. })));
+    let other = |number| HookDelivery { transmission: None, ..hook_delivery(number) };
+    let admission = DeliveryAdmission::NoRun(DeliveryOutcome::Ignored);
+    let ignored = NewDelivery { delivery: other(3), admission, body_dedupe_millis: None, ..first.clone() };
+    assert_eq!(store.receive_delivery(ignored).await, Ok(DeliveryReceipt::NoRun));
+    let admission = DeliveryAdmission::Wait;
+    let waiting = NewDelivery { delivery: other(4), admission, body_dedupe_millis: None, ..first };
+    assert_eq!(store.receive_delivery(waiting).await, Ok(DeliveryReceipt::Waiting));
+    let run = store.claim(&session.owner, &hooked, 1, at(10)).await.unwrap().remove(0).run;
+    session.commit(session.of(&run, RunEvent::Parked(Failure::new("x", "it failed")))).await;
+    let runs = vec![(hook_delivery(3).id, webhook(3))];
+    let replay = DeliveryReplay { runs, operation: None, now: at(40) };
+    assert_eq!(store.replay_deliveries(replay).await.unwrap().runs.len(), 1);
+}
+
 #[tokio::test]
 async fn every_row_keeps_its_key_and_bytes() {
     let session = Session::begin().await;
@@ -304,6 +344,7 @@ async fn every_row_keeps_its_key_and_bytes() {
     suspend(&session).await;
     end(&session).await;
     steer(&session).await;
+    receive(&session).await;
     let mut text = String::new();
     let mut tables = ALL.to_vec();
     tables.sort_by_key(|table| table.id);

@@ -4,6 +4,7 @@
 use tidemill_core::Timestamp;
 use tidemill_core::run::Run;
 
+use crate::embedded::deliveries::progress;
 use crate::embedded::runs::admission::{debounce, lanes};
 use crate::embedded::runs::record::RunRecord;
 use crate::embedded::runs::{children, index, keys, parked};
@@ -62,6 +63,7 @@ pub(crate) fn write(
         keys::keep_key(commit, run, None)?;
     }
     commit.announce(now, &announcement(run, code, now))?;
+    progress::follow(commit, before, run, now)?;
     if run.state.is_settled() {
         commit.settled(run);
         if before.is_none_or(|before| !before.state.is_settled()) {
