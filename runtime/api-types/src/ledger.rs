@@ -17,9 +17,10 @@ pub struct LedgerEntry<'a> {
     pub id: Cow<'a, str>,
     /// The stream of the entry.
     pub stream: Cow<'a, str>,
-    /// The run that posted the entry.
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
-    pub run: RunId,
+    /// The run that posted the entry; left out if the host or a person did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
+    pub run: Option<RunId>,
     /// The provider's own id; unique in the stream.
     pub external_id: Cow<'a, str>,
     /// The kind of entry: `sale`, `usage`, `refund`, ….

@@ -17,6 +17,7 @@ impl From<StoreError> for Problem {
             | StoreError::QueueFull { .. }
             | StoreError::OverBound { .. }
             | StoreError::EventKeyMismatch { .. }
+            | StoreError::ExternalIdTaken { .. }
             | StoreError::IllegalTransition(_) => Self::new(code, detail),
             StoreError::InUse { users } => {
                 Self::new(code, detail).users(users.iter().map(|user| user.as_str().to_owned()).collect())

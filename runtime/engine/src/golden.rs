@@ -8,13 +8,14 @@ use tidemill_core::journal::Position;
 use tidemill_core::run::{Export, Seed};
 use tidemill_core::{ComponentDigest, EventId, Revision, RunId, Timestamp};
 use tidemill_store::records::{
-    ExternalId, LedgerEntry, LedgerLeg, NewEvent, NewSignal, ScanPage, ScanRequest, Version, VersionedValue,
+    ExternalId, LedgerLeg, NewEvent, NewSignal, ScanPage, ScanRequest, Version, VersionedValue,
 };
 
 use crate::guest::metrics::{Metric, MetricKind};
 use crate::replay::state::{CancelNotice, JournalMark, OpenTransaction, ReplaySnapshot, RollbackMarks};
 use crate::transaction::Transaction;
 use crate::transaction::effects::StartRun;
+use crate::transaction::posting::BufferedPosting;
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000 + millis)
@@ -24,9 +25,9 @@ fn run(number: u128) -> RunId {
     RunId::new(at(0), number)
 }
 
-fn entry(external_id: &str) -> LedgerEntry {
+fn entry(external_id: &str) -> BufferedPosting {
     let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
-    LedgerEntry {
+    BufferedPosting {
         id: format!("{}-00001", run(1)),
         stream: "shop".parse().unwrap(),
         run: run(1),
@@ -74,7 +75,7 @@ fn effects() -> Transaction {
     let request = ScanRequest { prefix: "orders/".to_owned(), after: Some("orders/1".to_owned()), limit: 1 };
     let entries = vec![("orders/2".to_owned(), Bytes::from_static(b"two"), Version(4))];
     transaction.overlay(request, ScanPage { entries, more: true });
-    let known = ExternalId { posting: None, fingerprint: [0; 16], version: Version(5) };
+    let known = ExternalId { posting: None, sequence: 0, content: <_>::default(), version: Version(5) };
     transaction.note_external_id("sale-1", &known).unwrap();
     transaction.write("orders/1".to_owned(), Some(Bytes::from_static(b"one"))).unwrap();
     transaction.write("orders/3".to_owned(), None).unwrap();

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use tidemill_store::Store;
 
+use crate::ledger::{entries, proof, reservations};
 use crate::runs::{failures, flow, journals, lanes, parked, requests, signals, transactions, trees, values, waits};
 use crate::schedules::{changes, firings, overlaps};
 use crate::topics::{events, subscriptions};
@@ -132,8 +133,17 @@ claims! {
         a_delivery_that_makes_no_run_is_settled_at_once,
         a_settled_delivery_is_replayed_with_another_run, a_list_of_deliveries_finds_each_once,
         a_settled_delivery_expires_completely, a_deployment_with_waiting_deliveries_is_not_deleted;
-    ledger: an_external_id_posts_once, totals_are_the_sum_of_the_entries,
-        revenue_counts_a_half_open_range;
+    entries: an_external_id_posts_once, totals_are_the_sum_of_the_entries,
+        revenue_counts_a_half_open_range, an_external_id_outlives_its_deployment,
+        an_entry_is_found_by_id_number_and_answer, entries_of_all_streams_are_listed_by_time,
+        an_entry_of_the_host_posts_once, an_entry_that_does_not_balance_is_refused,
+        the_first_entry_decides_whether_a_stream_is_on_paper,
+        a_unit_keeps_the_decimal_places_of_its_first_entry;
+    reservations: a_settlement_posts_a_part_and_returns_the_rest, a_void_returns_all,
+        an_end_that_does_not_fit_its_reservation_is_refused,
+        a_reservation_is_over_from_its_very_millisecond_on;
+    proof: entries_are_numbered_and_chained_in_the_order_of_commits,
+        the_time_of_posting_does_not_decrease, every_field_of_an_entry_is_in_its_hash;
     feed: the_feed_lists_each_commit_in_order_and_trims_its_old_end, one_commit_trims_few_entries;
     health: a_scrub_verifies_every_record_and_is_recorded;
 }

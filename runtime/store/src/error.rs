@@ -82,6 +82,12 @@ pub enum StoreError {
         /// The run that received that signal.
         run: RunId,
     },
+    /// The external id belongs to an entry with other content.
+    #[error("external id `{external_id}` was posted before with other content")]
+    ExternalIdTaken {
+        /// The external id.
+        external_id: String,
+    },
     /// The state of the run does not allow the operation.
     #[error("{0}")]
     IllegalTransition(String),
@@ -162,6 +168,7 @@ impl StoreError {
             Self::KeyMismatch { .. } | Self::EventKeyMismatch { .. } | Self::SignalKeyMismatch { .. } => {
                 Code::IdempotencyMismatch
             }
+            Self::ExternalIdTaken { .. } => Code::ExternalIdConflict,
             Self::KeyOutlivesRun { .. } => Code::IdempotencyRunRemoved,
             Self::QueueFull { .. } => Code::QueueFull,
             Self::IllegalTransition(_) => Code::RunState,

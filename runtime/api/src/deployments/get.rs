@@ -6,6 +6,7 @@ use axum::response::Response;
 use tidemill_api_types as shapes;
 use tidemill_control::ControlError;
 use tidemill_core::DeploymentName;
+use tidemill_core::money::LedgerStream;
 use tidemill_store::records::{Deployment, PageRequest, RunFilter};
 
 use super::json::with_manifest;
@@ -49,7 +50,7 @@ pub async fn check_known(state: &ApiState, name: Option<&DeploymentName>) -> Api
     let runs = RunFilter { deployment: Some(name.clone()), ..RunFilter::default() };
     let known = store.deployment(name).await?.is_some()
         || !store.runs(runs, first.clone()).await?.items.is_empty()
-        || !store.ledger_entries(Some(name), first).await?.items.is_empty();
+        || !store.ledger_entries(Some(&LedgerStream::of(name)), first).await?.items.is_empty();
     if known { Ok(()) } else { Err(ControlError::no_deployment(name).into()) }
 }
 

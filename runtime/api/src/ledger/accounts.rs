@@ -3,9 +3,9 @@
 use axum::extract::State;
 use axum::response::Response;
 use tidemill_api_types as shapes;
-use tidemill_core::DeploymentName;
+use tidemill_core::money::LedgerStream;
 
-use crate::deployments::get::check_known;
+use super::check_known;
 use crate::wire::FromRecord as _;
 
 use crate::problem::ApiResult;
@@ -21,8 +21,8 @@ use crate::wire::ok;
 )]
 pub async fn accounts(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["stream"])?;
-    let stream = params.parsed::<DeploymentName>("stream")?;
-    let totals = state.host.store().account_totals(stream.as_ref()).await?;
+    let stream = params.parsed::<LedgerStream>("stream")?;
+    let totals = state.host.store().account_totals(stream.as_ref(), state.host.clock().now()).await?;
     if totals.is_empty() {
         check_known(&state, stream.as_ref()).await?;
     }

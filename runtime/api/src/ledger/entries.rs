@@ -3,9 +3,9 @@
 use axum::extract::State;
 use axum::response::Response;
 use tidemill_api_types as shapes;
-use tidemill_core::DeploymentName;
+use tidemill_core::money::LedgerStream;
 
-use crate::deployments::get::check_known;
+use super::check_known;
 use crate::list::{list_of, page_request};
 use crate::problem::ApiResult;
 use crate::request::RawQuery;
@@ -24,7 +24,7 @@ use crate::wire::{FromRecord as _, ok};
 )]
 pub async fn entries(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["stream", "limit", "cursor"])?;
-    let stream = params.parsed::<DeploymentName>("stream")?;
+    let stream = params.parsed::<LedgerStream>("stream")?;
     let scope = format!("entries {stream:?}");
     let page = state.host.store().ledger_entries(stream.as_ref(), page_request(&params, &scope)?).await?;
     if page.items.is_empty() {

@@ -4,4 +4,7 @@ pub mod accounts;
 pub mod check;
 pub mod entries;
 pub mod json;
+mod known;
 pub mod revenue;
+
+use known::check_known;

@@ -3,9 +3,10 @@
 use axum::extract::State;
 use axum::response::Response;
 use tidemill_api_types as shapes;
-use tidemill_core::{Code, DeploymentName, Timestamp};
+use tidemill_core::money::LedgerStream;
+use tidemill_core::{Code, Timestamp};
 
-use crate::deployments::get::check_known;
+use super::check_known;
 use crate::problem::{ApiResult, Problem};
 use crate::request::RawQuery;
 use crate::state::ApiState;
@@ -24,7 +25,7 @@ use crate::wire::{FromRecord as _, ok};
 pub async fn revenue(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["stream", "start", "end"])?;
     let stream = params
-        .parsed::<DeploymentName>("stream")?
+        .parsed::<LedgerStream>("stream")?
         .ok_or_else(|| Problem::new(Code::BadQuery, "`stream` is missing").fix("Name the stream: `?stream=NAME`."))?;
     let start = params.time("start")?.unwrap_or_default();
     let end = params.time("end")?.unwrap_or_else(|| after(state.host.clock().now()));

@@ -5,8 +5,9 @@ use tidemill_api_types as shapes;
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_core::ComponentDigest;
+use tidemill_core::money::LedgerStream;
 use tidemill_core::run::Export;
-use tidemill_core::{ComponentDigest, DeploymentName};
 use tidemill_store::records::PageRequest;
 
 use crate::config::PAGE_MOST;
@@ -28,7 +29,8 @@ use crate::wire::ok;
 pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     query.only(&[])?;
     let mut streams = deployed(&state).await?;
-    for total in state.host.store().stream_totals().await? {
+    // What a stream on paper earned is in no total.
+    for total in state.host.store().stream_totals().await?.into_iter().filter(|total| !total.paper) {
         let name = total.stream.clone();
         let stream = streams.entry(name.clone()).or_insert_with(|| shapes::Stream {
             name: name.as_str().to_owned(),
@@ -42,7 +44,7 @@ pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<R
 }
 
 /// Returns the deployments whose component exports `revenue-stream`.
-async fn deployed(state: &ApiState) -> ApiResult<BTreeMap<DeploymentName, shapes::Stream>> {
+async fn deployed(state: &ApiState) -> ApiResult<BTreeMap<LedgerStream, shapes::Stream>> {
     let store = state.host.store();
     let mut can_collect: HashMap<ComponentDigest, bool> = HashMap::new();
     let mut streams = BTreeMap::new();
@@ -67,7 +69,7 @@ async fn deployed(state: &ApiState) -> ApiResult<BTreeMap<DeploymentName, shapes
                     collected_until: until.map(shapes::Time),
                     totals: Vec::new(),
                 };
-                streams.insert(deployment.name, stream);
+                streams.insert(deployment.name.into(), stream);
             }
         }
         let Some(next) = page.next else { return Ok(streams) };

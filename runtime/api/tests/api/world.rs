@@ -15,6 +15,7 @@ use tidemill_api::{Api, ApiConfig};
 use tidemill_control::{Activation, ControlPlane, GuestExecutor, HostConfig};
 use tidemill_core::clock::SystemClock;
 use tidemill_core::failure::Failure;
+use tidemill_core::money::{ContentHash, EntryCall};
 use tidemill_core::run::Export;
 use tidemill_core::{Code, ComponentDigest, Fuel};
 use tidemill_engine::{
@@ -22,7 +23,7 @@ use tidemill_engine::{
     EngineStats, Outcome, SourceFrame, Urgency,
 };
 use tidemill_store::EmbeddedStore;
-use tidemill_store::records::{LedgerEntry, LedgerLeg, LogLevel, LogLine, NewPosting};
+use tidemill_store::records::{Evidence, LedgerLeg, LogLevel, LogLine, NewEntry};
 use tower::ServiceExt as _;
 
 /// A host with its API.
@@ -294,7 +295,7 @@ impl GuestExecutor for ScriptedExecutor {
             return super::waiting::recorded(job, outcome);
         }
         if job.export == Export::RevenueStream {
-            effects.postings.push(NewPosting { entry: entry(&job) });
+            effects.postings.push(entry(&job));
             outcome = Outcome::Output(Bytes::from_static(b"{}"));
         }
         ActivationResult::plain(outcome, effects, Fuel::new(1_000), 65_536)
@@ -324,23 +325,30 @@ impl GuestExecutor for ScriptedExecutor {
     }
 }
 
-fn entry(job: &Activation) -> LedgerEntry {
+fn entry(job: &Activation) -> NewEntry {
     let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
-    LedgerEntry {
+    NewEntry {
         id: format!("{}-0", job.run.id),
-        stream: job.run.deployment.clone(),
-        run: job.run.id,
+        stream: job.run.deployment.clone().into(),
+        run: Some(job.run.id),
+        call: EntryCall::Post,
         external_id: job.run.id.to_string(),
         kind: "sale".to_owned(),
         minor_units: 1_999,
         currency: "EUR".to_owned(),
+        exponent: Some(2),
         net_revenue: 1_999,
         occurred_at: job.run.created_at,
-        posted_at: job.run.created_at,
         customer: Some("c-1".to_owned()),
         description: "a book".to_owned(),
         metadata: r#"{"isbn": "1"}"#.to_owned(),
         legs: vec![leg("receivable", 1_999), leg("revenue", -1_999)],
-        fingerprint: [7; 16],
+        of: None,
+        pending: Vec::new(),
+        reservation: None,
+        expires_at: None,
+        evidence: Evidence::default(),
+        paper: false,
+        content: ContentHash::default(),
     }
 }

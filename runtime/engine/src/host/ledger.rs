@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::journal::Kind;
-use tidemill_core::money::{EntryCall, EntryDraft, Posting as Checked};
+use tidemill_core::money::{EntryCall, EntryDraft, LedgerStream, Posting as Checked};
 use tidemill_core::{Code, Failure, Timestamp};
-use tidemill_store::records::{LedgerEntry, LedgerLeg};
+use tidemill_store::records::LedgerLeg;
 
 use super::abi::{Contract, HostFuture, HostResult, Interface, answer};
 use crate::component::bindings::wit::ledger::{Entry, Posting};
 use crate::component::bindings::wit::types::Money;
 use crate::guest::{GuestState, read};
 use crate::replay::state::hash;
+use crate::transaction::posting::BufferedPosting;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     let mut ledger = Interface::new(contract, "ledger")?;
@@ -64,25 +65,26 @@ async fn post_now(
     checked: Checked,
 ) -> wasmtime::Result<Result<RecordedPosting, Failure>> {
     if let Some(own) = guest.transaction.own_posting(&entry.external_id) {
-        let known = (own.id.clone(), own.fingerprint);
-        return Ok(duplicate(known, checked.fingerprint, &entry.external_id));
+        let same = own.to_entry().content == checked.content;
+        return Ok(duplicate(own.id.clone(), same, &entry.external_id));
     }
     if let Err(limit) = guest.transaction.has_room() {
         return Ok(Err(limit.into()));
     }
     let store = Arc::clone(&guest.services.store);
     let run = Arc::clone(&guest.run);
-    let seen = read(|| store.external_id(&run.deployment, &entry.external_id)).await?;
+    let stream = LedgerStream::of(&run.deployment);
+    let seen = read(|| store.external_id(&stream, &entry.external_id)).await?;
     if let Err(changed) = guest.transaction.note_external_id(&entry.external_id, &seen) {
         return Err(guest.void(changed).into());
     }
     if let Some(id) = seen.posting {
-        return Ok(duplicate((id, seen.fingerprint), checked.fingerprint, &entry.external_id));
+        return Ok(duplicate(id, seen.content == checked.content, &entry.external_id));
     }
     let id = posting_id(guest);
     let posted_at = guest.log.clock.now();
     let legs = checked.legs.iter();
-    guest.transaction.post(LedgerEntry {
+    guest.transaction.post(BufferedPosting {
         id: id.clone(),
         stream: run.deployment.clone(),
         run: run.id,
@@ -132,13 +134,13 @@ impl RecordedPosting {
     }
 }
 
-fn duplicate(known: (String, [u8; 16]), fingerprint: [u8; 16], external_id: &str) -> Result<RecordedPosting, Failure> {
-    if known.1 == fingerprint {
-        return Ok(RecordedPosting { id: known.0, duplicate: true });
+fn duplicate(id: String, same: bool, external_id: &str) -> Result<RecordedPosting, Failure> {
+    if same {
+        return Ok(RecordedPosting { id, duplicate: true });
     }
     let shown: String = external_id.chars().take(100).collect();
     Err(Code::ExternalIdConflict
-        .failure(format!("external id `{shown}` was posted before as {} with different content", known.0)))
+        .failure(format!("external id `{shown}` was posted before as {id} with different content")))
 }
 
 fn refuse(guest: &mut GuestState, call: &str) -> wasmtime::Result<HostResult<Posting>> {
@@ -174,7 +176,8 @@ async fn revenue_now(
 ) -> wasmtime::Result<Result<Vec<(i64, String)>, Failure>> {
     let store = Arc::clone(&guest.services.store);
     let run = Arc::clone(&guest.run);
-    let totals = read(|| store.revenue(&run.deployment, start, end)).await?;
+    let stream = LedgerStream::of(&run.deployment);
+    let totals = read(|| store.revenue(&stream, start, end)).await?;
     let earned = totals.into_iter().map(|total| {
         i64::try_from(total.net_revenue)
             .map(|minor_units| (minor_units, total.currency))

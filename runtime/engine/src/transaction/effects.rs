@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::run::{Export, Seed};
 use tidemill_core::{ComponentDigest, DeploymentName, Revision, RunId, Timestamp};
-use tidemill_store::records::{NewEvent, NewPosting, NewSignal, ReadCheck, StateWrite};
+use tidemill_store::records::{NewEntry, NewEvent, NewSignal, ReadCheck, StateWrite};
 
 use crate::guest::metrics::MetricSamples;
 
@@ -15,8 +15,8 @@ pub struct Effects {
     pub reads: Vec<ReadCheck>,
     /// Writes to the deployment's state, at most one for each key.
     pub writes: Vec<StateWrite>,
-    /// Postings to the ledger, in order.
-    pub postings: Vec<NewPosting>,
+    /// Entries of the ledger, in order.
+    pub postings: Vec<NewEntry>,
     /// Runs to start, in order.
     pub starts: Vec<StartRun>,
     /// Signals to send, in order.

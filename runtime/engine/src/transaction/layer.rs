@@ -6,12 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::RunId;
-use tidemill_store::records::{
-    LedgerEntry, NewEvent, NewPosting, NewSignal, ReadCheck, ScanRequest, StateWrite, Version,
-};
+use tidemill_store::records::{NewEvent, NewSignal, ReadCheck, ScanRequest, StateWrite, Version};
 
 use crate::guest::metrics::MetricSamples;
 use crate::transaction::effects::{Effects, StartRun};
+use crate::transaction::posting::BufferedPosting;
 
 /// Another run has changed something that this transaction read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +40,7 @@ pub(super) struct ScanRead {
 pub(super) struct EffectLayer {
     pub(super) written: BTreeMap<String, Option<Bytes>>,
     pub(super) written_bytes: usize,
-    pub(super) postings: Vec<LedgerEntry>,
+    pub(super) postings: Vec<BufferedPosting>,
     /// Indexes into `postings`, by external id.
     pub(super) posted: HashMap<String, usize>,
     pub(super) starts: Vec<StartRun>,
@@ -133,7 +132,7 @@ impl EffectLayer {
         let mut written: BTreeMap<&String, &Option<Bytes>> = BTreeMap::new();
         for layer in layers {
             written.extend(&layer.written);
-            effects.postings.extend(layer.postings.iter().map(|entry| NewPosting { entry: entry.clone() }));
+            effects.postings.extend(layer.postings.iter().map(BufferedPosting::to_entry));
             effects.starts.extend(layer.starts.iter().cloned());
             effects.signals.extend(layer.signals.iter().cloned());
             effects.events.extend(layer.events.iter().cloned());

@@ -34,6 +34,7 @@
 
 pub(crate) mod effects;
 mod layer;
+pub(crate) mod posting;
 
 pub(crate) use self::layer::ReadConflict;
 
@@ -44,14 +45,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::limits::{STATE_PAGE_BYTES, TRANSACTION_KEYS, TRANSACTION_WRITE_BYTES};
 use tidemill_core::{RunId, Topic};
-use tidemill_store::records::{
-    ExternalId, LedgerEntry, NewEvent, NewSignal, ScanPage, ScanRequest, Version, VersionedValue,
-};
+use tidemill_store::records::{ExternalId, NewEvent, NewSignal, ScanPage, ScanRequest, Version, VersionedValue};
 
 use self::layer::{EffectLayer, ReadSet, ScanRead, note, size};
 use crate::guest::metrics::Metric;
 use crate::guest::metrics::MetricSamples;
 use crate::transaction::effects::{Effects, StartRun};
+use crate::transaction::posting::BufferedPosting;
 
 /// The reads and effects since the last commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,7 +197,7 @@ impl Transaction {
     }
 
     /// Returns the run's own posting under an external id.
-    pub fn own_posting(&self, external_id: &str) -> Option<&LedgerEntry> {
+    pub fn own_posting(&self, external_id: &str) -> Option<&BufferedPosting> {
         self.layers().find_map(|layer| layer.postings.get(*layer.posted.get(external_id)?))
     }
 
@@ -206,7 +206,7 @@ impl Transaction {
         note(&mut self.reads.ids, external_id, seen.version)
     }
 
-    pub fn post(&mut self, entry: LedgerEntry) {
+    pub fn post(&mut self, entry: BufferedPosting) {
         let top = self.top();
         top.posted.insert(entry.external_id.clone(), top.postings.len());
         top.postings.push(entry);

@@ -385,7 +385,7 @@ impl EngineHarness {
         let page = self.store.scan_state(deployment, &all).await.unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let entries = PageRequest::first(100);
-        let entries = self.store.ledger_entries(Some(deployment), entries).await.unwrap();
+        let entries = self.store.ledger_entries(Some(&deployment.clone().into()), entries).await.unwrap();
         let mut children = Vec::new();
         let of_children = PageRequest::first(100);
         for child in self.store.children(self.id, of_children).await.unwrap().items {

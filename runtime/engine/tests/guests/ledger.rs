@@ -17,7 +17,7 @@ async fn a_posting_waits_for_the_commit_with_its_two_legs() {
     let act = json!({ "do": "post", "external_id": "a", "amount": 1999, "kind": "usage" });
     let ended = job.run(act).await;
     let [posting] = ended.all.effects.postings.as_slice() else { panic!("{:?}", ended.outcome) };
-    let entry = &posting.entry;
+    let entry = posting;
     assert_eq!((entry.minor_units, entry.net_revenue, entry.currency.as_str()), (1999, 1999, "EUR"));
     assert_eq!(entry.legs.iter().map(|leg| leg.minor_units).sum::<i64>(), 0);
     assert!(entry.id.starts_with(&job.context.id.to_string()));
@@ -41,7 +41,7 @@ async fn a_committed_posting_is_a_duplicate_for_the_next_run_and_counts_as_reven
     let mut job = stream(&host).await;
     let post = json!({ "do": "post", "external_id": "a", "amount": 1999 });
     let ended = job.run(post.clone()).await;
-    let first = ended.all.effects.postings[0].entry.id.clone();
+    let first = ended.all.effects.postings[0].id.clone();
     host.commit(&job, ended).await;
     job.context.id = RunId::new(START, 8);
     assert_eq!(job.output(post).await, json!({ "id": first, "duplicate": true }));

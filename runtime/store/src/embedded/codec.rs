@@ -3,8 +3,7 @@
 //! Every later release reads each record. A change of shape gets a new format number and keeps the
 //! old decoder.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::embedded::tx::Table;
 use crate::error::StoreError;
@@ -18,7 +17,7 @@ pub(crate) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
 }
 
 /// Decodes the record in `bytes`, which was stored in `table`.
-pub(crate) fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T, StoreError> {
+pub(crate) fn decode<'b, T: Deserialize<'b>>(table: Table, bytes: &'b [u8]) -> Result<T, StoreError> {
     match bytes.split_first() {
         Some((&FORMAT, body)) => postcard::from_bytes(body)
             .map_err(|e| StoreError::Damaged { what: format!("a record of table {} cannot be read: {e}", table.name) }),

@@ -1,10 +1,11 @@
-//! A request for a run, for the tests of this folder.
+//! A request for a run and an entry of the ledger, for the tests of this folder.
 
 use bytes::Bytes;
+use tidemill_core::money::{ContentHash, EntryCall};
 use tidemill_core::run::{Export, Seed, Trigger};
 use tidemill_core::{ComponentDigest, Revision, RunId, Timestamp};
 
-use crate::records::NewRun;
+use crate::records::{Evidence, LedgerLeg, NewEntry, NewRun};
 
 /// A request for a run.
 pub(crate) fn new_run() -> NewRun {
@@ -25,5 +26,34 @@ pub(crate) fn new_run() -> NewRun {
         detached: false,
         lanes: vec![],
         terms: crate::records::AdmissionTerms::default(),
+    }
+}
+
+/// A sale of 19.99 EUR of no run.
+pub(crate) fn new_entry() -> NewEntry {
+    let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
+    NewEntry {
+        id: String::new(),
+        stream: "shop".parse().unwrap(),
+        run: None,
+        external_id: "sale-1".to_owned(),
+        call: EntryCall::Post,
+        kind: "sale".to_owned(),
+        minor_units: 1_999,
+        currency: "EUR".to_owned(),
+        exponent: Some(2),
+        net_revenue: 1_999,
+        occurred_at: Timestamp::from_millis(1_700_000_000_001),
+        customer: None,
+        description: "a book".to_owned(),
+        metadata: "{\"isbn\":1}".to_owned(),
+        of: None,
+        legs: vec![leg("sales", -1_999), leg("receivable", 1_999)],
+        pending: vec![],
+        reservation: None,
+        expires_at: None,
+        evidence: Evidence::default(),
+        paper: false,
+        content: ContentHash::default(),
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::embedded::store::{EmbeddedStore, blocking};
 use crate::embedded::tables::{META, OPEN, PARKED, RUNNING};
 use crate::embedded::tx::ReadTx;
-use crate::embedded::{blobs, deployments, epoch, usage};
+use crate::embedded::{blobs, deployments, epoch, ledger, usage};
 use crate::error::{Result, StoreError};
 use crate::kv::{CommitPosition, IndexSpace, KvHealth};
 use crate::records::{RunCounts, Scrub};
@@ -25,9 +25,12 @@ impl NodeStore for EmbeddedStore {
         let epoch = match self.commit(move |c| epoch::begin(c, &of)).await {
             // The first commit that the disk has space for writes it. The folder belongs to this
             // process, so no other process starts an epoch in between.
-            Err(StoreError::DiskFull) => return self.pending_epoch.begin(self.latest(), node),
+            Err(StoreError::DiskFull) if ledger::entries::is_converted(self.latest())? => {
+                return self.pending_epoch.begin(self.latest(), node);
+            }
             begun => begun?,
         };
+        ledger::convert::convert_once(self).await?;
         usage::count_once(self).await;
         for name in deployments::deleted(self.latest())? {
             deployments::purge(self, &name).await?;

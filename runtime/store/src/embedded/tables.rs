@@ -69,16 +69,17 @@ tables! {
     WATERMARKS = new 21, "watermarks";
     /// deployment NUL key → version and value.
     STATE = new 22, "state";
-    /// posting → entry.
+    /// posting → entry of an earlier release. The next epoch converts all entries and empties this
+    /// table and the next four.
     ENTRIES = new 23, "ledger-entries";
-    /// stream NUL time posting → currency and net revenue.
+    /// stream NUL time posting → currency and net revenue, of an earlier release.
     ENTRIES_BY_STREAM = new 24, "ledger-entries-by-stream";
-    /// stream NUL external id → posting.
+    /// stream NUL external id → posting of an earlier release.
     EXTERNAL_IDS = new 25, "ledger-external-ids";
-    /// stream NUL account NUL currency → balance.
-    ACCOUNTS = resident 26, "ledger-accounts";
-    /// stream NUL currency → net revenue and number of entries.
-    STREAMS = resident 27, "ledger-streams";
+    /// stream NUL account NUL currency → balance, of an earlier release.
+    ACCOUNTS = new 26, "ledger-accounts";
+    /// stream NUL currency → net revenue and number of entries, of an earlier release.
+    STREAMS = new 27, "ledger-streams";
     /// position → event.
     FEED = new 28, "feed";
     /// run chunk → a chunk of its journal.
@@ -148,8 +149,8 @@ tables! {
     /// deployment NUL delivery → its progress.
     DELIVERY_PROGRESS = new 92, "delivery-progress";
     /// deployment NUL hook NUL 0 key NUL (and the digest of the body if the key is not signed) →
-    /// the delivery; deployment NUL hook NUL 1 digest → the last delivery with that body, and when it
-    /// was received; deployment NUL hook NUL 2 transmission → the delivery, its digest, and the
+    /// the delivery; deployment NUL hook NUL 1 digest → the last delivery with that body, and when
+    /// it was received; deployment NUL hook NUL 2 transmission → the delivery, its digest, and the
     /// number of refused ones.
     DELIVERY_KEYS = new 93, "delivery-keys";
     /// deployment NUL ticket → a delivery that waits for its run.
@@ -164,6 +165,28 @@ tables! {
     DELIVERIES_BY_OBJECT = new 98, "deliveries-by-object";
     /// time delivery → empty: when it died, until that was announced again.
     DEAD_DELIVERIES = new 99, "dead-deliveries";
+    /// sequence number of the first entry → up to 16 entries of the ledger.
+    LEDGER_ENTRIES = new 100, "ledger-chain";
+    /// stream NUL external id → sequence number.
+    LEDGER_IDS = new 101, "ledger-ids";
+    /// run, sequence number of the first entry → number of entries of the run in one commit.
+    LEDGER_RUNS = new 102, "ledger-runs";
+    /// stream NUL time sequence number → kind, currency and amounts.
+    LEDGER_TIMES = new 103, "ledger-times";
+    /// stream NUL external id NUL sequence number → empty: the entry answers the external id.
+    LEDGER_OF = new 104, "ledger-of";
+    /// stream NUL account NUL currency → posted and pending balance.
+    LEDGER_ACCOUNTS = resident 105, "ledger-balances";
+    /// stream NUL currency → net revenue, number of entries, and whether the stream is on paper.
+    LEDGER_STREAMS = resident 106, "ledger-totals";
+    /// stream NUL (0 occurred, 1 posted) (0 quarter of an hour, 1 day) start kind NUL currency →
+    /// sums.
+    LEDGER_BUCKETS = new 107, "ledger-buckets";
+    /// 0 and the id of its entry → reservation; 1 and its sequence number, and 2 with the time of
+    /// its end and its sequence number → id, while it is open.
+    LEDGER_RESERVATIONS = new 108, "ledger-reservations";
+    /// `head` → the last entry; `unit/` and a code → number of decimal places.
+    LEDGER_MARKS = resident 109, "ledger-marks";
 }
 
 /// Builds the key `name NUL rest`.

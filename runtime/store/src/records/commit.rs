@@ -6,7 +6,7 @@ use tidemill_core::journal::JournalChange;
 use tidemill_core::run::Run;
 use tidemill_core::{DeploymentName, RunId, ScheduleName, Timestamp, Topic};
 
-use super::{FailureRecord, LogLine, NewEvent, NewPosting, NewRun, NewSignal, ScanRequest, UndeliveredSignal, Version};
+use super::{FailureRecord, LogLine, NewEntry, NewEvent, NewRun, NewSignal, ScanRequest, UndeliveredSignal, Version};
 
 /// A read of a transaction, which the commit must find unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +73,8 @@ pub struct RunCommit {
     pub reads: Vec<ReadCheck>,
     /// The writes to the deployment's state; one for each key.
     pub writes: Vec<StateWrite>,
-    /// The postings to the ledger.
-    pub postings: Vec<NewPosting>,
+    /// The entries of the ledger, in order.
+    pub postings: Vec<NewEntry>,
     /// Log lines that are not in the store yet.
     pub logs: Vec<LogLine>,
     /// Failures that are not in the store yet. One of

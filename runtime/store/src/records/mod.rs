@@ -35,7 +35,11 @@ pub use hook_delivery::{
     DeliveryAdmission, DeliveryBody, DeliveryFilter, DeliveryPolicy, DeliveryProgress, DeliveryReceipt, DeliveryRecord,
     DeliveryReplay, DeliveryReplayResult, ExpiredDeliveries, HookDelivery, NewDelivery, ReplayObstacle, RewrappedBody,
 };
-pub use ledger::{AccountTotal, ExternalId, LedgerCheck, LedgerEntry, LedgerLeg, NewPosting, StreamTotal};
+pub use ledger::{
+    AccountTotal, AppendedEntry, Bucket, BucketAxis, BucketLevel, Evidence, ExpiredReservations, ExternalId, HandEntry,
+    LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, LedgerUnit, NewEntry, StoredReservation, StreamTotal,
+    UnitConflict,
+};
 pub use module::{Component, ModuleVersion, PutVersion};
 pub use operation::{Action, Operation, OperationState, Task};
 pub use page::{Page, PageRequest};

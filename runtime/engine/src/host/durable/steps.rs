@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tidemill_core::journal::{Position, StepReplay};
 use tidemill_core::limits::OUTPUT_BYTES;
+use tidemill_core::money::LedgerStream;
 use tidemill_core::retry::RetryPolicy;
 use tidemill_core::{Code, Failure, Timestamp};
 use tidemill_store::records::{FailedPart, FailureRecord};
@@ -183,13 +184,14 @@ async fn is_held(guest: &mut GuestState) -> wasmtime::Result<bool> {
     let store = Arc::clone(&guest.services.store);
     let run = Arc::clone(&guest.run);
     let deployment = &run.deployment;
+    let stream = LedgerStream::of(deployment);
     for (key, version) in &keys {
         if read(|| store.state(deployment, key)).await?.version != *version {
             return Ok(false);
         }
     }
     for (id, version) in &ids {
-        if read(|| store.external_id(deployment, id)).await?.version != *version {
+        if read(|| store.external_id(&stream, id)).await?.version != *version {
             return Ok(false);
         }
     }

@@ -9,25 +9,30 @@ use tidemill_artifacts::golden::hex;
 use tidemill_core::delivery::DeliveryOutcome;
 use tidemill_core::hook::ObjectVersion;
 use tidemill_core::lane::Lane;
+use tidemill_core::money::EntryCall;
+use tidemill_core::money::balance::GrantPart;
 use tidemill_core::run::{CancelRequest, Export, Progress, Run, RunState, Trigger, TriggerKind, Wait, WaitCondition};
 use tidemill_core::schedule::Overlap;
 use tidemill_core::{ComponentDigest, DeploymentName, Epoch, Failure, Fuel, Revision, Timestamp};
 
 use super::{SEED, at, delivery, golden, run};
 use crate::embedded::codec::{decode, encode};
+use crate::embedded::ledger::convert::OldEntry;
+use crate::embedded::ledger::record::{AccountRecord, HeadRecord, ReservationRecord, StreamRecord};
 use crate::embedded::runs::RunKeyRecord;
 use crate::embedded::runs::record::{RunCounters, RunRecord};
 use crate::embedded::tables::{
     ACCOUNTS, COMPONENTS, CURSORS, DELIVERIES, DELIVERY_PROGRESS, DEPLOYMENTS, ENTRIES, FAILURES, FEED, FIRING_LIST,
-    KEYS, LOGS, META, MODULES, OPERATIONS, PARKED, REPLAYS, RUNS, SCHEDULES, SUBSCRIPTIONS, TOPIC_OWNERS, TOPICS,
-    USAGE, WATERMARKS,
+    KEYS, LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_ENTRIES, LEDGER_MARKS, LEDGER_RESERVATIONS, LEDGER_STREAMS, LOGS,
+    META, MODULES, OPERATIONS, PARKED, REPLAYS, RUNS, SCHEDULES, SUBSCRIPTIONS, TOPIC_OWNERS, TOPICS, USAGE,
+    WATERMARKS,
 };
 use crate::embedded::topics::TopicRecord;
 use crate::embedded::tx::Table;
 use crate::records::{
-    Action, Component, DeliveryProgress, Deployment, FailedPart, FailureRecord, FeedEvent, FiringEntry, FiringFate,
-    HookDelivery, LedgerEntry, LedgerLeg, LogLevel, LogLine, ModuleVersion, Operation, OperationState, ParkRecord,
-    Pause, RunFilter, Schedule, Scrub, Subscription, Task, Usage,
+    Action, Bucket, Component, DeliveryProgress, Deployment, Evidence, FailedPart, FailureRecord, FeedEvent,
+    FiringEntry, FiringFate, HandEntry, HookDelivery, LedgerEntry, LedgerHead, LedgerLeg, LogLevel, LogLine,
+    ModuleVersion, Operation, OperationState, ParkRecord, Pause, RunFilter, Schedule, Scrub, Subscription, Task, Usage,
 };
 
 /// The text of the golden file.
@@ -328,9 +333,10 @@ fn topics(rows: &mut Rows) {
     rows.add(REPLAYS, "replay", &(65_536_u64, 65_540_u64));
 }
 
-fn ledger(rows: &mut Rows) {
+/// The records of earlier releases, which the next epoch converts.
+fn old_ledger(rows: &mut Rows) {
     let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
-    let entry = LedgerEntry {
+    let entry = OldEntry {
         id: format!("{}-00001", run(1)),
         stream: name("shop"),
         run: run(1),
@@ -349,6 +355,54 @@ fn ledger(rows: &mut Rows) {
     };
     rows.add(ENTRIES, "ledger entry", &entry);
     rows.add(ACCOUNTS, "balance", &-170_141_183_460_469_i128);
+}
+
+/// An entry with every field set.
+pub(super) fn whole_entry() -> LedgerEntry {
+    let entry = crate::embedded::fixture::new_entry();
+    LedgerEntry {
+        sequence: 7,
+        hash: [8; 32],
+        posted_at: at(2),
+        customer: Some("c-1".to_owned()),
+        of: Some("order-1".to_owned()),
+        pending: entry.legs.clone(),
+        reservation: Some(format!("{}-00000", run(1))),
+        expires_at: Some(at(3)),
+        parts: vec![GrantPart::of_grant("grant-1", 4)],
+        evidence: Evidence {
+            component: Some(ComponentDigest::of(b"component")),
+            delivery: Some("evt_1".to_owned()),
+            responses: vec![[5; 32]],
+            by_hand: Some(HandEntry { actor: "ann".to_owned(), reason: "typo".to_owned() }),
+        },
+        late: true,
+        paper: true,
+        ..entry.to_entry()
+    }
+}
+
+fn ledger(rows: &mut Rows) {
+    rows.add(LEDGER_ENTRIES, "entries", &vec![whole_entry()]);
+    for call in EntryCall::ALL {
+        rows.add(LEDGER_ENTRIES, call.as_str(), call);
+    }
+    let head = LedgerHead { sequence: 300, hash: [9; 32], posted_at: at(1) };
+    rows.add(LEDGER_MARKS, "head", &HeadRecord { head, open_reservations: 2 });
+    rows.add(LEDGER_MARKS, "unit", &2_u8);
+    rows.add(LEDGER_ACCOUNTS, "balance", &AccountRecord { posted: -170_141_183_460_469, pending: 5 });
+    rows.add(LEDGER_STREAMS, "total", &StreamRecord { net_revenue: -1_000, entries: 300, paper: true });
+    let bucket = Bucket { posted: 1_000, pending: -2, net_revenue: -1_000, entries: 300, pending_entries: 4 };
+    rows.add(LEDGER_BUCKETS, "bucket", &bucket);
+    let reservation = ReservationRecord {
+        sequence: 300,
+        stream: "shop/acct-1".parse().unwrap(),
+        currency: "EUR".to_owned(),
+        minor_units: 1_999,
+        expires_at: Some(at(1)),
+        closed_by: 301,
+    };
+    rows.add(LEDGER_RESERVATIONS, "reservation", &reservation);
 }
 
 fn feed(rows: &mut Rows) {
@@ -444,6 +498,7 @@ fn every_record_keeps_its_bytes() {
     schedules(&mut rows);
     operations(&mut rows);
     topics(&mut rows);
+    old_ledger(&mut rows);
     ledger(&mut rows);
     feed(&mut rows);
     deliveries(&mut rows);

@@ -19,14 +19,16 @@
 //! - A cancellation that was requested while the transaction ran stays in the run's record.
 
 use bytes::Bytes;
+use tidemill_core::money::LedgerStream;
 use tidemill_core::run::{CancelRequest, Run, RunState};
 
+use crate::embedded::ledger::{self, entries};
 use crate::embedded::runs::admission::lanes;
 use crate::embedded::runs::record::{self, RunRecord};
 use crate::embedded::runs::{self, KeyLookup, children, failures, inbox, journal, transition, tree};
 use crate::embedded::tables::{DEPLOYMENTS, INPUTS, OUTPUTS, WATERMARKS};
 use crate::embedded::tx::{ReadTx, VisibilityGuard, WriteTx};
-use crate::embedded::{ledger, state, topics};
+use crate::embedded::{state, topics};
 use crate::error::{Result, StoreError};
 use crate::records::{
     CommitStart, FailedPart, FailureRecord, NewRun, Publisher, ReadCheck, RunCommit, RunCommitResult,
@@ -203,8 +205,9 @@ fn find_conflict(store: &impl ReadTx, transaction: &RunCommit) -> Result<Option<
                 (!same).then(|| format!("the scan of state keys that begin with `{}`", request.prefix))
             }
             ReadCheck::ExternalId { external_id, version } => {
-                let present = ledger::external_id(store, deployment, external_id)?;
-                (present.version != *version).then(|| format!("external id `{external_id}`"))
+                let stream = LedgerStream::of(deployment);
+                let present = entries::external_id_version(store, &stream, external_id)?;
+                (present != *version).then(|| format!("external id `{external_id}`"))
             }
         };
         if let Some(what) = changed {
@@ -212,11 +215,8 @@ fn find_conflict(store: &impl ReadTx, transaction: &RunCommit) -> Result<Option<
         }
     }
     let elsewhere = transaction.reads.len();
-    for posting in &transaction.postings {
-        let id = &posting.entry.external_id;
-        if ledger::external_id(store, deployment, id)?.posting.is_some() {
-            return Ok(Some((format!("external id `{id}`"), elsewhere)));
-        }
+    if let Some(what) = ledger::conflict(store, &transaction.postings, transaction.now)? {
+        return Ok(Some((what, elsewhere)));
     }
     for new in &transaction.starts {
         if let Some(what) = find_start_conflict(store, new)? {

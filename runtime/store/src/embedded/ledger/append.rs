@@ -1,0 +1,253 @@
+//! Appends entries to the ledger in a commit: gives each its sequence number and hash, and writes
+//! it with everything that depends on it.
+//!
+//! Example: a commit of 500 entries of one stream, kind, currency and quarter of an hour writes 32
+//! records of entries, 500 external ids, 500 rows by time, and once each: two balances, a total,
+//! four buckets, the range of the run's entries and the head.
+//!
+//! Invariants:
+//! - No transaction reads the head, the balances or the buckets, so that postings never conflict
+//!   over them. The committer executes one commit after another on the newest state.
+//! - `posted_at` does not decrease with the sequence number. If the clock was set back, entries get
+//!   the time of the last entry.
+
+use tidemill_core::money::{EntryCall, LedgerStream};
+use tidemill_core::run::Run;
+use tidemill_core::{RunId, Timestamp};
+
+use crate::embedded::codec::{decode, encode};
+use crate::embedded::ledger::record::{HeadRecord, StreamRecord};
+use crate::embedded::ledger::sums::LedgerSums;
+use crate::embedded::ledger::{entries, keys, reservations, rows, units};
+use crate::embedded::tables::{LEDGER_ENTRIES, LEDGER_MARKS, LEDGER_RUNS, LEDGER_STREAMS, name_key};
+use crate::embedded::tx::{ReadTx, WriteTx};
+use crate::error::{Result, StoreError};
+use crate::records::{AppendedEntry, FeedEvent, LedgerEntry, LedgerLeg, NewEntry};
+
+/// Posts the entries of a run's transaction.
+pub(crate) fn post(commit: &mut WriteTx<'_, '_>, run: &Run, new: &[NewEntry], now: Timestamp) -> Result<()> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let mut appending = EntryAppender::begin(commit, now)?;
+    let mut sums: Vec<(&str, u64, i64)> = Vec::new();
+    for entry in new {
+        if entry.stream.deployment() != run.deployment.as_str() || entry.run != Some(run.id) {
+            return Err(entries::refused(&entry.id, "belongs to another run"));
+        }
+        appending.add(commit, entry)?;
+        match sums.iter_mut().find(|(currency, ..)| *currency == entry.currency) {
+            Some((_, entries, net)) => {
+                *entries += 1;
+                *net = net.saturating_add(entry.net_revenue);
+            }
+            None => sums.push((&entry.currency, 1, entry.net_revenue)),
+        }
+    }
+    appending.finish(commit)?;
+    for (currency, entries, net_revenue) in sums {
+        let (stream, run, currency) = (run.deployment.clone(), run.id, currency.to_owned());
+        commit.announce(now, &FeedEvent::Posted { stream, run, currency, entries, net_revenue })?;
+    }
+    Ok(())
+}
+
+/// Appends entries that no run posted, all or none.
+pub(crate) fn append_by_host(
+    commit: &mut WriteTx<'_, '_>,
+    new: &[NewEntry],
+    now: Timestamp,
+) -> Result<Vec<AppendedEntry>> {
+    let mut known = Vec::with_capacity(new.len());
+    for (place, entry) in new.iter().enumerate() {
+        let taken = || StoreError::ExternalIdTaken { external_id: entry.external_id.clone() };
+        let repeated = |other: &NewEntry| other.stream == entry.stream && other.external_id == entry.external_id;
+        if entry.run.is_some() || new[..place].iter().any(repeated) {
+            return Err(taken());
+        }
+        let stored = entries::by_external_id(commit, &entry.stream, &entry.external_id)?;
+        if stored.as_ref().is_some_and(|stored| stored.content != entry.content) {
+            return Err(taken());
+        }
+        known.push(stored);
+    }
+    let mut appending = EntryAppender::begin(commit, now)?;
+    let mut numbers = Vec::with_capacity(new.len());
+    for (entry, known) in new.iter().zip(&known) {
+        numbers.push(if known.is_some() { 0 } else { appending.add(commit, entry)? });
+    }
+    appending.finish(commit)?;
+    let mut reader = entries::EntryReader::new(commit);
+    let of = |(known, number): (Option<LedgerEntry>, u64)| match known {
+        Some(stored) => Ok(AppendedEntry::Duplicate(Box::new(stored))),
+        None => Ok(AppendedEntry::New(Box::new(reader.named(number)?))),
+    };
+    known.into_iter().zip(numbers).map(of).collect()
+}
+
+/// The entries that a commit appends.
+pub(crate) struct EntryAppender {
+    head: HeadRecord,
+    /// The time of the commit.
+    clock: Timestamp,
+    /// The time of posting: not before that of the last entry.
+    posted_at: Timestamp,
+    /// Entries that are not written yet, and the approximate size of their texts.
+    chunk: Vec<LedgerEntry>,
+    chunk_bytes: usize,
+    sums: LedgerSums,
+    /// The first entry of each uninterrupted range of entries of one run, and their number.
+    ranges: Vec<(RunId, u64, u64)>,
+    /// The stream that was looked up last, and whether it is on paper.
+    stream: Option<(LedgerStream, bool)>,
+    /// The unit that was looked up last.
+    unit: String,
+}
+
+impl EntryAppender {
+    /// Begins at the end of the chain.
+    pub(crate) fn begin(commit: &WriteTx<'_, '_>, now: Timestamp) -> Result<Self> {
+        let head: Option<HeadRecord> = commit.record(LEDGER_MARKS, keys::HEAD)?;
+        if head.is_none() && !entries::is_converted(commit)? {
+            return Err(StoreError::Io("the ledger of an earlier release was not converted; restart the host".into()));
+        }
+        Ok(Self::after(head.unwrap_or_default(), now))
+    }
+
+    /// Begins at the end of the chain while the entries of an earlier release are converted.
+    pub(crate) fn resume(commit: &WriteTx<'_, '_>) -> Result<Self> {
+        Ok(Self::after(entries::head(commit)?, Timestamp::default()))
+    }
+
+    fn after(head: HeadRecord, now: Timestamp) -> Self {
+        Self {
+            head,
+            clock: now,
+            posted_at: now.max(head.head.posted_at),
+            chunk: Vec::new(),
+            chunk_bytes: 0,
+            sums: LedgerSums::default(),
+            ranges: Vec::new(),
+            stream: None,
+            unit: String::new(),
+        }
+    }
+
+    /// Appends an entry and returns its sequence number.
+    pub(crate) fn add(&mut self, commit: &mut WriteTx<'_, '_>, new: &NewEntry) -> Result<u64> {
+        if let Some(exponent) = new.exponent {
+            self.note_unit(commit, &new.currency, exponent)?;
+        }
+        let paper = self.is_on_paper(commit, &new.stream, new.paper)?;
+        let entry = LedgerEntry { sequence: self.next(), posted_at: self.posted_at, paper, ..new.to_entry() };
+        self.append(commit, entry)
+    }
+
+    /// The number of the next entry.
+    pub(crate) const fn next(&self) -> u64 {
+        self.head.head.sequence + 1
+    }
+
+    /// Appends an entry that has its sequence number, [`EntryAppender::next`], and all else except
+    /// its hash.
+    pub(crate) fn append(&mut self, commit: &mut WriteTx<'_, '_>, mut entry: LedgerEntry) -> Result<u64> {
+        check_legs(&entry)?;
+        if entry.id.is_empty() {
+            entry.id = format!("{}{}", entries::HOST_ENTRY, entry.sequence);
+        }
+        entry.hash = entry.hash_after(&self.head.head.hash);
+        let sequence = entry.sequence;
+        self.head.head.sequence = sequence;
+        self.head.head.hash = entry.hash;
+        self.head.head.posted_at = entry.posted_at;
+        if entry.call == EntryCall::Reserve {
+            reservations::open(commit, &entry)?;
+            self.head.open_reservations += 1;
+        } else if entry.reservation.is_some() {
+            reservations::close(commit, &entry, self.clock)?;
+            self.head.open_reservations = self.head.open_reservations.saturating_sub(1);
+        }
+        for (table, key, value) in rows::of(&entry)? {
+            commit.put(table, &key, &value);
+        }
+        self.sums.add_balances(&entry);
+        self.sums.add_buckets(&entry);
+        self.note_run(&entry);
+        self.chunk_bytes += text_bytes(&entry);
+        self.chunk.push(entry);
+        if self.chunk.len() >= entries::CHUNK_ENTRIES || self.chunk_bytes >= entries::CHUNK_BYTES {
+            self.write_chunk(commit)?;
+        }
+        Ok(sequence)
+    }
+
+    /// Writes the sums and the new end of the chain, which it returns.
+    pub(crate) fn finish(mut self, commit: &mut WriteTx<'_, '_>) -> Result<HeadRecord> {
+        self.write_chunk(commit)?;
+        self.sums.write(commit)?;
+        for (run, first, count) in self.ranges {
+            commit.put_record(LEDGER_RUNS, &keys::of_run(run, first), &count)?;
+        }
+        commit.put_record(LEDGER_MARKS, keys::HEAD, &self.head)?;
+        Ok(self.head)
+    }
+
+    fn write_chunk(&mut self, commit: &mut WriteTx<'_, '_>) -> Result<()> {
+        if let Some(first) = self.chunk.first() {
+            commit.put(LEDGER_ENTRIES, &keys::sequence(first.sequence), &encode(&self.chunk)?);
+        }
+        self.chunk.clear();
+        self.chunk_bytes = 0;
+        Ok(())
+    }
+
+    fn note_run(&mut self, entry: &LedgerEntry) {
+        let Some(run) = entry.run else { return };
+        match self.ranges.last_mut() {
+            Some((last, first, count)) if *last == run && *first + *count == entry.sequence => *count += 1,
+            _ => self.ranges.push((run, entry.sequence, 1)),
+        }
+    }
+
+    /// Returns whether a stream is on paper. Its first entry decides.
+    fn is_on_paper(&mut self, commit: &WriteTx<'_, '_>, stream: &LedgerStream, given: bool) -> Result<bool> {
+        if let Some((known, paper)) = &self.stream
+            && known == stream
+        {
+            return Ok(*paper);
+        }
+        let stored = commit.scan_prefix(LEDGER_STREAMS, &name_key(stream.as_str(), &[]), 1)?;
+        let paper = match stored.first() {
+            Some((_, bytes)) => decode::<StreamRecord>(LEDGER_STREAMS, bytes)?.paper,
+            None => self.sums.is_on_paper(stream).unwrap_or(given),
+        };
+        self.stream = Some((stream.clone(), paper));
+        Ok(paper)
+    }
+
+    /// Stores the number of decimal places of a unit with its first entry.
+    pub(crate) fn note_unit(&mut self, commit: &mut WriteTx<'_, '_>, code: &str, exponent: u8) -> Result<()> {
+        if self.unit == code {
+            return Ok(());
+        }
+        units::note(commit, code, exponent)?;
+        code.clone_into(&mut self.unit);
+        Ok(())
+    }
+}
+
+/// Refuses an entry whose legs do not balance.
+fn check_legs(entry: &LedgerEntry) -> Result<()> {
+    let sum = |legs: &[LedgerLeg]| legs.iter().map(|leg| i128::from(leg.minor_units)).sum::<i128>();
+    if sum(&entry.legs) != 0 || sum(&entry.pending) != 0 {
+        return Err(entries::refused(&entry.id, "does not balance"));
+    }
+    Ok(())
+}
+
+/// Approximate size of an entry's record, in bytes.
+fn text_bytes(entry: &LedgerEntry) -> usize {
+    const FIXED: usize = 160;
+    let texts = [&entry.id, &entry.external_id, &entry.description, &entry.metadata];
+    FIXED + texts.iter().map(|text| text.len()).sum::<usize>() + 32 * entry.evidence.responses.len()
+}

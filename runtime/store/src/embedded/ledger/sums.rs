@@ -1,0 +1,103 @@
+//! What the entries of one commit add to balances, totals and buckets. Each record is read and
+//! written once per commit, however many entries change it.
+
+use std::collections::BTreeMap;
+
+use tidemill_core::money::LedgerStream;
+
+use crate::embedded::ledger::keys;
+use crate::embedded::ledger::record::{AccountRecord, StreamRecord};
+use crate::embedded::tables::{LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_STREAMS, name_key};
+use crate::embedded::tx::{ReadTx, WriteTx};
+use crate::error::Result;
+use crate::records::{Bucket, BucketAxis, BucketLevel, LedgerEntry};
+
+/// Sums by the keys of their records.
+#[derive(Default)]
+pub(crate) struct LedgerSums {
+    pub(crate) accounts: BTreeMap<Vec<u8>, AccountRecord>,
+    pub(crate) streams: BTreeMap<Vec<u8>, StreamRecord>,
+    pub(crate) buckets: BTreeMap<Vec<u8>, Bucket>,
+}
+
+impl LedgerSums {
+    /// Adds an entry to the balances of its accounts and to the total of its stream.
+    pub(crate) fn add_balances(&mut self, entry: &LedgerEntry) {
+        for leg in &entry.legs {
+            let account = self.account(entry, &leg.account);
+            account.posted = account.posted.saturating_add(leg.minor_units.into());
+        }
+        for leg in &entry.pending {
+            let account = self.account(entry, &leg.account);
+            account.pending = account.pending.saturating_add(leg.minor_units.into());
+        }
+        let total = self.streams.entry(keys::total(&entry.stream, &entry.currency)).or_default();
+        total.net_revenue = total.net_revenue.saturating_add(entry.net_revenue.into());
+        total.entries += 1;
+        total.paper = entry.paper;
+    }
+
+    /// Adds an entry to its buckets.
+    pub(crate) fn add_buckets(&mut self, entry: &LedgerEntry) {
+        let added = bucket_of(entry);
+        for key in bucket_keys(entry) {
+            self.buckets.entry(key).or_default().add(&added);
+        }
+    }
+
+    /// Returns whether a stream is on paper, if an entry of it was added.
+    pub(crate) fn is_on_paper(&self, stream: &LedgerStream) -> Option<bool> {
+        let prefix = name_key(stream.as_str(), &[]);
+        let (key, total) = self.streams.range(prefix.clone()..).next()?;
+        key.starts_with(&prefix).then_some(total.paper)
+    }
+
+    fn account(&mut self, entry: &LedgerEntry, account: &str) -> &mut AccountRecord {
+        self.accounts.entry(keys::account(&entry.stream, account, &entry.currency)).or_default()
+    }
+
+    /// Adds the sums to the stored records.
+    pub(crate) fn write(self, commit: &mut WriteTx<'_, '_>) -> Result<()> {
+        for (key, added) in self.accounts {
+            let mut record: AccountRecord = commit.record(LEDGER_ACCOUNTS, &key)?.unwrap_or_default();
+            record.posted = record.posted.saturating_add(added.posted);
+            record.pending = record.pending.saturating_add(added.pending);
+            commit.put_record(LEDGER_ACCOUNTS, &key, &record)?;
+        }
+        for (key, added) in self.streams {
+            let mut record: StreamRecord = commit.record(LEDGER_STREAMS, &key)?.unwrap_or_default();
+            record.net_revenue = record.net_revenue.saturating_add(added.net_revenue);
+            record.entries += added.entries;
+            record.paper = added.paper;
+            commit.put_record(LEDGER_STREAMS, &key, &record)?;
+        }
+        for (key, added) in self.buckets {
+            let mut record: Bucket = commit.record(LEDGER_BUCKETS, &key)?.unwrap_or_default();
+            record.add(&added);
+            commit.put_record(LEDGER_BUCKETS, &key, &record)?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns what one entry adds to each of its buckets.
+pub(crate) fn bucket_of(entry: &LedgerEntry) -> Bucket {
+    let is_posted = !entry.legs.is_empty();
+    Bucket {
+        posted: entry.posted_units().into(),
+        pending: entry.pending_units().into(),
+        net_revenue: entry.net_revenue.into(),
+        entries: u64::from(is_posted),
+        pending_entries: u64::from(!is_posted),
+    }
+}
+
+/// Returns the keys of the buckets of an entry.
+pub(crate) fn bucket_keys(entry: &LedgerEntry) -> impl Iterator<Item = Vec<u8>> {
+    let axes = [(BucketAxis::Occurred, entry.occurred_at), (BucketAxis::Posted, entry.posted_at)];
+    axes.into_iter().flat_map(move |(axis, time)| {
+        BucketLevel::ALL
+            .into_iter()
+            .map(move |level| keys::bucket(&entry.stream, axis, level, level.start(time), &entry.kind, &entry.currency))
+    })
+}

@@ -1,0 +1,92 @@
+//! Reads balances of accounts and totals of streams.
+
+use std::collections::BTreeMap;
+
+use tidemill_core::Timestamp;
+use tidemill_core::money::LedgerStream;
+
+use crate::embedded::codec::decode;
+use crate::embedded::ledger::record::{AccountRecord, StreamRecord, TimeRecord};
+use crate::embedded::ledger::{keys, reservations};
+use crate::embedded::tables::{LEDGER_ACCOUNTS, LEDGER_STREAMS, LEDGER_TIMES, name_key, time_key};
+use crate::embedded::tx::{ReadTx, prefix_range};
+use crate::error::Result;
+use crate::records::{AccountTotal, StreamTotal};
+
+/// Returns the total of each stream in each currency.
+pub(crate) fn streams(store: &impl ReadTx) -> Result<Vec<StreamTotal>> {
+    let mut totals = Vec::new();
+    store.each(LEDGER_STREAMS, prefix_range(&[]), |key, bytes| {
+        let (stream, currency) = keys::stream_and_rest(key)?;
+        let StreamRecord { net_revenue, entries, paper } = decode(LEDGER_STREAMS, bytes)?;
+        totals.push(StreamTotal { stream, currency: keys::text(currency)?.to_owned(), net_revenue, entries, paper });
+        Ok(())
+    })?;
+    Ok(totals)
+}
+
+/// Returns the balance of each account of one stream or of all at `now`.
+pub(crate) fn accounts(
+    store: &impl ReadTx,
+    stream: Option<&LedgerStream>,
+    now: Timestamp,
+) -> Result<Vec<AccountTotal>> {
+    let returned = returned_by_expiry(store, now)?;
+    let mut totals = Vec::new();
+    let prefix = stream.map(|stream| name_key(stream.as_str(), &[])).unwrap_or_default();
+    store.each(LEDGER_ACCOUNTS, prefix_range(&prefix), |key, bytes| {
+        let (stream, rest) = keys::stream_and_rest(key)?;
+        let (account, currency) = keys::text(rest)?.split_once('\0').ok_or_else(keys::unreadable)?;
+        let AccountRecord { posted, pending } = decode(LEDGER_ACCOUNTS, bytes)?;
+        totals.push(AccountTotal {
+            stream,
+            account: account.to_owned(),
+            currency: currency.to_owned(),
+            minor_units: posted,
+            pending: pending - returned.get(key).copied().unwrap_or_default(),
+        });
+        Ok(())
+    })?;
+    Ok(totals)
+}
+
+/// Returns the pending sums of reservations whose time is over and that no timer has returned yet,
+/// by the keys of their accounts.
+fn returned_by_expiry(store: &impl ReadTx, now: Timestamp) -> Result<BTreeMap<Vec<u8>, i128>> {
+    let mut returned: BTreeMap<Vec<u8>, i128> = BTreeMap::new();
+    reservations::each_due(store, now, |entry| {
+        for leg in &entry.pending {
+            let key = keys::account(&entry.stream, &leg.account, &entry.currency);
+            *returned.entry(key).or_default() += i128::from(leg.minor_units);
+        }
+        Ok(true)
+    })?;
+    Ok(returned)
+}
+
+/// Sums the net revenue of a stream in a half-open range of time, for each currency.
+pub(crate) fn revenue(
+    store: &impl ReadTx,
+    stream: &LedgerStream,
+    start: Timestamp,
+    end: Timestamp,
+) -> Result<Vec<StreamTotal>> {
+    let mut totals: Vec<StreamTotal> = Vec::new();
+    let key = |time| name_key(stream.as_str(), &time_key(time, &[]));
+    store.each(LEDGER_TIMES, key(start)..key(end), |_, bytes| {
+        let row: TimeRecord<'_> = decode(LEDGER_TIMES, bytes)?;
+        if !row.is_posted {
+            return Ok(());
+        }
+        let at = totals.iter().position(|total| total.currency == row.currency).unwrap_or_else(|| {
+            let (stream, currency) = (stream.clone(), row.currency.to_owned());
+            totals.push(StreamTotal { stream, currency, net_revenue: 0, entries: 0, paper: false });
+            totals.len() - 1
+        });
+        totals[at].net_revenue += i128::from(row.net_revenue);
+        totals[at].entries += 1;
+        Ok(())
+    })?;
+    totals.sort_by(|a, b| a.currency.cmp(&b.currency));
+    Ok(totals)
+}

@@ -1,0 +1,14 @@
+//! The stored ledger: entries, what they add up to, and the answers of its checks.
+
+mod append;
+mod canonical;
+mod check;
+mod entry;
+mod reservation;
+mod totals;
+
+pub use append::{AppendedEntry, NewEntry};
+pub use check::{LedgerCheck, LedgerHead, LedgerUnit, UnitConflict};
+pub use entry::{Evidence, ExternalId, HandEntry, LedgerEntry, LedgerLeg};
+pub use reservation::{ExpiredReservations, StoredReservation};
+pub use totals::{AccountTotal, Bucket, BucketAxis, BucketLevel, StreamTotal};
