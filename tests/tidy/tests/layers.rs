@@ -85,6 +85,16 @@ fn the_vault_depends_on_core_alone() {
 }
 
 #[test]
+fn the_verification_of_webhooks_depends_on_core_alone_and_does_no_io() {
+    let needs = &packages()["tidemill-webhook"];
+    let ours: Vec<_> = needs.iter().filter(|need| need.starts_with("tidemill")).collect();
+    assert_eq!(ours, ["tidemill-core"]);
+    for banned in ["tokio", "reqwest", "axum", "rustls", "rustls-native-certs"] {
+        assert!(!needs.iter().any(|need| need == banned), "tidemill-webhook must not depend on {banned}");
+    }
+}
+
+#[test]
 fn the_core_crate_does_no_io() {
     let core = &packages()["tidemill-core"];
     for banned in ["tokio", "reqwest", "axum", "sled", "wasmtime", "rustix", "async-trait", "getrandom"] {

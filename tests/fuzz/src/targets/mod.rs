@@ -8,6 +8,7 @@ mod json;
 mod manifest;
 mod names;
 mod stored;
+mod webhook;
 
 use crate::Target;
 
@@ -15,7 +16,7 @@ use crate::Target;
 #[must_use]
 pub fn all() -> Vec<(Box<dyn Target>, u64)> {
     vec![
-        (Box::new(json::Json), 36),
+        (Box::new(json::Json), 30),
         (Box::new(http::Header), 3),
         (Box::new(http::Query), 14),
         (Box::new(cron::Cron), 16),
@@ -26,6 +27,8 @@ pub fn all() -> Vec<(Box<dyn Target>, u64)> {
         (Box::new(manifest::ManifestJson), 2),
         (Box::new(manifest::ProjectFile), 1),
         (Box::new(component::Component), 1),
+        (Box::new(webhook::WebhookRequest), 4),
+        (Box::new(webhook::WebhookBody), 2),
     ]
 }
 

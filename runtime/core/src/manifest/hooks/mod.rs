@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 use super::flow::rate;
 use super::grants::Grants;
 use crate::hook::{
-    BODY_BYTES_MAX, EVENTS, EventPattern, HOOKS, Handshake, HookDedupe, HookEnvironment, HookMethod, HookOrder,
-    HookScheme, HookSpec, PUBLIC_URL_BYTES, ReplyMode, SignedPart, ValuePlace,
+    BODY_BYTES_MAX, EVENTS, EventPattern, HOOKS, Handshake, HmacPreset, HookDedupe, HookEnvironment, HookMethod,
+    HookOrder, HookScheme, HookSpec, PUBLIC_URL_BYTES, ReplyMode, SignedPart, ValuePlace,
 };
 use crate::ids::SecretName;
 use crate::origin::Origin;
@@ -216,6 +216,11 @@ fn handshake(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> Opt
 /// Refuses a handshake that the scheme cannot verify.
 fn check_handshake(object: &ObjectReader, hook: &HookSpec, problems: &mut Vec<InputProblem>) {
     let (fits, fix) = match (&hook.handshake, &hook.scheme) {
+        // Its answer signs a token of the caller, which must not be the text of a delivery.
+        (Some(Handshake::Zoom), HookScheme::Hmac { spec, .. }) => (
+            Some(&spec.signed) == HmacPreset::Zoom.spec().map(|zoom| zoom.signed).as_ref(),
+            "Use it with preset = \"zoom\".",
+        ),
         (Some(Handshake::Slack | Handshake::Zoom | Handshake::Meta { .. }), scheme) => {
             (matches!(scheme, HookScheme::Hmac { .. }), "Use it with scheme = \"hmac\".")
         }

@@ -163,6 +163,7 @@ fn a_problem_has_the_pointer_of_its_field() {
         (with(hmac(), json!({ "handshake": "meta" })), "/verify_token"),
         (with(hmac(), json!({ "handshake": "meta", "verify_token": "signing" })), "/verify_token"),
         (with(hmac(), json!({ "handshake": "microsoft" })), "/handshake"),
+        (with(hmac(), json!({ "handshake": "zoom" })), "/handshake"),
         (with(hmac(), json!({ "verify_token": "key" })), "/verify_token"),
         (with(stripe(), json!({ "public_url": "ftp://x" })), "/public_url"),
         (with(stripe(), json!({ "public_url": "https://user@example.com/a" })), "/public_url"),
