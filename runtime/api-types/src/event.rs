@@ -149,4 +149,13 @@ pub enum FeedDetail<'a> {
         /// Version of the new value; 0 if it was deleted.
         after: u64,
     },
+    /// `secret`: an operator `set` or `deleted` a secret, or an old version of it has `ended`.
+    Secret {
+        /// The name of the secret.
+        secret: Cow<'a, str>,
+        /// The version that was set or has ended, or the newest one that was deleted.
+        version: u64,
+        /// The change.
+        change: Cow<'a, str>,
+    },
 }

@@ -17,6 +17,7 @@ mod modules;
 mod operations;
 mod runs;
 mod schedules;
+mod secrets;
 mod sequences;
 mod states;
 mod topics;
@@ -144,6 +145,9 @@ claims! {
         a_reservation_is_over_from_its_very_millisecond_on;
     proof: entries_are_numbered_and_chained_in_the_order_of_commits,
         the_time_of_posting_does_not_decrease, every_field_of_an_entry_is_in_its_hash;
+    secrets: a_new_version_is_the_newest_at_once_and_older_ones_end, an_ended_version_is_removed,
+        the_numbers_of_a_deleted_secret_continue, a_secret_has_few_valid_versions,
+        a_rotation_visits_each_record_once_and_forgets_the_old_key;
     feed: the_feed_lists_each_commit_in_order_and_trims_its_old_end, one_commit_trims_few_entries;
     health: a_scrub_verifies_every_record_and_is_recorded;
 }

@@ -159,6 +159,7 @@ impl StoreError {
                 "run" => Code::RunNotFound,
                 "state key" => Code::StateKeyNotFound,
                 "topic" => Code::TopicNotFound,
+                "secret" => Code::SecretNotFound,
                 _ => Code::PathNotFound,
             },
             Self::VersionTaken { .. } => Code::VersionHasOtherBytes,

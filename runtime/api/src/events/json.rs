@@ -75,6 +75,9 @@ pub fn feed_event(entry: &FeedEntry) -> (&'static str, shapes::FeedEvent<'_>) {
                 net_revenue: *net_revenue,
             },
         ),
+        FeedEvent::Secret { name, version, change } => {
+            ("secret", shapes::FeedDetail::Secret { secret: name.into(), version: *version, change: change.into() })
+        }
         FeedEvent::State { deployment, key, change, bytes, before, after } => (
             "state",
             shapes::FeedDetail::State {

@@ -27,6 +27,7 @@ mod operations;
 mod retention;
 mod runs;
 mod schedules;
+mod secrets;
 mod state;
 mod store;
 mod tables;

@@ -142,6 +142,16 @@ tables! {
     TOPIC_OWNERS = new 71, "topic-owners";
     /// run number → a failure.
     FAILURES = new 74, "failures";
+    /// name → the newest version number that it ever had.
+    SECRETS = new 80, "secrets";
+    /// name NUL version → that version of the secret, sealed.
+    SECRET_VERSIONS = new 81, "secret-versions";
+    /// time name NUL version → empty: when the version ends.
+    SECRET_ENDS = new 82, "secret-ends";
+    /// id → a master key that sealed bytes may need, with its canary.
+    MASTER_KEYS = new 83, "master-keys";
+    /// `last` → the rotation of the master key that is in progress, or the last one.
+    KEY_ROTATION = new 84, "key-rotation";
     /// delivery → delivery, without its body.
     DELIVERIES = new 90, "deliveries";
     /// delivery → length of the wrapped key, wrapped key, and its body.

@@ -134,4 +134,13 @@ pub enum FeedEvent {
         /// Its latest run, if it has one.
         run: Option<RunId>,
     },
+    /// A secret was `set` or `deleted`, or an old version of it has `ended`. Never holds a value.
+    Secret {
+        /// The name.
+        name: String,
+        /// The version that was set or has ended, or the newest one that was deleted.
+        version: u64,
+        /// The change.
+        change: String,
+    },
 }

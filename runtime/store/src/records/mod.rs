@@ -16,6 +16,7 @@ mod retention;
 mod run;
 mod schedule;
 mod scrub;
+mod secret;
 mod signal;
 mod state;
 mod topic;
@@ -54,6 +55,10 @@ pub use schedule::{
     Schedule, ScheduleChange, ScheduleReplan, ScheduleResume, UnendedFirings,
 };
 pub use scrub::Scrub;
+pub use secret::{
+    KeyRotation, MasterKeyRecord, PutSecret, PutSecretResult, RewrappedKey, SealedKey, SealedPlace, SealedTable,
+    SealedValue, Secret, SecretEncoding, SecretVersion,
+};
 pub use signal::{
     ChildOutcome, INBOX_BYTES, INBOX_RESERVE_BYTES, INBOX_RESERVE_SIGNALS, INBOX_SIGNALS, InboxSignal, NewSignal,
     SIGNAL_BYTES, SignalReceipt, UndeliveredSignal,

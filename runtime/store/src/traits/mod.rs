@@ -17,6 +17,7 @@ mod operations;
 mod retention;
 mod runs;
 mod schedules;
+mod secrets;
 mod state;
 mod subscriptions;
 #[cfg(feature = "testing")]
@@ -38,6 +39,7 @@ pub use operations::OperationStore;
 pub use retention::RetentionStore;
 pub use runs::{AdmissionStore, FailureStore, RunStore, RunTreeStore, SignalStore, TransactionStore};
 pub use schedules::ScheduleStore;
+pub use secrets::{MasterKeyStore, SecretStore};
 pub use state::StateStore;
 pub use subscriptions::{ReplayStore, SubscriptionStore};
 #[cfg(feature = "testing")]
@@ -72,6 +74,8 @@ store!(
         + DeliveryStore
         + StateStore
         + LedgerStore
+        + SecretStore
+        + MasterKeyStore
         + FeedStore
         + RetentionStore
         + InspectionStore

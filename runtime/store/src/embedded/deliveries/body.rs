@@ -55,13 +55,18 @@ pub(crate) fn rewrap(commit: &mut WriteTx<'_, '_>, rewrapped: &RewrappedBody) ->
     if key != rewrapped.from || rewrapped.to.len() != key.len() {
         return Ok(());
     }
-    let own = own(&rewrapped.to)?;
+    commit.put(DELIVERY_BODIES, &row, &with_key(&stored, &rewrapped.to)?);
+    Ok(())
+}
+
+/// Returns a stored body with another wrapped key of the same length.
+pub(crate) fn with_key(stored: &[u8], key: &[u8]) -> Result<Vec<u8>> {
+    let own = own(key)?;
     let mut changed = stored.to_vec();
-    let end = if value::blob_of(&stored).is_some() { changed.len() } else { 1 + own.len() };
+    let end = if value::blob_of(stored).is_some() { changed.len() } else { 1 + own.len() };
     let place = changed.get_mut(end - own.len()..end).ok_or_else(damaged)?;
     place.copy_from_slice(&own);
-    commit.put(DELIVERY_BODIES, &row, &changed);
-    Ok(())
+    Ok(changed)
 }
 
 /// Encodes a wrapped key: its length, then the key.
@@ -71,7 +76,8 @@ fn own(key: &[u8]) -> Result<Vec<u8>> {
     Ok([&[length], key].concat())
 }
 
-fn key_of(stored: &[u8]) -> Result<&[u8]> {
+/// Returns the wrapped key of a stored body; empty if the body is not sealed.
+pub(crate) fn key_of(stored: &[u8]) -> Result<&[u8]> {
     let (length, rest) = value::own(stored).and_then(<[u8]>::split_first).ok_or_else(damaged)?;
     rest.get(..usize::from(*length)).ok_or_else(damaged)
 }

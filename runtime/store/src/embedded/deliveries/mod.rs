@@ -10,7 +10,7 @@
 
 mod backlog;
 pub(crate) mod backlog_length;
-mod body;
+pub(crate) mod body;
 mod duplicates;
 mod expiry;
 mod keys;

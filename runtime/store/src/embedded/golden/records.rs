@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidemill_artifacts::golden::hex;
@@ -23,16 +24,17 @@ use crate::embedded::runs::RunKeyRecord;
 use crate::embedded::runs::record::{RunCounters, RunRecord};
 use crate::embedded::tables::{
     ACCOUNTS, COMPONENTS, CURSORS, DELIVERIES, DELIVERY_PROGRESS, DEPLOYMENTS, ENTRIES, FAILURES, FEED, FIRING_LIST,
-    KEYS, LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_ENTRIES, LEDGER_MARKS, LEDGER_RESERVATIONS, LEDGER_STREAMS, LOGS,
-    META, MODULES, OPERATIONS, PARKED, REPLAYS, RUNS, SCHEDULES, SUBSCRIPTIONS, TOPIC_OWNERS, TOPICS, USAGE,
-    WATERMARKS,
+    KEY_ROTATION, KEYS, LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_ENTRIES, LEDGER_MARKS, LEDGER_RESERVATIONS,
+    LEDGER_STREAMS, LOGS, MASTER_KEYS, META, MODULES, OPERATIONS, PARKED, REPLAYS, RUNS, SCHEDULES, SECRET_VERSIONS,
+    SECRETS, SUBSCRIPTIONS, TOPIC_OWNERS, TOPICS, USAGE, WATERMARKS,
 };
 use crate::embedded::topics::TopicRecord;
 use crate::embedded::tx::Table;
 use crate::records::{
     Action, Bucket, Component, DeliveryProgress, Deployment, Evidence, FailedPart, FailureRecord, FeedEvent,
-    FiringEntry, FiringFate, HandEntry, HookDelivery, LedgerEntry, LedgerHead, LedgerLeg, LogLevel, LogLine,
-    ModuleVersion, Operation, OperationState, ParkRecord, Pause, RunFilter, Schedule, Scrub, Subscription, Task, Usage,
+    FiringEntry, FiringFate, HandEntry, HookDelivery, KeyRotation, LedgerEntry, LedgerHead, LedgerLeg, LogLevel,
+    LogLine, MasterKeyRecord, ModuleVersion, Operation, OperationState, ParkRecord, Pause, RunFilter, Schedule, Scrub,
+    SealedPlace, SealedTable, SealedValue, SecretEncoding, SecretVersion, Subscription, Task, Usage,
 };
 
 /// The text of the golden file.
@@ -458,6 +460,7 @@ fn feed(rows: &mut Rows) {
             change: "dead".to_owned(),
             run: Some(run(1)),
         },
+        FeedEvent::Secret { name: "api-key".to_owned(), version: 300, change: "set".to_owned() },
     ];
     for (number, event) in (1..).zip(events) {
         let row: (Timestamp, FeedEvent) = (at(number), event);
@@ -490,6 +493,37 @@ fn deliveries(rows: &mut Rows) {
     }
 }
 
+fn secrets(rows: &mut Rows) {
+    let sealed = SealedValue { key: Bytes::from_static(b"key"), body: Bytes::from_static(b"body") };
+    rows.add(SECRETS, "newest version", &300_u64);
+    for (number, encoding) in
+        [SecretEncoding::Text, SecretEncoding::Base64, SecretEncoding::Hex].into_iter().enumerate()
+    {
+        let version = SecretVersion {
+            version: 300,
+            encoding,
+            sealed: sealed.clone(),
+            created_at: at(1),
+            ends_at: (number > 0).then(|| at(2)),
+        };
+        rows.add(SECRET_VERSIONS, &format!("{encoding:?}"), &version);
+    }
+    rows.add(MASTER_KEYS, "key", &MasterKeyRecord { id: [7; 8], canary: sealed, since: at(1) });
+    let cursor = SealedPlace { table: SealedTable::Secrets, key: b"a".to_vec() };
+    let rotation = KeyRotation {
+        to: [7; 8],
+        total: 300,
+        visited: 2,
+        wrapped: 1,
+        damaged: 1,
+        cursor: Some(cursor),
+        started_at: at(1),
+        ended_at: Some(at(2)),
+    };
+    rows.add(KEY_ROTATION, "whole", &rotation);
+    rows.add(KEY_ROTATION, "plain", &KeyRotation { cursor: None, ended_at: None, ..rotation });
+}
+
 #[test]
 fn every_record_keeps_its_bytes() {
     let mut rows = Rows::default();
@@ -502,5 +536,6 @@ fn every_record_keeps_its_bytes() {
     ledger(&mut rows);
     feed(&mut rows);
     deliveries(&mut rows);
+    secrets(&mut rows);
     golden("records.txt", &rows.0);
 }

@@ -23,10 +23,10 @@ use crate::embedded::{EmbeddedStore, fixture};
 use crate::kv::{KeyRange, Table};
 use crate::records::{
     AdmissionTerms, CommitStart, Component, DebounceTerms, DeliveryAdmission, DeliveryBody, DeliveryReceipt,
-    DeliveryReplay, FailedPart, FailureRecord, FiringCommit, HookDelivery, LogLevel, LogLine, ModuleVersion,
-    NewDelivery, NewEntry, NewEvent, NewFiring, NewPublication, NewRun, NewSignal, NominalRange as Times, Operation,
-    PutDeployment, RunCommit, RunCommitResult, RunRequestResult, ScheduleChange, StateEdit, StateWrite,
-    SubscriptionChange, Task,
+    DeliveryReplay, FailedPart, FailureRecord, FiringCommit, HookDelivery, KeyRotation, LogLevel, LogLine,
+    MasterKeyRecord, ModuleVersion, NewDelivery, NewEntry, NewEvent, NewFiring, NewPublication, NewRun, NewSignal,
+    NominalRange as Times, Operation, PutDeployment, PutSecret, RunCommit, RunCommitResult, RunRequestResult,
+    ScheduleChange, SealedValue, SecretEncoding, StateEdit, StateWrite, SubscriptionChange, Task,
 };
 use crate::traits::*;
 
@@ -347,6 +347,29 @@ async fn receive(session: &Session) {
     assert_eq!(store.replay_deliveries(replay).await.unwrap().runs.len(), 1);
 }
 
+async fn seal(session: &Session) {
+    let store = &session.store;
+    let sealed =
+        |text: &'static str| SealedValue { key: Bytes::from_static(b"key"), body: Bytes::from_static(text.as_bytes()) };
+    for (after, text) in [(0, "old"), (1, "new")] {
+        let value = Some((SecretEncoding::Text, sealed(text)));
+        let put = PutSecret { name: "api-key".to_owned(), after, value, older_end_at: at(99), now: at(34 + after) };
+        store.put_secret(put).await.unwrap();
+    }
+    let rotation = KeyRotation {
+        to: [7; 8],
+        total: 2,
+        visited: 0,
+        wrapped: 0,
+        damaged: 0,
+        cursor: None,
+        started_at: at(36),
+        ended_at: None,
+    };
+    let key = MasterKeyRecord { id: [7; 8], canary: sealed("canary"), since: at(36) };
+    store.add_master_key(key, Some(rotation)).await.unwrap();
+}
+
 #[tokio::test]
 async fn every_row_keeps_its_key_and_bytes() {
     let session = Session::begin().await;
@@ -355,6 +378,7 @@ async fn every_row_keeps_its_key_and_bytes() {
     end(&session).await;
     steer(&session).await;
     receive(&session).await;
+    seal(&session).await;
     let mut text = String::new();
     let mut tables = ALL.to_vec();
     tables.sort_by_key(|table| table.id);
