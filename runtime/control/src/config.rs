@@ -1,11 +1,15 @@
 //! Settings of control that the operator decides, each with a default.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidemill_core::NodeId;
+use tidemill_core::clock::SystemClock;
 use tidemill_core::policy::PolicyInForce;
 use tidemill_engine::MEMORY_MAX;
+use tidemill_engine::secrets::{EnvironmentAndFiles, StoredSecrets};
+use tidemill_vault::Vault;
 
 /// How a host is set up.
 #[derive(Debug, Clone)]
@@ -43,6 +47,9 @@ pub struct HostConfig {
     /// Maximum number of events that a topic keeps; the newest stay. Default 100,000; `None` keeps
     /// all.
     pub events_max: Option<u64>,
+    /// The secrets of the store, and the vault that seals them. The engine has the same ones.
+    /// Default: no master key, and no other source.
+    pub secrets: Arc<StoredSecrets>,
     /// What the operator allows deployments to be granted and to use. Default everything.
     pub policy: PolicyInForce,
 }
@@ -64,6 +71,11 @@ impl HostConfig {
             retention: Some(Duration::from_secs(30 * 86_400)),
             event_retention: Some(Duration::from_secs(7 * 86_400)),
             events_max: Some(100_000),
+            secrets: Arc::new(StoredSecrets::new(
+                Vault::without_key(),
+                Arc::new(SystemClock),
+                EnvironmentAndFiles::new(None),
+            )),
             policy: PolicyInForce::default(),
         }
     }

@@ -26,18 +26,21 @@ use crate::metrics::Metrics;
 use crate::reconcile::cancellations::CancellationReconciler;
 use crate::reconcile::delivery::DeliveryReconciler;
 use crate::reconcile::dispatcher::Dispatcher;
+use crate::reconcile::key_rotation::KeyRotationReconciler;
 use crate::reconcile::operations::OperationReconciler;
 use crate::reconcile::recovery::RecoveryReconciler;
 use crate::reconcile::retention::RetentionReconciler;
 use crate::reconcile::scheduler::Scheduler;
 use crate::reconcile::scrub::ScrubReconciler;
 use crate::reconcile::scrub_status::ScrubStatus;
+use crate::reconcile::secrets::SecretReconciler;
 use crate::reconcile::zones::ZoneReconciler;
 use crate::reconcile::{self, NextTick, Reconciler};
 use crate::run::admission::Admission;
 use crate::run::effects::EffectHandler;
 use crate::run::local::LocalRuns;
 use crate::schedule::monitor::{BlockedSchedules, ScheduleMonitor, Setback};
+use crate::secret::keys;
 use crate::shutdown::Shutdown;
 use crate::state::{ControlPlane, HostState};
 use crate::store_failures::StoreFailures;
@@ -57,6 +60,8 @@ fn loops(host: &Arc<HostState>) -> Vec<Box<dyn Reconciler>> {
         Box::new(RetentionReconciler::new(host)),
         Box::new(Dispatcher::new(host)),
         Box::new(ZoneReconciler::new(host)),
+        Box::new(SecretReconciler::new(host)),
+        Box::new(KeyRotationReconciler::new(host)),
     ];
     if let Some(scrub) = ScrubReconciler::new(host) {
         loops.push(Box::new(scrub));
@@ -72,6 +77,7 @@ impl HostState {
         guests: Arc<dyn GuestExecutor>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, ControlError> {
+        keys::prepare(&*store, config.secrets.vault(), clock.now()).await?;
         let epoch = store.begin_epoch(&config.node).await?;
         let last_scrub = store.last_scrub().await?;
         let metrics = Arc::new(Metrics::default());
@@ -117,6 +123,8 @@ impl HostState {
             schedules,
             deliveries,
             operation_wake: Notify::new(),
+            secret_wake: Notify::new(),
+            secret_changes: tokio::sync::Mutex::new(()),
             metrics,
             store_failures,
             shutdown: Shutdown::default(),
@@ -124,6 +132,7 @@ impl HostState {
             since: Stopwatch::start(),
         });
         host.scrubs.note_index_scrub(&*host.store, &host.metrics, host.clock.now()).await?;
+        host.load_secrets().await?;
         host.load().await?;
         remove_unnamed_components(&*host.store, &host.config.components_dir).await?;
         host.schedules.check_clock_and_zones().await;

@@ -5,6 +5,7 @@ use tidemill_core::wire::InputProblem;
 use tidemill_core::{Code, DeploymentName, RunId, ScheduleName, SubscriptionName};
 use tidemill_engine::ComponentRejection;
 use tidemill_store::StoreError;
+use tidemill_vault::VaultError;
 
 /// Why a request was not carried out.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -101,6 +102,12 @@ impl ControlError {
 
     pub(crate) fn shutting_down() -> Self {
         Self::refused(Code::ShuttingDown, "the host is shutting down")
+    }
+}
+
+impl From<VaultError> for ControlError {
+    fn from(error: VaultError) -> Self {
+        Self::refused(error.code(), error.to_string())
     }
 }
 

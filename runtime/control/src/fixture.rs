@@ -12,14 +12,17 @@ use tidemill_core::clock::ManualClock;
 use tidemill_core::manifest::Manifest;
 use tidemill_core::run::{Export, Run};
 use tidemill_core::{ComponentDigest, Fuel, RunId, Timestamp};
+use tidemill_engine::secrets::{EnvironmentAndFiles, StoredSecrets};
 use tidemill_engine::{
     Activation, ActivationResult, ComponentInfo, ComponentRejection, DryRun, Effects, EngineError, EngineStats,
     Outcome, SourceFrame,
 };
 use tidemill_store::records::{Component, ModuleVersion, PageRequest, RunFilter, RunRequestResult};
 use tidemill_store::{EmbeddedStore, Store};
+use tidemill_vault::Vault;
 
 use crate::config::HostConfig;
+use crate::error::ControlError;
 use crate::guests::GuestExecutor;
 use crate::run::request::RunRequest;
 use crate::state::{ControlPlane, HostState};
@@ -105,6 +108,12 @@ impl LoopFixture {
         self.host = open(&self.folder, &self.store, &self.clock).await;
     }
 
+    /// Begins another epoch over the same store, with these master keys.
+    pub(crate) async fn next_epoch_with(&mut self, vault: Vault) -> Result<(), ControlError> {
+        self.host = try_open(&self.folder, &self.store, &self.clock, vault).await?;
+        Ok(())
+    }
+
     /// Ends the recovery, as the first tick of that loop does.
     pub(crate) fn end_recovery(&self) {
         self.host.admission.end_recovery(&self.host.shutdown.closing);
@@ -144,8 +153,18 @@ impl LoopFixture {
 }
 
 async fn open(folder: &TempDir, store: &Arc<dyn Store>, clock: &Arc<ManualClock>) -> Arc<HostState> {
+    try_open(folder, store, clock, Vault::without_key()).await.unwrap()
+}
+
+async fn try_open(
+    folder: &TempDir,
+    store: &Arc<dyn Store>,
+    clock: &Arc<ManualClock>,
+    vault: Vault,
+) -> Result<Arc<HostState>, ControlError> {
     let mut config = HostConfig::new("node".parse().unwrap(), folder.path().join("components"));
     config.retention = Some(Duration::from_secs(3_600));
     let (store, clock) = (Arc::clone(store), Arc::clone(clock));
-    HostState::open(config, store, Arc::new(InstantGuests), clock).await.unwrap()
+    config.secrets = Arc::new(StoredSecrets::new(vault, clock.clone(), EnvironmentAndFiles::new(None)));
+    HostState::open(config, store, Arc::new(InstantGuests), clock).await
 }

@@ -51,6 +51,10 @@ pub(crate) struct HostState {
     pub(crate) scrubs: Arc<ScrubStatus>,
     /// Wakes the loop that executes operations.
     pub(crate) operation_wake: Notify,
+    /// Wakes the loop that removes ended versions of secrets.
+    pub(crate) secret_wake: Notify,
+    /// Held while secrets are changed, in the store and then in memory.
+    pub(crate) secret_changes: tokio::sync::Mutex<()>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) store_failures: Arc<StoreFailures>,
     pub(crate) shutdown: Shutdown,

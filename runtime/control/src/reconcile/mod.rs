@@ -8,12 +8,14 @@
 pub(crate) mod cancellations;
 pub(crate) mod delivery;
 pub(crate) mod dispatcher;
+pub(crate) mod key_rotation;
 pub(crate) mod operations;
 pub(crate) mod recovery;
 pub(crate) mod retention;
 pub(crate) mod scheduler;
 pub(crate) mod scrub;
 pub(crate) mod scrub_status;
+pub(crate) mod secrets;
 pub(crate) mod timer;
 pub(crate) mod zones;
 

@@ -67,7 +67,7 @@ impl Authorization {
                     "the operator's policy does not allow this deployment to send secret `{name}` to {origin}"
                 )));
             }
-            let value = self.secrets.secret(name).ok_or_else(|| {
+            let value = self.secrets.secret(name)?.ok_or_else(|| {
                 let place = self.secrets.place(name);
                 Code::SecretMissing.failure(format!("secret `{name}` does not exist; put it into {place}"))
             })?;

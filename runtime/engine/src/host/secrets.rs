@@ -51,7 +51,7 @@ fn sign_now(guest: &GuestState, name: &str, algorithm: &str, message: &[u8]) -> 
     if message.len() > MESSAGE_BYTES {
         return Err(Code::BadArgument.failure(format!("a message to sign has at most {MESSAGE_BYTES} bytes")));
     }
-    let secret = guest.services.secrets.secret(name).ok_or_else(|| {
+    let secret = guest.services.secrets.secret(name)?.ok_or_else(|| {
         let place = guest.services.secrets.place(name);
         Code::SecretMissing.failure(format!("secret `{}` does not exist; put it into {place}", shown(name)))
     })?;

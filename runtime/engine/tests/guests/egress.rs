@@ -15,12 +15,12 @@ use crate::support::{Job, TestHost};
 pub struct FixedSecrets;
 
 impl SecretSource for FixedSecrets {
-    fn secret(&self, name: &str) -> Option<SecretValue> {
-        match name {
+    fn secret(&self, name: &str) -> Result<Option<SecretValue>, Failure> {
+        Ok(match name {
             "api-key" => Some(SecretValue::new(b"s3cret/value".to_vec())),
             "short" => Some(SecretValue::new(b"7 bytes".to_vec())),
             _ => None,
-        }
+        })
     }
 
     fn place(&self, name: &str) -> String {

@@ -1,49 +1,16 @@
-//! Sources of secrets: the environment and files. Values enter requests and signatures only, never
-//! the sandbox, a log or an error.
+//! Secrets from the environment and from files. Read-only.
 
-use std::fmt;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// Maximum size of a secret, in bytes.
-pub const SECRET_BYTES: usize = 64 * 1024;
-/// Minimum size of a secret that a request may carry, in bytes. A shorter one would match
-/// everywhere in a response.
-pub const SECRET_SENT_MIN_BYTES: usize = 8;
+use tidemill_core::Failure;
 
-/// The value of a secret; never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretValue(Vec<u8>);
+use super::{SECRET_BYTES, SecretSource, SecretValue, is_secret_name};
 
-impl SecretValue {
-    /// Returns the secret with these bytes.
-    #[must_use]
-    pub const fn new(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-
-    /// Returns its bytes.
-    #[must_use]
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SecretValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretValue(hidden)")
-    }
-}
-
-/// Provides secrets by name.
-pub trait SecretSource: Send + Sync + 'static {
-    /// Returns the secret with that name, if it exists. Read at each use, so that a secret can be
-    /// rotated.
-    fn secret(&self, name: &str) -> Option<SecretValue>;
-
-    /// Returns a description of where an operator puts the secret with that name. A guest can read
-    /// it, so it contains no path of the host.
-    fn place(&self, name: &str) -> String;
-}
+/// Prefix of the environment variables that hold secrets.
+const PREFIX: &str = "TIDEMILL_SECRET_";
+/// Maximum number of names that are listed from each place.
+const NAMES: usize = 1_000;
 
 /// Secrets from environment variables `TIDEMILL_SECRET_<NAME>` (in capitals, hyphens as
 /// underscores) and from files `<folder>/<name>`. The environment has precedence; one newline at
@@ -61,25 +28,15 @@ impl EnvironmentAndFiles {
     }
 
     fn variable(name: &str) -> String {
-        format!("TIDEMILL_SECRET_{}", name.to_ascii_uppercase().replace('-', "_"))
+        format!("{PREFIX}{}", name.to_ascii_uppercase().replace('-', "_"))
     }
-}
 
-/// Whether a text can name a secret: 1 to 63 lower-case letters, digits and hyphens.
-#[must_use]
-pub fn is_secret_name(name: &str) -> bool {
-    (1..=63).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !name.starts_with('-')
-}
-
-impl SecretSource for EnvironmentAndFiles {
-    fn secret(&self, name: &str) -> Option<SecretValue> {
+    fn read(&self, name: &str) -> Option<SecretValue> {
         if !is_secret_name(name) {
             return None;
         }
         if let Ok(value) = std::env::var(Self::variable(name)) {
-            return (value.len() <= SECRET_BYTES).then(|| SecretValue(value.into_bytes()));
+            return (value.len() <= SECRET_BYTES).then(|| SecretValue::new(value.into_bytes()));
         }
         let path = self.folder.as_ref()?.join(name);
         if std::fs::metadata(&path).ok()?.len() > SECRET_BYTES as u64 {
@@ -92,7 +49,33 @@ impl SecretSource for EnvironmentAndFiles {
                 bytes.pop();
             }
         }
-        Some(SecretValue(bytes))
+        Some(SecretValue::new(bytes))
+    }
+
+    /// Whether a secret with that name exists.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.read(name).is_some()
+    }
+
+    /// Returns the names of its secrets, sorted: at most 1,000 of each place.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let variables = std::env::vars_os().filter_map(|(variable, _)| {
+            let name = variable.to_str()?.strip_prefix(PREFIX)?;
+            Some(name.to_ascii_lowercase().replace('_', "-"))
+        });
+        let files = self.folder.iter().flat_map(std::fs::read_dir).flatten().flatten();
+        let files = files.filter_map(|entry| entry.file_name().into_string().ok());
+        let of_files = files.filter(|name| is_secret_name(name)).take(NAMES);
+        let names: BTreeSet<_> = variables.filter(|name| is_secret_name(name)).take(NAMES).chain(of_files).collect();
+        names.into_iter().collect()
+    }
+}
+
+impl SecretSource for EnvironmentAndFiles {
+    fn secret(&self, name: &str) -> Result<Option<SecretValue>, Failure> {
+        Ok(self.read(name))
     }
 
     fn place(&self, name: &str) -> String {
@@ -111,9 +94,12 @@ mod tests {
     fn a_file_gives_its_secret_without_the_last_newline() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("api-key"), "s3cret\n").unwrap();
+        std::fs::write(folder.path().join("Not a name"), "x").unwrap();
         let source = EnvironmentAndFiles::new(Some(folder.path().to_owned()));
-        assert_eq!(source.secret("api-key").unwrap().expose(), b"s3cret");
-        assert!(source.secret("other").is_none());
+        assert_eq!(source.secret("api-key").unwrap().unwrap().expose(), b"s3cret");
+        assert_eq!(source.valid_versions("api-key").unwrap().len(), 1);
+        assert!(source.secret("other").unwrap().is_none() && source.valid_versions("other").unwrap().is_empty());
+        assert_eq!(source.names(), ["api-key"]);
         let place = source.place("api-key");
         assert!(place.contains("TIDEMILL_SECRET_API_KEY") && place.contains("`api-key`"), "{place}");
         assert!(!place.contains(folder.path().to_str().unwrap()), "{place}");
@@ -126,12 +112,7 @@ mod tests {
         std::fs::write(folder.path().join("out"), "x").unwrap();
         let source = EnvironmentAndFiles::new(Some(folder.path().join("in")));
         for name in ["../out", "", ".", "a/b", "A"] {
-            assert!(source.secret(name).is_none(), "{name}");
+            assert!(source.secret(name).unwrap().is_none(), "{name}");
         }
-    }
-
-    #[test]
-    fn a_value_is_not_shown() {
-        assert_eq!(format!("{:?}", SecretValue::new(b"s3cret".to_vec())), "SecretValue(hidden)");
     }
 }
