@@ -16,5 +16,6 @@ mod host;
 mod ledger;
 mod limits;
 mod schedules;
+mod secrets;
 mod shutdown;
 mod spans;

@@ -19,6 +19,7 @@ mod problem;
 mod run;
 mod run_action;
 mod schedule;
+mod secret;
 mod shared;
 mod topic;
 
@@ -44,6 +45,7 @@ pub use schedule::{
     BackfillPlan, BackfillRequest, Firing, Schedule, ScheduleActionRequest, ScheduleFilter, SchedulePreview,
     UpcomingFiring,
 };
+pub use secret::{KeyRotation, MasterKey, NeededKey, OlderSecret, Secret, SecretRequest};
 pub use shared::{List, Pause, Time};
 pub use topic::{
     PublishResult, Publisher, ReplayPlan, ReplayRequest, SkipResult, Subscription, Topic, TopicDeletion, TopicEvent,

@@ -38,6 +38,7 @@ mod operations;
 mod parked;
 mod runs;
 mod schedules;
+mod secrets;
 mod streams;
 mod subscriptions;
 mod topics;

@@ -15,8 +15,8 @@ use crate::middleware::{gate, harden};
 use crate::problem::{Problem, quoted};
 use crate::state::ApiState;
 use crate::{
-    components, deployments, events, health, ledger, modules, openapi, operations, parked, runs, schedules, streams,
-    subscriptions, topics, web,
+    components, deployments, events, health, ledger, modules, openapi, operations, parked, runs, schedules, secrets,
+    streams, subscriptions, topics, web,
 };
 
 macro_rules! routes {
@@ -91,6 +91,9 @@ routes! {
     "/v1/subscriptions/{deployment}/{name}/resume": post subscriptions::pause::resume;
     "/v1/subscriptions/{deployment}/{name}/replay": post subscriptions::replay::replay;
     "/v1/subscriptions/{deployment}/{name}/skip": post subscriptions::skip::skip;
+    "/v1/secrets": get secrets::list::list;
+    "/v1/secrets/{name}": get secrets::get::get, put secrets::put::put, delete secrets::delete::delete;
+    "/v1/master-key": get secrets::master_key::master_key;
     "/v1/streams": get streams::list::list;
     "/v1/ledger/entries": get ledger::entries::entries;
     "/v1/ledger/accounts": get ledger::accounts::accounts;

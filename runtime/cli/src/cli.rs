@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 
 use crate::globals::GlobalArgs;
 use crate::{
-    deployment, explain, module, money, operation, project, run, schedule, server, shell, state, subscription, topic,
+    deployment, explain, module, money, operation, project, run, schedule, secret, server, shell, state, subscription,
+    topic,
 };
 
 /// Run workflows and revenue streams that are WebAssembly components, in a sandbox with a budget.
@@ -71,6 +72,9 @@ pub enum Command {
     /// List and control subscriptions, and replay events to them
     #[command(subcommand)]
     Subscriptions(subscription::SubscriptionCommand),
+    /// Set, list and delete secrets, and make a master key
+    #[command(subcommand)]
+    Secrets(secret::SecretCommand),
     /// Show and edit the state of a deployment
     #[command(subcommand)]
     State(state::StateCommand),
@@ -109,6 +113,7 @@ impl Command {
     /// effect.
     pub const fn is_local(&self) -> bool {
         self.runs_host()
+            || matches!(self, Self::Secrets(command) if command.is_local())
             || matches!(
                 self,
                 Self::New(_)

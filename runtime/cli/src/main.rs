@@ -21,6 +21,7 @@ mod profile;
 mod project;
 mod run;
 mod schedule;
+mod secret;
 mod server;
 mod shell;
 mod state;
@@ -142,6 +143,7 @@ async fn dispatch(command: Command, shared: &GlobalArgs, client: &Client, printe
         Command::Deployments(command) => deployment::run(command, client, printer).await,
         Command::Modules(command) => module::run(command, client, printer).await,
         Command::Schedules(command) => schedule::run(command, client, printer).await,
+        Command::Secrets(command) => secret::run(command, client, printer).await,
         Command::Topics(command) => topic::run(command, client, printer).await,
         Command::Subscriptions(command) => subscription::run(command, client, printer).await,
         Command::State(command) => state::run(command, client, printer).await,

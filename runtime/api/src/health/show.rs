@@ -24,6 +24,7 @@ pub async fn health(State(state): State<ApiState>, query: RawQuery) -> ApiResult
     let ZoneReport { release, place, mut warnings } = ZoneReport::of(now);
     warnings.extend(clock_set_back.as_ref().map(ClockSetBack::text));
     warnings.extend(host.blocked_text());
+    warnings.extend(host.master_key_warning().await?);
     let (status, reason) = match store.health() {
         StoreHealth::Good => ("good", None),
         StoreHealth::DiskFull => ("disk-full", None),

@@ -4,6 +4,7 @@
 //! Rules apply by the name of a parameter or schema, so that a new route gets them automatically.
 
 use serde_json::{Map, Value, json};
+use tidemill_control::SECRET_BYTES;
 use tidemill_core::limits::STATE_KEY_BYTES;
 use tidemill_core::run::Export;
 use tidemill_core::schedule::Overlap;
@@ -11,6 +12,7 @@ use utoipa::openapi::path::ParameterIn;
 
 use crate::config::{KEY_BYTES, LABELS, NOTE_BYTES, PAGE_MOST};
 use crate::schedules::preview::LIMIT_MAX;
+use crate::secrets::json::ENCODINGS;
 
 /// A name: 1 to 63 lower-case letters, digits and hyphens, first and last a letter or digit.
 const NAME: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
@@ -187,6 +189,7 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         "since" | "until" | "from" | "start" | "end" => time(),
         "terminate" | "dry_run" | "follow" => json!({ "type": "boolean" }),
         "priority" => json!({ "type": "integer", "minimum": 1, "maximum": 9 }),
+        "overlap" => pattern("^([0-9]{1,6}s|[0-9]{1,4}m|[0-9]{1,3}h)$"),
         "delay" => pattern("^([1-9][0-9]{0,3}(s|m)|[1-9][0-9]{0,2}h)$"),
         "export" => json!({ "type": "string", "enum": Export::ALL.map(Export::as_str) }),
         "label" => json!({ "type": "array", "items": label(), "maxItems": LABELS }),
@@ -244,6 +247,8 @@ fn field_rules() -> Vec<(&'static str, &'static str, Value)> {
         ("BackfillRequest", "overlap", json!({ "enum": overlaps })),
         ("ReplayRequest", "since", time()),
         ("ReplayRequest", "until", time()),
+        ("SecretRequest", "value", json!({ "minLength": 1, "maxLength": SECRET_BYTES })),
+        ("SecretRequest", "encoding", json!({ "enum": ENCODINGS.map(|(name, _)| name) })),
         ("RunFilter", "deployment", pattern(NAME)),
         ("RunFilter", "state", one_or_many("state")),
         ("RunFilter", "label", one_or_many("label")),

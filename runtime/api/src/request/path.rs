@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use tidemill_core::ids::InvalidName;
+use tidemill_core::ids::{InvalidName, SecretName};
 use tidemill_core::limits::STATE_KEY_BYTES;
 use tidemill_core::manifest::ModuleVersion;
 use tidemill_core::{
@@ -40,7 +40,17 @@ macro_rules! names {
     )*};
 }
 
-names!(DeploymentName, ModuleName, ScheduleName, SubscriptionName, Topic, RunId, ComponentDigest, ModuleVersion);
+names!(
+    DeploymentName,
+    ModuleName,
+    ScheduleName,
+    SubscriptionName,
+    SecretName,
+    Topic,
+    RunId,
+    ComponentDigest,
+    ModuleVersion
+);
 
 impl FromPath for String {
     fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {

@@ -16,6 +16,7 @@ mod modules;
 mod refusals;
 mod runs;
 mod schedules;
+mod secrets;
 mod server;
 mod state;
 mod topics;

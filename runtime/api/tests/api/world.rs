@@ -48,11 +48,20 @@ impl World {
     }
 
     pub async fn with(change: impl FnOnce(&mut ApiConfig)) -> Self {
+        Self::with_both(change, |_| {}).await
+    }
+
+    pub async fn with_host(change: impl FnOnce(&mut HostConfig)) -> Self {
+        Self::with_both(|_| {}, change).await
+    }
+
+    async fn with_both(change: impl FnOnce(&mut ApiConfig), of_host: impl FnOnce(&mut HostConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().to_owned();
         std::fs::create_dir_all(data.join("components")).unwrap();
         let (store, _) = EmbeddedStore::open(EmbeddedStore::config(&data.join("store"))).unwrap();
-        let config = HostConfig::new("node-1".parse().unwrap(), data.join("components"));
+        let mut config = HostConfig::new("node-1".parse().unwrap(), data.join("components"));
+        of_host(&mut config);
         let host = ControlPlane::start(config, Arc::new(store), Arc::new(ScriptedExecutor), Arc::new(SystemClock))
             .await
             .unwrap();

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tidemill_api_types::Health;
 use tidemill_control::ZoneReport;
 use tidemill_core::clock::{Clock as _, SystemClock};
+use tidemill_vault::KeyId;
 
 use super::files::{self, ExposedPath, FILES_ENOUGH, OpenFiles};
 use super::settings::{SettingFlags, Settings};
@@ -58,7 +59,11 @@ pub async fn run(
     }
     let mut findings = vec![cores(), memory(), open_files(), compiler(), target(), zones()];
     findings.extend(private(token_file));
-    findings.extend(policy());
+    let settings = Settings::read(&SettingFlags::default(), None, &|name: &str| std::env::var(name).ok());
+    findings.extend(policy(settings.as_ref()));
+    if let Ok(settings) = &settings {
+        findings.extend(master_key(settings).await);
+    }
     let mut unreachable = None;
     match ready {
         Ok(answer) => {
@@ -156,10 +161,9 @@ async fn warnings(client: &Client) -> Vec<Diagnosis> {
 }
 
 /// Checks the policy that a host started here would load, if it has one.
-fn policy() -> Option<Diagnosis> {
-    let environment = |name: &str| std::env::var(name).ok();
-    match Settings::read(&SettingFlags::default(), None, &environment) {
-        Ok(settings) => settings.policy.map(|file| Diagnosis {
+fn policy(settings: Result<&Settings, &CliError>) -> Option<Diagnosis> {
+    match settings {
+        Ok(settings) => settings.policy.as_ref().map(|file| Diagnosis {
             what: "policy",
             good: true,
             found: format!("{} is valid", file.path.display()),
@@ -172,6 +176,26 @@ fn policy() -> Option<Diagnosis> {
             fix: Some("correct the setting or the file; `tidemill serve --print-config` shows them".to_owned()),
         }),
     }
+}
+
+/// Checks that the master key of a host started here can be read. The host itself checks that it is
+/// the key of the data folder.
+async fn master_key(settings: &Settings) -> Option<Diagnosis> {
+    settings.master_key.current.as_ref()?;
+    Some(match settings.master_key.read().await {
+        Ok(vault) => {
+            let id = |key: Option<KeyId>| key.map(|key| key.to_string());
+            let old = id(vault.old_key()).map_or_else(String::new, |old| format!(", old key {old}"));
+            let found = format!("key {}{old}", id(vault.current_key()).unwrap_or_default());
+            Diagnosis { what: "master key", good: true, found, fix: None }
+        }
+        Err(error) => Diagnosis {
+            what: "master key",
+            good: false,
+            found: error.to_string(),
+            fix: Some("`tidemill explain host/master-key` lists the causes".to_owned()),
+        },
+    })
 }
 
 fn compiler() -> Diagnosis {

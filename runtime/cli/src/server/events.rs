@@ -95,6 +95,9 @@ impl Event {
                 let (deployment, subscription) = (self.text("deployment"), self.text("subscription"));
                 format!("{deployment:14} {subscription} {}{events}{}", self.text("change"), self.note())
             }
+            "secret" => {
+                format!("{:14} {}, version {}", self.text("secret"), self.text("change"), self.number("version"))
+            }
             "state" => {
                 let key = clean(self.text("key"));
                 format!("{:14} state of {key} {} by hand", self.text("deployment"), self.text("change"))

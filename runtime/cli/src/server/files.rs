@@ -73,6 +73,19 @@ pub fn keep_private() {
     umask(Mode::from_raw_mode(0o077));
 }
 
+/// Keeps the memory of this process out of core dumps, and from other processes of its user: they
+/// cannot attach to it, and cannot read its memory or its environment. The superuser still can.
+pub fn keep_memory_private() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(cause) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%cause, "cannot disable core dumps");
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(cause) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        tracing::warn!(%cause, "cannot hide the memory of this process");
+    }
+}
+
 /// Creates the data folder, for its own user only. Does not change an existing folder.
 pub fn make_folder(folder: &Path) -> io::Result<()> {
     if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {

@@ -7,6 +7,7 @@ pub mod doctor;
 mod events;
 mod files;
 pub mod logging;
+pub mod master_key;
 mod policy;
 mod process;
 pub mod serve;

@@ -10,6 +10,7 @@ use tidemill_api::{Api, ApiConfig};
 use tidemill_control::{ControlPlane, HostConfig};
 use tidemill_core::clock::SystemClock;
 use tidemill_core::policy::PolicyInForce;
+use tidemill_engine::secrets::{EnvironmentAndFiles, StoredSecrets};
 use tidemill_engine::{CompilerCommand, Engine, EngineConfig};
 use tidemill_store::{EmbeddedStore, StoreError};
 use tokio::net::TcpListener;
@@ -52,6 +53,8 @@ impl Process {
         if settings.zoneinfo.is_some() {
             tidemill_control::install_zones(settings.zoneinfo.as_deref()).map_err(CliError::failed)?;
         }
+        // A key that cannot be read ends the start before anything is opened.
+        let vault = settings.master_key.read().await?;
         // Bind the address first: opening the store writes to it.
         let listener = TcpListener::bind(settings.addr).await.map_err(|cause| {
             CliError::machine(format!("cannot listen on {}", settings.addr), &cause)
@@ -70,8 +73,10 @@ impl Process {
         tracing::info!(open_files = open_files.soft, connections, "limits of this process");
         let store = open(settings).await?.with_quotas(settings.quotas);
         let clock = Arc::new(SystemClock);
+        let rest = EnvironmentAndFiles::new(Some(settings.data.join("secrets")));
+        let secrets = Arc::new(StoredSecrets::new(vault, clock.clone(), rest));
         let policy = PolicyInForce::new(settings.policy.as_ref().map(|file| file.policy.clone()).unwrap_or_default());
-        let engine = EngineConfig { policy: policy.clone(), ..engine_config(settings)? };
+        let engine = EngineConfig { policy: policy.clone(), secrets: secrets.clone(), ..engine_config(settings)? };
         let components_dir = engine.components_dir.clone();
         let engine = Engine::new(engine, Arc::new(store.clone()), clock.clone()).map_err(|cause| CliError::Failed {
             code: Some(cause.code().as_str().to_owned()),
@@ -88,11 +93,15 @@ impl Process {
             event_retention: settings.event_retention,
             events_max: Some(settings.events_max.into()),
             policy: policy.clone(),
+            secrets,
             ..HostConfig::new(settings.node.clone(), components_dir)
         };
-        let host = ControlPlane::start(config, Arc::new(store), engine, clock)
-            .await
-            .map_err(|cause| CliError::machine("the host cannot start", &cause))?;
+        let host =
+            ControlPlane::start(config, Arc::new(store), engine, clock).await.map_err(|cause| CliError::Failed {
+                code: Some(cause.code().as_str().to_owned()),
+                message: format!("the host cannot start: {cause}"),
+                fix: Some(cause.fix().to_owned()),
+            })?;
         let token = settings.token.as_ref().map(|token| token.expose().to_owned());
         let api = ApiConfig {
             connections,

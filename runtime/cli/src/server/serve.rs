@@ -32,6 +32,7 @@ pub async fn run(args: ServeArgs, shared: &GlobalArgs, printer: &Printer) -> Res
     }
     logging::start(&settings.log, settings.log_json, printer)?;
     files::keep_private();
+    files::keep_memory_private();
     let mut signals = Signals::new()?;
     if settings.policy.is_some() {
         signals.take_hangup()?;

@@ -3,6 +3,8 @@
 //!
 //! All values are read as text first, in the same way from every layer, and checked once.
 
+mod specs;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
@@ -18,6 +20,8 @@ use tidemill_core::origin::OriginPattern;
 use tidemill_core::quotas::Quotas;
 use tidemill_engine::{EgressPolicy, Roots};
 
+use self::specs::{SPECS, SettingSpec};
+use super::master_key::{MasterKeySettings, MasterKeySource};
 use super::policy::PolicyFile;
 use crate::client::read_token;
 use crate::error::CliError;
@@ -31,110 +35,6 @@ const FILE_BYTES: u64 = 64 * 1024;
 const ROOTS_BYTES: u64 = 1 << 20;
 /// Minimum length of a token, in bytes: a shorter one can be guessed.
 const TOKEN_BYTES: usize = 16;
-
-/// A setting: its name on the command line and in the file (there with `_`), and its default. The
-/// variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
-struct SettingSpec {
-    key: &'static str,
-    default: &'static str,
-    /// The name of the value, and the help; `None` if these commands have no such flag.
-    flag: Option<(&'static str, &'static str)>,
-}
-
-impl SettingSpec {
-    fn variable(&self) -> String {
-        format!("TIDEMILL_{}", self.key.to_ascii_uppercase().replace('-', "_"))
-    }
-
-    fn arg(&self) -> Option<clap::Arg> {
-        let (value, help) = self.flag?;
-        let default = match (self.key, self.default) {
-            ("zoneinfo", _) => " [default: the system's]".to_owned(),
-            (_, "") => String::new(),
-            (_, default) => format!(" [default: {default}]"),
-        };
-        let help = format!("{help} [env: {}]{default}", self.variable());
-        Some(clap::Arg::new(self.key).long(self.key).value_name(value).help(help))
-    }
-}
-
-/// Every setting, in display order.
-const SPECS: [SettingSpec; 23] = [
-    SettingSpec { key: "addr", default: "127.0.0.1:7077", flag: Some(("IP:PORT", "Address to listen on")) },
-    SettingSpec { key: "data", default: "./tidemill-data", flag: Some(("DIR", "Data folder")) },
-    SettingSpec { key: "token", default: "", flag: None },
-    SettingSpec { key: "token-file", default: "", flag: None },
-    SettingSpec { key: "node", default: "node-1", flag: Some(("NAME", "Name of this host among nodes")) },
-    SettingSpec { key: "concurrency", default: "256", flag: Some(("N", "Maximum number of running runs")) },
-    SettingSpec {
-        key: "memory-max",
-        default: "1GiB",
-        flag: Some(("SIZE", "Maximum memory that a deployment may allow each run")),
-    },
-    SettingSpec { key: "shutdown", default: "25s", flag: Some(("TIME", "Grace period for running runs at shutdown")) },
-    SettingSpec {
-        key: "scrub-every",
-        default: "1d",
-        flag: Some(("TIME", "Interval between scrubs, which read and verify all stored data, or never")),
-    },
-    SettingSpec { key: "keep-waiting", default: "10s", flag: Some(("TIME", "How long a waiting run stays in memory")) },
-    SettingSpec {
-        key: "retention",
-        default: "30d",
-        flag: Some(("TIME", "How long ended runs and operations are kept, or never to delete them")),
-    },
-    SettingSpec {
-        key: "event-retention",
-        default: "7d",
-        flag: Some(("TIME", "How long events are kept in their topics, or never to delete them")),
-    },
-    SettingSpec {
-        key: "events-max",
-        default: "100000",
-        flag: Some(("N", "Maximum number of events kept per topic; the newest stay")),
-    },
-    SettingSpec {
-        key: "quotas",
-        default: "",
-        flag: Some((
-            "QUOTAS",
-            "Storage quota of each deployment, e.g. runs=1000000,state=4GiB; also payloads, logs, events, topics",
-        )),
-    },
-    SettingSpec {
-        key: "log",
-        default: "info",
-        flag: Some(("FILTER", "Log filter, e.g. debug or tidemill_engine=debug,info")),
-    },
-    SettingSpec { key: "log-format", default: "text", flag: Some(("FORMAT", "Log format: text or json")) },
-    SettingSpec {
-        key: "egress-allow",
-        default: "",
-        flag: Some(("ORIGINS", "Origins that modules may reach, separated by commas; if left out, all public ones")),
-    },
-    SettingSpec { key: "egress-deny", default: "", flag: Some(("ORIGINS", "Origins that no module may reach")) },
-    SettingSpec {
-        key: "egress-private",
-        default: "",
-        flag: Some(("ORIGINS", "Origins that may have private or loopback addresses, or `all`")),
-    },
-    SettingSpec {
-        key: "egress-roots",
-        default: "",
-        flag: Some(("FILE", "PEM file of certificate authorities to trust in addition to the machine's own")),
-    },
-    SettingSpec {
-        key: "policy",
-        default: "",
-        flag: Some(("FILE", "TOML file that limits what deployments may be granted and use; if left out, no limits")),
-    },
-    SettingSpec {
-        key: "units",
-        default: "",
-        flag: Some(("UNITS", "Extra currency units and their decimal places, e.g. BTC:8")),
-    },
-    SettingSpec { key: "zoneinfo", default: "", flag: Some(("DIR", "Folder of zone data, e.g. /usr/share/zoneinfo")) },
-];
 
 /// The flags of the settings. A flag that is left out falls back to the environment, the file, then
 /// the default.
@@ -231,6 +131,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// The token that grants full access.
     pub token: Option<Token>,
+    /// The sources of the master key.
+    pub master_key: MasterKeySettings,
     /// The host's name.
     pub node: tidemill_core::NodeId,
     /// Maximum number of running runs.
@@ -332,7 +234,11 @@ impl Settings {
             .map(|spec| {
                 let (value, origin) = &values[spec.key];
                 let value = match spec.key {
-                    "token" if !value.is_empty() => "(hidden)".to_owned(),
+                    "token" | "master-key" | "master-key-old" if !value.is_empty() => "(hidden)".to_owned(),
+                    // Its arguments may name what only the host should know.
+                    "master-key-command" | "master-key-old-command" => {
+                        value.split_ascii_whitespace().next().unwrap_or_default().to_owned()
+                    }
                     _ => value.clone(),
                 };
                 DisplayedSetting { setting: spec.key, value, origin: origin.to_string() }
@@ -347,6 +253,15 @@ impl Settings {
             addr: take("addr").parsed("write an address and a port, such as 127.0.0.1:7077")?,
             data: PathBuf::from(take("data").text),
             token: token(&take("token"), &take("token-file"))?,
+            master_key: MasterKeySettings {
+                current: master_key(&take("master-key"), &take("master-key-file"), &take("master-key-command"))?,
+                old: master_key(
+                    &take("master-key-old"),
+                    &take("master-key-old-file"),
+                    &take("master-key-old-command"),
+                )?,
+            }
+            .checked()?,
             node: take("node").parsed("choose a name of lower-case letters, digits and hyphens")?,
             concurrency: take("concurrency").within(1, 10_000)?,
             memory_max: take("memory-max").memory()?,
@@ -401,6 +316,11 @@ struct SettingValue<'a> {
 }
 
 impl SettingValue<'_> {
+    /// Returns the name of the setting in the settings file.
+    fn setting(&self) -> String {
+        self.key.replace('-', "_")
+    }
+
     fn wrong(&self, fix: &str) -> CliError {
         CliError::usage(format!("{}: `{}` (from {}) cannot be used", self.key, self.text, self.origin), fix)
     }
@@ -483,6 +403,38 @@ impl SettingValue<'_> {
             good.then(|| (name.to_owned(), exponent))
         };
         self.parts().map(|part| one(part).ok_or_else(|| self.wrong(fix))).collect()
+    }
+}
+
+/// Returns the source of a master key. There may be one.
+fn master_key(
+    value: &SettingValue<'_>,
+    file: &SettingValue<'_>,
+    command: &SettingValue<'_>,
+) -> Result<Option<MasterKeySource>, CliError> {
+    if matches!(value.origin, ValueOrigin::File(_)) {
+        return Err(CliError::usage(
+            format!("{} holds a master key itself", value.origin),
+            format!("keep it in a separate file that only the host can read, and write {} = \"…\"", file.setting()),
+        ));
+    }
+    let sources = [
+        (value, (!value.text.is_empty()).then(|| MasterKeySource::Value(value.text.to_owned().into()))),
+        (file, (!file.text.is_empty()).then(|| MasterKeySource::File(PathBuf::from(file.text)))),
+        (
+            command,
+            (!command.text.is_empty())
+                .then(|| MasterKeySource::Command(command.text.split_ascii_whitespace().map(str::to_owned).collect())),
+        ),
+    ];
+    let mut given = sources.into_iter().filter_map(|(setting, source)| Some((setting, source?)));
+    match (given.next(), given.next()) {
+        (None, _) => Ok(None),
+        (Some((_, source)), None) => Ok(Some(source)),
+        (Some((one, _)), Some((two, _))) => Err(CliError::usage(
+            format!("both {} (from {}) and {} (from {}) are set", one.key, one.origin, two.key, two.origin),
+            "set one of them",
+        )),
     }
 }
 

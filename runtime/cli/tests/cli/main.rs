@@ -9,4 +9,5 @@ mod limits;
 mod offline;
 mod program;
 mod reference;
+mod secrets;
 mod steps;

@@ -52,7 +52,7 @@ impl TestHost {
         if let Some(token) = token {
             command.env("TIDEMILL_TOKEN", token);
         }
-        Self::of(command)
+        Self::of(&mut command)
     }
 
     /// Starts a host with this maximum number of open files.
@@ -64,10 +64,11 @@ impl TestHost {
             command.env_remove(name);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        Self::of(command)
+        Self::of(&mut command)
     }
 
-    fn of(mut command: Command) -> Self {
+    /// Starts the host of a prepared command, and waits until it is ready.
+    pub fn of(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();

@@ -50,6 +50,27 @@ fn a_token_is_long_and_never_shown() {
 }
 
 #[test]
+fn a_master_key_has_one_source_and_is_never_shown() {
+    let key = ("TIDEMILL_MASTER_KEY", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=");
+    let command = ("TIDEMILL_MASTER_KEY_COMMAND", "/usr/bin/print-key --with argument");
+    let settings = read(&[], &[key, ("TIDEMILL_MASTER_KEY_OLD_COMMAND", command.1)], "").unwrap();
+    assert!(settings.master_key.current.is_some() && settings.master_key.old.is_some());
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("BwcHBwc") && !shown.contains("--with"), "{shown}");
+    assert_eq!(read(&[], &[], "").unwrap().master_key.current, None);
+    for refused in [
+        read(&[], &[key, command], ""),
+        read(&[], &[("TIDEMILL_MASTER_KEY_OLD", key.1)], ""),
+        read(&[], &[], &format!("master_key = '{}'", key.1)),
+        read(&[], &[key], &format!("master_key_old = '{}'", key.1)),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(error.exit_code() == 2 && !format!("{error:?}").contains("BwcHBwc"), "{error:?}");
+    }
+    assert!(read(&[], &[], "master_key_file = '/run/key'").unwrap().master_key.current.is_some());
+}
+
+#[test]
 fn a_wrong_value_is_refused_with_its_origin() {
     for (key, value) in [
         ("concurrency", "many"),
