@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod component;
+mod delivery;
 mod deployment;
 mod event;
 mod health;
@@ -24,6 +25,10 @@ mod shared;
 mod topic;
 
 pub use component::Component;
+pub use delivery::{
+    Delivery, DeliveryActionRequest, DeliveryFilter, DeliveryReceipt, DeliveryReplayPlan, Header, Hook, HookCount,
+    HookRefusal,
+};
 pub use deployment::{
     DeployResult, Deployment, ManifestChange, NextFirings, PauseRequest, RollbackRequest, StateChange, StateEntry,
 };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "schema")]
 use utoipa::ToSchema;
 
-use crate::{RunFilter, ScheduleFilter, Time};
+use crate::{DeliveryFilter, RunFilter, ScheduleFilter, Time};
 
 /// One action on many items.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -91,6 +91,14 @@ pub enum OperationTask<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         until: Option<Time>,
     },
+    /// Replays deliveries to hooks.
+    Deliveries {
+        /// `replay_deliveries`.
+        #[cfg_attr(feature = "schema", schema(schema_with = actions::deliveries))]
+        action: Cow<'a, str>,
+        /// Filter of the deliveries; only those received before the start of the operation count.
+        filter: DeliveryFilter<'a>,
+    },
 }
 
 /// An action on runs.
@@ -160,6 +168,10 @@ mod actions {
 
     pub fn of_schedules() -> Object {
         one_of(ScheduleAction::ALL.map(ScheduleAction::as_str))
+    }
+
+    pub fn deliveries() -> Object {
+        one_of(["replay_deliveries"])
     }
 
     pub fn backfill() -> Object {

@@ -29,9 +29,11 @@ mod stream;
 mod wire;
 
 mod components;
+mod deliveries;
 mod deployments;
 mod events;
 mod health;
+mod hooks;
 mod ledger;
 mod modules;
 mod operations;

@@ -119,10 +119,11 @@ fn check_url(uri: &Uri) -> ApiResult<()> {
     Ok(())
 }
 
-/// Returns whether a path needs no token: the probes, the pages of the codes, and the status page,
-/// which holds no data and requests the token from its user.
+/// Returns whether a path needs no token: the probes, the pages of the codes, the status page,
+/// which holds no data and requests the token from its user, and hooks, which verify requests by
+/// their own schemes.
 fn is_open(path: &str) -> bool {
-    matches!(path, "/" | "/healthz" | "/readyz") || path.starts_with("/errors/")
+    matches!(path, "/" | "/healthz" | "/readyz") || path.starts_with("/errors/") || path.starts_with("/hooks/")
 }
 
 /// Returns whether a path has timeouts of its own: uploads and waits do, and a feed's answer begins

@@ -15,8 +15,8 @@ use crate::middleware::{gate, harden};
 use crate::problem::{Problem, quoted};
 use crate::state::ApiState;
 use crate::{
-    components, deployments, events, health, ledger, modules, openapi, operations, parked, runs, schedules, secrets,
-    streams, subscriptions, topics, web,
+    components, deliveries, deployments, events, health, hooks, ledger, modules, openapi, operations, parked, runs,
+    schedules, secrets, streams, subscriptions, topics, web,
 };
 
 macro_rules! routes {
@@ -49,6 +49,7 @@ routes! {
     "/v1/deployments/{name}/state/{key}":
         get deployments::state::get, put deployments::state::put, delete deployments::state::delete;
     "/v1/deployments/{name}/rollback": post deployments::rollback::rollback;
+    "/v1/deployments/{name}/hooks": get hooks::list::list;
     "/v1/deployments/{name}/pause": post deployments::pause::pause;
     "/v1/deployments/{name}/resume": post deployments::pause::resume;
     "/v1/deployments/{name}/runs": post runs::start::start;
@@ -94,6 +95,11 @@ routes! {
     "/v1/secrets": get secrets::list::list;
     "/v1/secrets/{name}": get secrets::get::get, put secrets::put::put, delete secrets::delete::delete;
     "/v1/master-key": get secrets::master_key::master_key;
+    "/v1/deliveries": get deliveries::list::list;
+    "/v1/deliveries/actions": post deliveries::actions::actions;
+    "/v1/deliveries/{id}": get deliveries::get::get;
+    "/v1/deliveries/{id}/body": get deliveries::get::body;
+    "/v1/deliveries/{id}/replay": post deliveries::replay::replay;
     "/v1/streams": get streams::list::list;
     "/v1/ledger/entries": get ledger::entries::entries;
     "/v1/ledger/accounts": get ledger::accounts::accounts;
@@ -105,13 +111,17 @@ routes! {
     "/readyz": get health::probes::readyz;
     "/metrics": get health::metrics::metrics;
     "/openapi.json": get openapi::document;
+    "/hooks/{deployment}/{hook}": post hooks::receive::receive;
     "/": get web::status_page;
     "/errors/{page}": get web::error_page;
 }
 
 /// Builds the router of the whole API.
 pub fn router(state: ApiState) -> Router {
+    // A hook decides which methods it takes.
+    let hooks = routing::MethodRouter::new().fallback(hooks::receive::any);
     table()
+        .route("/hooks/{deployment}/{hook}", hooks)
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(state.clone(), gate))

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 
 use crate::globals::GlobalArgs;
 use crate::{
-    deployment, explain, module, money, operation, project, run, schedule, secret, server, shell, state, subscription,
-    topic,
+    delivery, deployment, explain, module, money, operation, project, run, schedule, secret, server, shell, state,
+    subscription, topic,
 };
 
 /// Run workflows and revenue streams that are WebAssembly components, in a sandbox with a budget.
@@ -75,6 +75,9 @@ pub enum Command {
     /// Set, list and delete secrets, and make a master key
     #[command(subcommand)]
     Secrets(secret::SecretCommand),
+    /// List, show and replay deliveries to hooks
+    #[command(subcommand)]
+    Deliveries(delivery::DeliveryCommand),
     /// Show and edit the state of a deployment
     #[command(subcommand)]
     State(state::StateCommand),

@@ -8,6 +8,7 @@
 mod cli;
 mod client;
 mod confirm;
+mod delivery;
 mod deployment;
 mod error;
 mod explain;
@@ -146,6 +147,7 @@ async fn dispatch(command: Command, shared: &GlobalArgs, client: &Client, printe
         Command::Secrets(command) => secret::run(command, client, printer).await,
         Command::Topics(command) => topic::run(command, client, printer).await,
         Command::Subscriptions(command) => subscription::run(command, client, printer).await,
+        Command::Deliveries(command) => delivery::run(command, client, printer).await,
         Command::State(command) => state::run(command, client, printer).await,
         Command::Streams(command) => money::streams::run(command, client, printer).await,
         Command::Ledger(command) => money::ledger::run(command, client, printer).await,

@@ -47,8 +47,8 @@ pub struct HostConfig {
     /// Maximum number of events that a topic keeps; the newest stay. Default 100,000; `None` keeps
     /// all.
     pub events_max: Option<u64>,
-    /// The secrets of the store, and the vault that seals them. The engine has the same ones.
-    /// Default: no master key, and no other source.
+    /// The secrets of the store, and the vault that seals them and the bodies of deliveries. The
+    /// engine has the same ones. Default: no master key, and no other source.
     pub secrets: Arc<StoredSecrets>,
     /// What the operator allows deployments to be granted and to use. Default everything.
     pub policy: PolicyInForce,

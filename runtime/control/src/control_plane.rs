@@ -22,7 +22,10 @@ use crate::deployment::changes::DeploymentChanges;
 use crate::deployment::component_files::remove_unnamed_components;
 use crate::error::ControlError;
 use crate::guests::GuestExecutor;
+use crate::hook::state::HookMonitor;
+use crate::hook::stored_body::BodyCodec;
 use crate::metrics::Metrics;
+use crate::reconcile::backlog::BacklogReconciler;
 use crate::reconcile::cancellations::CancellationReconciler;
 use crate::reconcile::delivery::DeliveryReconciler;
 use crate::reconcile::dispatcher::Dispatcher;
@@ -57,6 +60,7 @@ fn loops(host: &Arc<HostState>) -> Vec<Box<dyn Reconciler>> {
         Box::new(OperationReconciler::new(host)),
         Box::new(Scheduler::new(host)),
         Box::new(DeliveryReconciler::new(host)),
+        Box::new(BacklogReconciler::new(host)),
         Box::new(RetentionReconciler::new(host)),
         Box::new(Dispatcher::new(host)),
         Box::new(ZoneReconciler::new(host)),
@@ -91,6 +95,7 @@ impl HostState {
         let admission = Arc::new(admission);
         let runs = Arc::new(LocalRuns::default());
         let deliveries = Arc::new(Deliveries::default());
+        let hooks = Arc::new(HookMonitor::new(BodyCodec::new(config.secrets.vault().clone())));
         let effects = Arc::new(EffectHandler {
             store: Arc::clone(&store),
             admission: Arc::clone(&admission),
@@ -122,6 +127,7 @@ impl HostState {
             effects,
             schedules,
             deliveries,
+            hooks,
             operation_wake: Notify::new(),
             secret_wake: Notify::new(),
             secret_changes: tokio::sync::Mutex::new(()),
@@ -237,6 +243,9 @@ impl ControlPlane {
         now.suspended.set(suspended.max(0));
         now.orphaned.set((number(counts.running) - here).max(0));
         // If the store cannot be read, the previous values stay.
+        if let Ok(backlogs) = self.0.store.backlogs().await {
+            self.0.metrics.hooks.set_backlogs(&backlogs);
+        }
         if let Ok(mut usage) = self.0.store.usage().await {
             let deployments = self.0.deployments.all();
             usage.retain(|(deployment, _)| deployments.contains_key(deployment));

@@ -2,7 +2,7 @@
 //! each case.
 
 use tidemill_core::wire::InputProblem;
-use tidemill_core::{Code, DeploymentName, RunId, ScheduleName, SubscriptionName};
+use tidemill_core::{Code, DeliveryId, DeploymentName, RunId, ScheduleName, SubscriptionName};
 use tidemill_engine::ComponentRejection;
 use tidemill_store::StoreError;
 use tidemill_vault::VaultError;
@@ -91,6 +91,12 @@ impl ControlError {
     #[must_use]
     pub fn no_subscription(deployment: &DeploymentName, name: &SubscriptionName) -> Self {
         Self::refused(Code::SubscriptionNotFound, format!("deployment `{deployment}` has no subscription `{name}`"))
+    }
+
+    /// Returns the refusal of an unknown delivery.
+    #[must_use]
+    pub fn no_delivery(id: DeliveryId) -> Self {
+        Self::refused(Code::DeliveryNotFound, format!("there is no delivery {id}"))
     }
 
     pub(crate) fn queue_full(deployment: &DeploymentName, queued: u64, most: u64) -> Self {

@@ -2,7 +2,7 @@
 //! so that a run costs no system call.
 
 use tidemill_core::run::Seed;
-use tidemill_core::{EventId, RunId, Timestamp};
+use tidemill_core::{DeliveryId, EventId, RunId, Timestamp};
 
 /// Returns a new run's id.
 pub(crate) fn run_id(at: Timestamp) -> RunId {
@@ -19,6 +19,11 @@ pub(crate) fn run_ids(at: Timestamp, count: usize) -> Vec<RunId> {
 /// Returns a new event's id.
 pub(crate) fn event_id(at: Timestamp) -> EventId {
     EventId::new(at, rand::random())
+}
+
+/// Returns a new delivery's id.
+pub(crate) fn delivery_id(at: Timestamp) -> DeliveryId {
+    DeliveryId::new(at, rand::random())
 }
 
 /// Returns a new run's seed.

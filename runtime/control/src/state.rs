@@ -14,6 +14,7 @@ use crate::config::HostConfig;
 use crate::deployment::active::DeploymentRegistry;
 use crate::deployment::changes::DeploymentChanges;
 use crate::guests::GuestExecutor;
+use crate::hook::state::HookMonitor;
 use crate::metrics::Metrics;
 use crate::reconcile::scrub_status::ScrubStatus;
 use crate::run::admission::Admission;
@@ -48,6 +49,7 @@ pub(crate) struct HostState {
     pub(crate) effects: Arc<EffectHandler>,
     pub(crate) schedules: Arc<ScheduleMonitor>,
     pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) hooks: Arc<HookMonitor>,
     pub(crate) scrubs: Arc<ScrubStatus>,
     /// Wakes the loop that executes operations.
     pub(crate) operation_wake: Notify,

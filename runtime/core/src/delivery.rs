@@ -146,6 +146,12 @@ impl BodyDigest {
         Self(sha2::Sha256::digest(body).into())
     }
 
+    /// The digest with these thirty-two bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// Its thirty-two bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {

@@ -14,6 +14,9 @@ pub const MIB: u64 = 1024 * KIB;
 
 /// Maximum size of a run's input, in bytes.
 pub const INPUT_BYTES: usize = 4 * MIB as usize;
+/// Maximum size of a delivery to a hook as the JSON text that the guest's export takes, in bytes:
+/// a body of 4 MiB in base64, and its headers.
+pub const DELIVERY_INPUT_BYTES: usize = 6 * MIB as usize;
 /// Maximum size of a run's output, in bytes.
 pub const OUTPUT_BYTES: usize = 4 * MIB as usize;
 /// Maximum size of a value in a deployment's state, in bytes.

@@ -152,6 +152,7 @@ impl StoreError {
         match self {
             Self::NotFound { kind, .. } => match *kind {
                 "deployment" => Code::DeploymentNotFound,
+                "delivery" => Code::DeliveryNotFound,
                 "revision" => Code::RevisionNotFound,
                 "component" => Code::ComponentNotFound,
                 "schedule" => Code::ScheduleNotFound,

@@ -165,8 +165,8 @@ fn path_parameter(path: &str, name: &str) -> Option<Value> {
         "key" if path.ends_with("/state/{key}") => {
             json!({ "type": "string", "minLength": 1, "maxLength": STATE_KEY_BYTES })
         }
-        "name" | "deployment" => pattern(NAME),
-        "id" if path.starts_with("/v1/runs/") => pattern(ULID),
+        "name" | "deployment" | "hook" => pattern(NAME),
+        "id" if path.starts_with("/v1/runs/") || path.starts_with("/v1/deliveries/") => pattern(ULID),
         "id" | "key" | "signal" => word(),
         "digest" => pattern(DIGEST),
         "version" => pattern(VERSION),
@@ -184,7 +184,7 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         "limit" if path.ends_with("/preview") => json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX }),
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": PAGE_MOST }),
         "after" => json!({ "type": "integer", "minimum": 0, "maximum": NUMBER_MAX }),
-        "deployment" | "stream" => pattern(NAME),
+        "deployment" | "stream" | "hook" => pattern(NAME),
         "parent" => pattern(ULID),
         "since" | "until" | "from" | "start" | "end" => time(),
         "terminate" | "dry_run" | "follow" => json!({ "type": "boolean" }),
@@ -250,6 +250,8 @@ fn field_rules() -> Vec<(&'static str, &'static str, Value)> {
         ("SecretRequest", "value", json!({ "minLength": 1, "maxLength": SECRET_BYTES })),
         ("SecretRequest", "encoding", json!({ "enum": ENCODINGS.map(|(name, _)| name) })),
         ("RunFilter", "deployment", pattern(NAME)),
+        ("DeliveryFilter", "deployment", pattern(NAME)),
+        ("DeliveryFilter", "hook", pattern(NAME)),
         ("RunFilter", "state", one_or_many("state")),
         ("RunFilter", "label", one_or_many("label")),
         ("RunFilter", "code", one_or_many("code")),

@@ -73,6 +73,9 @@ impl<'a> FromRecord<&'a Task> for shapes::OperationTask<'a> {
                 filter: schedule_filter(deployment.as_ref(), labels),
                 note: pause.as_deref().filter(|note| !note.is_empty()).map(Into::into),
             },
+            Task::Deliveries { filter } => {
+                Self::Deliveries { action: "replay_deliveries".into(), filter: shapes::DeliveryFilter::of(filter) }
+            }
             Task::Backfill { deployment, schedule, start, end, overlap } => Self::Backfill {
                 action: "backfill".into(),
                 deployment: deployment.as_str().into(),

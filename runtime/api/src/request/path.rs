@@ -6,7 +6,8 @@ use tidemill_core::ids::{InvalidName, SecretName};
 use tidemill_core::limits::STATE_KEY_BYTES;
 use tidemill_core::manifest::ModuleVersion;
 use tidemill_core::{
-    Code, ComponentDigest, DeploymentName, ModuleName, Revision, RunId, ScheduleName, SubscriptionName, Topic,
+    Code, ComponentDigest, DeliveryId, DeploymentName, ModuleName, Revision, RunId, ScheduleName, SubscriptionName,
+    Topic,
 };
 
 use crate::config::KEY_BYTES;
@@ -41,6 +42,7 @@ macro_rules! names {
 }
 
 names!(
+    DeliveryId,
     DeploymentName,
     ModuleName,
     ScheduleName,

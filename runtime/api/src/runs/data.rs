@@ -18,7 +18,7 @@ use crate::state::ApiState;
 #[utoipa::path(
     get, path = "/v1/runs/{id}/input", tag = "runs",
     params(("id" = String, Path, description = "the run")),
-    responses((status = 200, body = serde_json::Value, description = "the JSON text, as it was sent"))
+    responses((status = 200, body = serde_json::Value, description = "the JSON text, as it was sent; for a delivery to a hook, the delivery"))
 )]
 pub async fn input(
     State(state): State<ApiState>,
@@ -26,7 +26,8 @@ pub async fn input(
     query: RawQuery,
 ) -> ApiResult<Response> {
     query.only(&[])?;
-    let input = state.host.store().input(id).await?.ok_or_else(|| ControlError::no_run(id))?;
+    let run = find(&state, id).await?;
+    let input = state.host.run_input(&run).await?.ok_or_else(|| ControlError::no_run(id))?;
     Ok(text(input))
 }
 

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use bytes::Bytes;
 use tidemill_api_types as shapes;
 use tidemill_control::ControlError;
 use tidemill_core::run::{Run, RunState};
@@ -76,13 +77,24 @@ pub async fn cancellation_failure(state: &ApiState, run: &Run) -> ApiResult<Opti
     Ok(state.host.store().failure_of(run).await?)
 }
 
+/// Returns the input of a run; `None` if retention has removed the delivery that is its input.
+///
+/// # Errors
+/// An error of the store.
+async fn input_of(state: &ApiState, run: &Run) -> ApiResult<Option<Bytes>> {
+    match state.host.run_input(run).await {
+        Err(error) if error.code() == Code::DeliveryNotFound => Ok(None),
+        input => Ok(input?),
+    }
+}
+
 /// Builds the answer with a run's whole record.
 ///
 /// # Errors
 /// An error of the store.
 pub async fn whole(state: &ApiState, run: &Run) -> ApiResult<Response> {
     let store = state.host.store();
-    let input = store.input(run.id).await?;
+    let input = input_of(state, run).await?;
     let output = if run.state == RunState::Succeeded { store.output(run.id).await? } else { None };
     let (failure, failures) = (cancellation_failure(state, run).await?, store.failures(run.id).await?);
     Ok(ok(&shapes::Run {

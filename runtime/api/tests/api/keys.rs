@@ -42,7 +42,8 @@ async fn every_post_honours_a_key_or_refuses_it() {
     let document = world.get("/openapi.json").await.is(200).json();
     let mut refused = Vec::new();
     for (route, methods) in tidemill_api::ROUTES {
-        if !methods.contains(&"post") {
+        // A provider sends what headers it likes to a hook, which has ids of its own.
+        if !methods.contains(&"post") || route.starts_with("/hooks/") {
             continue;
         }
         let operation = &document["paths"][route]["post"];

@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -18,12 +20,14 @@ use tidemill_core::failure::Failure;
 use tidemill_core::money::{ContentHash, EntryCall};
 use tidemill_core::run::Export;
 use tidemill_core::{Code, ComponentDigest, Fuel};
+use tidemill_engine::secrets::{EnvironmentAndFiles, StoredSecrets};
 use tidemill_engine::{
     ActivationResult, Cause, ComponentInfo, ComponentProblem, ComponentRejection, DryRun, Effects, EngineError,
     EngineStats, Outcome, SourceFrame, Urgency,
 };
 use tidemill_store::EmbeddedStore;
 use tidemill_store::records::{Evidence, LedgerLeg, LogLevel, LogLine, NewEntry};
+use tidemill_vault::Vault;
 use tower::ServiceExt as _;
 
 /// A host with its API.
@@ -60,7 +64,10 @@ impl World {
         let data = folder.path().to_owned();
         std::fs::create_dir_all(data.join("components")).unwrap();
         let (store, _) = EmbeddedStore::open(EmbeddedStore::config(&data.join("store"))).unwrap();
+        std::fs::create_dir_all(data.join("secrets")).unwrap();
+        let rest = EnvironmentAndFiles::new(Some(data.join("secrets")));
         let mut config = HostConfig::new("node-1".parse().unwrap(), data.join("components"));
+        config.secrets = Arc::new(StoredSecrets::new(Vault::without_key(), Arc::new(SystemClock), rest));
         of_host(&mut config);
         let host = ControlPlane::start(config, Arc::new(store), Arc::new(ScriptedExecutor), Arc::new(SystemClock))
             .await
@@ -83,6 +90,11 @@ impl World {
         world.upload("hello", "1.0.0", b"\0asm workflow").await.is(201);
         world.put("/v1/deployments/hello", json!({"module": "hello@1.0.0", "retry": {"attempts": 1}})).await.is(201);
         world
+    }
+
+    /// Sets a secret of the host.
+    pub fn secret(&self, name: &str, value: &str) {
+        std::fs::write(self.folder.path().join("secrets").join(name), value).unwrap();
     }
 
     pub async fn send(&self, request: Request<Body>) -> TestResponse {
@@ -263,10 +275,16 @@ impl GuestExecutor for ScriptedExecutor {
     }
 
     async fn run(&self, job: Activation) -> ActivationResult {
-        let input: Value = serde_json::from_slice(&job.input).unwrap();
+        let input: Value = match job.export {
+            Export::Webhook => body_of(&job.input),
+            _ => serde_json::from_slice(&job.input).unwrap(),
+        };
         let mut effects = Effects::default();
         let failed = |failure, cause| Outcome::Failed { failure, cause };
         let mut outcome = Outcome::Output(job.input.clone());
+        if job.export == Export::Webhook {
+            outcome = Outcome::Output(Bytes::from(reply(&input["reply"]).to_string()));
+        }
         for line in 0..input["log"].as_u64().unwrap_or(0) {
             job.channel.log(LogLine {
                 seq: job.run.next_log_seq + line,
@@ -332,6 +350,20 @@ impl GuestExecutor for ScriptedExecutor {
     fn stats(&self) -> EngineStats {
         EngineStats::default()
     }
+}
+
+/// The body of a delivery, if it is JSON.
+fn body_of(delivery: &[u8]) -> Value {
+    let delivery: Value = serde_json::from_slice(delivery).unwrap();
+    let body = BASE64.decode(delivery["body"].as_str().unwrap()).unwrap();
+    serde_json::from_slice(&body).unwrap_or_default()
+}
+
+/// A reply of `webhook.receive`.
+fn reply(asked: &Value) -> Value {
+    let headers = json!([{ "name": "x-own", "value": "1" }, { "name": "set-cookie", "value": "a=b" }]);
+    let body = BASE64.encode(asked["body"].as_str().unwrap_or_default());
+    json!({ "status": asked["status"].as_u64().unwrap_or(200), "headers": headers, "body": body })
 }
 
 fn entry(job: &Activation) -> NewEntry {

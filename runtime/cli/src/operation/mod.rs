@@ -49,7 +49,9 @@ fn action<'a>(operation: &'a Operation<'_>) -> &'a str {
     match &operation.task {
         OperationTask::Runs { action, .. } => action.as_str(),
         OperationTask::Schedules { action, .. } => action.as_str(),
-        OperationTask::Backfill { action, .. } | OperationTask::Replay { action, .. } => action,
+        OperationTask::Backfill { action, .. }
+        | OperationTask::Replay { action, .. }
+        | OperationTask::Deliveries { action, .. } => action,
     }
 }
 
@@ -67,7 +69,9 @@ fn done_as(operation: &Operation<'_>) -> &'static str {
         OperationTask::Schedules { action: ScheduleAction::Pause, .. } => "paused",
         OperationTask::Schedules { action: ScheduleAction::Resume, .. } => "resumed",
         OperationTask::Schedules { action: ScheduleAction::Resync, .. } => "resynced",
-        OperationTask::Backfill { .. } | OperationTask::Replay { .. } => "made a run",
+        OperationTask::Backfill { .. } | OperationTask::Replay { .. } | OperationTask::Deliveries { .. } => {
+            "made a run"
+        }
     }
 }
 
@@ -76,6 +80,7 @@ fn items(operation: &Operation<'_>) -> String {
     let (deployment, item) = match &operation.task {
         OperationTask::Runs { filter, .. } => (filter.deployment.as_deref(), None),
         OperationTask::Schedules { filter, .. } => (filter.deployment.as_deref(), None),
+        OperationTask::Deliveries { filter, .. } => (filter.deployment.as_deref(), filter.hook.as_deref()),
         OperationTask::Backfill { deployment, schedule, .. } => (Some(&**deployment), Some(&**schedule)),
         OperationTask::Replay { deployment, subscription, .. } => (Some(&**deployment), Some(&**subscription)),
     };
@@ -97,6 +102,7 @@ const fn things(operation: &Operation<'_>) -> &'static str {
     match &operation.task {
         OperationTask::Runs { .. } => "runs",
         OperationTask::Schedules { .. } => "schedules",
+        OperationTask::Deliveries { .. } => "deliveries",
         OperationTask::Backfill { .. } => "firings",
         OperationTask::Replay { .. } => "events",
     }
@@ -113,6 +119,7 @@ fn left_out(operation: &Operation<'_>) -> String {
         OperationTask::Schedules { action: ScheduleAction::Pause, .. } => "were paused already",
         OperationTask::Schedules { action: ScheduleAction::Resume, .. } => "were not paused",
         OperationTask::Schedules { action: ScheduleAction::Resync, .. } => "had changed",
+        OperationTask::Deliveries { .. } => "wait for a run, or have one that has not ended",
         OperationTask::Backfill { .. } => "were left out by the overlap policy",
         OperationTask::Replay { .. } => "were no longer kept",
     };

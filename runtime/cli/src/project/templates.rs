@@ -77,8 +77,11 @@ pub const TEMPLATES: &[Template] = &[
         name: "webhook",
         about: "Receives HTTP deliveries that the host has authenticated",
         files: embedded!("templates/webhook": "src/lib.rs" = "lib.rs", "tidemill.toml" = "tidemill.toml", "README.md" = "README.md"),
-        // Hosts do not route webhooks yet.
-        steps: &[("test {dir}", "its tests, without a host"), ("build {dir}", "the component")],
+        steps: &[
+            ("test {dir}", "its tests, without a host"),
+            ("dev {dir}", "a host that rebuilds and redeploys it on every change"),
+            ("deliveries list", "in another terminal: what its hook received"),
+        ],
     },
 ];
 

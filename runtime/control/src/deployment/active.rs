@@ -27,6 +27,7 @@ use tidemill_core::zones::Zone;
 use tidemill_core::{DeploymentName, Limits, Policy, Revision, RunId, ScheduleName, Timestamp};
 use tidemill_store::Store;
 use tidemill_store::records::{AdmissionTerms, DebounceTerms, Deployment, NewRun, ParkedFilter};
+use tidemill_webhook::Verifier;
 
 use crate::deployment::contended_keys::ContendedKeys;
 use crate::deployment::limiter::DeploymentLimiter;
@@ -56,6 +57,7 @@ pub(crate) struct ResolvedRevision {
     pub(crate) enabled: bool,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) subscriptions: Vec<Arc<Subscription>>,
+    pub(crate) hooks: Vec<Verifier>,
     pub(crate) since: Option<Timestamp>,
     /// The time zones of its schedules, each once.
     pub(crate) zones: Box<[String]>,
@@ -94,6 +96,7 @@ impl ResolvedRevision {
             enabled: manifest.enabled,
             labels: manifest.labels.into_iter().collect(),
             subscriptions: manifest.subscriptions.into_iter().map(Arc::new).collect(),
+            hooks: manifest.hooks.into_iter().map(|hook| Verifier::new(Arc::new(hook))).collect(),
             since: manifest.since,
             zones: zones_of(&manifest.schedules),
             schedules: CompactSchedules::of(&manifest.schedules),

@@ -14,6 +14,7 @@ use tidemill_store::StoreError;
 use tidemill_store::records::{
     Component, Deployment, PageRequest, Pause, PutDeployment, RunFilter, ScheduleChange, SubscriptionChange,
 };
+use tidemill_webhook::Verifier;
 
 use crate::deployment::active::{ActiveDeployment, ResolvedRevision, manifest_of};
 use crate::deployment::exports;
@@ -157,7 +158,9 @@ impl ControlPlane {
         self.0.schedules.blocked.forget(&name);
         self.0.schedules.rescheduled.notify_one();
         self.0.deliveries.note_changed(&name);
+        self.retain_hooks(&name, &live.plan.hooks);
         self.0.admission.node.backlog.enqueue_deployment(&live.limiter);
+        self.0.admission.deliveries.note_room();
         if present != Some(deployment.revision) {
             let (revision, component) = (deployment.revision.get(), deployment.component);
             tracing::info!(deployment = %name, revision, %component, created, "deployed");
@@ -205,6 +208,7 @@ impl ControlPlane {
             host.schedules.rescheduled.notify_one();
             host.deliveries.note_changed(&name);
             host.admission.node.backlog.enqueue_deployment(&live.limiter);
+            host.admission.deliveries.note_room();
             Ok(deployment)
         })
         .await
@@ -246,6 +250,7 @@ impl ControlPlane {
                 self.0.schedules.blocked.forget(name);
                 self.0.admission.node.backlog.remove(name);
                 self.0.deliveries.forget(name);
+                self.retain_hooks(name, &[]);
                 self.0.metrics.forget(name.as_str());
                 self.0.schedules.rescheduled.notify_one();
                 tracing::info!(deployment = %name, cancel_runs, "deleted deployment with its state");
@@ -258,7 +263,15 @@ impl ControlPlane {
         deleted
     }
 
-    /// Ends every run of a deployment that admits no more runs.
+    /// Forgets what the host remembers of a deployment's hooks that do not exist any more.
+    fn retain_hooks(&self, name: &DeploymentName, hooks: &[Verifier]) {
+        for gone in self.0.hooks.retain(name, |hook| hooks.iter().any(|one| one.hook().name == *hook)) {
+            self.0.metrics.hooks.forget(name, &gone);
+        }
+    }
+
+    /// Ends every run of a deployment that admits no more runs, and the deliveries that wait for
+    /// one.
     async fn end_runs(&self, live: &ActiveDeployment, cancel_runs: bool) -> Result<(), ControlError> {
         let running = || usize::try_from(live.limiter.running()).unwrap_or(usize::MAX);
         if !cancel_runs {
@@ -267,6 +280,7 @@ impl ControlPlane {
                 unended => Err(StoreError::UnendedRuns { unended }.into()),
             };
         }
+        while self.0.store.drop_backlog(&live.deployment.name, self.0.clock.now()).await? {}
         self.cancel_running(live, false).await?;
         self.end_waiting(live).await?;
         if tokio::time::timeout(CANCEL_WITHIN / 2, live.limiter.wait_until_idle()).await.is_err() {

@@ -4,6 +4,7 @@
 //! queued) are set when the metrics are read. The guests' own metrics are in `guest.rs`.
 
 mod guest;
+pub(crate) mod hooks;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use tidemill_core::{DeploymentName, Timestamp};
 use tidemill_store::records::{FiringCommitResult as Firings, ParkedGroup, Usage};
 
 pub(crate) use guest::GuestMetrics;
+use hooks::HookMetrics;
 
 /// Buckets of attempt durations, in seconds: from half a millisecond for a no-op to five minutes.
 const SECONDS: [f64; 10] = [0.000_5, 0.002, 0.01, 0.05, 0.2, 1.0, 5.0, 30.0, 120.0, 300.0];
@@ -108,6 +110,7 @@ pub struct Metrics {
     pub(crate) wakes: Histogram,
     pub(crate) lateness: Histogram,
     pub(crate) delivery: Histogram,
+    pub(crate) hooks: HookMetrics,
     pub(crate) store_errors: Counter,
     pub(crate) taken_over: Counter,
     pub(crate) host: HostGauges,
@@ -209,6 +212,8 @@ impl Default for Metrics {
         let lateness = Histogram::new(LATENESS);
         let delivery = Histogram::new(LATENESS);
         let (parked, parked_oldest) = (Family::default(), Family::default());
+        let hooks = HookMetrics::default();
+        hooks.register(&mut registry);
         let store_errors = Counter::default();
         let taken_over = Counter::default();
         let host = HostGauges::default();
@@ -324,6 +329,7 @@ impl Default for Metrics {
             wakes,
             lateness,
             delivery,
+            hooks,
             store_errors,
             taken_over,
             host,

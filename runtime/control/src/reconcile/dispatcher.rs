@@ -228,6 +228,9 @@ impl Dispatcher {
         // Resumed runs were not counted among the queued ones.
         let queued = claimed.iter().filter(|claimed| claimed.run.waiting_for.is_none()).count();
         live.limiter.add_queued(-i64::try_from(queued).unwrap_or(0));
+        if queued > 0 {
+            self.admission.deliveries.note_room();
+        }
         for claimed in claimed {
             if let Some(permit) = permits.pop() {
                 self.launcher.spawn(Arc::clone(&live), claimed, permit);

@@ -5,6 +5,7 @@
 //! is split into pieces, so that a change of the clock in either direction is noticed within a
 //! second.
 
+pub(crate) mod backlog;
 pub(crate) mod cancellations;
 pub(crate) mod delivery;
 pub(crate) mod dispatcher;

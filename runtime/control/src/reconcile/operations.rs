@@ -46,6 +46,7 @@ impl OperationReconciler {
             Task::Backfill { deployment, schedule, start, end, .. } => {
                 return self.host.backfill_part(operation, (&deployment, &schedule), start..end, now).await;
             }
+            Task::Deliveries { filter } => return self.host.replay_page(operation, filter, now).await,
             Task::Replay { deployment, subscription, .. } => {
                 return self.host.replay_part(operation, &deployment, &subscription, now).await;
             }

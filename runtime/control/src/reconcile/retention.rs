@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidemill_core::Timestamp;
+use tidemill_core::delivery::{DEAD_NOTICE_MILLIS, RETENTION_MILLIS};
 use tidemill_store::Store;
-use tidemill_store::records::{EventPolicy, RetentionPolicy};
+use tidemill_store::records::{DeliveryPolicy, EventPolicy, RetentionPolicy};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::HostConfig;
@@ -27,6 +28,8 @@ const INTERVAL: u64 = 60_000;
 const RUNS_PER_COMMIT: usize = 200;
 /// Maximum number of events of one topic that one commit deletes.
 const EVENTS_PER_COMMIT: usize = 250;
+/// Maximum number of deliveries that one tick deletes or announces.
+const DELIVERIES_PER_TICK: usize = 10_000;
 /// Maximum number of deleting commits per tick. The next tick continues.
 const COMMITS_PER_TICK: usize = 50;
 /// Interval after a pass that left something to delete, in milliseconds.
@@ -118,6 +121,21 @@ impl RetentionReconciler {
         }
         Ok((usize::try_from(deleted).unwrap_or(usize::MAX), more))
     }
+
+    /// Deletes deliveries past their retention, and announces dead ones before. Returns their
+    /// number, and whether there are more.
+    async fn expire_deliveries(&self, now: Timestamp) -> Result<(usize, bool), ControlError> {
+        let before = |age: u64| Timestamp::from_millis(now.as_millis().saturating_sub(age));
+        let policy = DeliveryPolicy {
+            settled_before: before(RETENTION_MILLIS),
+            dead_before: before(RETENTION_MILLIS - DEAD_NOTICE_MILLIS),
+        };
+        let expired = self.store.expire_deliveries(policy, DELIVERIES_PER_TICK, now).await?;
+        if expired.announced > 0 {
+            tracing::warn!(deliveries = expired.announced, "dead deliveries will be removed in 7 days");
+        }
+        Ok((expired.deleted, expired.more))
+    }
 }
 
 #[async_trait]
@@ -135,7 +153,8 @@ impl Reconciler for RetentionReconciler {
         }
         let (deleted, more) = self.expire(now).await?;
         let (events, more_events) = self.expire_events(now).await?;
-        let (deleted, more) = (deleted + events, more || more_events);
+        let (deliveries, more_deliveries) = self.expire_deliveries(now).await?;
+        let (deleted, more) = (deleted + events + deliveries, more || more_events || more_deliveries);
         let next = NextTick::At(now.plus_millis(if more { INTERVAL_IF_MORE } else { INTERVAL }));
         Ok(TickReport { found: deleted, done: deleted, failed: 0, next })
     }

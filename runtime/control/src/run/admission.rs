@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deployment::active::{ActiveDeployment, DeploymentRegistry};
 use crate::deployment::limiter::NodeLimiter;
+use crate::hook::state::BacklogSignal;
 
 /// The admission of runs on this node.
 pub(crate) struct Admission {
@@ -18,6 +19,8 @@ pub(crate) struct Admission {
     /// When the dispatcher must next look for delayed runs, in milliseconds.
     pub(crate) delayed_until: AtomicU64,
     recovering: AtomicBool,
+    /// Wakes the loop that admits waiting deliveries to hooks.
+    pub(crate) deliveries: BacklogSignal,
 }
 
 impl Admission {
@@ -25,7 +28,14 @@ impl Admission {
     pub(crate) fn new(concurrency: u32, deployments: Arc<DeploymentRegistry>, clock: Arc<dyn Clock>) -> Self {
         let node = NodeLimiter::new(concurrency);
         node.set_open(false);
-        Self { node, deployments, clock, delayed_until: AtomicU64::new(0), recovering: AtomicBool::new(true) }
+        Self {
+            node,
+            deployments,
+            clock,
+            delayed_until: AtomicU64::new(0),
+            recovering: AtomicBool::new(true),
+            deliveries: BacklogSignal::default(),
+        }
     }
 
     /// Opens admission, unless the host is closing: every run of the previous epoch is recovered.

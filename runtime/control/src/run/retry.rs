@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tidemill_core::run::{Run, RunState};
+use tidemill_core::run::{Run, RunState, TriggerKind};
 use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, RunId};
 use tidemill_engine::DryRun;
 use tidemill_store::records::{PageRequest, RetryChange};
@@ -55,6 +55,12 @@ impl ControlPlane {
                 format!("the run is {}; only one that is parked or has failed can be tried again", run.state.name()),
                 "If this run has ended, start a new one with the same input.",
             ));
+        }
+        if let Some(id) = run.trigger.id.as_ref().filter(|_| run.trigger.kind == TriggerKind::Webhook)
+            && let Ok(id) = id.parse()
+            && self.0.store.delivery(id).await?.is_none()
+        {
+            return Err(ControlError::no_delivery(id));
         }
         let component = match request.component {
             Some(component) => Some((self.revision_with(&run.deployment, component).await?, component)),

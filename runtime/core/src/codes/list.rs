@@ -371,6 +371,27 @@ codes! {
     SubscriptionNotFound => "subscription-not-found", 404, retryable: false,
         "The subscription does not exist",
         "List subscriptions with `tidemill subscriptions list` (`GET /v1/subscriptions`).";
+    HookNotFound => "hook-not-found", 404, retryable: false,
+        "The hook does not exist",
+        "List hooks with `tidemill deliveries hooks DEPLOYMENT`, and compare the provider's URL.";
+    HookUnverified => "hook-unverified", 401, retryable: false,
+        "The request to the hook is not verified",
+        "Read the reason with `tidemill deliveries hooks DEPLOYMENT --refused HOOK`.";
+    HookUnreadable => "hook-unreadable", 400, retryable: false,
+        "The delivery has no readable id",
+        "Set `id` in the hook to the place of the provider's id.";
+    HookRate => "hook-rate", 429, retryable: true,
+        "The hook receives more requests than its rate allows",
+        "Raise `rate` in the hook, or let the provider send again.";
+    HookUnavailable => "hook-unavailable", 503, retryable: true,
+        "The host cannot verify requests to the hook now",
+        "Set the secret of the hook; the host's log names it.";
+    DeliveryNotFound => "delivery-not-found", 404, retryable: false,
+        "The delivery does not exist",
+        "List deliveries with `tidemill deliveries list` (`GET /v1/deliveries`).";
+    DeliveryState => "delivery-state", 409, retryable: false,
+        "The delivery's state does not allow this",
+        "Wait until its run has ended; retry or cancel a parked one.";
     AlreadyExists => "already-exists", 409, retryable: false,
         "The name is already in use",
         "Use another name, or change the existing resource.";

@@ -41,6 +41,8 @@ pub use reference::{ModuleRef, ModuleVersion, Source};
 
 use crate::codes::Code;
 use crate::flow::Flow;
+#[cfg(feature = "host")]
+use crate::hook::HookSpec;
 use crate::ids::{DeploymentName, Timestamp};
 use crate::limits::Limits;
 use crate::retry::RunRetry;
@@ -96,6 +98,9 @@ pub struct Manifest {
     pub schedules: Vec<Schedule>,
     /// Events for which it runs; names are unique.
     pub subscriptions: Vec<Subscription>,
+    /// Its endpoints for webhooks; names are unique.
+    #[cfg(feature = "host")]
+    pub hooks: Vec<HookSpec>,
     /// How its health is checked.
     pub health: HealthPolicy,
     /// Start of a stream's first collection; `None` means the deployment's creation.
@@ -136,6 +141,8 @@ impl Manifest {
             #[cfg(feature = "host")]
             schedules: Vec::new(),
             subscriptions: Vec::new(),
+            #[cfg(feature = "host")]
+            hooks: Vec::new(),
             health: HealthPolicy::default(),
             since: None,
         }

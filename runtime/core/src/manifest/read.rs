@@ -57,6 +57,13 @@ pub(super) fn manifest(mut object: ObjectReader, problems: &mut Vec<InputProblem
     #[cfg(not(feature = "host"))]
     drop((one, many));
     manifest.subscriptions = subscriptions(&mut object, problems);
+    #[cfg(feature = "host")]
+    {
+        manifest.hooks = super::hooks::read(&mut object, &manifest.grants, problems);
+        problems.extend(manifest.hooks.iter().filter_map(super::hooks::unsupported));
+    }
+    #[cfg(not(feature = "host"))]
+    drop((object.take("hook"), object.take("hooks")));
     if let Some(field) = object.take("health") {
         manifest.health = health(field, problems);
     }
@@ -163,8 +170,15 @@ fn is_name(text: &str) -> bool {
     text.parse::<DeploymentName>().is_ok()
 }
 
+/// What a secret may be used for, other than in requests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SecretUse {
+    Sign,
+    Hook,
+}
+
 fn secret(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<SecretGrant> {
-    const FIX: &str = "Write { name = \"stripe-key\", to = [\"https://api.stripe.com\"] }, or { name = \"signing\", use = \"sign\" }.";
+    const FIX: &str = "Write { name = \"stripe-key\", to = [\"https://api.stripe.com\"] }, { name = \"signing\", use = \"sign\" }, or { name = \"webhook\", use = \"hook\" }.";
     let mut object = field.object(problems)?;
     let name = object.require("name", FIX, problems).and_then(|field| {
         let pointer = field.pointer.clone();
@@ -177,14 +191,15 @@ fn secret(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Secret
         Some(name)
     });
     let to = object.take("to");
-    let sign = object.take("use");
-    if to.is_none() && sign.is_none() {
+    let used = object.take("use");
+    if to.is_none() && used.is_none() {
         problems.push(InputProblem::field(object.pointer(), "the secret has no allowed use", FIX));
     }
     let to = origins(to, problems);
-    let sign = sign.and_then(|field| field.choice(&[("sign", true)], problems)).unwrap_or(false);
+    let used = used.and_then(|field| field.choice(&[("sign", SecretUse::Sign), ("hook", SecretUse::Hook)], problems));
+    let (sign, hook) = (used == Some(SecretUse::Sign), used == Some(SecretUse::Hook));
     object.finish(problems);
-    Some(SecretGrant { name: name?, to, sign, hook: false })
+    Some(SecretGrant { name: name?, to, sign, hook })
 }
 
 fn limits(field: ObjectField, problems: &mut Vec<InputProblem>) -> Limits {

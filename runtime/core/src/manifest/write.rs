@@ -31,6 +31,10 @@ pub(super) fn manifest(manifest: &Manifest) -> Value {
     put("retry", retry(&manifest.retry));
     put("schedules", manifest.schedules.iter().map(|known| schedule(known.spec())).collect());
     put("subscriptions", manifest.subscriptions.iter().map(subscription).collect());
+    // Left out if there is none, so that a manifest without hooks stays the same text.
+    if !manifest.hooks.is_empty() {
+        put("hooks", manifest.hooks.iter().map(super::hooks::write).collect());
+    }
     let health = manifest.health;
     put("health", json!({ "enabled": health.enabled, "every": duration_text(health.every_millis) }));
     if let Some(since) = manifest.since {
@@ -52,11 +56,13 @@ fn grants(grants: &Grants) -> Value {
         .map(|secret| {
             let mut object = Map::new();
             object.insert("name".to_owned(), secret.name.as_str().into());
-            if !secret.to.is_empty() || !secret.sign {
+            if !secret.to.is_empty() || !(secret.sign || secret.hook) {
                 object.insert("to".to_owned(), origins(&secret.to));
             }
             if secret.sign {
                 object.insert("use".to_owned(), "sign".into());
+            } else if secret.hook {
+                object.insert("use".to_owned(), "hook".into());
             }
             Value::Object(object)
         })

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tidemill_core::limits::{INPUT_BYTES, OUTPUT_BYTES};
+use tidemill_core::limits::{DELIVERY_INPUT_BYTES, INPUT_BYTES, OUTPUT_BYTES};
 use tidemill_core::run::Export;
 use tidemill_core::wire::json;
 use tidemill_core::{Code, Failure};
@@ -71,7 +71,7 @@ pub(crate) async fn call(
 /// Calls `workflow.run`.
 async fn workflow(store: &mut Store<GuestState>, module: &Module, input: &Bytes) -> wasmtime::Result<ExportResult> {
     let pre = module.workflow.as_ref().ok_or_else(|| missing(module, "workflow"))?;
-    let input = text(input)?.to_owned();
+    let input = text(input, INPUT_BYTES)?.to_owned();
     let world = pre.instantiate_async(&mut *store).await?;
     let result = world.tidemill_guest_workflow().call_run(store, &input).await?;
     Ok(ExportResult { result: result.map_err(Failure::from), by_guest: true })
@@ -96,7 +96,7 @@ async fn revenue_stream(
         details: &'a RawValue,
     }
     let pre = module.revenue_stream.as_ref().ok_or_else(|| missing(module, "revenue-stream"))?;
-    let Period { start, end } = parse(input)?;
+    let Period { start, end } = parse(input, INPUT_BYTES)?;
     let world = pre.instantiate_async(&mut *store).await?;
     let period = revenue_stream::exports::tidemill::guest::revenue_stream::Period { start, end };
     let collected = match world.tidemill_guest_revenue_stream().call_collect(store, period).await? {
@@ -143,7 +143,7 @@ async fn webhook(store: &mut Store<GuestState>, module: &Module, input: &Bytes) 
         body: String,
     }
     let pre = module.webhook.as_ref().ok_or_else(|| missing(module, "webhook"))?;
-    let given: Delivery = parse(input)?;
+    let given: Delivery = parse(input, DELIVERY_INPUT_BYTES)?;
     let body = BASE64.decode(&given.body).map_err(|error| bad_input(&format!("`body` is not base64: {error}")))?;
     let delivery = webhook::exports::tidemill::guest::webhook::Delivery {
         id: given.id,
@@ -205,16 +205,16 @@ fn missing(module: &Module, wanted: &str) -> GuestStop {
     GuestStop::new(Code::UnknownExport, message)
 }
 
-fn text(input: &Bytes) -> Result<&str, GuestStop> {
-    if input.len() > INPUT_BYTES {
-        let message = format!("the input has {} bytes; the maximum is {INPUT_BYTES}", input.len());
+fn text(input: &Bytes, most: usize) -> Result<&str, GuestStop> {
+    if input.len() > most {
+        let message = format!("the input has {} bytes; the maximum is {most}", input.len());
         return Err(GuestStop::new(Code::LimitInput, message));
     }
     std::str::from_utf8(input).map_err(|error| bad_input(&format!("it is not UTF-8: {error}")))
 }
 
-fn parse<'a, T: Deserialize<'a>>(input: &'a Bytes) -> Result<T, GuestStop> {
-    serde_json::from_str(text(input)?).map_err(|error| bad_input(&error.to_string()))
+fn parse<'a, T: Deserialize<'a>>(input: &'a Bytes, most: usize) -> Result<T, GuestStop> {
+    serde_json::from_str(text(input, most)?).map_err(|error| bad_input(&error.to_string()))
 }
 
 fn bad_input(what: &str) -> GuestStop {

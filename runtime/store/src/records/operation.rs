@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tidemill_core::schedule::Overlap;
 use tidemill_core::{DeploymentName, ScheduleName, SubscriptionName, Timestamp};
 
-use super::RunFilter;
+use super::{DeliveryFilter, RunFilter};
 
 /// The action on each run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -80,6 +80,11 @@ pub enum Task {
         deployment: Option<DeploymentName>,
         /// Only schedules of deployments with all these labels.
         labels: Vec<(String, String)>,
+    },
+    /// Replays deliveries to hooks.
+    Deliveries {
+        /// The deliveries.
+        filter: DeliveryFilter,
     },
 }
 

@@ -1,4 +1,5 @@
-//! Computes a guest's input: the period of a collection, or the run's input unchanged.
+//! Computes a guest's input: the period of a collection, the delivery to a hook, or the run's input
+//! unchanged.
 
 use bytes::Bytes;
 use tidemill_core::Timestamp;
@@ -6,6 +7,7 @@ use tidemill_core::run::{Export, Run, TriggerKind};
 use tidemill_store::StoreError;
 
 use crate::deployment::active::ActiveDeployment;
+use crate::hook::guest_input::{delivery_input, delivery_of};
 use crate::run::collection::{CollectionRequest, period};
 use crate::run::execution::Execution;
 use crate::state::HostState;
@@ -16,7 +18,7 @@ impl Execution {
     /// lock keeps it from moving.
     pub(crate) async fn guest_input(&mut self) -> Result<Bytes, StoreError> {
         if self.run.export != Export::RevenueStream {
-            return Ok(self.input.clone());
+            return stored_input(&self.host, &self.run, self.input.clone()).await;
         }
         let (start, end, joins) = collected(&self.host, &self.live, &self.run, &self.input).await?;
         let period = period(Some(start), end);
@@ -35,10 +37,18 @@ pub(crate) async fn input_of(
     input: Bytes,
 ) -> Result<Bytes, StoreError> {
     if run.export != Export::RevenueStream {
-        return Ok(input);
+        return stored_input(host, run, input).await;
     }
     let (start, end, _) = collected(host, live, run, &input).await?;
     Ok(period(Some(start), end))
+}
+
+/// Returns the input of a run that is no collection: its own, or the delivery that started it.
+async fn stored_input(host: &HostState, run: &Run, input: Bytes) -> Result<Bytes, StoreError> {
+    match delivery_of(run, &input) {
+        Some(id) => delivery_input(host, id).await,
+        None => Ok(input),
+    }
 }
 
 /// Returns the period of a collection, and whether it starts no later than the last successful one

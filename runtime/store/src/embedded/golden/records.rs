@@ -31,10 +31,10 @@ use crate::embedded::tables::{
 use crate::embedded::topics::TopicRecord;
 use crate::embedded::tx::Table;
 use crate::records::{
-    Action, Bucket, Component, DeliveryProgress, Deployment, Evidence, FailedPart, FailureRecord, FeedEvent,
-    FiringEntry, FiringFate, HandEntry, HookDelivery, KeyRotation, LedgerEntry, LedgerHead, LedgerLeg, LogLevel,
-    LogLine, MasterKeyRecord, ModuleVersion, Operation, OperationState, ParkRecord, Pause, RunFilter, Schedule, Scrub,
-    SealedPlace, SealedTable, SealedValue, SecretEncoding, SecretVersion, Subscription, Task, Usage,
+    Action, Bucket, Component, DeliveryFilter, DeliveryProgress, Deployment, Evidence, FailedPart, FailureRecord,
+    FeedEvent, FiringEntry, FiringFate, HandEntry, HookDelivery, KeyRotation, LedgerEntry, LedgerHead, LedgerLeg,
+    LogLevel, LogLine, MasterKeyRecord, ModuleVersion, Operation, OperationState, ParkRecord, Pause, RunFilter,
+    Schedule, Scrub, SealedPlace, SealedTable, SealedValue, SecretEncoding, SecretVersion, Subscription, Task, Usage,
 };
 
 /// The text of the golden file.
@@ -277,6 +277,15 @@ fn operations(rows: &mut Rows) {
     };
     let replay =
         |until| Task::Replay { deployment: name("shop"), subscription: "orders".parse().unwrap(), since: at(1), until };
+    let deliveries = DeliveryFilter {
+        deployment: Some(name("shop")),
+        hook: Some("events".parse().unwrap()),
+        outcomes: vec![DeliveryOutcome::Failed],
+        key: Some("evt_1".to_owned()),
+        object: Some("ch_1".to_owned()),
+        since: Some(at(1)),
+        until: Some(at(2)),
+    };
     let mut tasks = vec![
         ("retry".to_owned(), task(Action::Retry)),
         ("cancel".to_owned(), task(Action::Cancel)),
@@ -290,6 +299,7 @@ fn operations(rows: &mut Rows) {
         ("replay".to_owned(), replay(Some(at(2)))),
         ("replay to the end".to_owned(), replay(None)),
         ("resync".to_owned(), Task::Resync { deployment: Some(name("shop")), labels: labels() }),
+        ("replay of deliveries".to_owned(), Task::Deliveries { filter: deliveries }),
     ];
     tasks.extend(Overlap::ALL.map(|overlap| (format!("backfill, {}", overlap.as_str()), backfill(overlap))));
     for (what, task) in tasks {
