@@ -14,6 +14,7 @@
 
 mod crashable_host;
 mod facts;
+mod hooks;
 #[path = "../system/host.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
 mod host;

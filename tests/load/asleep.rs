@@ -119,7 +119,7 @@ async fn naps(host: &Host) -> Late {
 }
 
 /// Resident memory of the host, in MiB.
-fn resident(host: &Host) -> f64 {
+pub fn resident(host: &Host) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0

@@ -18,6 +18,7 @@ mod due;
 mod events;
 mod flight;
 mod histogram;
+mod hooks;
 #[path = "../system/host.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
 mod host;
@@ -59,6 +60,9 @@ async fn main() {
     }
     if wants("events") {
         events::measure(&mut table).await;
+    }
+    if wants("hooks") {
+        hooks::measure(&mut table).await;
     }
     if wants("readers") {
         readers::measure(&mut table).await;
