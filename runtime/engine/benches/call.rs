@@ -18,7 +18,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::stream::{self, StreamExt as _};
 use tidemill_core::clock::SystemClock;
 use tidemill_core::journal::Journal;
-use tidemill_core::manifest::Grants;
+use tidemill_core::manifest::{Grants, LedgerPolicy};
 use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::{Export, Progress, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, RunId, Timestamp};
@@ -176,6 +176,7 @@ fn benches(criterion: &mut Criterion) {
             config: "{}".into(),
             limits: Limits::default(),
             grants: Arc::new(Grants::default()),
+            ledger: LedgerPolicy::default(),
             step_retry: RetryPolicy::NEVER,
             seed: Seed([7; 32]),
             next_log_seq: 0,

@@ -5,17 +5,17 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use tidemill_artifacts::golden::{check, hex};
 use tidemill_core::journal::Position;
+use tidemill_core::money::{EntryCall, EntryContent, EntryKind};
 use tidemill_core::run::{Export, Seed};
 use tidemill_core::{ComponentDigest, EventId, Revision, RunId, Timestamp};
 use tidemill_store::records::{
-    ExternalId, LedgerLeg, NewEvent, NewSignal, ScanPage, ScanRequest, Version, VersionedValue,
+    Evidence, ExternalId, LedgerLeg, NewEntry, NewEvent, NewSignal, ScanPage, ScanRequest, Version, VersionedValue,
 };
 
 use crate::guest::metrics::{Metric, MetricKind};
 use crate::replay::state::{CancelNotice, JournalMark, OpenTransaction, ReplaySnapshot, RollbackMarks};
 use crate::transaction::Transaction;
 use crate::transaction::effects::StartRun;
-use crate::transaction::posting::BufferedPosting;
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000 + millis)
@@ -25,25 +25,75 @@ fn run(number: u128) -> RunId {
     RunId::new(at(0), number)
 }
 
-fn entry(external_id: &str) -> BufferedPosting {
+fn entry(external_id: &str) -> NewEntry {
     let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
-    BufferedPosting {
+    let content = EntryContent {
+        kind: EntryKind::Sale,
+        minor_units: 1_999,
+        currency: "EUR",
+        occurred_at: at(1),
+        of: None,
+        call: EntryCall::Post,
+        customer: None,
+    };
+    NewEntry {
         id: format!("{}-00001", run(1)),
         stream: "shop".parse().unwrap(),
-        run: run(1),
+        run: Some(run(1)),
         external_id: external_id.to_owned(),
+        call: EntryCall::Post,
         kind: "sale".to_owned(),
         minor_units: 1_999,
         currency: "EUR".to_owned(),
+        exponent: None,
         net_revenue: 1_999,
         occurred_at: at(1),
-        posted_at: at(2),
         customer: Some("c-7".to_owned()),
         description: "a book".to_owned(),
         metadata: "{\"isbn\":1}".to_owned(),
+        of: None,
         legs: vec![leg("receivable", 1_999), leg("revenue", -1_999)],
-        fingerprint: [9; 16],
+        pending: Vec::new(),
+        reservation: None,
+        expires_at: None,
+        evidence: Evidence::default(),
+        paper: false,
+        content: content.hash(),
     }
+}
+
+/// A reservation and its settlement, with what the transaction has read.
+fn reservations() -> Transaction {
+    let mut transaction = Transaction::default();
+    transaction.note_answer([7; 32]);
+    let reserved = entry("job");
+    let (legs, pending) = (reserved.legs.clone(), reserved.legs.clone());
+    let evidence = Evidence {
+        component: Some(ComponentDigest::of(b"component")),
+        delivery: Some("delivery".to_owned()),
+        responses: transaction.answers().to_vec(),
+        by_hand: None,
+    };
+    transaction.add_entry(NewEntry {
+        id: "reservation".to_owned(),
+        call: EntryCall::Reserve,
+        exponent: Some(2),
+        legs: Vec::new(),
+        pending: pending.clone(),
+        expires_at: Some(at(9)),
+        of: Some("order".to_owned()),
+        evidence,
+        ..reserved
+    });
+    transaction.note_answer([8; 32]);
+    transaction.add_entry(NewEntry {
+        call: EntryCall::Settle,
+        legs,
+        pending,
+        reservation: Some("reservation".to_owned()),
+        ..entry("job/settled")
+    });
+    transaction
 }
 
 fn started() -> StartRun {
@@ -79,7 +129,7 @@ fn effects() -> Transaction {
     transaction.note_external_id("sale-1", &known).unwrap();
     transaction.write("orders/1".to_owned(), Some(Bytes::from_static(b"one"))).unwrap();
     transaction.write("orders/3".to_owned(), None).unwrap();
-    transaction.post(entry("sale-1"));
+    transaction.add_entry(entry("sale-1"));
     transaction.start(started());
     let payload = Bytes::from_static(b"true");
     transaction.signal(NewSignal { to: run(3), name: "paid".to_owned(), payload, key: Some("signal-1".to_owned()) });
@@ -96,14 +146,14 @@ fn effects() -> Transaction {
     transaction.write("since".to_owned(), Some(Bytes::from_static(b"kept"))).unwrap();
     transaction.open();
     transaction.write("inside".to_owned(), Some(Bytes::from_static(b"step"))).unwrap();
-    transaction.post(entry("sale-2"));
+    transaction.add_entry(entry("sale-2"));
     transaction.note_claim();
     transaction.keep_steps();
     transaction
 }
 
-#[test]
-fn replay_snapshots_keep_their_bytes() {
+/// Replay snapshots with the names of their lines in the golden files.
+fn snapshots() -> Vec<(&'static str, ReplaySnapshot)> {
     let marks = RollbackMarks {
         kept: JournalMark { at: Position::new(9), depth: 1 },
         first: JournalMark { at: Position::new(4), depth: 0 },
@@ -131,13 +181,25 @@ fn replay_snapshots_keep_their_bytes() {
     // start.
     let mut begun = whole.clone();
     begun.begin_here();
-    let snapshots = [
+    vec![
         ("counts", counts.clone()),
         ("no-lines", ReplaySnapshot { next_line: None, notice: None, ..counts.clone() }),
         ("effects", open(whole)),
         ("after-commit", open(committed)),
         ("begun-again", open(begun)),
-    ];
+    ]
+}
+
+#[test]
+fn replay_snapshots_keep_their_bytes() {
+    let with_entries = ReplaySnapshot {
+        open: Some(OpenTransaction {
+            stretch: reservations(),
+            marks: RollbackMarks::at(JournalMark { at: Position::new(2), depth: 0 }),
+        }),
+        ..ReplaySnapshot::default()
+    };
+    let snapshots = snapshots().into_iter().chain([("reservations", with_entries)]);
     let mut text = String::new();
     for (name, snapshot) in snapshots {
         let bytes = snapshot.write(0).unwrap().unwrap();
@@ -145,4 +207,16 @@ fn replay_snapshots_keep_their_bytes() {
         writeln!(text, "{name}: {}", hex(&bytes)).unwrap();
     }
     check(env!("CARGO_MANIFEST_DIR"), "replay-state.txt", &text);
+}
+
+#[test]
+fn snapshots_of_earlier_releases_are_read() {
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/replay-state-1.txt")).unwrap();
+    for ((name, snapshot), line) in snapshots().into_iter().zip(text.lines()) {
+        let digits = line.strip_prefix(&format!("{name}: ")).unwrap();
+        let bytes: Vec<u8> =
+            (0..digits.len() / 2).map(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).unwrap()).collect();
+        assert_eq!(ReplaySnapshot::read(&bytes).unwrap(), snapshot, "{name}");
+    }
 }

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tidemill_core::flow::{Debounce, Flow};
 use tidemill_core::lane::Lane;
 use tidemill_core::limits::LOG_BYTES;
-use tidemill_core::manifest::{CompactSchedules, Grants, Manifest};
+use tidemill_core::manifest::{CompactSchedules, Grants, LedgerPolicy, Manifest};
 use tidemill_core::policy::PolicyInForce;
 use tidemill_core::retry::RunRetry;
 use tidemill_core::run::{Export, Trigger};
@@ -50,6 +50,7 @@ pub(crate) struct ResolvedRevision {
     pub(crate) config: Arc<str>,
     pub(crate) limits: Limits,
     pub(crate) grants: Arc<Grants>,
+    pub(crate) ledger: LedgerPolicy,
     pub(crate) retry: RunRetry,
     pub(crate) priority: u8,
     pub(crate) concurrency: u32,
@@ -89,6 +90,7 @@ impl ResolvedRevision {
             // An earlier release accepted a larger limit.
             limits: Limits { log: manifest.limits.log.min(LOG_BYTES), ..manifest.limits },
             grants: Arc::new(manifest.grants),
+            ledger: manifest.ledger,
             retry: manifest.retry,
             priority: manifest.priority,
             concurrency: manifest.concurrency,

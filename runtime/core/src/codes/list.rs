@@ -157,8 +157,8 @@ codes! {
         "Steps were ended out of order",
         "End the innermost open step first.";
     ClaimInStep => "claim-in-step", 409, retryable: false,
-        "A request follows a compare-and-set in the same step",
-        "Call `compare-and-set` before the step: inside it, the claim takes effect only after the request.";
+        "A request follows a claim in the same step",
+        "Claim or reserve before the step: inside it, the claim takes effect only after the request.";
     JournalMismatch => "journal-mismatch", 409, retryable: false,
         "Replay diverged from the journal",
         "Retry the run on the component version that it started with, or from the start.";

@@ -14,6 +14,7 @@ mod flow;
 mod grants;
 #[cfg(feature = "host")]
 pub mod hooks;
+mod ledger;
 #[cfg(feature = "host")]
 mod lines;
 mod read;
@@ -35,6 +36,7 @@ pub use changes::ManifestChange;
 pub use compact::CompactSchedules;
 pub use file::{MODULE_FILE_BYTES, ModuleFile, ModuleSection};
 pub use grants::{Grants, SecretGrant};
+pub use ledger::LedgerPolicy;
 #[cfg(feature = "host")]
 pub use lines::line_of;
 pub use reference::{ModuleRef, ModuleVersion, Source};
@@ -103,6 +105,8 @@ pub struct Manifest {
     pub hooks: Vec<HookSpec>,
     /// How its health is checked.
     pub health: HealthPolicy,
+    /// How the ledger treats its entries.
+    pub ledger: LedgerPolicy,
     /// Start of a stream's first collection; `None` means the deployment's creation.
     pub since: Option<Timestamp>,
 }
@@ -144,6 +148,7 @@ impl Manifest {
             #[cfg(feature = "host")]
             hooks: Vec::new(),
             health: HealthPolicy::default(),
+            ledger: LedgerPolicy::default(),
             since: None,
         }
     }

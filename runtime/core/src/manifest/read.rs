@@ -67,6 +67,9 @@ pub(super) fn manifest(mut object: ObjectReader, problems: &mut Vec<InputProblem
     if let Some(field) = object.take("health") {
         manifest.health = health(field, problems);
     }
+    if let Some(field) = object.take("ledger") {
+        manifest.ledger = super::ledger::read(field, problems);
+    }
     manifest.since = object.take("since").and_then(|field| field.time(problems));
     object.finish(problems);
     has_source.then_some(manifest)

@@ -37,6 +37,9 @@ pub(super) fn manifest(manifest: &Manifest) -> Value {
     }
     let health = manifest.health;
     put("health", json!({ "enabled": health.enabled, "every": duration_text(health.every_millis) }));
+    if let Some(ledger) = super::ledger::write(&manifest.ledger) {
+        put("ledger", ledger);
+    }
     if let Some(since) = manifest.since {
         put("since", since.to_rfc3339().into());
     }

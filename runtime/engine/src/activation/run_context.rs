@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidemill_core::manifest::Grants;
+use tidemill_core::manifest::{Grants, LedgerPolicy};
 use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::{Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Limits, Revision, RunId, Timestamp};
@@ -34,6 +34,8 @@ pub struct RunContext {
     pub limits: Limits,
     /// The run's grants if `RunChannel::grants` returns none.
     pub grants: Arc<Grants>,
+    /// How the ledger treats the run's entries: the deployment's.
+    pub ledger: LedgerPolicy,
     /// Retry policy of steps that name none: the deployment's.
     pub step_retry: RetryPolicy,
     /// Seed of the run's random generators.

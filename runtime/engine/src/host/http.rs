@@ -83,6 +83,7 @@ fn fetch(guest: &mut GuestState, (request,): (Request,)) -> HostFuture<'_, HostR
         }
         note_next_attempt(guest, [&response]);
         guest.record(Kind::Fetch, request_hash, &response, Some(&shown))?;
+        note_evidence(guest, &response);
         failpoint::hit("http/recorded");
         if acts {
             arrived(guest, is_good(&response)).await?;
@@ -225,6 +226,7 @@ async fn fetch_slots(
         }
         if acts.get(index) == Some(&true) && is_good(&answered) {
             guest.record(Kind::FetchSlot, request_hash, &(index, &answered), None)?;
+            note_evidence(guest, &answered);
             failpoint::hit("http/slot-recorded");
             arrived(guest, true).await?;
             failpoint::hit("http/slot-saved");
@@ -237,6 +239,7 @@ async fn fetch_slots(
     for index in &open {
         if let Some(Some(answered)) = slots.get(*index) {
             guest.record(Kind::FetchSlot, request_hash, &(*index, answered), None)?;
+            note_evidence(guest, answered);
         }
     }
     if open.iter().any(|index| acts.get(*index) == Some(&true)) {
@@ -304,7 +307,7 @@ async fn arrived(guest: &mut GuestState, good: bool) -> wasmtime::Result<()> {
 fn no_claim(guest: &GuestState) -> Result<(), Failure> {
     if guest.transaction.has_claim_in_step() {
         return Err(Code::ClaimInStep.failure(
-            "a request that is neither GET nor HEAD follows a `compare-and-set` in the same step: claim before the step",
+            "a request that is neither GET nor HEAD follows a `compare-and-set` or a reservation in the same step: claim before the step",
         ));
     }
     Ok(())
@@ -433,6 +436,15 @@ fn pay_search(guest: &GuestState, request: &OutgoingRequest) -> bool {
         guest.fuel.owed.work(request.url.len() + headers + request.body.len());
     }
     carries_secret
+}
+
+/// Notes an answer for the evidence of later entries, if the deployment may use the ledger.
+fn note_evidence(guest: &mut GuestState, response: &Result<RecordedResponse, Failure>) {
+    if let Ok(response) = response
+        && guest.grants().ledger
+    {
+        guest.transaction.note_answer(Sha256::digest(&response.body).into());
+    }
 }
 
 /// Returns the number of bytes of an answer that were searched for the secrets of its request.

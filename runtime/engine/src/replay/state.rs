@@ -19,6 +19,7 @@ use tidemill_core::{Failure, Timestamp};
 use crate::activation::result::NextAttempt;
 use crate::guest::random::RunRandom;
 use crate::transaction::Transaction;
+use crate::transaction::earlier::EarlierTransaction;
 
 /// Maximum size and age, in bytes and milliseconds, of unsaved entries of an open transaction.
 const SAVE_BYTES: usize = 1 << 20;
@@ -87,10 +88,14 @@ pub(crate) struct OpenTransaction {
 }
 
 impl ReplaySnapshot {
-    /// Decodes the output of [`ReplaySnapshot::write`].
+    /// Decodes the output of [`ReplaySnapshot::write`] of this release or an earlier one.
     pub fn read(bytes: &[u8]) -> Result<Self, postcard::Error> {
         match bytes.split_first() {
             Some((&FORMAT, rest)) => postcard::from_bytes(rest),
+            Some((&EARLIER_FORMAT, rest)) => {
+                let earlier: EarlierSnapshot = postcard::from_bytes(rest)?;
+                Ok(earlier.into_present())
+            }
             _ => Err(postcard::Error::DeserializeBadEncoding),
         }
     }
@@ -108,7 +113,30 @@ impl ReplaySnapshot {
 }
 
 /// Version byte of an encoded replay snapshot.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// Version byte of releases whose entries of the ledger had no call and no evidence.
+const EARLIER_FORMAT: u8 = 1;
+
+/// A snapshot of [`EARLIER_FORMAT`], whose fields [`ReplaySnapshot`] documents.
+#[derive(Deserialize)]
+struct EarlierSnapshot {
+    at: Position,
+    fuel: u64,
+    next_line: Option<u64>,
+    log_bytes: u64,
+    http_calls: u64,
+    http_bytes: u64,
+    notice: Option<CancelNotice>,
+    open: Option<(EarlierTransaction, RollbackMarks)>,
+}
+
+impl EarlierSnapshot {
+    fn into_present(self) -> ReplaySnapshot {
+        let Self { at, fuel, next_line, log_bytes, http_calls, http_bytes, notice, open } = self;
+        let open = open.map(|(stretch, marks)| OpenTransaction { stretch: stretch.into_present(), marks });
+        ReplaySnapshot { at, fuel, next_line, log_bytes, http_calls, http_bytes, notice, open }
+    }
+}
 
 /// Counters of one step, or of the run outside all steps. They give each call a name that is the
 /// same in every attempt and replay.

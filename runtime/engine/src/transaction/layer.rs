@@ -10,7 +10,7 @@ use tidemill_store::records::{NewEvent, NewSignal, ReadCheck, ScanRequest, State
 
 use crate::guest::metrics::MetricSamples;
 use crate::transaction::effects::{Effects, StartRun};
-use crate::transaction::posting::BufferedPosting;
+use crate::transaction::entries::LayerEntries;
 
 /// Another run has changed something that this transaction read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +40,7 @@ pub(super) struct ScanRead {
 pub(super) struct EffectLayer {
     pub(super) written: BTreeMap<String, Option<Bytes>>,
     pub(super) written_bytes: usize,
-    pub(super) postings: Vec<BufferedPosting>,
-    /// Indexes into `postings`, by external id.
-    pub(super) posted: HashMap<String, usize>,
+    pub(super) entries: LayerEntries,
     pub(super) starts: Vec<StartRun>,
     pub(super) signals: Vec<NewSignal>,
     pub(super) events: Vec<NewEvent>,
@@ -55,14 +53,14 @@ pub(super) struct EffectLayer {
     /// and of external ids that it posts under.
     pub(super) held_keys: BTreeMap<String, Version>,
     pub(super) held_ids: BTreeMap<String, Version>,
-    /// Whether the layer holds a compare-and-set.
+    /// Whether the layer holds a compare-and-set or a reservation.
     pub(super) claimed: bool,
 }
 
 impl EffectLayer {
     pub(super) fn things(&self) -> usize {
         self.written.len()
-            + self.postings.len()
+            + self.entries.len()
             + self.starts.len()
             + self.signals.len()
             + self.events.len()
@@ -86,9 +84,7 @@ impl EffectLayer {
             self.written_bytes -= self.written.get(&key).map_or(0, |value| size(&key, value));
             self.written.insert(key, value);
         }
-        let before = self.postings.len();
-        self.posted.extend(later.posted.into_iter().map(|(id, at)| (id, before + at)));
-        self.postings.extend(later.postings);
+        self.entries.append(later.entries);
         self.starts.extend(later.starts);
         self.signals.extend(later.signals);
         self.events.extend(later.events);
@@ -120,7 +116,7 @@ impl EffectLayer {
                 self.held_keys.entry(key.clone()).or_insert(*version);
             }
         }
-        for entry in &self.postings {
+        for entry in self.entries.iter() {
             if let Some(version) = reads.ids.get(&entry.external_id) {
                 self.held_ids.entry(entry.external_id.clone()).or_insert(*version);
             }
@@ -132,7 +128,7 @@ impl EffectLayer {
         let mut written: BTreeMap<&String, &Option<Bytes>> = BTreeMap::new();
         for layer in layers {
             written.extend(&layer.written);
-            effects.postings.extend(layer.postings.iter().map(BufferedPosting::to_entry));
+            effects.postings.extend(layer.entries.iter().cloned());
             effects.starts.extend(layer.starts.iter().cloned());
             effects.signals.extend(layer.signals.iter().cloned());
             effects.events.extend(layer.events.iter().cloned());

@@ -32,9 +32,10 @@
 //!   the transaction is void at once.
 //! - A commit applies all layers outside open steps, or none.
 
+pub(crate) mod earlier;
 pub(crate) mod effects;
+mod entries;
 mod layer;
-pub(crate) mod posting;
 
 pub(crate) use self::layer::ReadConflict;
 
@@ -45,13 +46,14 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::limits::{STATE_PAGE_BYTES, TRANSACTION_KEYS, TRANSACTION_WRITE_BYTES};
 use tidemill_core::{RunId, Topic};
-use tidemill_store::records::{ExternalId, NewEvent, NewSignal, ScanPage, ScanRequest, Version, VersionedValue};
+use tidemill_store::records::{
+    ExternalId, NewEntry, NewEvent, NewSignal, ScanPage, ScanRequest, Version, VersionedValue,
+};
 
 use self::layer::{EffectLayer, ReadSet, ScanRead, note, size};
 use crate::guest::metrics::Metric;
 use crate::guest::metrics::MetricSamples;
 use crate::transaction::effects::{Effects, StartRun};
-use crate::transaction::posting::BufferedPosting;
 
 /// The reads and effects since the last commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,10 +70,16 @@ pub(crate) struct Transaction {
     /// The transaction as it was at its start. The start need not be at a commit: the answer that
     /// opens a transaction belongs to it.
     first: Option<Box<Self>>,
+    /// SHA-256 of the answers that the transaction has read, and of those that a retry keeps.
+    answers: Vec<[u8; 32]>,
+    kept_answers: Vec<[u8; 32]>,
     /// Samples since the last journal entry. A run that resumes from that entry takes them again.
     #[serde(skip)]
     pending: MetricSamples,
 }
+
+/// Maximum number of answers in the evidence of an entry: the last ones that its transaction read.
+pub(crate) const EVIDENCE_ANSWERS: usize = 16;
 
 /// A transaction exceeded one of its bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,8 +92,16 @@ pub(crate) enum TransactionLimit {
     Bytes,
 }
 
-/// Names with the versions seen.
-pub(crate) type SeenVersions = Vec<(String, Version)>;
+/// What a step relies on that a commit inside the step has not checked for good.
+#[derive(Debug, Default)]
+pub(crate) struct HeldVersions {
+    /// Keys of state that the step has read and written, with the versions seen.
+    pub keys: Vec<(String, Version)>,
+    /// External ids that the step posts under, with the versions seen.
+    pub ids: Vec<(String, Version)>,
+    /// Committed reservations that the step ends.
+    pub reservations: Vec<String>,
+}
 
 /// A page of a scan as the guest sees it, and as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,14 +158,14 @@ impl Transaction {
         Ok(())
     }
 
-    /// Notes that the innermost open step holds a compare-and-set.
+    /// Notes that the innermost open step holds a compare-and-set or a reservation.
     pub fn note_claim(&mut self) {
         if let Some(step) = self.steps.last_mut() {
             step.claimed = true;
         }
     }
 
-    /// Whether an open step holds an uncommitted compare-and-set.
+    /// Whether an open step holds an uncommitted compare-and-set or reservation.
     pub fn has_claim_in_step(&self) -> bool {
         self.steps.iter().any(|step| step.claimed)
     }
@@ -196,9 +212,19 @@ impl Transaction {
         StatePage { entries, next }
     }
 
-    /// Returns the run's own posting under an external id.
-    pub fn own_posting(&self, external_id: &str) -> Option<&BufferedPosting> {
-        self.layers().find_map(|layer| layer.postings.get(*layer.posted.get(external_id)?))
+    /// Returns the run's own entry under an external id.
+    pub fn own_entry(&self, external_id: &str) -> Option<&NewEntry> {
+        self.layers().find_map(|layer| layer.entries.under(external_id))
+    }
+
+    /// Returns the run's own reservation with this id.
+    pub fn own_reservation(&self, id: &str) -> Option<&NewEntry> {
+        self.layers().find_map(|layer| layer.entries.reservation(id))
+    }
+
+    /// Returns the run's own entry that ends a reservation.
+    pub fn own_end_of(&self, reservation: &str) -> Option<&NewEntry> {
+        self.layers().find_map(|layer| layer.entries.end_of(reservation))
     }
 
     /// Notes the version seen of an external id.
@@ -206,10 +232,23 @@ impl Transaction {
         note(&mut self.reads.ids, external_id, seen.version)
     }
 
-    pub fn post(&mut self, entry: BufferedPosting) {
-        let top = self.top();
-        top.posted.insert(entry.external_id.clone(), top.postings.len());
-        top.postings.push(entry);
+    /// Adds an entry of the ledger.
+    pub fn add_entry(&mut self, entry: NewEntry) {
+        self.top().entries.push(entry);
+    }
+
+    /// Notes the SHA-256 of the body of an answer, for the evidence of later entries. The last
+    /// [`EVIDENCE_ANSWERS`] are kept.
+    pub fn note_answer(&mut self, digest: [u8; 32]) {
+        if self.answers.len() == EVIDENCE_ANSWERS {
+            self.answers.remove(0);
+        }
+        self.answers.push(digest);
+    }
+
+    /// Returns the SHA-256 of the answers that the transaction has read.
+    pub fn answers(&self) -> &[[u8; 32]] {
+        &self.answers
     }
 
     pub fn start(&mut self, run: StartRun) {
@@ -350,14 +389,16 @@ impl Transaction {
         }
     }
 
-    /// Returns the keys and external ids that the innermost step relies on, if it is also the
-    /// outermost.
-    pub fn held(&self) -> (SeenVersions, SeenVersions) {
+    /// Returns what the innermost step relies on, if it is also the outermost.
+    pub fn held(&self) -> HeldVersions {
         let list =
             |map: &BTreeMap<String, Version>| map.iter().map(|(name, version)| (name.clone(), *version)).collect();
-        match self.steps.as_slice() {
-            [only] => (list(&only.held_keys), list(&only.held_ids)),
-            _ => (Vec::new(), Vec::new()),
+        let [only] = self.steps.as_slice() else { return HeldVersions::default() };
+        let ended = only.entries.iter().filter_map(|entry| entry.reservation.as_ref());
+        HeldVersions {
+            keys: list(&only.held_keys),
+            ids: list(&only.held_ids),
+            reservations: ended.filter(|id| self.own_reservation(id).is_none()).cloned().collect(),
         }
     }
 
@@ -368,6 +409,7 @@ impl Transaction {
         let since = std::mem::take(&mut self.since);
         self.kept.merge(since);
         self.kept_steps.clone_from(&self.steps);
+        self.kept_answers.clone_from(&self.answers);
     }
 
     /// Makes a retry keep the open steps as they are, after what it kept of them was dropped.
@@ -378,7 +420,7 @@ impl Transaction {
     /// Moves the start of the transaction here, so that a redo keeps everything before.
     pub fn begin_here(&mut self) {
         self.first = None;
-        if !self.layers().all(EffectLayer::is_empty) || !self.steps.is_empty() {
+        if !self.layers().all(EffectLayer::is_empty) || !self.steps.is_empty() || !self.answers.is_empty() {
             self.first =
                 Some(Box::new(Self { reads: ReadSet::default(), pending: MetricSamples::default(), ..self.clone() }));
         }
@@ -392,6 +434,8 @@ impl Transaction {
         self.reads = ReadSet::default();
         self.kept = EffectLayer::default();
         self.since = EffectLayer::default();
+        self.answers = Vec::new();
+        self.kept_answers = Vec::new();
         self.keep_steps();
         self.begin_here();
     }
@@ -408,7 +452,11 @@ impl Transaction {
 
     /// Returns the transaction of the next attempt: the open steps as they were at the savepoint.
     pub fn after_retry(&self) -> Self {
-        Self::of_steps(&self.kept_steps)
+        let mut next = Self::of_steps(&self.kept_steps);
+        next.answers.clone_from(&self.kept_answers);
+        next.kept_answers.clone_from(&self.kept_answers);
+        next.begin_here();
+        next
     }
 
     /// Returns the transaction to redo: its state at the start.
@@ -434,9 +482,9 @@ impl Transaction {
         transaction
     }
 
-    /// Whether the transaction has no reads, no effects and no open step.
+    /// Whether the transaction has no reads, no effects, no answers and no open step.
     pub fn is_blank(&self) -> bool {
-        self.is_empty() && self.steps.is_empty()
+        self.is_empty() && self.steps.is_empty() && self.answers.is_empty()
     }
 }
 

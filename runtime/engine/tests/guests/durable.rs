@@ -282,6 +282,37 @@ async fn requests_survive_every_interruption_under_one_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reservations_and_their_evidence_survive_every_interruption() {
+    let server = Server::start(|request, _| ok(&request.line)).await;
+    let host = host();
+    let fetch =
+        |method: &str, path: &str| json!({ "do": "fetch", "method": method, "url": server.url(path), "body": "" });
+    let reserve = |id: &str| json!({ "do": "post", "external_id": id, "reserve": true });
+    let settle = |amount: i64| json!({ "do": "settle", "amount": amount });
+    let acts = json!([
+        fetch("GET", "/price"), reserve("one"), { "do": "sleep", "ms": 10 }, fetch("GET", "/cost"), fetch("GET", "/more"), settle(70),
+        { "do": "sleep", "ms": 10 }, settle(70), { "do": "try", "act": settle(71) },
+        reserve("two"), { "do": "step", "name": "charge", "acts": [fetch("POST", "/charge"), settle(100)] },
+        { "do": "step", "name": "again", "attempts": 2, "fail_until": 2, "acts": [reserve("three"), settle(1)] },
+    ]);
+    let (undisturbed, _) = once(&host, Some(&server.origin()), acts.clone(), json!([]), Scenario::default()).await;
+    assert_eq!(undisturbed.end.as_ref().unwrap()[8], json!({ "code": "host/reservation-settled" }));
+    let mut evidence = undisturbed.evidence.clone();
+    evidence.sort();
+    let expected = [
+        "reserve one 1",
+        "reserve three 0",
+        "reserve two 0",
+        "settle one/settled 2",
+        "settle three/settled 0",
+        "settle two/settled 1",
+    ];
+    assert_eq!(evidence, expected);
+    let observed = check_every_interruption(&host, Some(&server.origin()), acts, json!([]), Scenario::default()).await;
+    assert_eq!(observed, undisturbed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn waits_survive_every_interruption() {
     let host = host();
     let acts = json!([

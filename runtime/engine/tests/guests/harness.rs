@@ -69,6 +69,8 @@ pub struct RunObservation {
     pub end: Result<Value, (String, Cause)>,
     pub state: Vec<(String, String)>,
     pub postings: Vec<String>,
+    /// The calls and external ids of its postings, with the numbers of answers in their evidence.
+    pub evidence: Vec<String>,
     pub lines: Vec<String>,
     pub fuel: u64,
     /// Its children, and their inputs.
@@ -406,6 +408,11 @@ impl EngineHarness {
         RunObservation {
             end,
             state: page.entries.into_iter().map(|(key, value, _)| (key, text(&value))).collect(),
+            evidence: entries
+                .items
+                .iter()
+                .map(|it| format!("{} {} {}", it.call.as_str(), it.external_id, it.evidence.responses.len()))
+                .collect(),
             postings: entries.items.into_iter().map(|entry| hide(entry.id)).collect(),
             lines: lines.into_iter().map(|line| hide(shown(line))).collect(),
             fuel,

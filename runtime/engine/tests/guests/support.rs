@@ -10,7 +10,7 @@ use serde_json::Value;
 use tidemill_core::clock::ManualClock;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::Journal;
-use tidemill_core::manifest::Grants;
+use tidemill_core::manifest::{Grants, LedgerPolicy};
 use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::{Export, Progress, Run, RunState, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, NodeId, Revision, RunId, Timestamp};
@@ -217,6 +217,7 @@ impl TestHost {
                 config: "{}".into(),
                 limits: Limits::default(),
                 grants: Arc::new(Grants::default()),
+                ledger: LedgerPolicy::default(),
                 step_retry: RetryPolicy::NEVER,
                 seed: Seed([7; 32]),
                 next_log_seq: 0,

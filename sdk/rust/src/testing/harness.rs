@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 use tidemill_core::Failure;
+use tidemill_core::manifest::LedgerPolicy;
 use tidemill_core::retry::RunRetry;
 
 /// 2026-01-01T00:00:00Z.
@@ -58,6 +59,7 @@ impl Harness {
             config: json!({}),
             trigger,
             retry: RunRetry::default(),
+            ledger: LedgerPolicy::default(),
             grants: None,
             limits: Limits::default(),
             begins_at: BEGINNING,
@@ -116,6 +118,10 @@ impl Harness {
 
     pub(super) fn run_retry(self, retry: RunRetry) -> Self {
         self.with(|setup| setup.retry = retry)
+    }
+
+    pub(super) fn ledger(self, ledger: LedgerPolicy) -> Self {
+        self.with(|setup| setup.ledger = ledger)
     }
 
     /// Sets the deployment's `[grants]`. By default everything is granted.

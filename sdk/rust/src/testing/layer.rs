@@ -23,7 +23,7 @@ pub(super) struct Layer {
     pub(super) metrics: Vec<MetricSample>,
     /// Positions in the run's inbox.
     pub(super) taken: Vec<usize>,
-    /// Whether it contains a `compare-and-set`.
+    /// Whether it contains a `compare-and-set` or a reservation.
     pub(super) claimed: bool,
 }
 

@@ -8,7 +8,7 @@ use tidemill_core::manifest::ModuleFile;
 
 impl Harness {
     /// Configures the deployment from a `tidemill.toml`: its name, `[config]`, `[grants]`,
-    /// `[limits]` and `[retry]`. Later calls, such as [`Harness::config`], replace these values.
+    /// `[limits]`, `[retry]` and `[ledger]`. Later calls, such as [`Harness::config`], replace these values.
     /// The text may leave out which module is deployed.
     ///
     /// ```
@@ -48,6 +48,7 @@ impl Harness {
                     .grants(grants)
                     .limits(Limits::of_manifest(&manifest.limits))
                     .run_retry(manifest.retry)
+                    .ledger(manifest.ledger)
             }
             Err(problems) => {
                 let lines: Vec<_> = problems.iter().map(|problem| format!("\n  {problem}")).collect();

@@ -8,6 +8,7 @@ use crate::context::Trigger;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use tidemill_core::manifest::LedgerPolicy;
 use tidemill_core::retry::RunRetry;
 
 pub(super) type DeployedFunction = Rc<dyn Fn(&str) -> Result<String, WitFailure>>;
@@ -20,6 +21,7 @@ pub(super) struct Setup {
     pub(super) config: Value,
     pub(super) trigger: Trigger,
     pub(super) retry: RunRetry,
+    pub(super) ledger: LedgerPolicy,
     /// `None` if everything is granted.
     pub(super) grants: Option<Grants>,
     pub(super) limits: Limits,

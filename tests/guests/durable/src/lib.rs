@@ -66,6 +66,13 @@ enum Act {
     },
     Post {
         external_id: String,
+        #[serde(default)]
+        reserve: bool,
+    },
+    /// Settles the last reservation.
+    Settle {
+        #[serde(default)]
+        amount: Option<i64>,
     },
     Revenue,
     /// Executes the acts in a step, which fails until its attempt reaches `fail_until`.
@@ -157,6 +164,7 @@ enum Act {
 
 thread_local! {
     static FETCHED: Cell<u32> = const { Cell::new(0) };
+    static RESERVED: RefCell<String> = const { RefCell::new(String::new()) };
     static STARTED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -265,8 +273,9 @@ fn perform(act: &Act) -> Result<Value, Failure> {
             json!(host::http::fetch_all(&requests).into_iter().map(came).collect::<Vec<_>>())
         }
         Act::Sign { secret } => json!(host::secrets::sign(secret, "hmac-sha256", b"message")?),
-        Act::Post { external_id } => {
-            let posting = host::ledger::post(&host::ledger::Entry {
+        Act::Post { external_id, reserve } => {
+            let call = if *reserve { host::ledger::reserve } else { host::ledger::post };
+            let posting = call(&host::ledger::Entry {
                 external_id: external_id.clone(),
                 kind: "sale".to_owned(),
                 amount: host::types::Money { minor_units: 100, currency: "EUR".to_owned() },
@@ -275,6 +284,12 @@ fn perform(act: &Act) -> Result<Value, Failure> {
                 description: String::new(),
                 metadata: "null".to_owned(),
             })?;
+            RESERVED.set(posting.id.clone());
+            json!({ "id": posting.id, "duplicate": posting.duplicate })
+        }
+        Act::Settle { amount } => {
+            let amount = amount.map(|minor_units| host::types::Money { minor_units, currency: "EUR".to_owned() });
+            let posting = host::ledger::settle(&RESERVED.with_borrow(String::clone), amount.as_ref())?;
             json!({ "id": posting.id, "duplicate": posting.duplicate })
         }
         Act::Revenue => {

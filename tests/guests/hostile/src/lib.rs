@@ -3,10 +3,17 @@
 
 mod acts;
 
+use std::cell::RefCell;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tidemill_sdk::{Error, Money, Status, clock, context, durable, events, http, info, ledger, state};
+
+thread_local! {
+    /// The id of the run's last reservation.
+    static RESERVED: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 /// Input of a run: the act and its parameters.
 #[derive(Deserialize)]
@@ -121,7 +128,7 @@ enum Act {
         #[serde(default)]
         prefix: String,
     },
-    /// Posts to the ledger.
+    /// Posts to the ledger, or reserves.
     Post {
         external_id: String,
         #[serde(default = "one")]
@@ -136,6 +143,24 @@ enum Act {
         customer: Option<String>,
         #[serde(default)]
         description: String,
+        #[serde(default)]
+        metadata: Value,
+        #[serde(default)]
+        reserve: bool,
+    },
+    /// Settles a reservation; without `posting` the run's last one.
+    Settle {
+        #[serde(default)]
+        posting: Option<String>,
+        #[serde(default)]
+        amount: Option<i64>,
+        #[serde(default = "eur")]
+        currency: String,
+    },
+    /// Voids a reservation; without `posting` the run's last one.
+    Void {
+        #[serde(default)]
+        posting: Option<String>,
     },
     /// Returns the net revenue of all time.
     Revenue,
@@ -312,14 +337,30 @@ fn perform(act: Act) -> Result<Value, Error> {
                 state::scan(&prefix).map(|entry| entry.map(|entry| entry.key)).collect::<Result<_, _>>()?;
             Ok(json!(keys))
         }
-        Act::Post { external_id, amount, currency, kind, occurred_at, customer, description } => {
+        Act::Post { external_id, amount, currency, kind, occurred_at, customer, description, metadata, reserve } => {
             let at = tidemill_sdk::Timestamp::from_millis(occurred_at);
             let amount = Money::minor(amount, currency);
             let mut entry = ledger::entry(external_id, ledger::Kind::Other(kind), amount, at).description(description);
             if let Some(customer) = customer {
                 entry = entry.customer(customer);
             }
-            let posting = entry.post()?;
+            if !metadata.is_null() {
+                entry = entry.metadata(&metadata);
+            }
+            let posting = if reserve { entry.reserve()? } else { entry.post()? };
+            if reserve {
+                RESERVED.set(posting.id.clone());
+            }
+            Ok(json!({ "id": posting.id, "duplicate": posting.duplicate }))
+        }
+        Act::Settle { posting, amount, currency } => {
+            let amount = amount.map(|amount| Money::minor(amount, currency));
+            let posting =
+                ledger::settle(&posting.unwrap_or_else(|| RESERVED.with_borrow(String::clone)), amount.as_ref())?;
+            Ok(json!({ "id": posting.id, "duplicate": posting.duplicate }))
+        }
+        Act::Void { posting } => {
+            let posting = ledger::void(&posting.unwrap_or_else(|| RESERVED.with_borrow(String::clone)))?;
             Ok(json!({ "id": posting.id, "duplicate": posting.duplicate }))
         }
         Act::Revenue => {

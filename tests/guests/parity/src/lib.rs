@@ -65,6 +65,8 @@ fn parity(input: Input) -> Result<Value> {
         "http-claim" => claim_and_send(&input.server),
         "http-limit" => Ok((1..=10).map(|_| code(http::get(format!("{}/ok", input.server)).send())).collect()),
         "ledger" => post(),
+        "ledger-reserve" => reserve(),
+        "ledger-claim" => reserve_and_send(&input.server),
         "secrets" => Ok(code(secrets::sign("key", Algorithm::HmacSha256, b"message"))),
         "cancel" => cancelled(),
         "cancel-ignored" => {
@@ -269,15 +271,66 @@ fn post() -> Result<Value> {
         code(sale("minus", euro(-1)).post()),
         code(sale("unit", Money::minor(1, "NONE")).post()),
         code(sale("long", euro(1)).description("x".repeat(1_025)).post()),
-        code(sale("held", euro(1)).reserve()),
-        code(ledger::settle("one", None)),
-        code(ledger::void("one")),
+        sale("one", euro(1_000)).customer("cus_1").description("a remark").post()?.duplicate,
+        code(sale("one", euro(1_000)).of("order").post()),
+        code(sale("one", euro(1_000)).reserve()),
+        code(sale("one/settled", euro(1)).post()),
+        code(sale("one", euro(1)).metadata(&json!({ "of": 1 })).post()),
+        code(ledger::entry("back", ledger::Kind::Refund.reversal(), euro(1), at).post()),
+        code(ledger::entry("swap", ledger::Kind::Trade.reversal(), euro(1), at).post()),
     ]);
     ledger::entry("fee", ledger::Kind::Fee, euro(30), at).post()?;
     ledger::entry("tax", ledger::Kind::Tax, euro(100), at).post()?;
     sleep(Duration::from_millis(1))?;
     let earned = ledger::revenue(Period { start: at, end: at + Duration::from_millis(1) })?;
     Ok(json!([codes, earned]))
+}
+
+fn reserve() -> Result<Value> {
+    let at = clock::now();
+    let euro = |amount| Money::minor(amount, "EUR");
+    let usage = |id: &str, amount: i64| ledger::entry(id, ledger::Kind::Usage, euro(amount), at);
+    let posted = usage("posted", 1).post()?.id;
+    let [part, whole, gone] = ["part", "whole", "gone"].map(|id| usage(id, 500).reserve().map(|posting| posting.id));
+    let (part, whole, gone) = (part?, whole?, gone?);
+    let mut codes = vec![
+        code(usage("zero", 0).reserve()),
+        json!(usage("part", 500).reserve()?.duplicate),
+        code(usage("part", 400).reserve()),
+        code(usage("part", 500).post()),
+        code(ledger::settle("none", None)),
+        code(ledger::settle(&posted, None)),
+        code(ledger::settle(&part, Some(&euro(0)))),
+        code(ledger::settle(&part, Some(&euro(501)))),
+        code(ledger::settle(&part, Some(&Money::minor(1, "USD")))),
+        json!(ledger::settle(&part, Some(&euro(420)))?.duplicate),
+        json!(ledger::settle(&part, Some(&euro(420)))?.duplicate),
+        code(ledger::settle(&part, None)),
+        code(ledger::void(&part)),
+        json!(ledger::void(&gone)?.duplicate),
+        json!(ledger::void(&gone)?.duplicate),
+        code(ledger::settle(&gone, None)),
+    ];
+    sleep(Duration::from_millis(1))?;
+    codes.push(json!(ledger::settle(&whole, None)?.duplicate));
+    codes.push(json!(ledger::settle(&whole, Some(&euro(500)))?.duplicate));
+    let hold = ledger::hold("hold", ledger::Kind::Usage, euro(10), at).expires_in(Duration::from_millis(1)).place()?;
+    sleep(Duration::from_millis(5))?;
+    let settled = hold.settle(&euro(7))?;
+    codes.push(json!([settled.end.is_some(), settled.rest.is_some()]));
+    codes.push(code(ledger::void(hold.posting_id())));
+    sleep(Duration::from_millis(1))?;
+    let earned = ledger::revenue(Period { start: at, end: clock::now() })?;
+    Ok(json!([codes, earned]))
+}
+
+fn reserve_and_send(server: &str) -> Result<Value> {
+    let at = clock::now();
+    let effect = step("reserve and charge", || -> Result<()> {
+        ledger::entry("claimed", ledger::Kind::Usage, Money::minor(1, "EUR"), at).reserve()?;
+        http::post(format!("{server}/effect")).send()?.ok().map(drop)
+    });
+    Ok(code(effect))
 }
 
 /// Notes what a cancelled run may still do.

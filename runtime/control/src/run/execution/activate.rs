@@ -246,6 +246,7 @@ fn context(
         config: Arc::clone(&plan.config),
         limits: policy.bounded(run.deployment.as_str(), &live.plan.limits),
         grants: Arc::clone(&live.plan.grants),
+        ledger: live.plan.ledger.clone(),
         step_retry: live.plan.retry.policy,
         seed: run.seed,
         next_log_seq,

@@ -20,6 +20,7 @@ use crate::guest::{GRACE_WAITS, GuestState, read};
 use crate::host::abi::{HostResult, answer};
 use crate::replay::cancelled;
 use crate::replay::state::{JournalMark, NameCounters, hash};
+use crate::transaction::HeldVersions;
 
 /// Maximum size of a name, in bytes.
 const NAME_BYTES: usize = 255;
@@ -180,7 +181,7 @@ async fn settle_reads(guest: &mut GuestState, depth: u32) -> wasmtime::Result<()
 /// Whether everything that the outermost step had read and written before a request left is
 /// unchanged.
 async fn is_held(guest: &mut GuestState) -> wasmtime::Result<bool> {
-    let (keys, ids) = guest.transaction.held();
+    let HeldVersions { keys, ids, reservations } = guest.transaction.held();
     let store = Arc::clone(&guest.services.store);
     let run = Arc::clone(&guest.run);
     let deployment = &run.deployment;
@@ -192,6 +193,11 @@ async fn is_held(guest: &mut GuestState) -> wasmtime::Result<bool> {
     }
     for (id, version) in &ids {
         if read(|| store.external_id(&stream, id)).await?.version != *version {
+            return Ok(false);
+        }
+    }
+    for id in &reservations {
+        if read(|| store.reservation(id)).await?.is_none_or(|reservation| reservation.closed.is_some()) {
             return Ok(false);
         }
     }

@@ -91,7 +91,7 @@ fn claim_in_step(fake: &Fake, effect: bool) -> Result<(), Failure> {
     let claimed = fake.run.borrow().layers.iter().skip(1).any(|layer| layer.claimed);
     if effect && claimed {
         return Err(Code::ClaimInStep.failure(
-            "a request that may change something follows a compare-and-set in the same step: claim before the step",
+            "a request that may change something follows a compare-and-set or a reservation in the same step: claim before the step",
         ));
     }
     Ok(())

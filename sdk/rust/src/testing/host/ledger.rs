@@ -1,19 +1,26 @@
-//! `ledger`: the committed entries, overlaid by the postings of this run. `reserve`, `settle` and
-//! `void` are refused, as on a host of this release.
+//! `ledger`: the committed entries, overlaid by the entries of this run.
 
 use super::current;
 use super::types::{Failure as WitFailure, Money};
 pub(crate) use crate::bindings::imports::tidemill::guest::ledger::{Entry, Posting};
-use crate::testing::failure::cancelled;
 use crate::testing::ledger::LedgerEntry;
 use crate::testing::run::Fake;
 use std::collections::BTreeMap;
-use tidemill_core::Code;
+use tidemill_core::money::{EntryCall, ReservationEvent, ReservationState, ReservationStep};
+use tidemill_core::{Code, Timestamp};
 
 pub(crate) fn post(entry: &Entry) -> Result<Posting, WitFailure> {
+    write(EntryCall::Post, "ledger.post", entry)
+}
+
+pub(crate) fn reserve(entry: &Entry) -> Result<Posting, WitFailure> {
+    write(EntryCall::Reserve, "ledger.reserve", entry)
+}
+
+fn write(call: EntryCall, name: &str, entry: &Entry) -> Result<Posting, WitFailure> {
     let fake = current();
     // Like a host, refuse it before it is recorded.
-    let posted = LedgerEntry::of(&fake.deployment, entry)?;
+    let mut new = LedgerEntry::of(&fake.deployment, call, entry)?;
     let request = format!(
         "{} {} {} {} at {} of {:?} {} {}",
         entry.external_id,
@@ -25,18 +32,26 @@ pub(crate) fn post(entry: &Entry) -> Result<Posting, WitFailure> {
         entry.description,
         entry.metadata
     );
-    let answer = fake.fallible("ledger.post", &request, || {
+    let answer = fake.fallible(name, &request, || {
         fake.may_post()?;
-        let id = posted.id();
+        let id = new.id();
         match find(&fake, &entry.external_id) {
-            Some(there) if there.fingerprint == posted.fingerprint => Ok((id, true)),
+            Some(there) if there.content == new.content => Ok((id, true)),
             Some(_) => {
                 let message = format!("external id `{}` was posted before with different content", entry.external_id);
                 Err(Code::ExternalIdConflict.failure(message))
             }
             None => {
                 fake.has_room()?;
-                fake.write(|layer| layer.postings.insert(entry.external_id.clone(), posted));
+                let reserves = call == EntryCall::Reserve;
+                if reserves && new.expires_at.is_none() {
+                    let expires = fake.setup.ledger.reservations_expire_millis;
+                    new.expires_at = expires.map(|millis| Timestamp::from_millis(fake.now()).plus_millis(millis));
+                }
+                fake.write(|layer| {
+                    layer.claimed |= reserves;
+                    layer.postings.insert(entry.external_id.clone(), new);
+                });
                 Ok((id, false))
             }
         }
@@ -44,27 +59,46 @@ pub(crate) fn post(entry: &Entry) -> Result<Posting, WitFailure> {
     Ok(answer.map(|(id, duplicate)| Posting { id, duplicate })?)
 }
 
-pub(crate) fn reserve(_: &Entry) -> Result<Posting, WitFailure> {
-    refuse("ledger.reserve")
+pub(crate) fn settle(posting: &str, amount: Option<&Money>) -> Result<Posting, WitFailure> {
+    let given = amount.map(|amount| (amount.minor_units, amount.currency.as_str()));
+    end("ledger.settle", &format!("{posting} {given:?}"), posting, ReservationEvent::Settle(given))
 }
 
-pub(crate) fn settle(_: &str, _: Option<&Money>) -> Result<Posting, WitFailure> {
-    refuse("ledger.settle")
+pub(crate) fn void(posting: &str) -> Result<Posting, WitFailure> {
+    end("ledger.void", posting, posting, ReservationEvent::Void)
 }
 
-pub(crate) fn void(_: &str) -> Result<Posting, WitFailure> {
-    refuse("ledger.void")
-}
-
-fn refuse(call: &str) -> Result<Posting, WitFailure> {
+fn end(name: &str, request: &str, posting: &str, event: ReservationEvent<'_>) -> Result<Posting, WitFailure> {
     let fake = current();
-    let failure = if fake.must_be_notified() {
-        cancelled()
-    } else {
-        Code::NotAvailable.failure(format!("`{call}` is not in this release"))
-    };
-    fake.hear(&failure);
-    Err(failure.into())
+    let answer = fake.fallible(name, request, || {
+        fake.may_post()?;
+        let external_id = posting.strip_prefix(&format!("{}/", fake.deployment));
+        let reserved = external_id.and_then(|id| find(&fake, id)).filter(|it| it.call == EntryCall::Reserve.as_str());
+        let Some(reserved) = reserved else {
+            return Err(Code::ReservationNotFound.failure(format!("the stream has no reservation `{posting}`")));
+        };
+        let end = |state| reserved.end_id(state).and_then(|id| find(&fake, &id));
+        let (state, known) = if let Some(settled) = end(ReservationState::Settled { minor_units: 0 }) {
+            (ReservationState::Settled { minor_units: settled.amount.minor_units }, Some(settled))
+        } else {
+            let voided = end(ReservationState::Voided);
+            (if voided.is_some() { ReservationState::Voided } else { ReservationState::Open }, voided)
+        };
+        let step = reserved.terms(state).next(event, Timestamp::from_millis(fake.now()));
+        let step = step.map_err(|refusal| refusal.code().failure(refusal.to_string()))?;
+        match step {
+            ReservationStep::Duplicate => Ok((known.map(|known| known.id()).unwrap_or_default(), true)),
+            ReservationStep::End(state) => {
+                fake.has_room()?;
+                let ended = reserved.ended(state, fake.now());
+                let id = ended.as_ref().map(LedgerEntry::id).unwrap_or_default();
+                let new = ended.map(|ended| (ended.external_id.clone(), ended));
+                fake.write(|layer| layer.postings.extend(new));
+                Ok((id, false))
+            }
+        }
+    });
+    Ok(answer.map(|(id, duplicate)| Posting { id, duplicate })?)
 }
 
 pub(crate) fn revenue(start: u64, end: u64) -> Result<Vec<Money>, WitFailure> {

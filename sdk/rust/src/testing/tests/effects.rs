@@ -77,16 +77,14 @@ fn a_request_after_a_claim_in_the_same_step_is_refused() {
 }
 
 #[test]
-fn an_entry_posts_once_and_nothing_is_reserved() {
+fn an_entry_posts_once_and_remarks_are_no_content() {
     let work = |(): ()| -> Result<(bool, String, Vec<Money>)> {
         let at = clock::now();
-        let sale = || ledger::entry("ch_1", ledger::Kind::Sale, Money::minor(1_000, "EUR"), at);
-        sale().customer("cus_1").post()?;
-        let again = sale().customer("cus_1").post()?;
-        let conflict = sale().customer("cus_2").post().unwrap_err();
-        let refused = [sale().reserve(), ledger::settle("x", None), ledger::void("x")].map(Result::unwrap_err);
-        assert!(refused.iter().all(|failure| failure.code() == "host/not-available"));
-        ledger::entry("fee_1", ledger::Kind::Fee, Money::minor(30, "EUR"), at).post()?;
+        let sale = |amount| ledger::entry("ch_1", ledger::Kind::Sale, Money::minor(amount, "EUR"), at);
+        sale(1_000).customer("cus_1").post()?;
+        let again = sale(1_000).customer("cus_2").description("the same sale").post()?;
+        let conflict = sale(999).customer("cus_1").post().unwrap_err();
+        ledger::entry("fee_1", ledger::Kind::Fee, Money::minor(30, "EUR"), at).of("ch_1").post()?;
         sleep(Duration::from_secs(1))?;
         let period = crate::Period { start: at, end: at + Duration::from_secs(1) };
         Ok((again.duplicate, conflict.code().to_owned(), ledger::revenue(period)?))
@@ -95,6 +93,91 @@ fn an_entry_posts_once_and_nothing_is_reserved() {
     assert_eq!(*ran.succeeded(), (true, "host/external-id-conflict".to_owned(), vec![Money::minor(1_000 - 30, "EUR")]));
     let posted: Vec<_> = ran.ledger().map(|entry| (entry.external_id.as_str(), entry.customer.as_deref())).collect();
     assert_eq!(posted, [("ch_1", Some("cus_1")), ("fee_1", None)]);
+    assert_eq!(ran.ledger().last().unwrap().metadata, serde_json::json!({ "of": "ch_1" }));
+}
+
+fn euro(minor_units: i64) -> Money {
+    Money::minor(minor_units, "EUR")
+}
+
+/// The external ids, calls and amounts of the ledger.
+fn entries<T>(ran: &crate::testing::RunResult<T>) -> Vec<(&str, &str, i64)> {
+    ran.ledger().map(|entry| (entry.external_id.as_str(), entry.call, entry.amount.minor_units)).collect()
+}
+
+#[test]
+fn a_hold_is_settled_once_and_posts_what_it_does_not_cover() {
+    let work = |cost: i64| -> Result<Vec<Money>> {
+        let at = clock::now();
+        let hold = ledger::hold("job", ledger::Kind::Usage, euro(500), at).customer("cus_1").place()?;
+        sleep(Duration::from_secs(60))?;
+        hold.settle(&euro(cost))?;
+        let again = hold.settle(&euro(cost))?;
+        assert!(again.end.is_none_or(|end| end.duplicate) && again.rest.is_none_or(|rest| rest.duplicate));
+        sleep(Duration::from_secs(1))?;
+        ledger::revenue(crate::Period { start: at, end: clock::now() })
+    };
+    for (cost, expected) in [
+        (420, vec![("job", "reserve", 500), ("job/settled", "settle", 420)]),
+        (500, vec![("job", "reserve", 500), ("job/settled", "settle", 500)]),
+        (650, vec![("job", "reserve", 500), ("job#2", "post", 150), ("job/settled", "settle", 500)]),
+        (0, vec![("job", "reserve", 500), ("job/voided", "void", 500)]),
+    ] {
+        let ran = Harness::new().crash_everywhere(work, cost);
+        let revenue: Vec<i64> = ran.succeeded().iter().map(|money| money.minor_units).collect();
+        assert_eq!(revenue, [cost]);
+        assert_eq!(entries(&ran), expected, "{cost}");
+        assert!(ran.ledger().all(|entry| entry.customer.as_deref() == Some("cus_1")));
+    }
+}
+
+#[test]
+fn a_hold_that_has_expired_posts_the_whole_cost() {
+    let work = |wait: u64| -> Result<()> {
+        let hold = ledger::hold("job", ledger::Kind::Usage, euro(500), clock::now()).of("order");
+        let hold = hold.expires_in(Duration::from_secs(60)).place()?;
+        sleep(Duration::from_millis(wait))?;
+        hold.settle(&euro(420)).map(drop)
+    };
+    let settled = Harness::new().run(work, 59_000);
+    assert_eq!(entries(&settled), [("job", "reserve", 500), ("job/settled", "settle", 420)]);
+    let expired = Harness::new().crash_everywhere(work, 60_000);
+    assert_eq!(entries(&expired), [("job", "reserve", 500), ("job#2", "post", 420)]);
+    assert!(expired.ledger().all(|entry| entry.metadata["of"] == "order"));
+    let by_default = Harness::new().manifest("[grants]\nledger = true\n[ledger]\nreservations_expire = \"1m\"");
+    let work = |wait: u64| -> Result<bool> {
+        let hold = ledger::hold("job", ledger::Kind::Usage, euro(500), clock::now()).place()?;
+        sleep(Duration::from_millis(wait))?;
+        Ok(hold.void()?.end.is_some())
+    };
+    assert!(by_default.run(work, 59_000).succeeded());
+    assert!(!by_default.run(work, 60_000).succeeded());
+    assert!(Harness::new().run(work, 60_000).succeeded());
+}
+
+#[test]
+fn a_request_after_a_reservation_in_the_same_step_is_refused() {
+    let work = |(): ()| -> Result<()> {
+        step("reserve and charge", || -> Result<()> {
+            ledger::entry("job", ledger::Kind::Usage, euro(1), clock::now()).reserve()?;
+            http::get("https://a.example.com/").send()?.ok()?;
+            http::post("https://a.example.com/").send()?.ok().map(drop)
+        })
+    };
+    let harness = Harness::new().http("*", "https://a.example.com/", |_| 200);
+    assert_eq!(harness.run(work, ()).failed().code(), "host/claim-in-step");
+}
+
+#[test]
+fn both_sides_of_a_conversion_name_it() {
+    let work = |(): ()| -> Result<()> {
+        let at = clock::now();
+        ledger::entry("out", ledger::Kind::ConversionOut, euro(100), at).conversion("fx_1").post()?;
+        let dollar = Money::minor(110, "USD");
+        ledger::entry("in", ledger::Kind::ConversionIn, dollar, at).conversion("fx_1").post().map(drop)
+    };
+    let ran = Harness::new().run(work, ());
+    assert!(ran.ledger().all(|entry| entry.metadata["conversion"] == "fx_1"));
 }
 
 #[test]

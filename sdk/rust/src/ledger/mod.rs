@@ -15,6 +15,10 @@
 //! # }
 //! ```
 
+mod hold;
+
+pub use hold::{Hold, HoldEnd, HoldRequest, hold};
+
 use crate::host::ledger as host;
 use crate::host::types::Money as WitMoney;
 use crate::stream::Period;
@@ -195,10 +199,11 @@ impl Entry {
         posting(host::post(&self.finish()?))
     }
 
-    /// Reserves the amount until it is settled or voided.
+    /// Reserves the amount until it is settled or voided. [`hold`] does it with the rules of its
+    /// end.
     ///
     /// # Errors
-    /// As [`Entry::post`]; `host/not-available` if the host does not implement it.
+    /// As [`Entry::post`].
     pub fn reserve(self) -> Result<Posting> {
         posting(host::reserve(&self.finish()?))
     }
@@ -211,7 +216,10 @@ impl Entry {
         }
         if !members.is_empty() {
             let Ok(Value::Object(mut object)) = serde_json::from_str(&wit.metadata) else {
-                return Err(Error::new("not-json", "the metadata of an entry with `of` or a conversion is an object"));
+                return Err(Error::new(
+                    "not-json",
+                    "the metadata of an entry with `of`, a conversion or an expiry is an object",
+                ));
             };
             object.extend(members);
             wit.metadata = json::encode(&object)?;
@@ -231,18 +239,22 @@ pub struct Posting {
     pub duplicate: bool,
 }
 
-/// Settles at most the reserved amount, or all of it with `None`, and releases the rest.
+/// Settles at most the reserved amount, or all of it with `None`, and returns the rest. The
+/// settlement is an entry of its own. The same settlement again is a duplicate.
 ///
 /// # Errors
-/// As [`Entry::reserve`].
+/// `host/reservation-not-found` for an id that is no reservation of this stream,
+/// `host/reservation-settled`, `-voided` or `-expired` if it has ended, `host/wrong-sign` for an
+/// amount of zero or less, `host/settle-amount` for more than is reserved or another currency, and
+/// `host/not-granted` without the grant. A refusal leaves the reservation as it is.
 pub fn settle(posting_id: &str, amount: Option<&Money>) -> Result<Posting> {
     posting(host::settle(posting_id, amount.map(to_wit).as_ref()))
 }
 
-/// Releases the whole reservation.
+/// Returns the whole reservation. The same void again is a duplicate.
 ///
 /// # Errors
-/// As [`Entry::reserve`].
+/// As [`settle`], except for those about the amount.
 pub fn void(posting_id: &str) -> Result<Posting> {
     posting(host::void(posting_id))
 }
