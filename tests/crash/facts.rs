@@ -39,6 +39,14 @@ pub async fn collect(host: &CrashableHost, known: &[AcknowledgedRun]) -> Result<
     let check = host.process.http.post(host.process.url("/v1/ledger/check")).send().await.map_err(|_| HostDeath)?;
     let check: Value = serde_json::from_str(&check.text().await.map_err(|_| HostDeath)?).unwrap();
     assert_eq!(check["problems"], json!([]), "{check}");
+    // The check has read the numbers from 1 on without a gap and recomputed the chain.
+    assert_eq!(check["entries"], entries.len(), "{check}");
+    let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+    let accounts = host.get("/v1/ledger/accounts").await?;
+    for account in accounts["items"].as_array().unwrap() {
+        *sums.entry(account["currency"].to_string()).or_default() += account["minor_units"].as_i64().unwrap();
+    }
+    assert!(sums.values().all(|sum| *sum == 0), "{sums:?}");
     feed(host, &keys, FeedCount { ends: runs.len(), entries: entries.len() }, &mut facts).await?;
     for (what, times) in host.provider.effects() {
         facts.insert(format!("effect {what}"), json!(times));

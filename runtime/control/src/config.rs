@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tidemill_core::NodeId;
 use tidemill_core::clock::SystemClock;
+use tidemill_core::money::Currencies;
 use tidemill_core::policy::PolicyInForce;
 use tidemill_engine::MEMORY_MAX;
 use tidemill_engine::secrets::{EnvironmentAndFiles, StoredSecrets};
@@ -50,6 +51,9 @@ pub struct HostConfig {
     /// The secrets of the store, and the vault that seals them and the bodies of deliveries. The
     /// engine has the same ones. Default: no master key, and no other source.
     pub secrets: Arc<StoredSecrets>,
+    /// The currencies and units that the host knows. A start without a unit of the ledger, or with
+    /// another number of its decimal places, is refused. Default ISO 4217.
+    pub currencies: Currencies,
     /// What the operator allows deployments to be granted and to use. Default everything.
     pub policy: PolicyInForce,
 }
@@ -76,6 +80,7 @@ impl HostConfig {
                 Arc::new(SystemClock),
                 EnvironmentAndFiles::new(None),
             )),
+            currencies: Currencies::default(),
             policy: PolicyInForce::default(),
         }
     }

@@ -24,6 +24,7 @@ use crate::error::ControlError;
 use crate::guests::GuestExecutor;
 use crate::hook::state::HookMonitor;
 use crate::hook::stored_body::BodyCodec;
+use crate::ledger_units;
 use crate::metrics::Metrics;
 use crate::reconcile::backlog::BacklogReconciler;
 use crate::reconcile::cancellations::CancellationReconciler;
@@ -32,6 +33,7 @@ use crate::reconcile::dispatcher::Dispatcher;
 use crate::reconcile::key_rotation::KeyRotationReconciler;
 use crate::reconcile::operations::OperationReconciler;
 use crate::reconcile::recovery::RecoveryReconciler;
+use crate::reconcile::reservations::ReservationReconciler;
 use crate::reconcile::retention::RetentionReconciler;
 use crate::reconcile::scheduler::Scheduler;
 use crate::reconcile::scrub::ScrubReconciler;
@@ -62,6 +64,7 @@ fn loops(host: &Arc<HostState>) -> Vec<Box<dyn Reconciler>> {
         Box::new(DeliveryReconciler::new(host)),
         Box::new(BacklogReconciler::new(host)),
         Box::new(RetentionReconciler::new(host)),
+        Box::new(ReservationReconciler::new(host)),
         Box::new(Dispatcher::new(host)),
         Box::new(ZoneReconciler::new(host)),
         Box::new(SecretReconciler::new(host)),
@@ -83,6 +86,7 @@ impl HostState {
     ) -> Result<Arc<Self>, ControlError> {
         keys::prepare(&*store, config.secrets.vault(), clock.now()).await?;
         let epoch = store.begin_epoch(&config.node).await?;
+        ledger_units::check(&*store, config.currencies.clone()).await?;
         let last_scrub = store.last_scrub().await?;
         let metrics = Arc::new(Metrics::default());
         if let Some(scrub) = last_scrub {
@@ -245,6 +249,9 @@ impl ControlPlane {
         // If the store cannot be read, the previous values stay.
         if let Ok(backlogs) = self.0.store.backlogs().await {
             self.0.metrics.hooks.set_backlogs(&backlogs);
+        }
+        if let (Ok(head), Ok(open)) = (self.0.store.ledger_head().await, self.0.store.open_reservation_count().await) {
+            self.0.metrics.ledger.set_size(&head, open);
         }
         if let Ok(mut usage) = self.0.store.usage().await {
             let deployments = self.0.deployments.all();

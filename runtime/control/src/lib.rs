@@ -16,6 +16,7 @@ mod explain;
 mod fixture;
 mod guests;
 mod hook;
+mod ledger_units;
 mod metrics;
 mod operation;
 mod random;

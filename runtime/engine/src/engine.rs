@@ -83,6 +83,12 @@ pub struct EngineStats {
 }
 
 impl Engine {
+    /// Returns the currencies and units that entries may have.
+    #[must_use]
+    pub fn currencies(&self) -> &Currencies {
+        &self.services.currencies
+    }
+
     /// Builds the engine and starts its threads.
     ///
     /// # Errors

@@ -178,4 +178,5 @@ pub fn compare_with_model(cases: u32, empty: Factory<'_>) {
     models::families::compare(cases, empty);
     models::lanes::compare(cases, empty);
     models::flow::compare(cases, empty);
+    models::ledger::compare(cases, empty);
 }

@@ -92,6 +92,7 @@ impl Process {
             retention: settings.retention,
             event_retention: settings.event_retention,
             events_max: Some(settings.events_max.into()),
+            currencies: engine.currencies().clone(),
             policy: policy.clone(),
             secrets,
             ..HostConfig::new(settings.node.clone(), components_dir)

@@ -5,6 +5,7 @@
 
 mod guest;
 pub(crate) mod hooks;
+mod ledger;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use tidemill_store::records::{FiringCommitResult as Firings, ParkedGroup, Usage}
 
 pub(crate) use guest::GuestMetrics;
 use hooks::HookMetrics;
+pub(crate) use ledger::LedgerMetrics;
 
 /// Buckets of attempt durations, in seconds: from half a millisecond for a no-op to five minutes.
 const SECONDS: [f64; 10] = [0.000_5, 0.002, 0.01, 0.05, 0.2, 1.0, 5.0, 30.0, 120.0, 300.0];
@@ -114,6 +116,7 @@ pub struct Metrics {
     pub(crate) store_errors: Counter,
     pub(crate) taken_over: Counter,
     pub(crate) host: HostGauges,
+    pub(crate) ledger: LedgerMetrics,
     pub(crate) guest: std::sync::Arc<GuestMetrics>,
 }
 
@@ -217,6 +220,8 @@ impl Default for Metrics {
         let store_errors = Counter::default();
         let taken_over = Counter::default();
         let host = HostGauges::default();
+        let ledger = LedgerMetrics::default();
+        ledger.register(&mut registry);
         let guest = std::sync::Arc::new(GuestMetrics::default());
         registry.register("attempts", "Attempts that ended, by the state they led to", Family::clone(&attempts));
         registry.register("fuel", "Fuel used by guests", Family::clone(&fuel));
@@ -333,6 +338,7 @@ impl Default for Metrics {
             store_errors,
             taken_over,
             host,
+            ledger,
             guest,
         }
     }

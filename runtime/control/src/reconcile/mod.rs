@@ -12,6 +12,7 @@ pub(crate) mod dispatcher;
 pub(crate) mod key_rotation;
 pub(crate) mod operations;
 pub(crate) mod recovery;
+pub(crate) mod reservations;
 pub(crate) mod retention;
 pub(crate) mod scheduler;
 pub(crate) mod scrub;

@@ -1,5 +1,6 @@
 //! Scrubs on schedule: reads and verifies all stored data, so that damage is found while a sound
-//! backup still exists. The store decides how a scrub runs alongside other work.
+//! backup still exists, and checks the ledger. The store decides how a scrub runs alongside other
+//! work.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -60,7 +61,7 @@ impl Reconciler for ScrubReconciler {
             return report(due);
         }
         let scrubbed = tokio::select! {
-            scrubbed = self.scrub(now) => scrubbed,
+            scrubbed = self.scrub_and_check(now) => scrubbed,
             () = self.closing.cancelled() => Err(StoreError::Closed),
         };
         match scrubbed {
@@ -96,6 +97,21 @@ impl Reconciler for ScrubReconciler {
 }
 
 impl ScrubReconciler {
+    /// Scrubs everything, then checks the ledger.
+    async fn scrub_and_check(&self, now: Timestamp) -> Result<(Scrub, usize), StoreError> {
+        let scrubbed = self.scrub(now).await?;
+        let check = self.store.check_ledger().await?;
+        self.metrics.ledger.checked(now, &check);
+        match check.problems.first() {
+            None => tracing::info!(entries = check.entries, "the ledger is right"),
+            Some(first) => {
+                let problems = check.problems.len();
+                tracing::error!(problems, first, entry = check.first_wrong, "the ledger differs from its entries");
+            }
+        }
+        Ok(scrubbed)
+    }
+
     /// Reads all bytes of the components, then all data of the store. Also returns the number of
     /// damaged components.
     async fn scrub(&self, now: Timestamp) -> Result<(Scrub, usize), StoreError> {

@@ -200,6 +200,9 @@ codes! {
     BadEntry => "bad-entry", 422, retryable: false,
         "The ledger entry is not valid",
         "Correct the field that the message names.";
+    UnitChanged => "unit-changed", 500, retryable: false,
+        "A unit of the ledger is missing or has another number of decimal places",
+        "Declare the unit with `units` as it was, such as BTC:8, and start the host again.";
     ExternalIdConflict => "external-id-conflict", 409, retryable: false,
         "This external id was posted with different content",
         "Use the provider's unique id; correct an earlier entry by an `adjustment` with its own id.";

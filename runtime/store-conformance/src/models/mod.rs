@@ -3,4 +3,5 @@
 pub(crate) mod families;
 pub(crate) mod flow;
 pub(crate) mod lanes;
+pub(crate) mod ledger;
 pub(crate) mod transactions;

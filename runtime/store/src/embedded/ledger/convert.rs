@@ -141,3 +141,97 @@ fn converted(old: OldEntry, sequence: u64) -> LedgerEntry {
         content,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::codec::encode;
+    use crate::embedded::ledger::{check, entries, units};
+    use crate::traits::{LedgerStore as _, NodeStore as _};
+
+    fn old(number: u64, posted_at: u64) -> OldEntry {
+        let run = RunId::new(Timestamp::from_millis(1), u128::from(number % 7));
+        let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
+        let cents = i64::try_from(number).unwrap() + 1;
+        OldEntry {
+            id: format!("{run}-1-{number:05}"),
+            stream: ["shop", "bar"][usize::try_from(number % 2).unwrap()].parse().unwrap(),
+            run,
+            external_id: format!("sale-{number}"),
+            kind: "sale".to_owned(),
+            minor_units: cents,
+            currency: ["EUR", "POINTS"][usize::try_from(number % 3 / 2).unwrap()].to_owned(),
+            net_revenue: cents,
+            occurred_at: Timestamp::from_millis(number * 1_000_000),
+            posted_at: Timestamp::from_millis(posted_at),
+            customer: None,
+            description: "a book".to_owned(),
+            metadata: r#"{"of":"order-1"}"#.to_owned(),
+            legs: vec![leg("sales", -cents), leg("receivable", cents)],
+            fingerprint: [9; 16],
+        }
+    }
+
+    /// Writes entries as an earlier release did.
+    async fn write_old(store: &EmbeddedStore, all: Vec<OldEntry>) {
+        let write = move |c: &mut WriteTx<'_, '_>| {
+            for entry in &all {
+                let (stream, id) = (entry.stream.as_str(), entry.id.as_bytes());
+                c.put(ENTRIES, id, &encode(entry)?);
+                c.put(ENTRIES_BY_STREAM, &name_key(stream, &time_key(entry.occurred_at, id)), b"x");
+                c.put(EXTERNAL_IDS, &name_key(stream, entry.external_id.as_bytes()), b"x");
+                c.put(ACCOUNTS, stream.as_bytes(), b"x");
+                c.put(STREAMS, stream.as_bytes(), b"x");
+            }
+            Ok(())
+        };
+        store.commit(write).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn entries_of_an_earlier_release_are_numbered_by_posting_and_id_and_an_interruption_loses_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
+        // More than two commits, posted in another order than that of the ids.
+        let all: Vec<OldEntry> = (0..1_100).map(|number| old(number, 5_000 - number / 10)).collect();
+        write_old(&store, all.clone()).await;
+        assert!(!entries::is_converted(store.latest()).unwrap());
+        let posted = store.commit(|c| EntryAppender::begin(c, Timestamp::default()).map(drop)).await;
+        assert!(posted.is_err(), "nothing is posted before the conversion");
+        let order = posting_order(&store.snapshot()).unwrap();
+        let first = order[..300].to_vec();
+        store.commit(move |c| convert(c, &first)).await.unwrap();
+        store.begin_epoch(&"node-1".parse().unwrap()).await.unwrap();
+
+        let mut expected = all;
+        expected.sort_by_key(|entry| (entry.posted_at, entry.id.clone()));
+        let view = store.snapshot();
+        for (number, old) in (1..).zip(&expected) {
+            let entry = entries::at(&view, number).unwrap().unwrap();
+            assert_eq!((&entry.id, entry.posted_at, &entry.legs), (&old.id, old.posted_at, &old.legs));
+            assert_eq!((entry.of.as_deref(), entry.call), (Some("order-1"), EntryCall::Post));
+        }
+        let found = check::check(&view).unwrap();
+        assert_eq!((found.entries, found.problems), (1_100, vec![]));
+        for table in [ENTRIES, ENTRIES_BY_STREAM, EXTERNAL_IDS, ACCOUNTS, STREAMS] {
+            assert_eq!(store.count(table), 0, "{}", table.name);
+        }
+        // The number of decimal places of a declared unit is stored at the start.
+        assert_eq!(units::all(&view).unwrap().len(), 1);
+        let known = Currencies::with_declared([("POINTS", 3)]).unwrap();
+        assert_eq!(store.compare_units(known).await, Ok(vec![]));
+        assert_eq!(store.ledger_units().await.unwrap().len(), 2);
+        // An entry with the content of an old one is a duplicate.
+        let entry = store.ledger_entry_at(1).await.unwrap().unwrap();
+        let content = EntryContent {
+            kind: EntryKind::Sale,
+            minor_units: entry.minor_units,
+            currency: &entry.currency,
+            occurred_at: entry.occurred_at,
+            of: Some("order-1"),
+            call: EntryCall::Post,
+            customer: Some("a remark"),
+        };
+        assert_eq!(store.external_id(&entry.stream, &entry.external_id).await.unwrap().content, content.hash());
+    }
+}
