@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use tidemill_store::Store;
 
-use crate::ledger::{entries, proof, reservations};
+use crate::ledger::{entries, proof, reports, reservations};
 use crate::runs::{failures, flow, journals, lanes, parked, requests, signals, transactions, trees, values, waits};
 use crate::schedules::{changes, firings, overlaps};
 use crate::topics::{events, subscriptions};
@@ -134,6 +134,9 @@ claims! {
         a_delivery_that_makes_no_run_is_settled_at_once,
         a_settled_delivery_is_replayed_with_another_run, a_list_of_deliveries_finds_each_once,
         a_settled_delivery_expires_completely, a_deployment_with_waiting_deliveries_is_not_deleted;
+    reports: sums_of_a_range_equal_a_recount_of_its_entries,
+        customers_are_ranked_by_net_revenue_and_then_by_id,
+        the_statement_of_a_closed_period_does_not_change, a_rate_belongs_to_its_day_and_currencies;
     entries: an_external_id_posts_once, totals_are_the_sum_of_the_entries,
         revenue_counts_a_half_open_range, an_external_id_outlives_its_deployment,
         an_entry_is_found_by_id_number_and_answer, entries_of_all_streams_are_listed_by_time,

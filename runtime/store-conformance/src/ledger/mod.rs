@@ -2,6 +2,7 @@
 
 pub(crate) mod entries;
 pub(crate) mod proof;
+pub(crate) mod reports;
 pub(crate) mod reservations;
 
 use tidemill_core::money::{EntryCall, EntryContent, EntryKind, LedgerStream};
@@ -58,7 +59,7 @@ fn new_entry(stream: LedgerStream, run: Option<RunId>, (id, external_id): (Strin
     with_content(entry)
 }
 
-fn legs(kind: EntryKind, cents: i64) -> Vec<LedgerLeg> {
+pub(crate) fn legs(kind: EntryKind, cents: i64) -> Vec<LedgerLeg> {
     let legs = kind.legs(cents).expect("an amount");
     legs.iter().map(|leg| LedgerLeg { account: leg.account.as_str().into(), minor_units: leg.minor_units }).collect()
 }

@@ -189,14 +189,22 @@ tables! {
     LEDGER_ACCOUNTS = resident 105, "ledger-balances";
     /// stream NUL currency → net revenue, number of entries, and whether the stream is on paper.
     LEDGER_STREAMS = resident 106, "ledger-totals";
-    /// stream NUL (0 occurred, 1 posted) (0 quarter of an hour, 1 day) start kind NUL currency →
-    /// sums.
+    /// stream NUL (0 booked, 1 posted) (0 quarter of an hour, 1 day, 2 month) start (1 if late, else
+    /// 0) kind NUL currency → sums.
     LEDGER_BUCKETS = new 107, "ledger-buckets";
     /// 0 and the id of its entry → reservation; 1 and its sequence number, and 2 with the time of
     /// its end and its sequence number → id, while it is open.
     LEDGER_RESERVATIONS = new 108, "ledger-reservations";
     /// `head` → the last entry; `unit/` and a code → number of decimal places.
     LEDGER_MARKS = resident 109, "ledger-marks";
+    /// `until` → the end of the last closed period; 0 end name NUL zone → closed period.
+    LEDGER_PERIODS = resident 110, "ledger-periods";
+    /// stream NUL month currency NUL customer → number and net revenue of the entries booked in it.
+    LEDGER_CUSTOMERS = new 111, "ledger-customers";
+    /// stream NUL time of posting, sequence number → as in `ledger-times`, for late entries only.
+    LEDGER_LATE = new 112, "ledger-late";
+    /// currency NUL day NUL other currency → rate from the other one.
+    LEDGER_RATES = new 115, "ledger-rates";
 }
 
 /// Builds the key `name NUL rest`.

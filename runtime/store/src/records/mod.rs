@@ -37,9 +37,9 @@ pub use hook_delivery::{
     DeliveryReplay, DeliveryReplayResult, ExpiredDeliveries, HookDelivery, NewDelivery, ReplayObstacle, RewrappedBody,
 };
 pub use ledger::{
-    AccountTotal, AppendedEntry, Bucket, BucketAxis, BucketLevel, Evidence, ExpiredReservations, ExternalId, HandEntry,
-    LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, LedgerUnit, NewEntry, StoredReservation, StreamTotal,
-    UnitConflict,
+    AccountTotal, AppendedEntry, Bucket, BucketAxis, ClosedPeriod, CustomerQuery, CustomerReport, CustomerSum,
+    CustomerTotal, Evidence, ExpiredReservations, ExternalId, HandEntry, KindSum, LedgerCheck, LedgerEntry, LedgerHead,
+    LedgerLeg, LedgerUnit, NewEntry, RateRecord, ReportScope, ReportSums, StoredReservation, StreamTotal, UnitConflict,
 };
 pub use module::{Component, ModuleVersion, PutVersion};
 pub use operation::{Action, Operation, OperationState, Task};

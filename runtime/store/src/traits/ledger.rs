@@ -51,8 +51,7 @@ pub trait LedgerStore: Send + Sync + 'static {
     async fn open_reservations(&self, page: PageRequest) -> Result<Page<LedgerEntry>, StoreError>;
     /// Returns the amounts of at most `limit` reservations whose time is over at `now`.
     async fn expire_reservations(&self, now: Timestamp, limit: usize) -> Result<ExpiredReservations, StoreError>;
-    /// Returns the net revenue of a stream in the half-open range `start..end`, for each currency,
-    /// summed from the entries.
+    /// Returns the net revenue of a stream in the half-open range `start..end`, for each currency.
     async fn revenue(
         &self,
         stream: &LedgerStream,

@@ -14,6 +14,7 @@ mod ledger;
 mod modules;
 mod node;
 mod operations;
+mod reports;
 mod retention;
 mod runs;
 mod schedules;
@@ -36,6 +37,7 @@ pub use ledger::LedgerStore;
 pub use modules::ModuleStore;
 pub use node::{NodeStore, StoreHealth};
 pub use operations::OperationStore;
+pub use reports::ReportStore;
 pub use retention::RetentionStore;
 pub use runs::{AdmissionStore, FailureStore, RunStore, RunTreeStore, SignalStore, TransactionStore};
 pub use schedules::ScheduleStore;
@@ -76,6 +78,7 @@ store!(
         + LedgerStore
         + SecretStore
         + MasterKeyStore
+        + ReportStore
         + FeedStore
         + RetentionStore
         + InspectionStore

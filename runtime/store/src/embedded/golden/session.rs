@@ -22,11 +22,11 @@ use crate::embedded::tables::{
 use crate::embedded::{EmbeddedStore, fixture};
 use crate::kv::{KeyRange, Table};
 use crate::records::{
-    AdmissionTerms, CommitStart, Component, DebounceTerms, DeliveryAdmission, DeliveryBody, DeliveryReceipt,
-    DeliveryReplay, FailedPart, FailureRecord, FiringCommit, HookDelivery, KeyRotation, LogLevel, LogLine,
-    MasterKeyRecord, ModuleVersion, NewDelivery, NewEntry, NewEvent, NewFiring, NewPublication, NewRun, NewSignal,
-    NominalRange as Times, Operation, PutDeployment, PutSecret, RunCommit, RunCommitResult, RunRequestResult,
-    ScheduleChange, SealedValue, SecretEncoding, StateEdit, StateWrite, SubscriptionChange, Task,
+    AdmissionTerms, ClosedPeriod, CommitStart, Component, DebounceTerms, DeliveryAdmission, DeliveryBody,
+    DeliveryReceipt, DeliveryReplay, FailedPart, FailureRecord, FiringCommit, HookDelivery, KeyRotation, LogLevel,
+    LogLine, MasterKeyRecord, ModuleVersion, NewDelivery, NewEntry, NewEvent, NewFiring, NewPublication, NewRun,
+    NewSignal, NominalRange as Times, Operation, PutDeployment, PutSecret, RateRecord, RunCommit, RunCommitResult,
+    RunRequestResult, ScheduleChange, SealedValue, SecretEncoding, StateEdit, StateWrite, SubscriptionChange, Task,
 };
 use crate::traits::*;
 
@@ -299,6 +299,26 @@ async fn steer(session: &Session) {
         now: at(31),
     };
     store.edit_state(edit).await.unwrap();
+    let period = ClosedPeriod {
+        name: "1970-01-01".to_owned(),
+        time_zone: "UTC".to_owned(),
+        start: at(0),
+        end: at(20),
+        closed_at: at(0),
+        sequence: 0,
+    };
+    store.close_period(period, at(32)).await.unwrap();
+    let rate = RateRecord {
+        day: "1970-01-01".to_owned(),
+        from: "USD".to_owned(),
+        to: "EUR".to_owned(),
+        rate: "0.92".to_owned(),
+        source: "bank".to_owned(),
+        set_at: at(32),
+    };
+    store.put_rates(vec![rate]).await.unwrap();
+    let late = NewEntry { external_id: "sale-2".to_owned(), occurred_at: at(2), ..fixture::new_entry() };
+    store.append_entries(vec![late], at(32)).await.unwrap();
     let payload = Bytes::from_static(b"{}");
     let signal = NewSignal { to: run(3), name: "paid".to_owned(), payload, key: Some("outside".to_owned()) };
     store.signal(signal, at(32)).await.unwrap();

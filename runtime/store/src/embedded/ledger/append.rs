@@ -8,8 +8,8 @@
 //! Invariants:
 //! - No transaction reads the head, the balances or the buckets, so that postings never conflict
 //!   over them. The committer executes one commit after another on the newest state.
-//! - `posted_at` does not decrease with the sequence number. If the clock was set back, entries get
-//!   the time of the last entry.
+//! - `posted_at` does not decrease with the sequence number, and is not in a closed period. If the
+//!   clock was set back, entries get the time of the last entry, or of the end of that period.
 
 use tidemill_core::money::{EntryCall, LedgerStream};
 use tidemill_core::run::Run;
@@ -18,7 +18,7 @@ use tidemill_core::{RunId, Timestamp};
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::ledger::record::{HeadRecord, StreamRecord};
 use crate::embedded::ledger::sums::LedgerSums;
-use crate::embedded::ledger::{entries, keys, reservations, rows, units};
+use crate::embedded::ledger::{entries, keys, periods, reservations, rows, units};
 use crate::embedded::tables::{LEDGER_ENTRIES, LEDGER_MARKS, LEDGER_RUNS, LEDGER_STREAMS, name_key};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::{Result, StoreError};
@@ -90,8 +90,10 @@ pub(crate) struct EntryAppender {
     head: HeadRecord,
     /// The time of the commit.
     clock: Timestamp,
-    /// The time of posting: not before that of the last entry.
+    /// The time of posting: neither before that of the last entry nor in a closed period.
     posted_at: Timestamp,
+    /// Entries that occurred before it are late.
+    closed_until: Timestamp,
     /// Entries that are not written yet, and the approximate size of their texts.
     chunk: Vec<LedgerEntry>,
     chunk_bytes: usize,
@@ -111,19 +113,20 @@ impl EntryAppender {
         if head.is_none() && !entries::is_converted(commit)? {
             return Err(StoreError::Io("the ledger of an earlier release was not converted; restart the host".into()));
         }
-        Ok(Self::after(head.unwrap_or_default(), now))
+        Ok(Self::after(head.unwrap_or_default(), now, periods::closed_until(commit)?))
     }
 
     /// Begins at the end of the chain while the entries of an earlier release are converted.
     pub(crate) fn resume(commit: &WriteTx<'_, '_>) -> Result<Self> {
-        Ok(Self::after(entries::head(commit)?, Timestamp::default()))
+        Ok(Self::after(entries::head(commit)?, Timestamp::default(), Timestamp::default()))
     }
 
-    fn after(head: HeadRecord, now: Timestamp) -> Self {
+    fn after(head: HeadRecord, now: Timestamp, closed_until: Timestamp) -> Self {
         Self {
             head,
             clock: now,
-            posted_at: now.max(head.head.posted_at),
+            posted_at: now.max(head.head.posted_at).max(closed_until),
+            closed_until,
             chunk: Vec::new(),
             chunk_bytes: 0,
             sums: LedgerSums::default(),
@@ -139,7 +142,8 @@ impl EntryAppender {
             self.note_unit(commit, &new.currency, exponent)?;
         }
         let paper = self.is_on_paper(commit, &new.stream, new.paper)?;
-        let entry = LedgerEntry { sequence: self.next(), posted_at: self.posted_at, paper, ..new.to_entry() };
+        let late = new.occurred_at < self.closed_until;
+        let entry = LedgerEntry { sequence: self.next(), posted_at: self.posted_at, late, paper, ..new.to_entry() };
         self.append(commit, entry)
     }
 

@@ -12,14 +12,14 @@ use crate::embedded::ledger::entries::{self, EntryReader};
 use crate::embedded::ledger::record::{AccountRecord, ReservationRecord, StreamRecord};
 use crate::embedded::ledger::sketch::Sketch;
 use crate::embedded::ledger::sums::{LedgerSums, bucket_keys, bucket_of};
-use crate::embedded::ledger::{keys, reservations, rows};
+use crate::embedded::ledger::{customers, keys, reservations, rows};
 use crate::embedded::tables::{
-    LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_IDS, LEDGER_OF, LEDGER_RESERVATIONS, LEDGER_RUNS, LEDGER_STREAMS,
-    LEDGER_TIMES,
+    LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_CUSTOMERS, LEDGER_IDS, LEDGER_LATE, LEDGER_OF, LEDGER_RESERVATIONS,
+    LEDGER_RUNS, LEDGER_STREAMS, LEDGER_TIMES,
 };
 use crate::embedded::tx::{ReadTx, Table, prefix_range};
 use crate::error::Result;
-use crate::records::{Bucket, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg};
+use crate::records::{Bucket, CustomerSum, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg};
 use tidemill_core::RunId;
 use tidemill_core::money::EntryCall;
 
@@ -29,7 +29,7 @@ const PROBLEMS: usize = 100;
 const BUCKETS_AT_ONCE: u64 = 20_000;
 
 /// The tables of [`rows::of`].
-const ROWS: [Table; 3] = [LEDGER_IDS, LEDGER_TIMES, LEDGER_OF];
+const ROWS: [Table; 4] = [LEDGER_IDS, LEDGER_TIMES, LEDGER_OF, LEDGER_LATE];
 
 /// Checks the whole ledger.
 pub(crate) fn check(store: &impl ReadTx) -> Result<LedgerCheck> {
@@ -41,6 +41,7 @@ pub(crate) fn check(store: &impl ReadTx) -> Result<LedgerCheck> {
     check.compare_runs(store)?;
     check.compare_reservations(store)?;
     check.compare_buckets(store)?;
+    check.compare_customers(store)?;
     Ok(check.result)
 }
 
@@ -48,7 +49,8 @@ pub(crate) fn check(store: &impl ReadTx) -> Result<LedgerCheck> {
 struct Check {
     result: LedgerCheck,
     sums: LedgerSums,
-    rows: [Sketch; 3],
+    rows: [Sketch; 4],
+    customers: Sketch,
     runs: Sketch,
     reservations: Sketch,
     open: i128,
@@ -120,6 +122,9 @@ impl Check {
         }
         let added = bucket_of(entry);
         bucket_keys(entry).for_each(|key| add_bucket(&mut self.buckets, &key, &added));
+        if let Some((key, added)) = customers::record_of(entry) {
+            add_customer(&mut self.customers, &key, &added);
+        }
         Ok(())
     }
 
@@ -275,6 +280,19 @@ impl Check {
         Ok(())
     }
 
+    fn compare_customers(&mut self, store: &impl ReadTx) -> Result<()> {
+        let mut stored = Sketch::default();
+        store.each(LEDGER_CUSTOMERS, prefix_range(&[]), |key, bytes| {
+            self.result.totals += 1;
+            add_customer(&mut stored, key, &decode(LEDGER_CUSTOMERS, bytes)?);
+            Ok(())
+        })?;
+        if stored != self.customers {
+            self.problem("the sums of customers differ from the entries".to_owned());
+        }
+        Ok(())
+    }
+
     fn compare_buckets(&mut self, store: &impl ReadTx) -> Result<()> {
         let (mut stored, mut count) = (Sketch::default(), 0);
         store.each(LEDGER_BUCKETS, prefix_range(&[]), |key, bytes| {
@@ -330,6 +348,10 @@ fn add_run(sketch: &mut Sketch, run: RunId, count: i128, sequences: i128) {
 
 fn add_reservation(sketch: &mut Sketch, id: &str, sequence: u64, minor_units: i64, closed_by: u64) {
     sketch.add(id.as_bytes(), [sequence.into(), minor_units.into(), closed_by.into()]);
+}
+
+fn add_customer(sketch: &mut Sketch, key: &[u8], sum: &CustomerSum) {
+    sketch.add(key, [sum.entries.into(), sum.net_revenue]);
 }
 
 fn add_bucket(sketch: &mut Sketch, key: &[u8], bucket: &Bucket) {

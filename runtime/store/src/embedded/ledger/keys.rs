@@ -1,11 +1,12 @@
 //! The keys of the ledger's tables.
 
 use tidemill_core::money::LedgerStream;
+use tidemill_core::money::report::BucketLevel;
 use tidemill_core::{RunId, Timestamp};
 
 use crate::embedded::tables::{name_key, time_key};
 use crate::error::{Result, StoreError};
-use crate::records::{BucketAxis, BucketLevel};
+use crate::records::BucketAxis;
 
 /// The key of the head in the table of marks.
 pub(crate) const HEAD: &[u8] = b"head";
@@ -66,7 +67,7 @@ pub(crate) fn unit(code: &str) -> Vec<u8> {
 
 /// The prefix of all buckets of a stream on one axis and level.
 pub(crate) fn buckets(stream: &LedgerStream, axis: BucketAxis, level: BucketLevel) -> Vec<u8> {
-    name_key(stream.as_str(), &[axis as u8, level as u8])
+    name_key(stream.as_str(), &[axis as u8, level.number()])
 }
 
 /// The key of a bucket.
@@ -75,15 +76,25 @@ pub(crate) fn bucket(
     axis: BucketAxis,
     level: BucketLevel,
     start: Timestamp,
+    late: bool,
     kind: &str,
     currency: &str,
 ) -> Vec<u8> {
     let mut key = buckets(stream, axis, level);
     key.extend_from_slice(&start.as_millis().to_be_bytes());
+    key.push(u8::from(late));
     key.extend_from_slice(kind.as_bytes());
     key.push(0);
     key.extend_from_slice(currency.as_bytes());
     key
+}
+
+/// Reads what follows the prefix of [`buckets`] in the key of a bucket: whether its entries are
+/// late, their kind and their currency.
+pub(crate) fn bucket_parts(rest: &[u8]) -> Result<(bool, &str, &str)> {
+    let late = rest.get(8).ok_or_else(unreadable)?;
+    let (kind, currency) = text(&rest[9..])?.split_once('\0').ok_or_else(unreadable)?;
+    Ok((*late != 0, kind, currency))
 }
 
 /// The key of a reservation.

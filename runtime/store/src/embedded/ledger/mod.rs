@@ -1,14 +1,19 @@
 //! The ledger: a chain of immutable entries, and what is derived from them in the same commit.
 //!
-//! `append` writes; `entries`, `reservations` and `totals` read; `check` recomputes everything.
+//! `append` writes; `entries`, `reservations`, `totals` and `reports` read; `check` recomputes
+//! everything. `periods` decides which entries are late.
 
 pub(crate) mod append;
 pub(crate) mod check;
 pub(crate) mod convert;
+pub(crate) mod customers;
 pub(crate) mod entries;
 mod expiry;
 pub(crate) mod keys;
+mod periods;
+mod rates;
 pub(crate) mod record;
+mod reports;
 pub(crate) mod reservations;
 pub(crate) mod rows;
 mod sketch;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tidemill_core::Timestamp;
 use tidemill_core::money::LedgerStream;
 
-use crate::records::LedgerHead;
+use crate::records::{Bucket, LedgerEntry, LedgerHead};
 
 /// The end of the chain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,34 @@ pub(crate) struct TimeRecord<'a> {
     pub(crate) net_revenue: i64,
     /// Whether the entry has posted legs.
     pub(crate) is_posted: bool,
+    /// Whether the entry is late.
+    pub(crate) late: bool,
+}
+
+impl<'a> TimeRecord<'a> {
+    /// Returns the record of an entry.
+    pub(crate) fn of(entry: &'a LedgerEntry) -> Self {
+        Self {
+            kind: &entry.kind,
+            currency: &entry.currency,
+            posted: entry.posted_units(),
+            pending: entry.pending_units(),
+            net_revenue: entry.net_revenue,
+            is_posted: !entry.legs.is_empty(),
+            late: entry.late,
+        }
+    }
+
+    /// Returns what the entry adds to each of its buckets.
+    pub(crate) fn bucket(&self) -> Bucket {
+        Bucket {
+            posted: self.posted.into(),
+            pending: self.pending.into(),
+            net_revenue: self.net_revenue.into(),
+            entries: u64::from(self.is_posted),
+            pending_entries: u64::from(!self.is_posted),
+        }
+    }
 }
 
 /// The balance of an account.

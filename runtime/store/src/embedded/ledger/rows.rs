@@ -4,7 +4,7 @@
 use crate::embedded::codec::encode;
 use crate::embedded::ledger::keys;
 use crate::embedded::ledger::record::TimeRecord;
-use crate::embedded::tables::{LEDGER_IDS, LEDGER_OF, LEDGER_TIMES};
+use crate::embedded::tables::{LEDGER_IDS, LEDGER_LATE, LEDGER_OF, LEDGER_TIMES};
 use crate::embedded::tx::Table;
 use crate::error::Result;
 use crate::records::LedgerEntry;
@@ -16,15 +16,10 @@ pub(crate) type Row = (Table, Vec<u8>, Vec<u8>);
 pub(crate) fn of(entry: &LedgerEntry) -> Result<impl Iterator<Item = Row> + use<>> {
     let sequence = entry.sequence;
     let id = (LEDGER_IDS, keys::external_id(&entry.stream, &entry.external_id), encode(&sequence)?);
-    let time = TimeRecord {
-        kind: &entry.kind,
-        currency: &entry.currency,
-        posted: entry.posted_units(),
-        pending: entry.pending_units(),
-        net_revenue: entry.net_revenue,
-        is_posted: !entry.legs.is_empty(),
-    };
-    let time = (LEDGER_TIMES, keys::by_time(&entry.stream, entry.occurred_at, sequence), encode(&time)?);
+    let record = encode(&TimeRecord::of(entry))?;
+    let late =
+        entry.late.then(|| (LEDGER_LATE, keys::by_time(&entry.stream, entry.posted_at, sequence), record.clone()));
+    let time = (LEDGER_TIMES, keys::by_time(&entry.stream, entry.occurred_at, sequence), record);
     let answer = entry.of.as_ref().map(|of| (LEDGER_OF, keys::answer(&entry.stream, of, sequence), Vec::new()));
-    Ok([id, time].into_iter().chain(answer))
+    Ok([id, time].into_iter().chain(answer).chain(late))
 }

@@ -5,7 +5,7 @@ use tidemill_core::money::{Currencies, LedgerStream};
 use tidemill_core::{DeploymentName, Timestamp};
 
 use crate::embedded::ledger::append;
-use crate::embedded::ledger::{check, entries, expiry, keys, reservations, totals, units};
+use crate::embedded::ledger::{check, entries, expiry, keys, reports, reservations, totals, units};
 use crate::embedded::store::{EmbeddedStore, blocking};
 use crate::embedded::tables::{LEDGER_OF, WATERMARKS};
 use crate::embedded::tx::ReadTx;
@@ -71,7 +71,7 @@ impl LedgerStore for EmbeddedStore {
     }
 
     async fn revenue(&self, stream: &LedgerStream, start: Timestamp, end: Timestamp) -> Result<Vec<StreamTotal>> {
-        totals::revenue(&self.snapshot(), stream, start, end)
+        reports::revenue(&self.snapshot(), stream, &(start..end))
     }
 
     async fn stream_totals(&self) -> Result<Vec<StreamTotal>> {

@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 
 use tidemill_core::money::LedgerStream;
+use tidemill_core::money::report::BucketLevel;
 
+use crate::embedded::ledger::customers::CustomerSums;
 use crate::embedded::ledger::keys;
-use crate::embedded::ledger::record::{AccountRecord, StreamRecord};
+use crate::embedded::ledger::record::{AccountRecord, StreamRecord, TimeRecord};
 use crate::embedded::tables::{LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_STREAMS, name_key};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::Result;
-use crate::records::{Bucket, BucketAxis, BucketLevel, LedgerEntry};
+use crate::records::{Bucket, BucketAxis, LedgerEntry};
 
 /// Sums by the keys of their records.
 #[derive(Default)]
@@ -18,6 +20,7 @@ pub(crate) struct LedgerSums {
     pub(crate) accounts: BTreeMap<Vec<u8>, AccountRecord>,
     pub(crate) streams: BTreeMap<Vec<u8>, StreamRecord>,
     pub(crate) buckets: BTreeMap<Vec<u8>, Bucket>,
+    customers: CustomerSums,
 }
 
 impl LedgerSums {
@@ -43,6 +46,7 @@ impl LedgerSums {
         for key in bucket_keys(entry) {
             self.buckets.entry(key).or_default().add(&added);
         }
+        self.customers.add(entry);
     }
 
     /// Returns whether a stream is on paper, if an entry of it was added.
@@ -76,28 +80,22 @@ impl LedgerSums {
             record.add(&added);
             commit.put_record(LEDGER_BUCKETS, &key, &record)?;
         }
-        Ok(())
+        self.customers.write(commit)
     }
 }
 
 /// Returns what one entry adds to each of its buckets.
 pub(crate) fn bucket_of(entry: &LedgerEntry) -> Bucket {
-    let is_posted = !entry.legs.is_empty();
-    Bucket {
-        posted: entry.posted_units().into(),
-        pending: entry.pending_units().into(),
-        net_revenue: entry.net_revenue.into(),
-        entries: u64::from(is_posted),
-        pending_entries: u64::from(!is_posted),
-    }
+    TimeRecord::of(entry).bucket()
 }
 
 /// Returns the keys of the buckets of an entry.
 pub(crate) fn bucket_keys(entry: &LedgerEntry) -> impl Iterator<Item = Vec<u8>> {
-    let axes = [(BucketAxis::Occurred, entry.occurred_at), (BucketAxis::Posted, entry.posted_at)];
+    let axes = [(BucketAxis::Occurred, entry.booked_at()), (BucketAxis::Posted, entry.posted_at)];
     axes.into_iter().flat_map(move |(axis, time)| {
-        BucketLevel::ALL
-            .into_iter()
-            .map(move |level| keys::bucket(&entry.stream, axis, level, level.start(time), &entry.kind, &entry.currency))
+        BucketLevel::ALL.into_iter().map(move |level| {
+            let start = level.start_of(time);
+            keys::bucket(&entry.stream, axis, level, start, entry.late, &entry.kind, &entry.currency)
+        })
     })
 }

@@ -6,9 +6,9 @@ use tidemill_core::Timestamp;
 use tidemill_core::money::LedgerStream;
 
 use crate::embedded::codec::decode;
-use crate::embedded::ledger::record::{AccountRecord, StreamRecord, TimeRecord};
+use crate::embedded::ledger::record::{AccountRecord, StreamRecord};
 use crate::embedded::ledger::{keys, reservations};
-use crate::embedded::tables::{LEDGER_ACCOUNTS, LEDGER_STREAMS, LEDGER_TIMES, name_key, time_key};
+use crate::embedded::tables::{LEDGER_ACCOUNTS, LEDGER_STREAMS, name_key};
 use crate::embedded::tx::{ReadTx, prefix_range};
 use crate::error::Result;
 use crate::records::{AccountTotal, StreamTotal};
@@ -62,31 +62,4 @@ fn returned_by_expiry(store: &impl ReadTx, now: Timestamp) -> Result<BTreeMap<Ve
         Ok(true)
     })?;
     Ok(returned)
-}
-
-/// Sums the net revenue of a stream in a half-open range of time, for each currency.
-pub(crate) fn revenue(
-    store: &impl ReadTx,
-    stream: &LedgerStream,
-    start: Timestamp,
-    end: Timestamp,
-) -> Result<Vec<StreamTotal>> {
-    let mut totals: Vec<StreamTotal> = Vec::new();
-    let key = |time| name_key(stream.as_str(), &time_key(time, &[]));
-    store.each(LEDGER_TIMES, key(start)..key(end), |_, bytes| {
-        let row: TimeRecord<'_> = decode(LEDGER_TIMES, bytes)?;
-        if !row.is_posted {
-            return Ok(());
-        }
-        let at = totals.iter().position(|total| total.currency == row.currency).unwrap_or_else(|| {
-            let (stream, currency) = (stream.clone(), row.currency.to_owned());
-            totals.push(StreamTotal { stream, currency, net_revenue: 0, entries: 0, paper: false });
-            totals.len() - 1
-        });
-        totals[at].net_revenue += i128::from(row.net_revenue);
-        totals[at].entries += 1;
-        Ok(())
-    })?;
-    totals.sort_by(|a, b| a.currency.cmp(&b.currency));
-    Ok(totals)
 }

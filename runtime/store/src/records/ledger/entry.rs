@@ -76,6 +76,13 @@ pub struct LedgerEntry {
 }
 
 impl LedgerEntry {
+    /// The time at which reports count the entry: when it occurred, or when it was posted if it is
+    /// late, because its own period is closed.
+    #[must_use]
+    pub const fn booked_at(&self) -> Timestamp {
+        if self.late { self.posted_at } else { self.occurred_at }
+    }
+
     /// The amount that the entry posts, in minor units; 0 if it changes pending amounts only.
     #[must_use]
     pub const fn posted_units(&self) -> i64 {

@@ -4,11 +4,17 @@ mod append;
 mod canonical;
 mod check;
 mod entry;
+mod period;
+mod rate;
+mod report;
 mod reservation;
 mod totals;
 
 pub use append::{AppendedEntry, NewEntry};
 pub use check::{LedgerCheck, LedgerHead, LedgerUnit, UnitConflict};
 pub use entry::{Evidence, ExternalId, HandEntry, LedgerEntry, LedgerLeg};
+pub use period::ClosedPeriod;
+pub use rate::RateRecord;
+pub use report::{CustomerQuery, CustomerReport, CustomerSum, CustomerTotal, KindSum, ReportScope, ReportSums};
 pub use reservation::{ExpiredReservations, StoredReservation};
-pub use totals::{AccountTotal, Bucket, BucketAxis, BucketLevel, StreamTotal};
+pub use totals::{AccountTotal, Bucket, BucketAxis, StreamTotal};

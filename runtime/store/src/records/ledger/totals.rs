@@ -1,7 +1,6 @@
 //! What entries add up to: balances of accounts, totals of streams, and buckets of time.
 
 use serde::{Deserialize, Serialize};
-use tidemill_core::Timestamp;
 use tidemill_core::money::LedgerStream;
 
 /// The balance of one account of a stream in one currency.
@@ -37,40 +36,11 @@ pub struct StreamTotal {
 /// The time by which a bucket collects entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BucketAxis {
-    /// The time at which they occurred.
+    /// The time at which they are booked: when they occurred, or when they were posted if they are
+    /// late.
     Occurred,
     /// The time at which they were posted.
     Posted,
-}
-
-/// The length of a bucket. Time zones differ from UTC by whole quarters of an hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum BucketLevel {
-    /// A quarter of an hour.
-    Quarter,
-    /// A day of UTC.
-    Day,
-}
-
-impl BucketLevel {
-    /// Both levels.
-    pub const ALL: [Self; 2] = [Self::Quarter, Self::Day];
-
-    /// Its length, in milliseconds.
-    #[must_use]
-    pub const fn millis(self) -> u64 {
-        match self {
-            Self::Quarter => 15 * 60 * 1000,
-            Self::Day => 24 * 60 * 60 * 1000,
-        }
-    }
-
-    /// The start of the bucket that contains a time.
-    #[must_use]
-    pub const fn start(self, time: Timestamp) -> Timestamp {
-        let millis = time.as_millis();
-        Timestamp::from_millis(millis - millis % self.millis())
-    }
 }
 
 /// The sums of the entries of one stream, kind and currency in one bucket of time.

@@ -1,0 +1,208 @@
+//! Claims about reports: sums of ranges, customers, and closed periods.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use tidemill_core::Timestamp;
+use tidemill_core::money::EntryKind;
+use tidemill_store::Store;
+use tidemill_store::StoreError;
+use tidemill_store::records::{
+    Bucket, BucketAxis, ClosedPeriod, CustomerQuery, CustomerSum, KindSum, LedgerEntry, NewEntry, PageRequest,
+    RateRecord, ReportScope,
+};
+
+use super::{by_host, legs, stream, with_content};
+use crate::fixture::NOON;
+
+const MINUTE: u64 = 60_000;
+const DAY: u64 = 24 * 60 * MINUTE;
+
+fn scope(of: Option<&str>) -> ReportScope {
+    ReportScope { stream: of.map(stream), paper: false, axis: BucketAxis::Occurred, before: None }
+}
+
+fn before(at: u64) -> Timestamp {
+    Timestamp::from_millis(NOON.as_millis() - at)
+}
+
+/// An entry of a kind at a time.
+fn entry(of: &str, id: &str, kind: EntryKind, cents: i64, occurred_at: Timestamp) -> NewEntry {
+    let legs = legs(kind, cents);
+    let net_revenue = if kind == EntryKind::Refund { -cents } else { cents };
+    with_content(NewEntry { kind: kind.as_str().into(), legs, net_revenue, occurred_at, ..by_host(of, id, cents) })
+}
+
+/// Appends entries of two streams and of one on paper within 100 days, in several commits.
+async fn fill(store: &Arc<dyn Store>) {
+    let mut number = 0u64;
+    for commit in 0..20 {
+        let mut entries = Vec::new();
+        for _ in 0..25 {
+            number += 1;
+            // Numbers without a pattern.
+            let dice = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+            let kind = if dice.is_multiple_of(3) { EntryKind::Refund } else { EntryKind::Sale };
+            let of = ["a", "b/one", "paper"][usize::try_from(dice % 7 / 3).expect("small")];
+            let cents = i64::try_from(dice % 997).expect("small") + 1;
+            let made = entry(of, &number.to_string(), kind, cents, before(dice % (100 * DAY)));
+            let currency = if dice.is_multiple_of(5) { "USD" } else { "EUR" };
+            let customer = (!dice.is_multiple_of(4)).then(|| format!("customer-{}", dice % 11));
+            let paper = of == "paper";
+            entries.push(with_content(NewEntry { currency: currency.into(), customer, paper, ..made }));
+        }
+        let now = Timestamp::from_millis(NOON.as_millis() + commit * 7 * MINUTE);
+        store.append_entries(entries, now).await.expect("appended");
+    }
+}
+
+/// Sums the entries of a scope in a range.
+fn recount(entries: &[LedgerEntry], scope: &ReportScope, range: &Range<Timestamp>) -> Vec<KindSum> {
+    let mut sums: BTreeMap<_, Bucket> = BTreeMap::new();
+    for entry in entries {
+        let time = if scope.axis == BucketAxis::Posted { entry.posted_at } else { entry.booked_at() };
+        let counts = scope.stream.as_ref().is_none_or(|of| *of == entry.stream)
+            && scope.paper == entry.paper
+            && scope.before.is_none_or(|before| entry.sequence < before)
+            && range.contains(&time);
+        if counts {
+            let key = (entry.stream.clone(), entry.currency.clone(), entry.kind.clone(), entry.late);
+            let (posted, net_revenue) = (entry.posted_units().into(), entry.net_revenue.into());
+            sums.entry(key).or_default().add(&Bucket { posted, net_revenue, entries: 1, ..Bucket::default() });
+        }
+    }
+    let sum = |((stream, currency, kind, late), sum)| KindSum { stream, kind, currency, late, sum };
+    sums.into_iter().map(sum).collect()
+}
+
+pub(crate) async fn sums_of_a_range_equal_a_recount_of_its_entries(store: Arc<dyn Store>) {
+    fill(&store).await;
+    let entries = store.entries_in(1..501, 1_000).await.expect("entries");
+    assert_eq!(entries.len(), 500);
+    let ranges = vec![
+        Timestamp::default()..before(90 * DAY),
+        before(70 * DAY + 7)..before(40 * DAY + 3 * MINUTE),
+        before(31 * DAY)..before(DAY),
+        before(100)..Timestamp::from_millis(NOON.as_millis() + 31 * MINUTE + 1),
+        Timestamp::from_millis(NOON.as_millis() + 40 * MINUTE)..Timestamp::MAX,
+    ];
+    for axis in [BucketAxis::Occurred, BucketAxis::Posted] {
+        for (of, paper, limit) in [
+            (None, false, None),
+            (Some("a"), false, Some(301)),
+            (None, false, Some(1)),
+            (None, true, Some(777)),
+            (Some("c"), false, None),
+        ] {
+            let scope = ReportScope { axis, paper, before: limit, ..scope(of) };
+            let sums = store.kind_sums(scope.clone(), ranges.clone()).await.expect("sums");
+            assert_eq!(sums.sequence, limit.map_or(500, |before| (before - 1).min(500)));
+            for (range, sums) in ranges.iter().zip(sums.ranges) {
+                assert_eq!(sums, recount(&entries, &scope, range), "{scope:?} {range:?}");
+            }
+        }
+    }
+    let later = Timestamp::from_millis(NOON.as_millis() + 7 * MINUTE);
+    assert_eq!(store.first_posted_from(later).await, Ok(26));
+    assert_eq!(store.check_ledger().await.expect("a check").problems, Vec::<String>::new());
+}
+
+pub(crate) async fn customers_are_ranked_by_net_revenue_and_then_by_id(store: Arc<dyn Store>) {
+    fill(&store).await;
+    let entries = store.entries_in(1..501, 1_000).await.expect("entries");
+    for (of, range, limit) in [
+        (None, Timestamp::default()..Timestamp::MAX, None),
+        (Some("a"), before(95 * DAY + 5)..before(20 * DAY), None),
+        (Some("a"), before(30 * DAY)..before(27 * DAY), None),
+        (None, before(95 * DAY)..before(20 * DAY), Some(333)),
+    ] {
+        let scope = ReportScope { before: limit, ..scope(of) };
+        let query = CustomerQuery { scope: scope.clone(), range: range.clone(), top: 4 };
+        let report = store.customer_totals(query).await.expect("totals");
+        for currency in ["EUR", "USD"] {
+            let mut customers: BTreeMap<String, CustomerSum> = BTreeMap::new();
+            for entry in entries.iter().filter(|entry| entry.currency == currency) {
+                let counts = scope.stream.as_ref().is_none_or(|of| *of == entry.stream)
+                    && !entry.paper
+                    && limit.is_none_or(|limit| entry.sequence < limit)
+                    && range.contains(&entry.occurred_at);
+                if counts {
+                    let sum = customers.entry(entry.customer.clone().unwrap_or_default()).or_default();
+                    sum.entries += 1;
+                    sum.net_revenue += i128::from(entry.net_revenue);
+                }
+            }
+            let total = report.totals.iter().find(|total| total.currency == currency).expect("a total");
+            assert_eq!(total.without_customer, customers.remove("").unwrap_or_default());
+            assert_eq!(total.customers, customers.len() as u64);
+            assert_eq!(total.net_revenue, customers.values().map(|sum| sum.net_revenue).sum::<i128>());
+            let mut ranked: Vec<_> = customers.into_iter().collect();
+            ranked.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.net_revenue));
+            ranked.truncate(4);
+            assert_eq!(total.top, ranked);
+        }
+    }
+}
+
+pub(crate) async fn a_rate_belongs_to_its_day_and_currencies(store: Arc<dyn Store>) {
+    let rate = |day: &str, from: &str, to: &str, rate: &str| RateRecord {
+        day: day.into(),
+        from: from.into(),
+        to: to.into(),
+        rate: rate.into(),
+        source: "bank".into(),
+        set_at: NOON,
+    };
+    let rates = vec![
+        rate("2026-10-05", "USD", "EUR", "0.9"),
+        rate("2026-10-06", "USD", "EUR", "0.91"),
+        rate("2026-10-06", "GBP", "EUR", "1.1"),
+        rate("2026-10-07", "USD", "EUR", "0.92"),
+        rate("2026-10-06", "EUR", "USD", "1.1"),
+    ];
+    store.put_rates(rates.clone()).await.expect("set");
+    let found = store.rates_into("EUR", "2026-10-05", "2026-10-06").await.expect("rates");
+    assert_eq!(found, [rates[0].clone(), rates[2].clone(), rates[1].clone()]);
+    let other = rate("2026-10-05", "USD", "EUR", "0.95");
+    store.put_rates(vec![other.clone()]).await.expect("set");
+    assert_eq!(store.rates_into("EUR", "2026-10-05", "2026-10-05").await, Ok(vec![other]));
+    assert_eq!(store.rates(None, PageRequest::first(9)).await.expect("a page").items.len(), 5);
+    assert_eq!(store.rates(Some("USD"), PageRequest::first(9)).await.expect("a page").items, rates[4..]);
+}
+
+pub(crate) async fn the_statement_of_a_closed_period_does_not_change(store: Arc<dyn Store>) {
+    let period = |name: &str, start, end| ClosedPeriod {
+        name: name.into(),
+        time_zone: "UTC".into(),
+        start,
+        end,
+        closed_at: Timestamp::default(),
+        sequence: 0,
+    };
+    let sale = |id: &str, cents, at| entry("a", id, EntryKind::Sale, cents, at);
+    store.append_entries(vec![sale("1", 5, before(2 * DAY))], NOON).await.expect("appended");
+    let first = period("first", before(3 * DAY), before(DAY));
+    let closed = store.close_period(first.clone(), NOON).await.expect("closed");
+    assert_eq!((closed.closed_at, closed.sequence), (NOON, 1));
+    let later = |minutes: u64| Timestamp::from_millis(NOON.as_millis() + minutes * MINUTE);
+    assert_eq!(store.close_period(first, later(1)).await, Ok(closed.clone()), "again");
+    for refused in [period("early", before(3 * DAY), before(2 * DAY)), period("open", before(DAY), later(3))] {
+        let answer = store.close_period(refused, later(2)).await;
+        assert!(matches!(answer, Err(StoreError::IllegalTransition(_))), "{answer:?}");
+    }
+    assert_eq!(store.closed_until().await, Ok(before(DAY)));
+    assert_eq!(store.closed_periods(PageRequest::first(5)).await.expect("a page").items, [closed]);
+
+    // The host's clock was set back into the closed period.
+    store.append_entries(vec![sale("2", 7, before(2 * DAY))], before(2 * DAY)).await.expect("appended");
+    store.append_entries(vec![sale("3", 9, before(DAY))], later(5)).await.expect("appended");
+    let entry = store.ledger_entry_at(2).await.expect("a read").expect("an entry");
+    assert_eq!((entry.late, entry.posted_at), (true, NOON));
+    let ranges = vec![before(3 * DAY)..before(DAY), before(DAY)..later(10)];
+    let sums = store.kind_sums(scope(Some("a")), ranges).await.expect("sums");
+    let found: Vec<Vec<_>> =
+        sums.ranges.iter().map(|sums| sums.iter().map(|sum| (sum.late, sum.sum.posted)).collect()).collect();
+    assert_eq!(found, [vec![(false, 5)], vec![(false, 9), (true, 7)]]);
+    assert_eq!(store.check_ledger().await.expect("a check").problems, Vec::<String>::new());
+}

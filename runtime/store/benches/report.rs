@@ -1,0 +1,137 @@
+//! Time of reports over 1,000,000 entries of 100 streams and a year, while entries are posted.
+//!
+//! The goal is less than 20 ms at the 95th percentile for totals, growth and a month's statement.
+//! The ledger is built once. Each line is one report: the median and the 95th percentile of its
+//! times as the median plus a distance, in the form of criterion's `bencher` output.
+#![allow(clippy::print_stdout, reason = "what it measured")]
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tidemill_core::Timestamp;
+use tidemill_core::clock::Stopwatch;
+use tidemill_core::money::{ContentHash, EntryCall, EntryKind, net_revenue};
+use tidemill_store::EmbeddedStore;
+use tidemill_store::records::{BucketAxis, CustomerQuery, Evidence, LedgerLeg, NewEntry, ReportScope};
+use tidemill_store::traits::{LedgerStore as _, ReportStore as _};
+
+/// The host's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const STREAMS: u64 = 100;
+/// Number of entries in a commit.
+const COMMIT: u64 = 500;
+/// Number of times that each report is made.
+const ROUNDS: usize = 100;
+/// The first day: 2025-01-01.
+const START: u64 = 1_735_689_600_000;
+const DAY: u64 = 86_400_000;
+const HOUR: u64 = 3_600_000;
+
+/// Returns the entry with a number. Its time, kind and customer follow no pattern.
+fn entry(number: u64) -> NewEntry {
+    let dice = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
+    let kinds = [EntryKind::Sale, EntryKind::Sale, EntryKind::Subscription, EntryKind::Fee, EntryKind::Refund];
+    let kind = kinds[usize::try_from(dice % 5).unwrap_or_default()];
+    let cents = i64::try_from(dice % 9_973).unwrap_or_default() + 1;
+    let legs = kind.legs(cents).expect("an amount");
+    let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
+    NewEntry {
+        id: String::new(),
+        // A commit of a run has one stream.
+        stream: format!("stream-{:02}", number / COMMIT % STREAMS).parse().expect("a stream"),
+        run: None,
+        external_id: format!("ch_{number:012}"),
+        call: EntryCall::Post,
+        kind: kind.as_str().to_owned(),
+        minor_units: cents,
+        currency: "EUR".to_owned(),
+        exponent: Some(2),
+        net_revenue: net_revenue(legs),
+        occurred_at: Timestamp::from_millis(START + dice % (365 * DAY)),
+        customer: Some(format!("cus_{:05}", dice % 20_011)),
+        description: "a book".to_owned(),
+        metadata: "{}".to_owned(),
+        of: None,
+        legs: legs.iter().map(|one| leg(one.account.as_str(), one.minor_units)).collect(),
+        pending: Vec::new(),
+        reservation: None,
+        expires_at: None,
+        evidence: Evidence::default(),
+        paper: false,
+        content: ContentHash::default(),
+    }
+}
+
+async fn append(store: &EmbeddedStore, commit: u64) {
+    let entries = (commit * COMMIT..(commit + 1) * COMMIT).map(entry).collect();
+    let now = Timestamp::from_millis(START + 365 * DAY + commit);
+    store.append_entries(entries, now).await.expect("appended");
+}
+
+fn scope(stream: Option<&str>) -> ReportScope {
+    let stream = stream.map(|stream| stream.parse().expect("a stream"));
+    ReportScope { stream, paper: false, axis: BucketAxis::Occurred, before: None }
+}
+
+fn days(first: u64, last: u64, shift: u64) -> Range<Timestamp> {
+    Timestamp::from_millis(START + first * DAY - shift)..Timestamp::from_millis(START + last * DAY - shift)
+}
+
+/// Makes a report many times and prints its line.
+async fn measure<F: Future>(name: &str, report: impl Fn() -> F) {
+    let mut nanos = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let watch = Stopwatch::start();
+        std::hint::black_box(report().await);
+        nanos.push(watch.elapsed().as_nanos());
+    }
+    nanos.sort_unstable();
+    let at = |percent: usize| nanos.get(nanos.len() * percent / 100).copied().unwrap_or_default();
+    println!("test report/{name} ... bench: {} ns/iter (+/- {})", at(50), at(95) - at(50));
+}
+
+#[tokio::main]
+async fn main() {
+    let count: u64 = std::env::var("ENTRIES").ok().and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, _) = EmbeddedStore::open(EmbeddedStore::config(folder.path())).expect("a store");
+    let watch = Stopwatch::start();
+    for commit in 0..count / COMMIT {
+        append(&store, commit).await;
+    }
+    let rate = count as f64 / watch.elapsed().as_secs_f64();
+    println!("# {count} entries of {STREAMS} streams, {rate:.0} posted each second");
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let posting = tokio::spawn({
+        let (store, stop) = (store.clone(), Arc::clone(&stop));
+        async move {
+            let mut commit = count / COMMIT;
+            while !stop.load(Ordering::Relaxed) {
+                append(&store, commit).await;
+                commit += 1;
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        }
+    });
+    // Months in Berlin: one or two hours before those of UTC.
+    let october = days(273, 304, 2 * HOUR);
+    let statement = || vec![Timestamp::default()..october.start, october.clone()];
+    let growth = vec![days(243, 273, 2 * HOUR), october.clone()];
+    measure("totals", || store.stream_totals()).await;
+    for (name, of) in [("stream", Some("stream-07")), ("all", None)] {
+        measure(&format!("statement-month-{name}"), || store.kind_sums(scope(of), statement())).await;
+        measure(&format!("growth-month-{name}"), || store.kind_sums(scope(of), growth.clone())).await;
+        let weeks = vec![days(100, 107, 0), days(107, 114, 0)];
+        measure(&format!("growth-week-{name}"), || store.kind_sums(scope(of), weeks.clone())).await;
+        let series: Vec<_> = (0..30).map(|day| days(273 + day, 274 + day, 2 * HOUR)).collect();
+        measure(&format!("days-of-month-{name}"), || store.kind_sums(scope(of), series.clone())).await;
+        let customers = CustomerQuery { scope: scope(of), range: october.clone(), top: 10 };
+        measure(&format!("customers-month-{name}"), || store.customer_totals(customers.clone())).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    posting.await.expect("posted");
+}

@@ -1,0 +1,90 @@
+//! What a report adds up, and the sums that it reads from buckets.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use tidemill_core::Timestamp;
+use tidemill_core::money::LedgerStream;
+
+use super::{Bucket, BucketAxis};
+
+/// The entries that a report adds up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportScope {
+    /// The stream; `None` for all streams.
+    pub stream: Option<LedgerStream>,
+    /// Whether it is about streams on paper; they are never added to others.
+    pub paper: bool,
+    /// The time by which entries belong to a range.
+    pub axis: BucketAxis,
+    /// Only entries before this sequence number, for a report as of a time; `None` for all.
+    pub before: Option<u64>,
+}
+
+/// The sums of the entries of one stream, kind and currency in a range of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KindSum {
+    /// The stream.
+    pub stream: LedgerStream,
+    /// The kind.
+    pub kind: String,
+    /// The currency.
+    pub currency: String,
+    /// Whether the entries belong to a period that was closed before they were posted.
+    pub late: bool,
+    /// The sums.
+    pub sum: Bucket,
+}
+
+/// The sums of several ranges, and up to which entry they count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReportSums {
+    /// The sums of each range, in the order of the request.
+    pub ranges: Vec<Vec<KindSum>>,
+    /// The sequence number of the last entry that counts; 0 if none does.
+    pub sequence: u64,
+}
+
+/// Selects the customers of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerQuery {
+    /// The entries. They count by the time at which they are booked.
+    pub scope: ReportScope,
+    /// The range of time.
+    pub range: Range<Timestamp>,
+    /// Maximum number of customers for each currency.
+    pub top: usize,
+}
+
+/// What customers brought, and up to which entry it counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CustomerReport {
+    /// The totals, by currency.
+    pub totals: Vec<CustomerTotal>,
+    /// The sequence number of the last entry that counts; 0 if none does.
+    pub sequence: u64,
+}
+
+/// What customers brought in one currency.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CustomerTotal {
+    /// The currency.
+    pub currency: String,
+    /// The number of customers with entries.
+    pub customers: u64,
+    /// The net revenue of all customers, in minor units.
+    pub net_revenue: i128,
+    /// The entries without a customer.
+    pub without_customer: CustomerSum,
+    /// The customers with the highest net revenue, highest first; equal ones by their ids.
+    pub top: Vec<(String, CustomerSum)>,
+}
+
+/// The entries of one customer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomerSum {
+    /// Their number.
+    pub entries: u64,
+    /// Their net revenue, in minor units.
+    pub net_revenue: i128,
+}
