@@ -14,6 +14,8 @@ mod event;
 mod health;
 mod json;
 mod ledger;
+mod ledger_book;
+mod ledger_report;
 mod module;
 mod operation;
 mod problem;
@@ -35,7 +37,12 @@ pub use deployment::{
 pub use event::{FeedDetail, FeedEvent};
 pub use health::{ClockSetBack, Health, Scrub, SilentSchedule, StoreHealth, ZoneData};
 pub use json::StoredJson;
-pub use ledger::{Account, LedgerCheck, LedgerEntry, LedgerLeg, Revenue, Stream, Total};
+pub use ledger::{Account, EntryEvidence, LedgerCheck, LedgerEntry, LedgerEntryDetail, LedgerLeg, Stream, Total};
+pub use ledger_book::{ClosedPeriod, CorrectionRequest, CorrectionResult, ExchangeRate, RateRequest, RightEntry};
+pub use ledger_report::{
+    Amount, ConvertedRevenue, CustomerCurrency, CustomerReport, CustomerRevenue, Growth, GrowthLine, PeriodRevenue,
+    ReportBasis, ReportRange, Revenue, RevenueTotal, Statement, StatementAccount, StatementCurrency, StatementLine,
+};
 pub use module::{Module, ModuleVersion, UploadResult};
 pub use operation::{Operation, OperationTask, RunAction, ScheduleAction};
 pub use problem::{FieldProblem, ProblemDetails};

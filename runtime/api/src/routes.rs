@@ -102,8 +102,17 @@ routes! {
     "/v1/deliveries/{id}/replay": post deliveries::replay::replay;
     "/v1/streams": get streams::list::list;
     "/v1/ledger/entries": get ledger::entries::entries;
+    "/v1/ledger/entries/{id}": get ledger::show::show;
+    "/v1/ledger/entries/{id}/correct": post ledger::correct::correct;
     "/v1/ledger/accounts": get ledger::accounts::accounts;
-    "/v1/ledger/revenue": get ledger::revenue::revenue;
+    "/v1/ledger/statement": get ledger::report::statement::statement;
+    "/v1/ledger/revenue": get ledger::report::revenue::revenue;
+    "/v1/ledger/growth": get ledger::report::growth::growth;
+    "/v1/ledger/customers": get ledger::report::customers::customers;
+    "/v1/ledger/periods": get ledger::periods::list;
+    "/v1/ledger/periods/{period}/close": post ledger::periods::close;
+    "/v1/ledger/export": get ledger::export::export;
+    "/v1/rates": get ledger::rates::list, put ledger::rates::put;
     "/v1/ledger/check": post ledger::check::check;
     "/v1/health": get health::show::health;
     "/v1/events": get events::feed::events;

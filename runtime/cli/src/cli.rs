@@ -84,9 +84,12 @@ pub enum Command {
     /// List revenue streams
     #[command(subcommand)]
     Streams(money::streams::StreamCommand),
-    /// Show the ledger, sum revenue and check all totals
+    /// Show the ledger, report about it, export it, and check all totals
     #[command(subcommand)]
     Ledger(money::ledger::LedgerCommand),
+    /// List and set exchange rates for reports in one currency
+    #[command(subcommand)]
+    Rates(money::rates::RateCommand),
     /// List, show and cancel actions on many items
     #[command(subcommand)]
     Operations(operation::OperationCommand),

@@ -151,6 +151,7 @@ async fn dispatch(command: Command, shared: &GlobalArgs, client: &Client, printe
         Command::State(command) => state::run(command, client, printer).await,
         Command::Streams(command) => money::streams::run(command, client, printer).await,
         Command::Ledger(command) => money::ledger::run(command, client, printer).await,
+        Command::Rates(command) => money::rates::run(command, client, printer).await,
         Command::Operations(command) => operation::run(command, client, printer).await,
         Command::Explain(args) => explain::run(&args, printer),
         Command::Doctor(args) => server::doctor::run(&args, shared.token_file.as_deref(), client, printer).await,

@@ -126,6 +126,15 @@ impl Printer {
         }
     }
 
+    /// As [`Printer::untrusted`], for a part of a text that ends with its last line break.
+    pub fn untrusted_lines(&self, lines: &[u8]) {
+        if std::io::stdout().is_terminal() {
+            self.bytes(text::lines(&String::from_utf8_lossy(lines)).as_bytes());
+        } else {
+            self.bytes(lines);
+        }
+    }
+
     /// Prints a question; the user types the answer after it.
     pub fn prompt(&self, question: &str) {
         let mut out = std::io::stderr().lock();

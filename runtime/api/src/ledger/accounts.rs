@@ -5,9 +5,7 @@ use axum::response::Response;
 use tidemill_api_types as shapes;
 use tidemill_core::money::LedgerStream;
 
-use super::check_known;
-use crate::wire::FromRecord as _;
-
+use super::{Amounts, check_known, json};
 use crate::problem::ApiResult;
 use crate::request::RawQuery;
 use crate::state::ApiState;
@@ -26,5 +24,7 @@ pub async fn accounts(State(state): State<ApiState>, query: RawQuery) -> ApiResu
     if totals.is_empty() {
         check_known(&state, stream.as_ref()).await?;
     }
-    Ok(ok(&shapes::List { items: totals.iter().map(shapes::Account::of).collect(), next: None }))
+    let amounts = Amounts::of(&state).await?;
+    let items = totals.iter().map(|total| json::account(total, &amounts)).collect();
+    Ok(ok(&shapes::List { items, next: None }))
 }

@@ -5,12 +5,12 @@ use axum::response::Response;
 use tidemill_api_types as shapes;
 use tidemill_core::money::LedgerStream;
 
-use super::check_known;
+use super::{Amounts, check_known, json};
 use crate::list::{list_of, page_request};
 use crate::problem::ApiResult;
 use crate::request::RawQuery;
 use crate::state::ApiState;
-use crate::wire::{FromRecord as _, ok};
+use crate::wire::ok;
 
 /// Lists ledger entries by the time at which they happened, newest first
 #[utoipa::path(
@@ -30,5 +30,6 @@ pub async fn entries(State(state): State<ApiState>, query: RawQuery) -> ApiResul
     if page.items.is_empty() {
         check_known(&state, stream.as_ref()).await?;
     }
-    Ok(ok(&list_of(&page, &scope, shapes::LedgerEntry::of)))
+    let amounts = Amounts::of(&state).await?;
+    Ok(ok(&list_of(&page, &scope, |entry| json::entry(entry, &amounts))))
 }

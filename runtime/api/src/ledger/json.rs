@@ -1,52 +1,118 @@
 //! The wire form of entries, accounts and totals. Amounts are integers of the currency's minor
-//! unit.
+//! unit, and decimal text.
 
 use tidemill_api_types as shapes;
-use tidemill_store::records::{AccountTotal, LedgerCheck, LedgerEntry, LedgerLeg, StreamTotal};
+use tidemill_store::records::{
+    AccountTotal, ClosedPeriod, Evidence, LedgerCheck, LedgerEntry, LedgerLeg, RateRecord, StreamTotal,
+};
 
+use super::Amounts;
 use crate::wire::FromRecord;
 
-impl<'a> FromRecord<&'a LedgerEntry> for shapes::LedgerEntry<'a> {
-    fn of(entry: &'a LedgerEntry) -> Self {
+/// Returns the shape of an entry.
+pub fn entry<'a>(entry: &'a LedgerEntry, amounts: &Amounts) -> shapes::LedgerEntry<'a> {
+    let amount = amounts.amount(entry.minor_units.into(), &entry.currency);
+    let legs = |legs: &'a [LedgerLeg]| legs.iter().map(|one| leg(one, &entry.currency, amounts)).collect();
+    shapes::LedgerEntry {
+        sequence: entry.sequence,
+        id: (&entry.id).into(),
+        stream: entry.stream.as_str().into(),
+        run: entry.run,
+        external_id: (&entry.external_id).into(),
+        call: entry.call.as_str().into(),
+        kind: (&entry.kind).into(),
+        minor_units: entry.minor_units,
+        amount: amount.amount,
+        currency: (&entry.currency).into(),
+        exponent: amount.exponent,
+        net_revenue: entry.net_revenue,
+        net_revenue_amount: amounts.amount(entry.net_revenue.into(), &entry.currency).amount,
+        occurred_at: entry.occurred_at.into(),
+        posted_at: entry.posted_at.into(),
+        customer: entry.customer.as_deref().map(Into::into),
+        description: (&entry.description).into(),
+        metadata: Some(shapes::StoredJson::of(entry.metadata.as_bytes())),
+        of: entry.of.as_deref().map(Into::into),
+        legs: legs(&entry.legs),
+        pending: legs(&entry.pending),
+        reservation: entry.reservation.as_deref().map(Into::into),
+        expires_at: entry.expires_at.map(Into::into),
+        late: entry.late,
+        paper: entry.paper,
+        evidence: evidence(&entry.evidence),
+        hash: hex(&entry.hash),
+    }
+}
+
+fn leg<'a>(leg: &'a LedgerLeg, currency: &str, amounts: &Amounts) -> shapes::LedgerLeg<'a> {
+    let amount = amounts.amount(leg.minor_units.into(), currency).amount;
+    shapes::LedgerLeg { account: (&leg.account).into(), minor_units: leg.minor_units, amount }
+}
+
+fn evidence(evidence: &Evidence) -> shapes::EntryEvidence<'_> {
+    let by_hand = evidence.by_hand.as_ref();
+    shapes::EntryEvidence {
+        asserted: evidence.is_asserted(),
+        component: evidence.component.map(|component| component.to_string()),
+        delivery: evidence.delivery.as_deref().map(Into::into),
+        responses: evidence.responses.iter().map(|digest| hex(digest)).collect(),
+        actor: by_hand.map(|hand| (&hand.actor).into()),
+        reason: by_hand.map(|hand| (&hand.reason).into()),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Returns the shape of an account.
+pub fn account<'a>(total: &'a AccountTotal, amounts: &Amounts) -> shapes::Account<'a> {
+    let amount = amounts.amount(total.minor_units, &total.currency);
+    shapes::Account {
+        stream: total.stream.as_str().into(),
+        account: (&total.account).into(),
+        currency: (&total.currency).into(),
+        minor_units: total.minor_units,
+        amount: amount.amount,
+        pending: total.pending,
+        pending_amount: amounts.amount(total.pending, &total.currency).amount,
+        exponent: amount.exponent,
+    }
+}
+
+/// Returns the shape of a stream's total.
+pub fn total(total: &StreamTotal, amounts: &Amounts) -> shapes::Total {
+    let shapes::Amount { minor_units, amount, currency, exponent } = amounts.amount(total.net_revenue, &total.currency);
+    shapes::Total { currency, net_revenue: minor_units, amount, exponent, entries: total.entries }
+}
+
+impl<'a> FromRecord<&'a ClosedPeriod> for shapes::ClosedPeriod<'a> {
+    fn of(period: &'a ClosedPeriod) -> Self {
         Self {
-            id: (&entry.id).into(),
-            stream: entry.stream.as_str().into(),
-            run: entry.run,
-            external_id: (&entry.external_id).into(),
-            kind: (&entry.kind).into(),
-            minor_units: entry.minor_units,
-            currency: (&entry.currency).into(),
-            net_revenue: entry.net_revenue,
-            occurred_at: entry.occurred_at.into(),
-            posted_at: entry.posted_at.into(),
-            customer: entry.customer.as_deref().map(Into::into),
-            description: (&entry.description).into(),
-            metadata: Some(shapes::StoredJson::of(entry.metadata.as_bytes())),
-            legs: entry.legs.iter().map(shapes::LedgerLeg::of).collect(),
+            period: (&period.name).into(),
+            time_zone: (&period.time_zone).into(),
+            start: period.start.into(),
+            end: period.end.into(),
+            closed_at: period.closed_at.into(),
+            sequence: period.sequence,
         }
     }
 }
 
-impl<'a> FromRecord<&'a LedgerLeg> for shapes::LedgerLeg<'a> {
-    fn of(leg: &'a LedgerLeg) -> Self {
-        Self { account: (&leg.account).into(), minor_units: leg.minor_units }
-    }
-}
-
-impl<'a> FromRecord<&'a AccountTotal> for shapes::Account<'a> {
-    fn of(total: &'a AccountTotal) -> Self {
+impl<'a> FromRecord<&'a RateRecord> for shapes::ExchangeRate<'a> {
+    fn of(rate: &'a RateRecord) -> Self {
         Self {
-            stream: total.stream.as_str().into(),
-            account: (&total.account).into(),
-            currency: (&total.currency).into(),
-            minor_units: total.minor_units,
+            day: (&rate.day).into(),
+            from: (&rate.from).into(),
+            to: (&rate.to).into(),
+            rate: (&rate.rate).into(),
+            source: (&rate.source).into(),
+            set_at: Some(rate.set_at.into()),
         }
-    }
-}
-
-impl FromRecord<&StreamTotal> for shapes::Total {
-    fn of(total: &StreamTotal) -> Self {
-        Self { currency: total.currency.clone(), net_revenue: total.net_revenue, entries: total.entries }
     }
 }
 

@@ -1,10 +1,18 @@
-//! The ledger: entries, balances, revenue, and the check that recomputes all totals.
+//! The ledger: entries, balances, reports, exports, closed periods, rates, and the check that
+//! recomputes all totals.
 
 pub mod accounts;
+mod amounts;
 pub mod check;
+pub mod correct;
 pub mod entries;
+pub mod export;
 pub mod json;
 mod known;
-pub mod revenue;
+pub mod periods;
+pub mod rates;
+pub mod report;
+pub mod show;
 
+pub use amounts::Amounts;
 use known::check_known;

@@ -172,6 +172,7 @@ fn path_parameter(path: &str, name: &str) -> Option<Value> {
         "version" => pattern(VERSION),
         "topic" => pattern(TOPIC),
         "page" => pattern("^[a-z0-9-]{1,64}$"),
+        "period" => pattern("^[0-9]{4}(-W[0-9]{2}|-[0-9]{2}(-[0-9]{2})?)?$"),
         "revision" => json!({ "type": "integer", "minimum": 1, "maximum": NUMBER_MAX }),
         "place" => json!({ "type": "integer", "minimum": 0, "maximum": NUMBER_MAX }),
         _ => return None,

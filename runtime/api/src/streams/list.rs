@@ -11,8 +11,7 @@ use tidemill_core::run::Export;
 use tidemill_store::records::PageRequest;
 
 use crate::config::PAGE_MOST;
-use crate::wire::FromRecord as _;
-
+use crate::ledger;
 use crate::problem::ApiResult;
 use crate::request::RawQuery;
 use crate::state::ApiState;
@@ -29,6 +28,7 @@ use crate::wire::ok;
 pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     query.only(&[])?;
     let mut streams = deployed(&state).await?;
+    let amounts = ledger::Amounts::of(&state).await?;
     // What a stream on paper earned is in no total.
     for total in state.host.store().stream_totals().await?.into_iter().filter(|total| !total.paper) {
         let name = total.stream.clone();
@@ -38,7 +38,7 @@ pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<R
             collected_until: None,
             totals: Vec::new(),
         });
-        stream.totals.push(shapes::Total::of(&total));
+        stream.totals.push(ledger::json::total(&total, &amounts));
     }
     Ok(ok(&shapes::List { items: streams.into_values().collect(), next: None }))
 }

@@ -16,7 +16,7 @@ async fn revenue_is_shown_everywhere_and_adds_up() {
         assert_eq!(run["state"], "succeeded", "{run}");
     }
     let stream = world.get("/v1/streams").await.json()["items"][0].clone();
-    let totals = json!([{"currency": "EUR", "net_revenue": 5997, "entries": 3}]);
+    let totals = json!([{"currency": "EUR", "net_revenue": 5997, "amount": "59.97", "exponent": 2, "entries": 3}]);
     assert_eq!(stream["totals"], totals);
     assert!(stream["collected_until"].is_string());
 
@@ -52,8 +52,7 @@ async fn revenue_is_shown_everywhere_and_adds_up() {
 #[tokio::test]
 async fn a_bad_range_is_refused() {
     let world = World::new().await;
-    for query in ["", "?stream=A", "?stream=a&start=x", "?stream=a&start=2026-02-01T00:00:00Z&end=2026-01-01T00:00:00Z"]
-    {
+    for query in ["?stream=A", "?stream=a&start=x", "?stream=a&start=2026-02-01T00:00:00Z&end=2026-01-01T00:00:00Z"] {
         world.get(&format!("/v1/ledger/revenue{query}")).await.refused(400, "host/bad-query");
     }
 }

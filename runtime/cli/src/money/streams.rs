@@ -4,7 +4,6 @@ use clap::Subcommand;
 use tidemill_api_types::Stream;
 use tidemill_core::wire::grouped;
 
-use super::amount;
 use crate::client::{Client, Record};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
@@ -21,7 +20,7 @@ impl Row for Stream {
     const HEADS: &'static [&'static str] = &["STREAM", "NET REVENUE", "ENTRIES", "COLLECTED UNTIL"];
 
     fn cells(&self) -> Vec<String> {
-        let earned: Vec<_> = self.totals.iter().map(|total| amount(total.net_revenue, &total.currency)).collect();
+        let earned: Vec<_> = self.totals.iter().map(|total| format!("{} {}", total.amount, total.currency)).collect();
         let entries = self.totals.iter().map(|total| total.entries).sum();
         vec![self.name.clone(), earned.join(", "), grouped(entries), time(self.collected_until)]
     }

@@ -350,6 +350,12 @@ codes! {
     ModuleNotFound => "module-not-found", 404, retryable: false,
         "The module or version does not exist",
         "Upload it first: `PUT /v1/modules/{name}/versions/{version}`, or `tidemill deploy`.";
+    EntryNotFound => "entry-not-found", 404, retryable: false,
+        "The ledger has no such entry",
+        "Use the id or the sequence number that `GET /v1/ledger/entries` shows.";
+    PeriodConflict => "period-conflict", 409, retryable: false,
+        "The period cannot be closed",
+        "Close a period that has ended, after the periods before it.";
     ComponentNotFound => "component-not-found", 404, retryable: false,
         "The component does not exist",
         "Upload it, and use the digest in the response.";

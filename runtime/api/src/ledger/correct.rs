@@ -1,0 +1,259 @@
+//! Corrections by hand: the reversal of an entry, and the right entry if there is one. Nothing is
+//! edited.
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_api_types as shapes;
+use tidemill_core::money::{
+    CUSTOMER_BYTES, DESCRIPTION_BYTES, EntryCall, EntryContent, EntryKind, net_revenue, parse_decimal,
+};
+use tidemill_core::{Code, InputProblem, Timestamp};
+use tidemill_store::records::{AppendedEntry, Evidence, HandEntry, LedgerEntry, LedgerLeg, NewEntry};
+
+use super::{Amounts, json, show};
+use crate::config::NOTE_BYTES;
+use crate::problem::{ApiResult, Problem};
+use crate::request::{JsonBody, PathParams, RawQuery};
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Maximum length of a kind, a currency or an amount, in bytes.
+const WORD_BYTES: usize = 64;
+
+/// What a person wants to be corrected.
+struct Correction {
+    reason: String,
+    actor: String,
+    right: Option<RightEntry>,
+}
+
+/// The entry in place of the wrong one; what is left out is as in the wrong one.
+#[derive(Default)]
+struct RightEntry {
+    kind: Option<String>,
+    amount: Option<String>,
+    currency: Option<String>,
+    occurred_at: Option<Timestamp>,
+    customer: Option<String>,
+    description: Option<String>,
+}
+
+/// Corrects an entry by hand
+///
+/// Posts the reversal of the entry, and the right entry if the body has one, with the person and
+/// the reason. Both are dated as the entry was. Repeating the same correction changes nothing.
+#[utoipa::path(
+    post, path = "/v1/ledger/entries/{id}/correct", tag = "ledger",
+    params(("id" = String, Path, description = "the entry's id or sequence number")),
+    request_body(content = shapes::CorrectionRequest<'_>),
+    responses(
+        (status = 200, body = shapes::CorrectionResult<'_>, description = "the new entries, or those of the same correction before"),
+        (status = 409, body = shapes::ProblemDetails, description = "the entry was corrected otherwise before"),
+        (status = 422, body = shapes::ProblemDetails, description = "the entry posts no amount, or a field is not valid"),
+    )
+)]
+pub async fn correct(
+    State(state): State<ApiState>,
+    PathParams(id): PathParams<String>,
+    query: RawQuery,
+    body: JsonBody,
+) -> ApiResult<Response> {
+    query.only(&[])?;
+    let correction = read(body)?;
+    let wrong = show::find(&state, &id).await?;
+    let amounts = Amounts::of(&state).await?;
+    let mut entries = vec![reversal(&wrong, &correction)?];
+    if let Some(right) = &correction.right {
+        entries.push(right_entry(&wrong, right, &correction, &amounts)?);
+    }
+    let appended = state.host.store().append_entries(entries, state.host.clock().now()).await?;
+    let entries: Vec<_> = appended
+        .iter()
+        .map(|appended| match appended {
+            AppendedEntry::New(entry) | AppendedEntry::Duplicate(entry) => entry.as_ref(),
+        })
+        .collect();
+    let amounts = Amounts::of(&state).await?;
+    let duplicate = appended.iter().all(|appended| matches!(appended, AppendedEntry::Duplicate(_)));
+    let entries = entries.into_iter().map(|entry| json::entry(entry, &amounts)).collect();
+    Ok(ok(&shapes::CorrectionResult { duplicate, entries }))
+}
+
+fn read(body: JsonBody) -> ApiResult<Correction> {
+    const REASON: &str = "Write why the entry is wrong.";
+    body.fields(|fields, problems| {
+        let reason = fields.require("reason", REASON, problems).and_then(|field| field.text(NOTE_BYTES, problems));
+        if reason.as_deref().is_some_and(|reason| reason.trim().is_empty()) {
+            let pointer = fields.pointer_to("reason");
+            problems.push(InputProblem::field(pointer, "the reason is empty".to_owned(), REASON));
+        }
+        let actor = fields.take("actor").map_or(Some("operator".to_owned()), |field| field.text(255, problems));
+        let right = match fields.take("entry") {
+            None => Some(None),
+            Some(field) => field.object(problems).map(|mut fields| {
+                let mut text =
+                    |name: &'static str, bytes: usize| fields.take(name).and_then(|field| field.text(bytes, problems));
+                let (kind, amount) = (text("kind", WORD_BYTES), text("amount", WORD_BYTES));
+                let (currency, customer) = (text("currency", WORD_BYTES), text("customer", CUSTOMER_BYTES));
+                let description = text("description", DESCRIPTION_BYTES);
+                let occurred_at = fields.take("occurred_at").and_then(|field| field.time(problems));
+                fields.finish(problems);
+                Some(RightEntry { kind, amount, currency, occurred_at, customer, description })
+            }),
+        };
+        Some(Correction { reason: reason?, actor: actor?, right: right? })
+    })
+}
+
+/// Returns the entry that undoes another one.
+fn reversal(wrong: &LedgerEntry, correction: &Correction) -> ApiResult<NewEntry> {
+    let conflict = |why: &str| Problem::new(Code::BadEntry, format!("entry {} {why}", wrong.sequence));
+    if wrong.legs.is_empty() {
+        return Err(conflict("posts no amount").fix("Void the reservation instead."));
+    }
+    let kind = EntryKind::parse(&wrong.kind).ok_or_else(|| conflict("has a kind of a later release"))?;
+    let opposite = match kind {
+        EntryKind::Trade | EntryKind::Adjustment => None,
+        EntryKind::ConversionIn => Some(EntryKind::ConversionOut),
+        EntryKind::ConversionOut => Some(EntryKind::ConversionIn),
+        _ => kind.reversal().or_else(|| kind.reverses()),
+    };
+    // A trade or an adjustment is undone by the same kind with the opposite sign.
+    let (kind, minor_units) = match opposite {
+        Some(opposite) => (opposite, wrong.minor_units),
+        None => (kind, wrong.minor_units.checked_neg().ok_or_else(|| conflict("has no opposite amount"))?),
+    };
+    let entry = NewEntry {
+        external_id: format!("entry-{}/corrected", wrong.sequence),
+        kind: kind.as_str().to_owned(),
+        minor_units,
+        of: Some(wrong.external_id.clone()),
+        description: format!("correction of entry {}", wrong.sequence),
+        ..copy(wrong, correction)
+    };
+    complete(entry, kind).ok_or_else(|| conflict("has an amount out of range"))
+}
+
+fn right_entry(
+    wrong: &LedgerEntry,
+    right: &RightEntry,
+    correction: &Correction,
+    amounts: &Amounts,
+) -> ApiResult<NewEntry> {
+    let bad = |field: &str, why: String| {
+        let fix = "Write the field as an entry of the ledger has it.";
+        let problem = InputProblem::field(format!("/entry/{field}"), why, fix);
+        Problem::of_fields(Code::BadField, vec![problem])
+    };
+    let kind_name = right.kind.as_deref().unwrap_or(&wrong.kind);
+    let kind = EntryKind::parse(kind_name).ok_or_else(|| bad("kind", format!("there is no kind `{kind_name}`")))?;
+    let currency = right.currency.as_deref().unwrap_or(&wrong.currency);
+    let exponent =
+        amounts.exponent(currency).ok_or_else(|| bad("currency", "the ledger has no such currency".to_owned()))?;
+    let minor_units = match &right.amount {
+        Some(amount) => parse_decimal(amount, exponent).map_err(|why| bad("amount", why.to_string()))?,
+        None if currency == wrong.currency => wrong.minor_units,
+        None => return Err(bad("amount", "another currency needs an amount".to_owned())),
+    };
+    if minor_units == 0 || (minor_units < 0 && !kind.may_be_negative()) {
+        return Err(bad("amount", format!("the amount of a `{}` is above zero", kind.as_str())));
+    }
+    let entry = NewEntry {
+        external_id: format!("entry-{}/right", wrong.sequence),
+        kind: kind.as_str().to_owned(),
+        minor_units,
+        currency: currency.to_owned(),
+        exponent: Some(exponent),
+        occurred_at: right.occurred_at.unwrap_or(wrong.occurred_at),
+        customer: right.customer.clone().or_else(|| wrong.customer.clone()),
+        description: right.description.clone().unwrap_or_else(|| wrong.description.clone()),
+        of: wrong.of.clone(),
+        ..copy(wrong, correction)
+    };
+    complete(entry, kind).ok_or_else(|| bad("amount", "the amount is out of range".to_owned()))
+}
+
+/// Returns an entry by hand with what it has in common with the wrong one.
+fn copy(wrong: &LedgerEntry, correction: &Correction) -> NewEntry {
+    let by_hand = HandEntry { actor: correction.actor.clone(), reason: correction.reason.clone() };
+    NewEntry {
+        id: String::new(),
+        stream: wrong.stream.clone(),
+        run: None,
+        external_id: String::new(),
+        call: EntryCall::Correct,
+        kind: String::new(),
+        minor_units: 0,
+        currency: wrong.currency.clone(),
+        exponent: None,
+        net_revenue: 0,
+        occurred_at: wrong.occurred_at,
+        customer: wrong.customer.clone(),
+        description: String::new(),
+        metadata: format!("{{\"corrects\":{}}}", wrong.sequence),
+        of: None,
+        legs: Vec::new(),
+        pending: Vec::new(),
+        reservation: None,
+        expires_at: None,
+        evidence: Evidence { by_hand: Some(by_hand), ..Evidence::default() },
+        paper: wrong.paper,
+        content: <_>::default(),
+    }
+}
+
+/// Adds the legs, the net revenue and the content; `None` if the amount has no opposite.
+fn complete(entry: NewEntry, kind: EntryKind) -> Option<NewEntry> {
+    let legs = kind.legs(entry.minor_units)?;
+    let content = EntryContent {
+        kind,
+        minor_units: entry.minor_units,
+        currency: &entry.currency,
+        occurred_at: entry.occurred_at,
+        of: entry.of.as_deref(),
+        call: entry.call,
+        customer: entry.customer.as_deref(),
+    };
+    let content = content.hash();
+    let net_revenue = net_revenue(legs);
+    let legs =
+        legs.iter().map(|leg| LedgerLeg { account: leg.account.as_str().to_owned(), minor_units: leg.minor_units });
+    Some(NewEntry { legs: legs.collect(), net_revenue, content, ..entry })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(text: &str) -> ApiResult<Correction> {
+        JsonBody::read(text.as_bytes()).and_then(read)
+    }
+
+    #[test]
+    fn a_correction_has_a_reason() {
+        let correction = of(r#"{"reason": "typo", "entry": {"amount": "5.00"}}"#).unwrap();
+        assert_eq!(
+            (correction.actor.as_str(), correction.right.unwrap().amount.as_deref()),
+            ("operator", Some("5.00"))
+        );
+        for (body, pointer) in [
+            ("{}", "/reason"),
+            (r#"{"reason": " "}"#, "/reason"),
+            (r#"{"reason": "x", "entry": {"amount": 5}}"#, "/entry/amount"),
+            (r#"{"reason": "x", "entry": {"run": "y"}}"#, "/entry/run"),
+            (r#"{"reason": "x", "entry": 1}"#, "/entry"),
+        ] {
+            let problem = of(body).map(|_| ()).unwrap_err();
+            assert!(problem.body().errors.iter().any(|field| field.pointer == pointer), "{body}: {problem:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bodies_of_any_content_never_panic(text in "\\{(\"(reason|actor|entry)\":(\"[a-z ]{0,9}\"|\\{\"(amount|kind)\":\"[0-9.]{0,9}\"\\}|null),?){0,3}\\}?|\\PC{0,80}") {
+            let _ = of(&text);
+        }
+    }
+}
