@@ -384,7 +384,7 @@ mod tests {
         let sale = |number: u64| NewEntry {
             stream: ["shop", "bar/one"][usize::try_from(number % 2).unwrap()].parse().unwrap(),
             external_id: format!("sale-{number}"),
-            of: (number % 3 == 0).then(|| "order-1".to_owned()),
+            of: number.is_multiple_of(3).then(|| "order-1".to_owned()),
             occurred_at: Timestamp::from_millis(number * 10_000_000),
             ..new_entry()
         };
