@@ -44,6 +44,10 @@ fn parse_filter(filter: &str) -> Result<Targets, CliError> {
     if let Some(part) = filter.split(',').find(|part| part.contains(['[', '{'])) {
         return Err(invalid(format!("`{part}` selects spans, and only crates can be selected")));
     }
+    // The parser of `Targets` takes an empty crate for every crate, and an empty level for `error`.
+    if filter.split(',').any(|part| part.split('=').any(|word| word.trim().is_empty())) {
+        return Err(invalid("a crate or a level is missing".to_owned()));
+    }
     filter.parse().map_err(|why: tracing_subscriber::filter::ParseError| invalid(why.to_string()))
 }
 
@@ -92,7 +96,16 @@ mod tests {
         assert!(!filter.would_enable("tidemill_store", &Level::DEBUG));
         assert!(filter.would_enable("tidemill_store", &Level::INFO));
         assert!(!parse_filter("off").unwrap().would_enable("tidemill_store", &Level::ERROR));
-        for invalid in ["loud", "tidemill_engine=loud", "[run{run=last}]=debug", "info,tidemill_engine[run]=trace"] {
+        for invalid in [
+            "",
+            "=,=",
+            "info,",
+            "=info",
+            "tidemill_engine=",
+            "tidemill_engine=loud",
+            "[run{run=last}]=debug",
+            "info,x[run]=trace",
+        ] {
             assert!(parse_filter(invalid).is_err(), "{invalid}");
         }
     }
