@@ -120,6 +120,8 @@ pub fn differences(before: &Value, now: &Value) -> Vec<String> {
 
 fn compare(place: &str, before: &Value, now: &Value, found: &mut Vec<String>) {
     match (before, now) {
+        // A later version keeps and compares more totals.
+        (Value::Number(before), Value::Number(now)) if place == "/check/totals" && before.as_u64() <= now.as_u64() => {}
         (Value::Object(before), Value::Object(now)) => {
             for (name, value) in before {
                 compare(&format!("{place}/{name}"), value, now.get(name).unwrap_or(&Value::Null), found);

@@ -352,7 +352,7 @@ codes! {
         "Upload it first: `PUT /v1/modules/{name}/versions/{version}`, or `tidemill deploy`.";
     EntryNotFound => "entry-not-found", 404, retryable: false,
         "The ledger has no such entry",
-        "Use the id or the sequence number that `GET /v1/ledger/entries` shows.";
+        "Use an id or a sequence number of the list of entries.";
     PeriodConflict => "period-conflict", 409, retryable: false,
         "The period cannot be closed",
         "Close a period that has ended, after the periods before it.";
