@@ -299,12 +299,13 @@ async fn reservations_and_their_evidence_survive_every_interruption() {
     assert_eq!(undisturbed.end.as_ref().unwrap()[8], json!({ "code": "host/reservation-settled" }));
     let mut evidence = undisturbed.evidence.clone();
     evidence.sort();
+    // The answer to the charge belongs to the transaction of all that follows it.
     let expected = [
         "reserve one 1",
-        "reserve three 0",
+        "reserve three 1",
         "reserve two 0",
         "settle one/settled 2",
-        "settle three/settled 0",
+        "settle three/settled 1",
         "settle two/settled 1",
     ];
     assert_eq!(evidence, expected);

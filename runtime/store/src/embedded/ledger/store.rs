@@ -104,7 +104,13 @@ impl LedgerStore for EmbeddedStore {
     }
 
     async fn compare_units(&self, known: Currencies) -> Result<Vec<UnitConflict>> {
-        self.commit(move |c| units::compare(c, |code| known.get(code).map(|unit| unit.exponent()))).await
+        let exponent = |code: &str| known.get(code).map(|unit| unit.exponent());
+        let (conflicts, missing) = units::compare(&self.snapshot(), exponent)?;
+        // A start on a full disk commits nothing.
+        if !missing.is_empty() {
+            self.commit(move |c| missing.iter().try_for_each(|unit| units::note(c, &unit.code, unit.exponent))).await?;
+        }
+        Ok(conflicts)
     }
 
     async fn watermark(&self, stream: &DeploymentName) -> Result<Option<Timestamp>> {

@@ -34,10 +34,13 @@ pub(crate) fn all(store: &impl ReadTx) -> Result<Vec<LedgerUnit>> {
     Ok(units)
 }
 
-/// Compares the units of the ledger with the exponents that `known` gives. Stores that of a unit of
-/// an earlier release, which has none stored.
-pub(crate) fn compare(commit: &mut WriteTx<'_, '_>, known: impl Fn(&str) -> Option<u8>) -> Result<Vec<UnitConflict>> {
-    let stored = all(commit)?;
+/// Compares the units of the ledger with the exponents that `known` gives. Also returns the units of
+/// an earlier release, which has stored none, with these exponents.
+pub(crate) fn compare(
+    store: &impl ReadTx,
+    known: impl Fn(&str) -> Option<u8>,
+) -> Result<(Vec<UnitConflict>, Vec<LedgerUnit>)> {
+    let stored = all(store)?;
     let mut conflicts = Vec::new();
     for unit in &stored {
         let given = known(&unit.code);
@@ -46,18 +49,19 @@ pub(crate) fn compare(commit: &mut WriteTx<'_, '_>, known: impl Fn(&str) -> Opti
         }
     }
     let mut used: Vec<String> = Vec::new();
-    commit.each(LEDGER_STREAMS, prefix_range(&[]), |key, _| {
+    store.each(LEDGER_STREAMS, prefix_range(&[]), |key, _| {
         let currency = keys::text(keys::stream_and_rest(key)?.1)?;
         if !stored.iter().any(|unit| unit.code == currency) && !used.iter().any(|code| code == currency) {
             used.push(currency.to_owned());
         }
         Ok(())
     })?;
+    let mut missing = Vec::new();
     for code in used {
         match known(&code) {
-            Some(exponent) => note(commit, &code, exponent)?,
+            Some(exponent) => missing.push(LedgerUnit { code, exponent }),
             None => conflicts.push(UnitConflict { stored: LedgerUnit { code, exponent: 0 }, given: None }),
         }
     }
-    Ok(conflicts)
+    Ok((conflicts, missing))
 }
