@@ -12,7 +12,6 @@ mod health;
 mod hooks;
 mod keys;
 mod ledger;
-mod ledger_reports;
 mod modules;
 mod refusals;
 mod runs;

@@ -1,7 +1,7 @@
 //! Returns the amounts of reservations whose time is over.
 //!
 //! No answer depends on this loop: a reservation cannot be settled from the millisecond of its end
-//! on, and no balance counts it as pending. The loop writes the entry that says so.
+//! on, and no balance counts it as pending. The loop writes the entry that returns the amount.
 
 use std::sync::Arc;
 

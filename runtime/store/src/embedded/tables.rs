@@ -189,8 +189,8 @@ tables! {
     LEDGER_ACCOUNTS = resident 105, "ledger-balances";
     /// stream NUL currency → net revenue, number of entries, and whether the stream is on paper.
     LEDGER_STREAMS = resident 106, "ledger-totals";
-    /// stream NUL (0 booked, 1 posted) (0 quarter of an hour, 1 day, 2 month) start (1 if late, else
-    /// 0) kind NUL currency → sums.
+    /// stream NUL (0 booked, 1 posted) (0 quarter of an hour, 1 day, 2 month) start (1 if late,
+    /// else 0) kind NUL currency → sums.
     LEDGER_BUCKETS = new 107, "ledger-buckets";
     /// 0 and the id of its entry → reservation; 1 and its sequence number, and 2 with the time of
     /// its end and its sequence number → id, while it is open.

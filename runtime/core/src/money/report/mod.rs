@@ -1,5 +1,5 @@
-//! Reports about the ledger: the ranges of time that they add up, their ratios and conversions, what
-//! is odd about entries, and exports.
+//! Reports about the ledger: the ranges of time that they add up, their ratios and conversions,
+//! what is odd about entries, and exports.
 //!
 //! Every rule is a function of entries or sums. The store finds these, and the API answers.
 

@@ -1,5 +1,5 @@
-//! The lines of a statement: what each account held at the start of a range and at its end, from the
-//! sums of each kind of entry.
+//! The lines of a statement: what each account held at the start of a range and at its end, from
+//! the sums of each kind of entry.
 
 use std::collections::BTreeMap;
 

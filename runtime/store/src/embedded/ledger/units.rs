@@ -34,8 +34,8 @@ pub(crate) fn all(store: &impl ReadTx) -> Result<Vec<LedgerUnit>> {
     Ok(units)
 }
 
-/// Compares the units of the ledger with the exponents that `known` gives. Also returns the units of
-/// an earlier release, which has stored none, with these exponents.
+/// Compares the units of the ledger with the exponents that `known` gives. Also returns the units
+/// of an earlier release, which has stored none, with these exponents.
 pub(crate) fn compare(
     store: &impl ReadTx,
     known: impl Fn(&str) -> Option<u8>,

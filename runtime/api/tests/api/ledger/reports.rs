@@ -5,7 +5,7 @@ use tidemill_core::Timestamp;
 use tidemill_core::money::{ContentHash, EntryCall, EntryKind};
 use tidemill_store::records::{Evidence, LedgerLeg, NewEntry};
 
-use super::world::World;
+use crate::world::World;
 
 fn at(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).unwrap()

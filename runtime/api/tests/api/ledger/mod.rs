@@ -1,8 +1,9 @@
 //! `/v1/streams` and `/v1/ledger`.
 
 use serde_json::json;
+mod reports;
 
-use super::world::World;
+use crate::world::World;
 
 #[tokio::test]
 async fn revenue_is_shown_everywhere_and_adds_up() {
