@@ -8,8 +8,8 @@ use tidemill_core::manifest::ModuleFile;
 
 impl Harness {
     /// Configures the deployment from a `tidemill.toml`: its name, `[config]`, `[grants]`,
-    /// `[limits]`, `[retry]` and `[ledger]`. Later calls, such as [`Harness::config`], replace these
-    /// values. The text may leave out which module is deployed.
+    /// `[limits]`, `[retry]` and `[ledger]`. Later calls, such as [`Harness::config`], replace
+    /// these values. The text may leave out which module is deployed.
     ///
     /// ```
     /// use tidemill_sdk::testing::Harness;

@@ -1,7 +1,8 @@
 //! `/v1/streams` and `/v1/ledger`.
 
-use serde_json::json;
 mod reports;
+
+use serde_json::json;
 
 use crate::world::World;
 
