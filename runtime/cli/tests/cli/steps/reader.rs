@@ -96,17 +96,20 @@ impl Reader {
         }
     }
 
-    /// Runs one command line. `tidemill dev` stays in the background after it has deployed the
-    /// project.
+    /// Runs one command line, with the variables that are set in front of it. `tidemill dev` stays
+    /// in the background after it has deployed the project.
     pub fn run(&mut self, line: &str) -> CallOutcome {
         let words = words(line.trim_end_matches('&'));
-        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let assignments = words.iter().map_while(|word| word.split_once('=')).collect::<Vec<_>>();
+        let words: Vec<_> = words[assignments.len()..].iter().map(String::as_str).collect();
         match words[..] {
             ["tidemill", "dev", ref rest @ ..] => {
                 let project = self.folder.join(rest.first().copied().unwrap_or(""));
                 let name = project.components().next_back().unwrap().as_os_str().to_str().unwrap().to_owned();
                 self.end_host();
-                self.host = Some(Host::start(self.prepared(tidemill(&words[1..]))));
+                let mut host = self.prepared(tidemill(&words[1..]));
+                host.envs(assignments);
+                self.host = Some(Host::start(host));
                 self.host().line_with_prefix(&format!("{name} deployed"));
                 CallOutcome { code: 0, stdout: String::new(), stderr: String::new() }
             }
@@ -122,8 +125,22 @@ impl Reader {
                 cargo.args(args).stdin(Stdio::null());
                 called(self.prepared(cargo))
             }
-            _ => panic!("a step is not a command of tidemill or cargo: {line}"),
+            ["curl", url, "-H", header, "--data", body] => self.post(url, header, body),
+            _ => panic!("a step is not a command of tidemill, cargo or curl: {line}"),
         }
+    }
+
+    /// Sends a request as curl does, to the port of the reader's host instead of the default port.
+    fn post(&self, url: &str, header: &str, body: &str) -> CallOutcome {
+        let url = url.replace("http://127.0.0.1:7077", &self.host().url);
+        let (name, value) = header.split_once(": ").unwrap();
+        let request = reqwest::Client::new().post(url).header(name, value).body(body.to_owned());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (status, stdout) = runtime.block_on(async {
+            let response = request.send().await.unwrap();
+            (response.status(), response.text().await.unwrap())
+        });
+        CallOutcome { code: i32::from(!status.is_success()), stdout, stderr: String::new() }
     }
 
     /// A command in the reader's folder, with a developer's environment.
