@@ -3,14 +3,18 @@
 # separate root that is read-only except for /data, not as root, as process 1. The host must become
 # ready, compile and run a module, and exit with 0 on SIGTERM.
 #
-# Needs `unshare` as root or with user namespaces. Without either it prints a line and succeeds.
+# Uses the binary TIDEMILL_BINARY, or builds one. Needs `unshare` as root or with user namespaces;
+# without either it prints a line and succeeds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
 case $target in /*) ;; *) target=$PWD/$target ;; esac
 profile=${PROFILE:-dev}
-cargo build --quiet --locked --profile "$profile" -p tidemill
-binary=$target/${profile/dev/debug}/tidemill
+binary=${TIDEMILL_BINARY:-}
+if [ -z "$binary" ]; then
+    cargo build --quiet --locked --profile "$profile" -p tidemill
+    binary=$target/${profile/dev/debug}/tidemill
+fi
 .ci/build-guests.sh hello
 
 work=$(mktemp -d)

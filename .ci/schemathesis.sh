@@ -6,8 +6,8 @@
 #   SCHEMATHESIS_SECONDS=1800 .ci/schemathesis.sh
 #
 # Installs schemathesis once from PyPI into a Python environment in TIDEMILL_TOOLS (by default
-# ~/.cache/tidemill/tools). Builds the host, which listens on loopback and stores its data in a
-# temporary folder. SCHEMATHESIS_SEED repeats a run.
+# ~/.cache/tidemill/tools). Uses the binary TIDEMILL_BINARY, or builds one. The host listens on
+# loopback and stores its data in a temporary folder. SCHEMATHESIS_SEED repeats a run.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -30,8 +30,6 @@ if ! "$python/bin/schemathesis" --version >/dev/null 2>&1; then
     "$python/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$version"
 fi
 
-# CI passes the binary that the tests have built. A build of this package alone enables other
-# features of its dependencies, and so compiles them again.
 binary=${TIDEMILL_BINARY:-}
 if [ -z "$binary" ]; then
     cargo build --quiet --locked -p tidemill
