@@ -9,6 +9,12 @@ use super::{Entry, Kind, Posting, entry, settle, void};
 use crate::host::ledger as host;
 use crate::{Error, Money, Result, Timestamp, clock};
 
+/// The end of the external id of the entry for what a reservation did not cover.
+const EXCESS_SUFFIX: &str = "#2";
+
+/// Maximum length of an external id, in bytes.
+const EXTERNAL_ID_BYTES: usize = 256;
+
 /// Begins a hold: an amount that is pending until it is settled or voided. Place it before the work
 /// and settle what the work cost.
 ///
@@ -74,15 +80,19 @@ impl HoldRequest {
     /// Places the hold. The same hold again is the same reservation.
     ///
     /// # Errors
-    /// As [`Entry::reserve`].
+    /// As [`Entry::reserve`]. `host/bad-entry` also for an external id of more than 254 bytes,
+    /// because `#2` must fit behind it.
     pub fn place(mut self) -> Result<Hold> {
         if let Some(time) = self.expires_in {
             let at = clock::now() + time;
             self.entry = self.entry.member("expires_at", at.as_millis().into());
         }
         let entry = self.entry.finish()?;
+        if entry.external_id.len() + EXCESS_SUFFIX.len() > EXTERNAL_ID_BYTES {
+            return Err(Error::new("host/bad-entry", "the external id of a hold has at most 254 bytes"));
+        }
         let posting = super::posting(host::reserve(&entry))?;
-        Ok(Hold { posting_id: posting.id, amount: self.amount, rest: RestEntry::of(entry) })
+        Ok(Hold { posting_id: posting.id, amount: self.amount, excess: ExcessEntry::of(entry) })
     }
 }
 
@@ -93,7 +103,7 @@ impl HoldRequest {
 pub struct Hold {
     posting_id: String,
     amount: Money,
-    rest: RestEntry,
+    excess: ExcessEntry,
 }
 
 /// What the end of a hold has posted.
@@ -102,7 +112,7 @@ pub struct HoldEnd {
     /// The settlement or the void of the reservation; `None` if it had expired.
     pub end: Option<Posting>,
     /// The entry `ID#2` for what the reservation did not cover.
-    pub rest: Option<Posting>,
+    pub excess: Option<Posting>,
 }
 
 impl Hold {
@@ -134,11 +144,11 @@ impl Hold {
         let covered = if excess.is_some() { &self.amount } else { cost };
         match settle(&self.posting_id, Some(covered)) {
             Ok(end) => {
-                let rest = excess.map(|excess| self.rest.post(excess)).transpose()?;
-                Ok(HoldEnd { end: Some(end), rest })
+                let excess = excess.map(|amount| self.excess.post(amount)).transpose()?;
+                Ok(HoldEnd { end: Some(end), excess })
             }
             Err(error) if has_expired(&error) && cost.currency == self.amount.currency => {
-                Ok(HoldEnd { end: None, rest: Some(self.rest.post(cost.clone())?) })
+                Ok(HoldEnd { end: None, excess: Some(self.excess.post(cost.clone())?) })
             }
             Err(error) => Err(error),
         }
@@ -150,8 +160,8 @@ impl Hold {
     /// `host/reservation-settled` if the hold was settled, and as [`Entry::reserve`].
     pub fn void(&self) -> Result<HoldEnd> {
         match void(&self.posting_id) {
-            Ok(end) => Ok(HoldEnd { end: Some(end), rest: None }),
-            Err(error) if has_expired(&error) => Ok(HoldEnd { end: None, rest: None }),
+            Ok(end) => Ok(HoldEnd { end: Some(end), excess: None }),
+            Err(error) if has_expired(&error) => Ok(HoldEnd { end: None, excess: None }),
             Err(error) => Err(error),
         }
     }
@@ -164,7 +174,7 @@ fn has_expired(error: &Error) -> bool {
 /// The fields of the entry that posts what a hold does not cover.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RestEntry {
+struct ExcessEntry {
     external_id: String,
     kind: String,
     occurred_at: Timestamp,
@@ -173,10 +183,10 @@ struct RestEntry {
     metadata: String,
 }
 
-impl RestEntry {
+impl ExcessEntry {
     fn of(entry: host::Entry) -> Self {
         Self {
-            external_id: format!("{}#2", entry.external_id),
+            external_id: format!("{}{EXCESS_SUFFIX}", entry.external_id),
             kind: entry.kind,
             occurred_at: Timestamp::from_millis(entry.occurred_at),
             customer: entry.customer,
@@ -186,10 +196,10 @@ impl RestEntry {
     }
 
     fn post(&self, amount: Money) -> Result<Posting> {
-        let mut rest = entry(self.external_id.as_str(), Kind::Other(self.kind.clone()), amount, self.occurred_at);
-        rest.wit.customer.clone_from(&self.customer);
-        rest.wit.description.clone_from(&self.description);
-        rest.wit.metadata.clone_from(&self.metadata);
-        rest.post()
+        let mut excess = entry(self.external_id.as_str(), Kind::Other(self.kind.clone()), amount, self.occurred_at);
+        excess.wit.customer.clone_from(&self.customer);
+        excess.wit.description.clone_from(&self.description);
+        excess.wit.metadata.clone_from(&self.metadata);
+        excess.post()
     }
 }

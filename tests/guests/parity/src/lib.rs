@@ -317,7 +317,7 @@ fn reserve() -> Result<Value> {
     let hold = ledger::hold("hold", ledger::Kind::Usage, euro(10), at).expires_in(Duration::from_millis(1)).place()?;
     sleep(Duration::from_millis(5))?;
     let settled = hold.settle(&euro(7))?;
-    codes.push(json!([settled.end.is_some(), settled.rest.is_some()]));
+    codes.push(json!([settled.end.is_some(), settled.excess.is_some()]));
     codes.push(code(ledger::void(hold.posting_id())));
     sleep(Duration::from_millis(1))?;
     let earned = ledger::revenue(Period { start: at, end: clock::now() })?;

@@ -113,7 +113,7 @@ fn a_hold_is_settled_once_and_posts_what_it_does_not_cover() {
         sleep(Duration::from_secs(60))?;
         hold.settle(&euro(cost))?;
         let again = hold.settle(&euro(cost))?;
-        assert!(again.end.is_none_or(|end| end.duplicate) && again.rest.is_none_or(|rest| rest.duplicate));
+        assert!(again.end.is_none_or(|end| end.duplicate) && again.excess.is_none_or(|excess| excess.duplicate));
         sleep(Duration::from_secs(1))?;
         ledger::revenue(crate::Period { start: at, end: clock::now() })
     };
@@ -129,6 +129,15 @@ fn a_hold_is_settled_once_and_posts_what_it_does_not_cover() {
         assert_eq!(entries(&ran), expected, "{cost}");
         assert!(ran.ledger().all(|entry| entry.customer.as_deref() == Some("cus_1")));
     }
+}
+
+#[test]
+fn an_external_id_of_a_hold_has_room_for_the_suffix_of_its_excess() {
+    let work = |length: usize| -> Result<()> {
+        ledger::hold("a".repeat(length), ledger::Kind::Usage, euro(500), clock::now()).place()?.settle(&euro(501)).map(drop)
+    };
+    Harness::new().run(work, 254).succeeded();
+    assert_eq!(Harness::new().run(work, 255).failed().code(), "host/bad-entry");
 }
 
 #[test]
