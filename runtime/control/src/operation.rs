@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use tidemill_core::{Code, ComponentDigest, Timestamp};
 use tidemill_store::records::{Action, Operation, OperationState, RunFilter, Task};
 
@@ -113,8 +114,7 @@ pub(crate) fn start_once(
 pub(crate) fn keyed(scope: &str, key: &str) -> Result<String, ControlError> {
     check_key(key)?;
     let digest = ComponentDigest::of(format!("{scope}\0{key}").as_bytes());
-    let text = digest.as_bytes().iter().take(16).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    Ok(format!("op_{text}"))
+    Ok(format!("op_{}", HEXLOWER.encode(&digest.as_bytes()[..16])))
 }
 
 /// Returns the operation that a request started now or its key started earlier.

@@ -2,8 +2,9 @@
 //!
 //! The store keeps deliveries, and control decides which of them start a run.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::HookName;
@@ -127,11 +128,7 @@ impl fmt::Display for DeliveryOutcome {
 pub fn object_lane(hook: &HookName, object: &str) -> Lane {
     use sha2::Digest as _;
     let hash = sha2::Sha256::digest(object.as_bytes());
-    let mut name = format!("object/{hook}/");
-    for byte in hash.iter().take(16) {
-        let _ = write!(name, "{byte:02x}");
-    }
-    Lane { name, capacity: 1 }
+    Lane { name: format!("object/{hook}/{}", HEXLOWER.encode(&hash[..16])), capacity: 1 }
 }
 
 /// The SHA-256 of a delivery's body as it came. Written as `sha256:` and 64 hexadecimal digits.
@@ -161,8 +158,7 @@ impl BodyDigest {
 
 impl fmt::Display for BodyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "sha256:{}", HEXLOWER.encode_display(&self.0))
     }
 }
 

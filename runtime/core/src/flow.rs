@@ -4,6 +4,7 @@
 //! Holds the rules' numbers and what follows from an input: the lane of its key and the debounce
 //! key. The store decides which run enters when.
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use crate::lane::Lane;
@@ -134,7 +135,7 @@ impl Pointer {
     pub fn hash_in(&self, input: &[u8]) -> String {
         let text = text::at(&self.0, input).unwrap_or_else(|| "null".to_owned());
         let hash = Sha256::digest(text);
-        hash.iter().take(16).fold(String::with_capacity(32), |text, byte| format!("{text}{byte:02x}"))
+        HEXLOWER.encode(&hash[..16])
     }
 }
 

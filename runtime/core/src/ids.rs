@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -188,11 +189,7 @@ impl ComponentDigest {
     /// The hexadecimal digits alone, for file names.
     #[must_use]
     pub fn hex(&self) -> String {
-        use fmt::Write as _;
-        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        HEXLOWER.encode(&self.0)
     }
 }
 
@@ -213,21 +210,9 @@ impl FromStr for ComponentDigest {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let bad = || InvalidName { kind: "component digest", rule: "`sha256:` and 64 lower-case hexadecimal digits" };
-        let digits = text.strip_prefix("sha256:").ok_or_else(bad)?.as_bytes();
-        let digit = |b: u8| match b {
-            b'0'..=b'9' => Ok(b - b'0'),
-            b'a'..=b'f' => Ok(b - b'a' + 10),
-            _ => Err(bad()),
-        };
-        let mut bytes = [0; 32];
-        let (pairs, rest) = digits.as_chunks::<2>();
-        if pairs.len() != bytes.len() || !rest.is_empty() {
-            return Err(bad());
-        }
-        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = digit(*high)? << 4 | digit(*low)?;
-        }
-        Ok(Self(bytes))
+        let digits = text.strip_prefix("sha256:").ok_or_else(bad)?;
+        let bytes = HEXLOWER.decode(digits.as_bytes()).map_err(|_| bad())?;
+        bytes.try_into().map(Self).map_err(|_| bad())
     }
 }
 

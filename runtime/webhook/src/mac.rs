@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use data_encoding::HEXLOWER;
 use ring::{digest, hmac};
 use subtle::ConstantTimeEq as _;
 use tidemill_core::hook::{HmacAlgorithm, SignatureEncoding};
@@ -24,19 +25,10 @@ pub(crate) fn sign(algorithm: HmacAlgorithm, key: &[u8], parts: &[&[u8]]) -> hma
 /// Writes bytes in an encoding.
 pub(crate) fn encode(encoding: SignatureEncoding, bytes: &[u8]) -> String {
     match encoding {
-        SignatureEncoding::Hex => hex(bytes),
+        SignatureEncoding::Hex => HEXLOWER.encode(bytes),
         SignatureEncoding::Base64 => STANDARD.encode(bytes),
         SignatureEncoding::Base64Url => URL_SAFE_NO_PAD.encode(bytes),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-        text
-    })
 }
 
 /// Compares signatures in their written form, so that a signature has one form only. Takes a time

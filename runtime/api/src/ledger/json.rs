@@ -1,6 +1,7 @@
 //! The wire form of entries, accounts and totals. Amounts are integers of the currency's minor
 //! unit, and decimal text.
 
+use data_encoding::HEXLOWER;
 use tidemill_api_types as shapes;
 use tidemill_store::records::{
     AccountTotal, ClosedPeriod, Evidence, LedgerCheck, LedgerEntry, LedgerLeg, RateRecord, StreamTotal,
@@ -40,7 +41,7 @@ pub fn entry<'a>(entry: &'a LedgerEntry, amounts: &Amounts) -> shapes::LedgerEnt
         late: entry.late,
         paper: entry.paper,
         evidence: evidence(&entry.evidence),
-        hash: hex(&entry.hash),
+        hash: HEXLOWER.encode(&entry.hash),
     }
 }
 
@@ -55,18 +56,10 @@ fn evidence(evidence: &Evidence) -> shapes::EntryEvidence<'_> {
         asserted: evidence.is_asserted(),
         component: evidence.component.map(|component| component.to_string()),
         delivery: evidence.delivery.as_deref().map(Into::into),
-        responses: evidence.responses.iter().map(|digest| hex(digest)).collect(),
+        responses: evidence.responses.iter().map(|digest| HEXLOWER.encode(digest)).collect(),
         actor: by_hand.map(|hand| (&hand.actor).into()),
         reason: by_hand.map(|hand| (&hand.reason).into()),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Returns the shape of an account.

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
 use tidemill_api_types as shapes;
 use tidemill_core::journal::{DisplayEntry, JournalPage, PageStart};
 use tidemill_core::wire::PageCursor;
@@ -35,9 +36,7 @@ impl<'a> FromRecord<&'a DisplayEntry> for shapes::JournalEntry<'a> {
             result: json,
             result_base64: bare.then(|| STANDARD.encode(&entry.result)),
             request: entry.request.as_ref().map(|request| String::from_utf8_lossy(request).into_owned()),
-            request_hash: entry
-                .hash
-                .map(|hash| hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))),
+            request_hash: entry.hash.map(|hash| HEXLOWER.encode(&hash)),
         }
     }
 }

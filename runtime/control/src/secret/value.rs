@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use data_encoding::HEXLOWER_PERMISSIVE;
 use tidemill_core::Code;
 use tidemill_core::wire::InputProblem;
 use tidemill_engine::secrets::SECRET_BYTES;
@@ -31,15 +32,8 @@ pub(super) fn decode(text: &str, encoding: SecretEncoding) -> Result<Zeroizing<V
         }
         SecretEncoding::Hex => {
             let digits = text.trim_ascii().as_bytes();
-            let (pairs, rest) = digits.as_chunks::<2>();
-            let byte = |[high, low]: &[u8; 2]| {
-                let digit = |byte: u8| char::from(byte).to_digit(16);
-                u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
-            };
-            // A vector that grew would leave parts of the value in memory.
-            let mut bytes = Zeroizing::new(Vec::with_capacity(pairs.len()));
-            bytes.extend(pairs.iter().map_while(byte));
-            if !rest.is_empty() || bytes.len() != pairs.len() {
+            let mut bytes = Zeroizing::new(vec![0; digits.len() / 2]);
+            if !digits.len().is_multiple_of(2) || HEXLOWER_PERMISSIVE.decode_mut(digits, &mut bytes).is_err() {
                 let what = "the value is not an even number of hexadecimal digits";
                 return Err(bad(what, "Write two digits for each byte, such as `0aff`."));
             }
@@ -62,6 +56,7 @@ fn bad(message: impl Into<String>, fix: &str) -> ControlError {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
     use proptest::prelude::*;
 
     use super::*;
@@ -104,7 +99,7 @@ mod tests {
 
         #[test]
         fn what_is_written_in_hex_or_base64_is_read(bytes in prop::collection::vec(any::<u8>(), 1..100)) {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = HEXLOWER.encode(&bytes);
             prop_assert_eq!(read(&hex, SecretEncoding::Hex).unwrap(), bytes.clone());
             prop_assert_eq!(read(&BASE64.encode(&bytes), SecretEncoding::Base64).unwrap(), bytes);
         }

@@ -1,6 +1,7 @@
 //! A journal's entries for people, and a mismatch between a recorded and an actual call.
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 
 use super::Hash;
 use crate::ids::{Fuel, Timestamp};
@@ -64,11 +65,7 @@ impl std::fmt::Display for CallDescription {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.kind)?;
         if let Some(request) = &self.request {
-            f.write_str(" ")?;
-            for byte in &request[..4] {
-                write!(f, "{byte:02x}")?;
-            }
-            f.write_str("…")?;
+            write!(f, " {}…", HEXLOWER.encode_display(&request[..4]))?;
         }
         if !self.step.is_empty() {
             write!(f, " in step `{}`", self.step)?;

@@ -3,6 +3,7 @@
 //! A cursor is bound to its list and filters: another list refuses it instead of returning
 //! meaningless pages. It is not secret and grants nothing.
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 /// Maximum size of the position in a cursor, in bytes.
@@ -36,8 +37,7 @@ impl PageCursor {
     /// Encodes it as text that is bound to `list`: the name of the list with its filters.
     #[must_use]
     pub fn encode(&self, list: &str) -> String {
-        let bytes = check(list, &self.position).into_iter().chain(self.position.iter().copied());
-        bytes.map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&[&check(list, &self.position), &self.position[..]].concat())
     }
 
     /// Decodes the text of [`PageCursor::encode`] for the same list.
@@ -48,18 +48,9 @@ impl PageCursor {
         if text.len() > 2 * (POSITION_BYTES + 8) {
             return Err(InvalidCursor);
         }
-        let digit = |b: u8| match b {
-            b'0'..=b'9' => Ok(b - b'0'),
-            b'a'..=b'f' => Ok(b - b'a' + 10),
-            _ => Err(InvalidCursor),
-        };
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let bytes: Vec<u8> =
-            pairs.iter().map(|[high, low]| Ok(digit(*high)? << 4 | digit(*low)?)).collect::<Result<_, _>>()?;
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| InvalidCursor)?;
         match bytes.split_first_chunk::<8>() {
-            Some((sum, position)) if rest.is_empty() && *sum == check(list, position) => {
-                Ok(Self { position: position.to_vec() })
-            }
+            Some((sum, position)) if *sum == check(list, position) => Ok(Self { position: position.to_vec() }),
             _ => Err(InvalidCursor),
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -402,11 +403,7 @@ fn idempotency_key(guest: &mut GuestState, content: [u8; 32]) -> String {
     }
     *ordinal += 1;
     let digest: [u8; 32] = hash.finalize().into();
-    digest.iter().take(16).fold(String::from("tidemill-"), |mut key, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(key, "{byte:02x}");
-        key
-    })
+    format!("tidemill-{}", HEXLOWER.encode(&digest[..16]))
 }
 
 fn request_context(guest: &GuestState, request: &CheckedRequest, budget: &Arc<BodyBudget>) -> RequestContext {

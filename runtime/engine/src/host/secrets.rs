@@ -2,10 +2,12 @@
 //! be granted with `use = "sign"`; a message holds at most 1 MiB.
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER_PERMISSIVE;
 use ring::hmac;
 use ring::signature::Ed25519KeyPair;
 use tidemill_core::journal::Kind;
 use tidemill_core::{Code, Failure};
+use zeroize::Zeroizing;
 
 use super::abi::{Contract, HostResult, Interface, answer};
 use crate::guest::GuestState;
@@ -78,7 +80,7 @@ fn ed25519(secret: &SecretValue) -> Result<Ed25519KeyPair, Failure> {
     let text = std::str::from_utf8(bytes).unwrap_or_default().trim();
     let pair = if bytes.len() == 32 {
         Ed25519KeyPair::from_seed_unchecked(bytes)
-    } else if let Some(seed) = unhex(text) {
+    } else if let Ok(seed) = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map(Zeroizing::new) {
         Ed25519KeyPair::from_seed_unchecked(&seed)
     } else if text.starts_with("-----BEGIN") {
         let body: String = text.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
@@ -93,38 +95,29 @@ fn ed25519(secret: &SecretValue) -> Result<Ed25519KeyPair, Failure> {
     })
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    (0..64).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
-}
-
 fn shown(name: &str) -> String {
     name.chars().take(64).filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use data_encoding::HEXLOWER;
 
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
+    use super::*;
 
     #[test]
     fn hmac_matches_rfc_4231() {
         let secret = SecretValue::new(b"Jefe".to_vec());
         let signed = sign_with(&secret, "hmac-sha256", b"what do ya want for nothing?").unwrap();
-        assert_eq!(hex(&signed), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        assert_eq!(HEXLOWER.encode(&signed), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     }
 
     #[test]
     fn ed25519_matches_rfc_8032_for_each_key_format() {
         let digits = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
         let expected = "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b";
-        for secret in [digits.as_bytes().to_vec(), unhex(digits).unwrap()] {
-            assert_eq!(hex(&sign_with(&SecretValue::new(secret), "ed25519", b"").unwrap()), expected);
+        for secret in [digits.as_bytes().to_vec(), HEXLOWER.decode(digits.as_bytes()).unwrap()] {
+            assert_eq!(HEXLOWER.encode(&sign_with(&SecretValue::new(secret), "ed25519", b"").unwrap()), expected);
         }
         let bad = sign_with(&SecretValue::new(b"x".to_vec()), "ed25519", b"").unwrap_err();
         assert_eq!(bad.code, "host/bad-argument");

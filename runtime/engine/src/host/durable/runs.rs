@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use tidemill_core::journal::{Hash, Kind};
 use tidemill_core::limits::INPUT_BYTES;
@@ -126,9 +127,7 @@ async fn start_now(
         .finalize();
     // A key derived by the host belongs to a child, which is retained until its parent has ended.
     let own = options.idempotency_key.is_none();
-    let key = options.idempotency_key.unwrap_or_else(|| {
-        made.iter().take(16).fold(String::from("tidemill-"), |key, byte| format!("{key}{byte:02x}"))
-    });
+    let key = options.idempotency_key.unwrap_or_else(|| format!("tidemill-{}", HEXLOWER.encode(&made[..16])));
     // A repeated start returns the existing run.
     let found = |id: RunId, same: bool| {
         let other = || format!("`{key}` started a run of {deployment} with another input");

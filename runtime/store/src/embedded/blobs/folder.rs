@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fs, io};
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest as _, Sha256};
 use tidemill_core::{Timestamp, failpoint};
@@ -81,11 +82,7 @@ impl BlobFolder {
     }
 
     fn place(&self, digest: &BlobDigest) -> (PathBuf, String) {
-        let hex = digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
-            use std::fmt::Write as _;
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
+        let hex = HEXLOWER.encode(digest);
         (self.dir.join(&hex[..2]), hex)
     }
 
@@ -277,12 +274,5 @@ pub(crate) fn sweep(files: &BlobFolder, store: &impl ReadTx, now: Timestamp) -> 
 }
 
 fn digest_of(hex: &str) -> Option<BlobDigest> {
-    if hex.len() != 64 {
-        return None;
-    }
-    let mut digest = [0; 32];
-    for (byte, digits) in digest.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(digest)
+    HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()
 }
