@@ -25,7 +25,6 @@ use super::{files, logging, serve};
 use crate::client::Client;
 use crate::error::CliError;
 use crate::globals::GlobalArgs;
-use crate::money::amount;
 use crate::printer::{Printer, Row};
 use crate::project::deploy::deploy;
 use crate::project::{Project, read_component};
@@ -327,7 +326,7 @@ async fn watch(
 async fn summary(client: &Client, figures: &Mutex<DemoFigures>, printer: &Printer) -> Result<(), CliError> {
     let streams: Vec<Stream> = client.all("/v1/streams").await?;
     let totals: Vec<_> = streams.iter().flat_map(|stream| &stream.totals).collect();
-    let earned: Vec<_> = totals.iter().map(|total| amount(total.net_revenue, &total.currency)).collect();
+    let earned: Vec<_> = totals.iter().map(|total| format!("{} {}", total.amount, total.currency)).collect();
     let entries: u64 = totals.iter().map(|total| total.entries).sum();
     let figures = figures.lock();
     printer.note(&format!(
