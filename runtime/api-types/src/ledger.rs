@@ -93,7 +93,7 @@ pub struct EntryEvidence<'a> {
     /// The delivery that the run processed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Cow<'a, str>>,
-    /// The SHA-256 of each HTTP answer that the transaction read before the entry, in hexadecimal
+    /// The SHA-256 of each HTTP response that the transaction read before the entry, in hexadecimal
     /// digits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub responses: Vec<String>,

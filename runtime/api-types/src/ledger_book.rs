@@ -64,7 +64,7 @@ pub struct CorrectionRequest<'a> {
     /// Who corrects it; `operator` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Cow<'a, str>>,
-    /// The right entry; left out if there is none.
+    /// The right entry. Without it, the correction only reverses the wrong one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<RightEntry<'a>>,
 }

@@ -28,7 +28,8 @@ pub struct Amount {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(ToSchema))]
 pub struct ReportRange {
-    /// The name of the period, such as `2026-10`; left out if the range is none.
+    /// The name of the period, such as `2026-10`; left out if the range is not a
+    /// named period.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub period: Option<String>,
     /// The start, inclusive.
@@ -64,7 +65,7 @@ pub struct StatementLine {
     pub entries: u64,
     /// The sum of their amounts.
     pub posted: Amount,
-    /// Their net revenue.
+    /// The net revenue of these entries.
     pub net_revenue: Amount,
 }
 

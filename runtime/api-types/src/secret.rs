@@ -25,7 +25,7 @@ pub struct Secret<'a> {
     /// When the newest version was set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_at: Option<Time>,
-    /// Older versions that still verify signatures, newest first.
+    /// Older versions whose signatures hooks still accept, newest first.
     pub older: Vec<OlderSecret>,
 }
 

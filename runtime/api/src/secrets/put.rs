@@ -23,9 +23,10 @@ const TEXT_BYTES: usize = 2 * SECRET_BYTES + 2;
 
 /// Sets a secret
 ///
-/// The new value signs and leaves with requests at once. Older versions verify signatures of
-/// webhooks until `overlap` has passed, or the end that an earlier overlap gave them. Then their
-/// bytes are removed. The same value again makes no new version, so this request can be repeated.
+/// The new value is used at once, for signatures and in requests. Hooks still accept signatures of
+/// older versions until `overlap` has passed, or until the end that an earlier overlap gave them.
+/// Then their bytes are removed. The same value again makes no new version, so this request can be
+/// repeated.
 #[utoipa::path(
     put, path = "/v1/secrets/{name}", tag = "secrets",
     params(

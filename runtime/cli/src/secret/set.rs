@@ -38,7 +38,7 @@ pub struct SecretSetArgs {
     #[arg(long, value_enum, default_value = "text")]
     encoding: Encoding,
 
-    /// How long older versions still verify signatures, such as 24h
+    /// How long hooks still accept signatures of older versions, such as 24h
     #[arg(long, value_name = "TIME", default_value = "0s")]
     overlap: String,
 }

@@ -30,7 +30,7 @@ pub struct SecretChange {
     pub value: Zeroizing<String>,
     /// What the text form is.
     pub encoding: SecretEncoding,
-    /// How long older versions still verify signatures.
+    /// How long hooks still accept signatures of older versions.
     pub overlap: Duration,
 }
 
@@ -64,8 +64,9 @@ impl ListedSecret {
 }
 
 impl ControlPlane {
-    /// Sets a secret. From now on, the new value signs and leaves. Older versions verify signatures
-    /// until the overlap ends. The newest value once more makes no new version.
+    /// Sets a secret. The new value is used at once, for signatures and in requests. Hooks accept
+    /// signatures of older versions until the overlap ends. The newest value again makes no new
+    /// version.
     ///
     /// # Errors
     /// `host/bad-field`; `host/master-key` if the host has no master key; `host/limit-secrets`.

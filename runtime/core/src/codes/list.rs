@@ -134,7 +134,7 @@ codes! {
         "Use a public address, or ask the operator to allow this network.";
     SecretMissing => "secret-missing", 422, retryable: false,
         "The secret does not exist",
-        "Set the secret as the environment variable or the file that the message names.";
+        "Set it with `tidemill secrets set`, or as the environment variable or file that the message names.";
     SecretTooShort => "secret-too-short", 422, retryable: false,
         "The secret is too short",
         "Use a secret of at least 8 bytes.";
@@ -193,7 +193,7 @@ codes! {
         "Use an ISO 4217 code in capital letters, or let the operator declare the unit with its exponent.";
     BadKind => "bad-kind", 422, retryable: false,
         "The kind of ledger entry does not exist",
-        "Use a kind of the table in the ledger guide, or such a kind with `-reversal`.";
+        "Use a kind of the table in the ledger guide. Most have a reversal, such as `refund-reversal`.";
     WrongSign => "wrong-sign", 422, retryable: false,
         "The amount has the wrong sign",
         "Pass a positive amount: the kind of the entry defines the direction.";
@@ -214,7 +214,7 @@ codes! {
         "Pass the id that `reserve` returned to a run of the same stream.";
     ReservationSettled => "reservation-settled", 409, retryable: false,
         "The reservation was settled",
-        "Post what the settlement lacks under an external id of its own, or post a reversal of what it has too much.";
+        "Post the difference: under another external id if the settlement was too low, as a reversal if it was too high.";
     ReservationVoided => "reservation-voided", 409, retryable: false,
         "The reservation was voided",
         "Post the amount, or reserve it again, under another external id.";

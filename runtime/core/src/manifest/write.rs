@@ -31,7 +31,7 @@ pub(super) fn manifest(manifest: &Manifest) -> Value {
     put("retry", retry(&manifest.retry));
     put("schedules", manifest.schedules.iter().map(|known| schedule(known.spec())).collect());
     put("subscriptions", manifest.subscriptions.iter().map(subscription).collect());
-    // Left out if there is none, so that a manifest without hooks stays the same text.
+    // The text of a manifest without hooks does not change.
     if !manifest.hooks.is_empty() {
         put("hooks", manifest.hooks.iter().map(super::hooks::write).collect());
     }

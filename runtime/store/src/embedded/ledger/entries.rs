@@ -44,7 +44,7 @@ impl<'s, R: ReadTx> EntryReader<'s, R> {
         Self { store, chunk: Vec::new() }
     }
 
-    /// Returns the entry with a sequence number; `None` if there is none.
+    /// Returns the entry with this sequence number, if it exists.
     pub(crate) fn at(&mut self, sequence: u64) -> Result<Option<&LedgerEntry>> {
         if !self.holds(sequence) {
             let until = [&keys::sequence(sequence)[..], &[0]].concat();
