@@ -80,7 +80,7 @@ impl HoldRequest {
     /// Places the hold. The same hold again is the same reservation.
     ///
     /// # Errors
-    /// As [`Entry::reserve`]. `host/bad-entry` also for an external id of more than 254 bytes,
+    /// As [`Entry::reserve`]; `external-id-too-long` for an external id of more than 254 bytes,
     /// because `#2` must fit behind it.
     pub fn place(mut self) -> Result<Hold> {
         if let Some(time) = self.expires_in {
@@ -89,7 +89,7 @@ impl HoldRequest {
         }
         let entry = self.entry.finish()?;
         if entry.external_id.len() + EXCESS_SUFFIX.len() > EXTERNAL_ID_BYTES {
-            return Err(Error::new("host/bad-entry", "the external id of a hold has at most 254 bytes"));
+            return Err(Error::new("external-id-too-long", "the external id of a hold has at most 254 bytes"));
         }
         let posting = super::posting(host::reserve(&entry))?;
         Ok(Hold { posting_id: posting.id, amount: self.amount, excess: ExcessEntry::of(entry) })

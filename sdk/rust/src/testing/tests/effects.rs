@@ -134,10 +134,11 @@ fn a_hold_is_settled_once_and_posts_what_it_does_not_cover() {
 #[test]
 fn an_external_id_of_a_hold_has_room_for_the_suffix_of_its_excess() {
     let work = |length: usize| -> Result<()> {
-        ledger::hold("a".repeat(length), ledger::Kind::Usage, euro(500), clock::now()).place()?.settle(&euro(501)).map(drop)
+        let hold = ledger::hold("a".repeat(length), ledger::Kind::Usage, euro(500), clock::now()).place()?;
+        hold.settle(&euro(501)).map(drop)
     };
     Harness::new().run(work, 254).succeeded();
-    assert_eq!(Harness::new().run(work, 255).failed().code(), "host/bad-entry");
+    assert_eq!(Harness::new().run(work, 255).failed().code(), "external-id-too-long");
 }
 
 #[test]
