@@ -93,7 +93,7 @@ fn follow_project(reader: &mut Reader, steps: &str) {
         if step == "tidemill streams list" {
             assert!(done.stdout.contains("24.99 EUR"), "{done:?}");
         }
-        if step == "tidemill deliveries list" {
+        if step == "tidemill deliveries list" && steps.contains("curl ") {
             assert!(done.stdout.contains("hook/events"), "{done:?}");
         }
     }
