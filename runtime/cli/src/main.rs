@@ -20,6 +20,7 @@ mod operation;
 mod printer;
 mod profile;
 mod project;
+mod query;
 mod run;
 mod schedule;
 mod secret;

@@ -9,6 +9,7 @@ use crate::client::{Client, encoded};
 use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::Printer;
+use crate::query::Query;
 
 /// Maximum count of keys, runs and other parts.
 const COUNTED: usize = 500;
@@ -77,15 +78,16 @@ impl DeletionPlan {
         let deployment: Deployment<'static> = client.get(&format!("/v1/deployments/{}", encoded(name))).await?;
         let manifest = deployment.manifest.as_ref().map(StoredJson::to_value).unwrap_or_default();
         let list = |field: &str| manifest[field].as_array().map_or(0, Vec::len);
-        let states = ["queued", "running", "suspended", "parked"].map(|state| format!("&state={state}")).concat();
+        let runs = Query::of("deployment", name)
+            .with_each("state", ["queued", "running", "suspended", "parked"])
+            .with("limit", COUNTED);
         Ok(Self {
             name: name.to_owned(),
             revision: deployment.revision,
             schedules: list("schedules"),
             subscriptions: list("subscriptions"),
             state_keys: count(client, &format!("/v1/deployments/{}/state?limit={COUNTED}", encoded(name))).await?,
-            unended_runs: count(client, &format!("/v1/runs?deployment={}{states}&limit={COUNTED}", encoded(name)))
-                .await?,
+            unended_runs: count(client, &runs.of_path("/v1/runs")).await?,
         })
     }
 

@@ -5,9 +5,10 @@ use reqwest::Method;
 use serde_json::json;
 use tidemill_api_types::{ExchangeRate, List};
 
-use crate::client::{Client, Record, encoded};
+use crate::client::{Client, Record};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
+use crate::query::Query;
 
 /// The commands about exchange rates.
 #[derive(Debug, Subcommand)]
@@ -62,9 +63,8 @@ impl Row for ExchangeRate<'_> {
 pub async fn run(command: RateCommand, client: &Client, printer: &Printer) -> Result<(), CliError> {
     match command {
         RateCommand::List(args) => {
-            let filter = args.to.as_ref().map(|to| format!("?to={}", encoded(to))).unwrap_or_default();
-            let all: Vec<Record<ExchangeRate<'static>>> =
-                client.list(&format!("/v1/rates{filter}"), args.limit as usize).await?;
+            let path = Query::default().with_each("to", &args.to).of_path("/v1/rates");
+            let all: Vec<Record<ExchangeRate<'static>>> = client.list(&path, args.limit as usize).await?;
             printer.rows(&all, "no rates: set one with `tidemill rates set DAY FROM TO RATE`");
             Ok(())
         }

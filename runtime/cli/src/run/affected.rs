@@ -7,6 +7,7 @@ use crate::client::{Client, Record};
 use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::{Printer, Row as _};
+use crate::query::Query;
 
 /// Maximum count of runs.
 const COUNTED: usize = 1_000;
@@ -24,9 +25,8 @@ impl AffectedRuns {
     ///
     /// # Errors
     /// An error of the host.
-    pub async fn find(query: &[String], client: &Client) -> Result<Self, CliError> {
-        let path = format!("/v1/runs?{}", query.join("&"));
-        Ok(Self { runs: client.list(&path, COUNTED + 1).await? })
+    pub async fn find(query: &Query, client: &Client) -> Result<Self, CliError> {
+        Ok(Self { runs: client.list(&query.of_path("/v1/runs"), COUNTED + 1).await? })
     }
 
     fn count(&self) -> String {

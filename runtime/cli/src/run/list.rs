@@ -2,7 +2,7 @@
 
 use tidemill_api_types::Run;
 
-use crate::client::{Client, Record, encoded};
+use crate::client::{Client, Record};
 use crate::error::CliError;
 use crate::printer::Printer;
 
@@ -25,12 +25,11 @@ pub struct RunListArgs {
 
 /// Runs the command.
 pub async fn run(args: &RunListArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let mut filters = args.filter.query();
+    let mut query = args.filter.query();
     if let Some(parent) = &args.parent {
-        filters.push(format!("parent={}", encoded(&super::reference::id(parent, client).await?)));
+        query = query.with("parent", super::reference::id(parent, client).await?);
     }
-    let path = if filters.is_empty() { "/v1/runs".to_owned() } else { format!("/v1/runs?{}", filters.join("&")) };
-    let runs: Vec<Record<Run<'static>>> = client.list(&path, args.limit as usize).await?;
+    let runs: Vec<Record<Run<'static>>> = client.list(&query.of_path("/v1/runs"), args.limit as usize).await?;
     printer.rows(&runs, "no runs: start one with `tidemill run NAME`");
     Ok(())
 }

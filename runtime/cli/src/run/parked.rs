@@ -4,9 +4,10 @@
 use tidemill_api_types::{ParkedGroup, ParkedPage, ParkedRun};
 use tidemill_core::wire::grouped;
 
-use crate::client::{Client, Record, encoded};
+use crate::client::{Client, Record};
 use crate::error::CliError;
 use crate::printer::{Printer, Row, clean};
+use crate::query::Query;
 use crate::text::cut;
 
 /// Maximum length of a message in a table, in characters.
@@ -61,10 +62,10 @@ impl Row for ParkedGroup {
 
 /// Runs the command.
 pub async fn run(args: &RunParkedArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let mut query = vec![format!("limit={}", if args.counts { 1 } else { args.limit })];
-    query.extend(args.deployment.iter().map(|name| format!("deployment={}", encoded(name))));
-    query.extend(args.code.iter().map(|code| format!("code={}", encoded(code))));
-    let inbox: Record<ParkedPage> = client.get(&format!("/v1/parked?{}", query.join("&"))).await?;
+    let query = Query::of("limit", if args.counts { 1 } else { args.limit })
+        .with_each("deployment", &args.deployment)
+        .with_each("code", &args.code);
+    let inbox: Record<ParkedPage> = client.get(&query.of_path("/v1/parked")).await?;
     const NOTHING: &str = "no run waits for an operator";
     let groups = inbox.groups.as_deref().unwrap_or_default();
     if args.counts {

@@ -7,6 +7,7 @@ use tidemill_core::{RunId, Timestamp};
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::clean;
+use crate::query::Query;
 
 /// Length of an id, in characters; the first ten encode its time.
 const ID_CHARS: usize = 26;
@@ -78,7 +79,7 @@ async fn of_deployment(deployment: &str, key: &str, client: &Client) -> Result<S
     match client.get::<Run<'static>>(&path).await {
         Ok(run) => Ok(run.id.to_string()),
         Err(error) if key == "last" && error.code() == Some("host/run-not-found") => {
-            let path = format!("/v1/runs?deployment={}", encoded(deployment));
+            let path = Query::of("deployment", deployment).of_path("/v1/runs");
             let none = || none(&format!("{deployment}/last"), "the deployment has no runs");
             newest(&path, client).await?.ok_or_else(none)
         }
@@ -94,10 +95,8 @@ async fn newest(path: &str, client: &Client) -> Result<Option<String>, CliError>
 /// Ids begin with their time, so ids with the same beginning were created within one time range.
 async fn by_beginning(part: &str, client: &Client) -> Result<Vec<String>, CliError> {
     let Some((since, until)) = span(part) else { return Ok(Vec::new()) };
-    let mut path = format!("/v1/runs?since={}", encoded(&since.to_rfc3339()));
-    if until <= Timestamp::MAX {
-        path.push_str(&format!("&until={}", encoded(&until.to_rfc3339())));
-    }
+    let until = (until <= Timestamp::MAX).then(|| until.to_rfc3339());
+    let path = Query::of("since", since.to_rfc3339()).with_each("until", until).of_path("/v1/runs");
     // A short beginning matches many runs; two are enough to know that it is ambiguous.
     let most = if part.len() > TIME_CHARS { SEARCHED } else { NAMED + 1 };
     let runs: Vec<Run<'static>> = client.list(&path, most).await?;

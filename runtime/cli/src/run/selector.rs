@@ -4,11 +4,12 @@
 use tidemill_api_types::{self as shapes, Time};
 
 use super::affected::AffectedRuns;
-use crate::client::{Client, encoded};
+use crate::client::Client;
 use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::operation;
 use crate::printer::Printer;
+use crate::query::Query;
 
 /// A filter of runs.
 #[derive(Debug, Default, clap::Args)]
@@ -46,24 +47,20 @@ impl RunFilter {
     }
 
     /// Builds the query parameters of a list.
-    pub fn query(&self) -> Vec<String> {
-        let mut query = Vec::new();
-        query.extend(self.deployment.iter().map(|name| format!("deployment={}", encoded(name))));
-        query.extend(self.state.iter().map(|state| format!("state={}", encoded(state))));
-        query.extend(self.labels.iter().map(|label| format!("label={}", encoded(label))));
-        query.extend(self.since.iter().map(|since| format!("since={}", encoded(&since.to_string()))));
-        query.extend(self.until.iter().map(|until| format!("until={}", encoded(&until.to_string()))));
-        query.extend(self.code.iter().map(|code| format!("code={}", encoded(code))));
-        query
+    pub fn query(&self) -> Query {
+        Query::default()
+            .with_each("deployment", &self.deployment)
+            .with_each("state", &self.state)
+            .with_each("label", &self.labels)
+            .with_each("since", self.since)
+            .with_each("until", self.until)
+            .with_each("code", &self.code)
     }
 
     /// Builds the query parameters for an action: runs in `states` if no state is given.
-    fn query_in(&self, states: &[&str]) -> Vec<String> {
-        let mut query = self.query();
-        if self.state.is_empty() {
-            query.extend(states.iter().map(|state| format!("state={state}")));
-        }
-        query
+    fn query_in(&self, states: &[&str]) -> Query {
+        let states = if self.state.is_empty() { states } else { &[] };
+        self.query().with_each("state", states)
     }
 
     /// Builds the filter of an action: runs in `states` if no state is given.
@@ -168,14 +165,9 @@ mod tests {
             code: vec!["host/trap".into()],
         };
         assert_eq!(
-            filter.query(),
-            [
-                "deployment=hello",
-                "state=parked",
-                "label=tier%3Dgold",
-                "since=2026-01-31T12%3A00%3A00.000Z",
-                "code=host%2Ftrap"
-            ]
+            filter.query().of_path("/v1/runs"),
+            "/v1/runs?deployment=hello&state=parked&label=tier%3Dgold&since=2026-01-31T12%3A00%3A00.000Z\
+             &code=host%2Ftrap"
         );
         assert_eq!(
             serde_json::to_value(filter.shape(&["queued"])).unwrap(),
@@ -185,7 +177,10 @@ mod tests {
             })
         );
         assert_eq!(filter.query_in(&["queued"]), filter.query());
-        assert_eq!(RunFilter::default().query_in(&["queued", "parked"]), ["state=queued", "state=parked"]);
+        assert_eq!(
+            RunFilter::default().query_in(&["queued", "parked"]),
+            Query::default().with_each("state", ["queued", "parked"])
+        );
         assert!(RunFilter::default().is_empty());
         assert_eq!(
             serde_json::to_value(RunFilter::default().shape(&["parked"])).unwrap(),

@@ -12,6 +12,7 @@ use super::journal;
 use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
+use crate::query::Query;
 use crate::text::{bytes, failure_line, time, trigger, wait, why};
 
 /// Maximum number of children and of journal entries shown.
@@ -46,7 +47,7 @@ struct RunDetails {
 pub async fn run(args: &RunShowArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let id = super::reference::id(&args.id, client).await?;
     let run: Record<Run<'static>> = client.get(&format!("/v1/runs/{}", encoded(&id))).await?;
-    let children = client.list(&format!("/v1/runs?parent={}", encoded(&id)), CHILDREN + 1).await?;
+    let children = client.list(&Query::of("parent", &id).of_path("/v1/runs"), CHILDREN + 1).await?;
     let journal = match run.journal_entries.unwrap_or_default() {
         0 => Vec::new(),
         entries => journal::read(client, &id, entries.saturating_sub(ENTRIES as u64), ENTRIES).await?,

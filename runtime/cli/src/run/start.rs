@@ -12,6 +12,7 @@ use tidemill_core::wire::duration_text;
 use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
+use crate::query::Query;
 use crate::text::{bytes, wait};
 
 /// The first interval between two reads of an awaited run. Each interval is twice the previous one,
@@ -61,24 +62,23 @@ pub struct RunStartArgs {
 
 impl RunStartArgs {
     /// Builds the query of the request.
-    fn query(&self) -> Result<String, CliError> {
+    fn query(&self) -> Result<Query, CliError> {
         if let Some(label) = self.labels.iter().find(|label| !label.contains('=')) {
             return Err(CliError::usage(format!("`{label}` is not a label"), "write --label NAME=VALUE"));
         }
-        let (priority, delay) = (self.priority.map(|priority| priority.to_string()), self.delay);
-        let delay = delay.map(|delay| duration_text(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)));
-        let named = [("export", self.export.as_ref()), ("priority", priority.as_ref()), ("delay", delay.as_ref())];
-        let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let words = named.chain(self.labels.iter().map(|label| ("label", label)));
-        let words: Vec<_> = words.map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-        Ok(if words.is_empty() { String::new() } else { format!("?{}", words.join("&")) })
+        let delay = self.delay.map(|delay| duration_text(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)));
+        Ok(Query::default()
+            .with_each("export", &self.export)
+            .with_each("priority", self.priority)
+            .with_each("delay", delay)
+            .with_each("label", &self.labels))
     }
 }
 
 /// Runs the command.
 pub async fn run(args: RunStartArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let input = json("--input", &args.input, INPUT_BYTES)?;
-    let path = format!("/v1/deployments/{}/runs{}", encoded(&args.name), args.query()?);
+    let path = args.query()?.of_path(&format!("/v1/deployments/{}/runs", encoded(&args.name)));
     let headers: Vec<_> = args.key.iter().map(|key| ("idempotency-key", key.as_str())).collect();
     let mut run: Record<Run<'static>> = client.ask(Method::POST, &path, input, &headers).await?;
     if !args.wait {

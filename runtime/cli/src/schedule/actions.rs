@@ -13,6 +13,7 @@ use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::operation;
 use crate::printer::Printer;
+use crate::query::Query;
 use crate::text::paused;
 
 /// Maximum number of schedules shown before a question.
@@ -56,9 +57,8 @@ impl ScheduleSelector {
     /// Reads the schedules that an action on many would affect. Labels are those of their
     /// deployments.
     async fn find(&self, client: &Client) -> Result<Vec<Record<Schedule<'static>>>, CliError> {
-        let query = self.many.deployment.as_ref().map(|name| format!("?deployment={}", encoded(name)));
-        let mut found: Vec<Record<Schedule<'static>>> =
-            client.all(&format!("/v1/schedules{}", query.unwrap_or_default())).await?;
+        let path = Query::default().with_each("deployment", &self.many.deployment).of_path("/v1/schedules");
+        let mut found: Vec<Record<Schedule<'static>>> = client.all(&path).await?;
         if !self.many.labels.is_empty() {
             let mut fits = BTreeMap::new();
             for name in found.iter().map(|schedule| schedule.deployment.to_string()).collect::<BTreeSet<_>>() {

@@ -3,9 +3,10 @@
 use tidemill_api_types::Schedule;
 use tidemill_core::wire::grouped;
 
-use crate::client::{Client, Record, encoded};
+use crate::client::{Client, Record};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
+use crate::query::Query;
 use crate::text::{paused, time};
 
 /// Arguments of `tidemill schedules list`.
@@ -48,10 +49,7 @@ impl Row for Schedule<'_> {
 
 /// Runs the command.
 pub async fn run(args: &ScheduleListArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let path = match &args.deployment {
-        Some(deployment) => format!("/v1/schedules?deployment={}", encoded(deployment)),
-        None => "/v1/schedules".to_owned(),
-    };
+    let path = Query::default().with_each("deployment", &args.deployment).of_path("/v1/schedules");
     let all: Vec<Record<Schedule<'static>>> = client.all(&path).await?;
     printer.rows(&all, "no schedules: write a [[schedule]] in a manifest and deploy it");
     Ok(())

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
+use crate::query::Query;
 
 /// Maximum length of a value's text, in bytes: hexadecimal digits take two for each byte, and there
 /// may be a line break at the end.
@@ -69,7 +70,7 @@ pub async fn run(args: &SecretSetArgs, client: &Client, printer: &Printer) -> Re
     let value = read(args, printer)?;
     let request = SecretRequest { value: value.as_str().into(), encoding: Some(args.encoding.as_str().into()) };
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    let path = format!("/v1/secrets/{}?overlap={}", encoded(&args.name), encoded(&args.overlap));
+    let path = Query::of("overlap", &args.overlap).of_path(&format!("/v1/secrets/{}", encoded(&args.name)));
     let secret: Record<Secret<'static>> = client.ask(Method::PUT, &path, body, &[]).await?;
     let older = match secret.older.as_slice() {
         [] => String::new(),

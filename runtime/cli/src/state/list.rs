@@ -5,6 +5,7 @@ use tidemill_api_types::StateEntry;
 use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
+use crate::query::Query;
 use crate::text::bytes;
 
 /// Arguments of `tidemill state list`.
@@ -35,10 +36,9 @@ impl Row for StateEntry {
 
 /// Runs the command.
 pub async fn run(args: &StateListArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let mut path = format!("/v1/deployments/{}/state", encoded(&args.deployment));
-    if !args.prefix.is_empty() {
-        path.push_str(&format!("?prefix={}", encoded(&args.prefix)));
-    }
+    let prefix = Some(&args.prefix).filter(|prefix| !prefix.is_empty());
+    let path = format!("/v1/deployments/{}/state", encoded(&args.deployment));
+    let path = Query::default().with_each("prefix", prefix).of_path(&path);
     let entries: Vec<Record<StateEntry>> = client.list(&path, args.limit as usize).await?;
     printer.rows(&entries, "no values: no key of the deployment begins with the prefix");
     Ok(())

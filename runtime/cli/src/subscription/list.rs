@@ -2,9 +2,10 @@
 
 use tidemill_api_types::Subscription;
 
-use crate::client::{Client, Record, encoded};
+use crate::client::{Client, Record};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
+use crate::query::Query;
 use crate::text::{paused, time};
 
 /// Arguments of `tidemill subscriptions list`.
@@ -47,10 +48,7 @@ impl Row for Subscription<'_> {
 
 /// Runs the command.
 pub async fn run(args: &SubscriptionListArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let path = match &args.deployment {
-        Some(deployment) => format!("/v1/subscriptions?deployment={}", encoded(deployment)),
-        None => "/v1/subscriptions".to_owned(),
-    };
+    let path = Query::default().with_each("deployment", &args.deployment).of_path("/v1/subscriptions");
     let all: Vec<Record<Subscription<'static>>> = client.all(&path).await?;
     printer.rows(&all, "no subscriptions: write a [[subscription]] in a manifest and deploy it");
     Ok(())

@@ -5,6 +5,7 @@ use tidemill_api_types::{Time, TopicEvent};
 use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
+use crate::query::Query;
 use crate::text::cut;
 
 /// Arguments of `tidemill topics events`.
@@ -38,10 +39,8 @@ impl Row for TopicEvent<'_> {
 
 /// Runs the command.
 pub async fn run(args: &TopicEventsArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let mut path = format!("/v1/topics/{}/events", encoded(&args.topic));
-    if let Some(since) = args.since {
-        path.push_str(&format!("?since={}", encoded(&since.to_string())));
-    }
+    let path = format!("/v1/topics/{}/events", encoded(&args.topic));
+    let path = Query::default().with_each("since", args.since).of_path(&path);
     let events: Vec<Record<TopicEvent<'static>>> = client.list(&path, args.limit as usize).await?;
     printer.rows(&events, "no events");
     Ok(())
