@@ -138,7 +138,7 @@ async fn a_superseded_head_is_removed_at_once() {
         store.save(&owner, &run, None, Some(long(of)), vec![]).await.unwrap();
         removed(&store).await;
         assert_eq!(files(dir.path()).len(), 1, "head {of}");
-        assert_eq!(store.journal(run.id).await.unwrap().head, Some(long(of)));
+        assert_eq!(store.journal(run.id).await.unwrap().snapshot, Some(long(of)));
     }
     store.close().await.unwrap();
 }

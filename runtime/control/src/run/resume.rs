@@ -79,9 +79,9 @@ impl RunLauncher {
             }
         }
         let committed = async {
-            let head = self.host.store.journal(id).await?.head;
+            let snapshot = self.host.store.journal(id).await?.snapshot;
             let failures = vec![record.bounded()];
-            let commit = RunCommit { head, failures, ..RunCommit::of(self.host.owner.clone(), run.clone(), now) };
+            let commit = RunCommit { snapshot, failures, ..RunCommit::of(self.host.owner.clone(), run.clone(), now) };
             self.host.store.commit_run(commit).await
         };
         match committed.await {
@@ -106,12 +106,12 @@ async fn prepare(
     if let Some(run) = host.store.run(run.id).await? {
         host.effects.notify_claimed(&run, handle).await?;
     }
-    let StoredJournal { chunks, head } = host.store.journal(run.id).await?;
+    let StoredJournal { chunks, snapshot } = host.store.journal(run.id).await?;
     // A run has no log lines only if it has never run and recorded nothing.
-    let begun = !chunks.is_empty() || head.is_some() || run.attempt > 1 || run.takeovers > 0 || run.generation > 1;
+    let begun = !chunks.is_empty() || snapshot.is_some() || run.attempt > 1 || run.takeovers > 0 || run.generation > 1;
     let next_seq = if begun { next_seq(&*host.store, run.id).await? } else { 0 };
     let journal = if chunks.is_empty() { None } else { Some(load(run.id, chunks)?) };
-    Ok(StoredProgress { plan, journal, head, next_seq })
+    Ok(StoredProgress { plan, journal, snapshot, next_seq })
 }
 
 /// Parses a stored journal.

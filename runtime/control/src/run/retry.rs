@@ -117,7 +117,7 @@ impl ControlPlane {
         let live = self.0.deployments.require(&run.deployment)?;
         let plan = live.resolve_revision(&*self.0.store, revision).await?;
         let activation =
-            execution::dry_activation(&self.0, &live, &plan, run, component, (journal, stored.head)).await?;
+            execution::dry_activation(&self.0, &live, &plan, run, component, (journal, stored.snapshot)).await?;
         Ok(Some(self.0.guests.dry_run(activation).await))
     }
 }

@@ -167,7 +167,7 @@ pub async fn run_scenario(job: &Job<'_>, program: &Value, scenario: Scenario) ->
             Some(again) => again,
             None => {
                 let stored = harness.store.journal(harness.id).await.unwrap();
-                (Journal::load(stored.chunks).unwrap(), stored.head)
+                (Journal::load(stored.chunks).unwrap(), stored.snapshot)
             }
         };
         let token = CancelToken::new();
@@ -309,7 +309,7 @@ impl EngineHarness {
             cancels,
             observed,
             journal,
-            head: left.snapshot,
+            snapshot: left.snapshot,
             logs: std::mem::take(&mut self.unsaved.lock().unwrap()),
             ..RunCommit::of(self.owner.clone(), run, self.clock.now())
         }

@@ -58,7 +58,7 @@ struct FamilyEffects {
     cancels: Option<u8>,
     observes: bool,
     journal: Option<(u8, Vec<u8>)>,
-    head: bool,
+    snapshot: bool,
     notified: bool,
 }
 
@@ -79,8 +79,8 @@ fn act() -> impl Strategy<Value = FamilyStep> {
         prop::option::weighted(0.4, (number(), prop::collection::vec(number(), 0..3))),
         (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
     );
-    let leaves = leaves.prop_map(|((starts, takes), sends, cancels, observes, journal, (head, notified))| {
-        FamilyEffects { starts, takes, sends, cancels, observes, journal, head, notified }
+    let leaves = leaves.prop_map(|((starts, takes), sends, cancels, observes, journal, (snapshot, notified))| {
+        FamilyEffects { starts, takes, sends, cancels, observes, journal, snapshot, notified }
     });
     let waits =
         (prop::collection::vec(0_u8..2, 0..3), prop::collection::vec(number(), 0..3), any::<bool>(), any::<bool>());
@@ -114,7 +114,7 @@ struct FamilyRun {
     inbox: Vec<(u64, u8)>,
     places: u64,
     journal: Vec<u8>,
-    head: bool,
+    snapshot: bool,
 }
 
 #[derive(Default)]
@@ -191,7 +191,7 @@ impl FamilyModel {
         one.asked = Some(asked);
         let at_once = match one.state {
             "parked" => true,
-            "queued" => asked.terminate || (one.journal.is_empty() && !one.head && open == 0),
+            "queued" => asked.terminate || (one.journal.is_empty() && !one.snapshot && open == 0),
             "suspended" => asked.terminate,
             _ => false,
         };
@@ -216,7 +216,7 @@ impl FamilyModel {
         (one.state, one.asked, one.observed) = ("queued", None, false);
         if from_start {
             one.journal.clear();
-            one.head = false;
+            one.snapshot = false;
         }
         for child in self.children(id) {
             let one = &self.0[&child];
@@ -352,8 +352,8 @@ async fn commit(
         let chunks = chunks.iter().map(|chunk| Bytes::copy_from_slice(&[*chunk])).collect();
         commit.journal = Some(JournalChange { from, chunks });
     }
-    commit.head = leaves.head.then(|| Bytes::from_static(b"h"));
-    model.one(id).head = leaves.head;
+    commit.snapshot = leaves.snapshot.then(|| Bytes::from_static(b"h"));
+    model.one(id).snapshot = leaves.snapshot;
     let known = model.children(id);
     if leaves.observes {
         commit.observed = known.iter().copied().filter(|child| model.has_ended(*child)).collect();
@@ -441,7 +441,7 @@ async fn check(store: &Arc<dyn Store>, model: &FamilyModel) -> Result<(), TestCa
         }
         let journal = store.journal(*id).await.map_err(failed)?;
         prop_assert_eq!(journal.chunks.concat(), one.journal.clone());
-        prop_assert_eq!(journal.head.is_some(), one.head);
+        prop_assert_eq!(journal.snapshot.is_some(), one.snapshot);
         for signal in 0..2 {
             let first = store.inbox(*id, &called(signal), None).await.map_err(failed)?.map(|signal| signal.place);
             let expected = one.inbox.iter().find(|(_, lying)| *lying == signal).map(|(place, _)| *place);

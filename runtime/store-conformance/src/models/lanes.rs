@@ -33,7 +33,7 @@ const DELAY: u64 = 100;
 enum LaneStep {
     Request { key: Option<u8>, other: Option<u8>, delayed: bool },
     Claim(usize),
-    Moves { run: u8, to: To, head: bool },
+    Moves { run: u8, to: To, snapshot: bool },
     Cancel { run: u8, terminate: bool },
     Retry { run: u8 },
     Time,
@@ -64,7 +64,7 @@ fn act() -> impl Strategy<Value = LaneStep> {
         6 => (of(2), of(2), prop::bool::weighted(0.2))
             .prop_map(|(key, other, delayed)| LaneStep::Request { key, other, delayed }),
         5 => (1_usize..4).prop_map(LaneStep::Claim),
-        7 => (any::<u8>(), to, any::<bool>()).prop_map(|(run, to, head)| LaneStep::Moves { run, to, head }),
+        7 => (any::<u8>(), to, any::<bool>()).prop_map(|(run, to, snapshot)| LaneStep::Moves { run, to, snapshot }),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(run, terminate)| LaneStep::Cancel { run, terminate }),
         3 => any::<u8>().prop_map(|run| LaneStep::Retry { run }),
         1 => Just(LaneStep::Time),
@@ -87,7 +87,7 @@ struct ModelRun {
     state: &'static str,
     listed: ListKind,
     begun: bool,
-    head: bool,
+    snapshot: bool,
     asked: bool,
     terminate: bool,
     notified: bool,
@@ -256,7 +256,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut LaneModel, act: LaneStep) -> R
                 state: "queued",
                 listed: ListKind::Nowhere,
                 begun: false,
-                head: false,
+                snapshot: false,
                 asked: false,
                 terminate: false,
                 notified: false,
@@ -266,9 +266,9 @@ async fn step(store: &Arc<dyn Store>, model: &mut LaneModel, act: LaneStep) -> R
             model.queue(new.id, not_before);
         }
         LaneStep::Claim(limit) => claim(store, model, limit).await?,
-        LaneStep::Moves { run, to, head } => {
+        LaneStep::Moves { run, to, snapshot } => {
             if let Some(id) = model.pick(run, &["running"]) {
-                moves(store, model, id, to, head).await?;
+                moves(store, model, id, to, snapshot).await?;
             }
         }
         LaneStep::Cancel { run, terminate } => {
@@ -308,7 +308,7 @@ async fn step_cancel(
     one.terminate |= terminate;
     match one.state {
         "running" => {}
-        "queued" | "suspended" if !one.terminate && (one.head || one.state == "suspended") => {
+        "queued" | "suspended" if !one.terminate && (one.snapshot || one.state == "suspended") => {
             // The run is notified at its next claim, and still waits for its lanes.
             if one.listed != ListKind::Waits && !one.notified {
                 model.ask(id);
@@ -346,7 +346,7 @@ async fn moves(
     model: &mut LaneModel,
     id: RunId,
     to: To,
-    head: bool,
+    snapshot: bool,
 ) -> Result<(), TestCaseError> {
     let now = model.now;
     let (event, state) = match to {
@@ -361,7 +361,7 @@ async fn moves(
         To::Cancelled => (RunEvent::Cancelled, "cancelled"),
     };
     let one = model.one(id);
-    one.head = head;
+    one.snapshot = snapshot;
     let mut run = one.record.clone();
     run.state = run.state.next(event.clone()).map_err(failed)?;
     // The run was notified of its cancellation.
@@ -378,7 +378,7 @@ async fn moves(
     let (asked, notified) = (one.asked, one.notified);
     one.record = run.clone();
     let mut commit = RunCommit::of(model.me.clone(), run, now);
-    commit.head = head.then(|| Bytes::from_static(b"head"));
+    commit.snapshot = snapshot.then(|| Bytes::from_static(b"head"));
     store.commit_run(commit).await.map_err(failed)?;
     match to {
         // A run that was cancelled while it ran, and was not notified, is notified as soon as it

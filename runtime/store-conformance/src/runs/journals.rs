@@ -22,8 +22,8 @@ fn change(from: u32, texts: &[&'static str]) -> Option<JournalChange> {
 }
 
 async fn stored(store: &Arc<dyn Store>, run: &Run) -> (Vec<Bytes>, Option<Bytes>) {
-    let StoredJournal { chunks, head } = store.journal(run.id).await.expect("a journal");
-    (chunks, head)
+    let StoredJournal { chunks, snapshot } = store.journal(run.id).await.expect("a journal");
+    (chunks, snapshot)
 }
 
 pub(crate) async fn a_change_replaces_exactly_what_it_names(store: Arc<dyn Store>) {
@@ -31,9 +31,9 @@ pub(crate) async fn a_change_replaces_exactly_what_it_names(store: Arc<dyn Store
     let owner = owner(&store).await;
     let (run, other) = (claimed_run(&store, &owner, "a").await, claimed_run(&store, &owner, "a").await);
     assert_eq!(stored(&store, &run).await, (vec![], None));
-    let commit = |journal, head: Option<&'static str>| RunCommit {
+    let commit = |journal, snapshot: Option<&'static str>| RunCommit {
         journal,
-        head: head.map(|head| Bytes::from_static(head.as_bytes())),
+        snapshot: snapshot.map(|snapshot| Bytes::from_static(snapshot.as_bytes())),
         ..RunCommit::of(owner.clone(), run.clone(), NOON)
     };
     let steps: [(Option<JournalChange>, Option<&'static str>, &[&'static str]); 7] = [
@@ -45,10 +45,10 @@ pub(crate) async fn a_change_replaces_exactly_what_it_names(store: Arc<dyn Store
         (change(2, &["c"]), Some("j"), &["a", "B", "c"]),
         (change(0, &[]), None, &[]),
     ];
-    for (journal, head, expected) in steps {
-        done(&store, commit(journal, head)).await;
-        let head = head.map(|head| Bytes::from_static(head.as_bytes()));
-        assert_eq!(stored(&store, &run).await, (chunks(expected), head));
+    for (journal, snapshot, expected) in steps {
+        done(&store, commit(journal, snapshot)).await;
+        let snapshot = snapshot.map(|snapshot| Bytes::from_static(snapshot.as_bytes()));
+        assert_eq!(stored(&store, &run).await, (chunks(expected), snapshot));
     }
     let gap = store.commit_run(commit(change(1, &["x"]), None)).await;
     assert!(matches!(gap, Err(StoreError::IllegalTransition(_))), "{gap:?}");
@@ -100,7 +100,7 @@ pub(crate) async fn saving_keeps_the_journal_without_its_effects(store: Arc<dyn 
     let after = store.run(run.id).await.expect("a read").expect("a run");
     assert_eq!(after, Run { takeovers: 0, ..run.clone() }, "it got further, and is where it was");
     store.save_progress(&alive, &run, vec![]).await.expect("progress");
-    assert_eq!(stored(&store, &run).await.1, Some(Bytes::from_static(b"h")), "progress leaves the head alone");
+    assert_eq!(stored(&store, &run).await.1, Some(Bytes::from_static(b"h")), "progress leaves the snapshot alone");
     store.save(&alive, &run, change(1, &["b"]), None, vec![]).await.expect("a save");
     assert_eq!(stored(&store, &run).await, (chunks(&["a", "b"]), None));
 }

@@ -260,14 +260,14 @@ pub(crate) async fn a_retry_may_restart_or_use_another_component(store: Arc<dyn 
     let mut commit = ends(&owner, &parked, RunEvent::Parked(failure()));
     commit.run.journal_entries = 5;
     commit.journal = Some(JournalChange { from: 0, chunks: vec![Bytes::from_static(b"x")] });
-    commit.head = Some(Bytes::from_static(b"h"));
+    commit.snapshot = Some(Bytes::from_static(b"h"));
     done(&store, commit).await;
     let other = ComponentDigest::of(b"other");
     let from_start = RetryChange { component: Some((Revision::new(3), other)), from_start: true, now: NOON };
     let (again, _) = store.retry_run(parked.id, from_start).await.expect("a retry");
     assert_eq!((again.revision, again.component, again.journal_entries), (Revision::new(3), other, 0));
     let journal = store.journal(parked.id).await.expect("a journal");
-    assert_eq!((journal.chunks.len(), journal.head), (0, None));
+    assert_eq!((journal.chunks.len(), journal.snapshot), (0, None));
     assert!(store.inbox(parked.id, "x", None).await.expect("a read").is_some(), "signals stay");
     let not_ended = store.retry_run(parked.id, retry()).await;
     assert!(matches!(not_ended, Err(StoreError::IllegalTransition(_))), "{not_ended:?}");

@@ -29,7 +29,7 @@ pub(crate) async fn a_long_value_is_read_back_as_it_was(store: Arc<dyn Store>) {
         let started = NewRun { input: of(2), detached: true, ..child(&run, "b") };
         let mut commit = RunCommit::of(owner.clone(), run.clone(), NOON);
         commit.journal = Some(JournalChange { from: 0, chunks: vec![Bytes::from_static(b"x"), of(3), of(3)] });
-        commit.head = Some(of(4));
+        commit.snapshot = Some(of(4));
         commit.starts = vec![started.clone()];
         commit.writes = ["k1", "k2"].map(|key| StateWrite { key: key.into(), value: Some(of(5)) }).into();
         commit.input = Some(of(6));
@@ -37,7 +37,7 @@ pub(crate) async fn a_long_value_is_read_back_as_it_was(store: Arc<dyn Store>) {
         assert_eq!(store.input(run.id).await, Ok(Some(of(6))));
         assert_eq!(store.input(started.id).await, Ok(Some(of(2))));
         let journal = store.journal(run.id).await.expect("a journal");
-        assert_eq!((journal.chunks, journal.head), (vec![Bytes::from_static(b"x"), of(3), of(3)], Some(of(4))));
+        assert_eq!((journal.chunks, journal.snapshot), (vec![Bytes::from_static(b"x"), of(3), of(3)], Some(of(4))));
         assert_eq!(store.state(&name("a"), "k1").await.expect("a read").value, Some(of(5)));
         let request = ScanRequest { prefix: "k".into(), after: None, limit: 1 };
         let page = store.scan_state(&name("a"), &request).await.expect("a scan");

@@ -12,8 +12,8 @@ use crate::embedded::runs::record::RunRecord;
 use crate::embedded::runs::{keys, record};
 use crate::embedded::store::{EmbeddedStore, blocking};
 use crate::embedded::tables::{
-    CANCELS, CHILDREN, COMPONENTS, FAILURES, FEED, HEADS, INBOX, INPUTS, JOURNAL, LOGS, OPEN_CHILDREN, OPERATIONS,
-    OUTPUTS, PARKED, REVISIONS, RUNS, RUNS_BY_DEPLOYMENT, SIGNAL_KEYS, UNNAMED, pair, run_of,
+    CANCELS, CHILDREN, COMPONENTS, FAILURES, FEED, INBOX, INPUTS, JOURNAL, LOGS, OPEN_CHILDREN, OPERATIONS, OUTPUTS,
+    PARKED, REPLAY_SNAPSHOTS, REVISIONS, RUNS, RUNS_BY_DEPLOYMENT, SIGNAL_KEYS, UNNAMED, pair, run_of,
 };
 use crate::embedded::throttle::{PIECE, paced};
 use crate::embedded::topics::expiry;
@@ -160,7 +160,7 @@ fn forget(commit: &mut WriteTx<'_, '_>, run: &Run, left: &mut usize) -> Result<b
             return Ok(false);
         }
     }
-    for table in [INPUTS, OUTPUTS, HEADS] {
+    for table in [INPUTS, OUTPUTS, REPLAY_SNAPSHOTS] {
         commit.delete_value(Some(&run.deployment), table, &id)?;
     }
     commit.delete(CANCELS, &id);

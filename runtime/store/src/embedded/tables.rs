@@ -84,8 +84,8 @@ tables! {
     FEED = new 28, "feed";
     /// run chunk → a chunk of its journal.
     JOURNAL = new 29, "journals";
-    /// run → its replay state.
-    HEADS = new 30, "heads";
+    /// run → its replay snapshot.
+    REPLAY_SNAPSHOTS = new 30, "heads";
     /// run position → a signal that the run has not taken.
     INBOX = new 31, "inboxes";
     /// run sender key → the fingerprint of a received signal; empty for the signals of runs.

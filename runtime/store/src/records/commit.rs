@@ -87,8 +87,8 @@ pub struct RunCommit {
     pub watermark: Option<Timestamp>,
     /// The change of the journal.
     pub journal: Option<JournalChange>,
-    /// The replay state, which the store does not interpret; `None` removes the stored one.
-    pub head: Option<Bytes>,
+    /// The replay snapshot, which the store does not interpret; `None` removes the stored one.
+    pub snapshot: Option<Bytes>,
     /// Runs to start; `trigger.parent` of each is this run. A child that already exists is not
     /// created again.
     pub starts: Vec<NewRun>,
@@ -124,7 +124,7 @@ impl RunCommit {
             output: None,
             watermark: None,
             journal: None,
-            head: None,
+            snapshot: None,
             starts: Vec::new(),
             signals: Vec::new(),
             events: Vec::new(),
@@ -196,6 +196,6 @@ pub enum RunCommitResult {
 pub struct StoredJournal {
     /// The journal's chunks, in order.
     pub chunks: Vec<Bytes>,
-    /// The replay state, if there is one.
-    pub head: Option<Bytes>,
+    /// The replay snapshot, if there is one.
+    pub snapshot: Option<Bytes>,
 }

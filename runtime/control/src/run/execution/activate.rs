@@ -161,7 +161,7 @@ impl Execution {
                 ..context(&self.run, &self.plan, &self.live, &self.host.config.policy.now(), self.sink.next_seq())
             }),
             journal: self.journal.take().unwrap_or_else(Journal::empty),
-            snapshot: self.head.clone(),
+            snapshot: self.snapshot.clone(),
             fuel_used: self.fuel_used,
             cancel: self.handle.cancel.clone(),
             channel: Arc::clone(&self.sink) as Arc<dyn RunChannel>,

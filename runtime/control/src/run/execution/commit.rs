@@ -42,12 +42,12 @@ impl Execution {
             Some(mut journal) => {
                 journal.truncate(left.journal_to);
                 self.add_unsaved(journal.change());
-                self.head = left.snapshot;
+                self.snapshot = left.snapshot;
                 self.on_commit_point(journal.entries());
                 self.journal = Some(journal);
             }
             // The stored state stays as it is.
-            None => self.head.clone_from(&self.stored_head),
+            None => self.snapshot.clone_from(&self.stored_snapshot),
         }
         let (output, input) = match (outcome, verdict.how) {
             (Outcome::Output(output), AttemptEnd::Succeeded) => (Some(output), None),
@@ -57,7 +57,7 @@ impl Execution {
         if input.is_some() {
             // The journal of this generation is deleted, so nothing of it needs to be written.
             self.unsaved = Some(JournalChange { from: 0, chunks: Vec::new() });
-            self.head = None;
+            self.snapshot = None;
         }
         let watermark = self.collected_to.filter(|_| verdict.event == RunEvent::Succeeded);
         let run = self.record(&verdict, now)?;
@@ -68,7 +68,7 @@ impl Execution {
             // If a retry keeps less than the transaction started with, it starts there.
             if again.journal_to <= left_to {
                 journal.truncate(again.journal_to);
-                self.head = again.snapshot;
+                self.snapshot = again.snapshot;
             }
             let change = journal.change();
             self.add_unsaved(change);

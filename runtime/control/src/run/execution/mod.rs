@@ -92,9 +92,9 @@ pub(crate) struct Execution {
     journal: Option<Journal>,
     /// The part of the journal that is not written yet, and the replay snapshot that belongs to it.
     unsaved: Option<JournalChange>,
-    head: Option<Bytes>,
+    snapshot: Option<Bytes>,
     /// The replay snapshot in the store.
-    stored_head: Option<Bytes>,
+    stored_snapshot: Option<Bytes>,
     /// The run's fuel when the execution started.
     fuel_before: Fuel,
     /// Fuel of earlier attempts of this generation. Retried transactions are recorded but do not
@@ -128,7 +128,7 @@ pub(crate) struct StoredProgress {
     /// Its journal; `None` if it is empty.
     pub(crate) journal: Option<Journal>,
     /// Its replay snapshot.
-    pub(crate) head: Option<Bytes>,
+    pub(crate) snapshot: Option<Bytes>,
     /// The number of its next log line.
     pub(crate) next_seq: u64,
 }
@@ -149,8 +149,8 @@ impl Execution {
             started: Stopwatch::start(),
             journal: None,
             unsaved: None,
-            head: None,
-            stored_head: None,
+            snapshot: None,
+            stored_snapshot: None,
             fuel_before: run.fuel,
             fuel_used: run.fuel,
             fuel_base: run.fuel,
@@ -186,15 +186,15 @@ impl Execution {
         let sink = Arc::new(GuestChannel::new(Arc::clone(&host), run.deployment.clone(), stored.next_seq, true));
         // The replay snapshot knows the fuel. Without it, only the first generation has no fuel of
         // another one in its count.
-        let known = stored.journal.is_some() || stored.head.is_some() || run.generation > 1;
+        let known = stored.journal.is_some() || stored.snapshot.is_some() || run.generation > 1;
         let fuel_used = if known { Fuel::default() } else { run.fuel };
         let fresh = Self::fresh(host, live, permit, run, input);
         Self {
             fuel_used,
             plan: stored.plan,
             journal: stored.journal,
-            head: stored.head.clone(),
-            stored_head: stored.head,
+            snapshot: stored.snapshot.clone(),
+            stored_snapshot: stored.snapshot,
             handle,
             sink,
             fresh: false,
@@ -281,7 +281,7 @@ impl Execution {
         }
         // If the host shuts down now, the run resumes from there too.
         self.add_unsaved(ended.journal.as_mut().and_then(Journal::change));
-        self.head = ended.all.snapshot;
+        self.snapshot = ended.all.snapshot;
         self.journal = ended.journal;
         ExecutionStep::Continue(())
     }
@@ -325,7 +325,7 @@ impl Execution {
 
     /// Returns whether it has recorded nothing that it could have to undo.
     fn is_untouched(&self) -> bool {
-        self.journal.is_none() && self.head.is_none()
+        self.journal.is_none() && self.snapshot.is_none()
     }
 
     /// Takes the deployment's write lock, so that other runs wait with their writes until this run

@@ -29,7 +29,7 @@ pub(crate) struct ResidentGuest {
 impl Execution {
     /// Commits a guest's work up to a commit point, and answers the guest or keeps it waiting.
     pub(crate) async fn commit_point(&mut self, mut pending: PendingCommit, reply: CommitReply) -> ExecutionStep {
-        let before = (self.unsaved.clone(), self.head.clone());
+        let before = (self.unsaved.clone(), self.snapshot.clone());
         self.record_progress(&mut pending);
         let now = self.now();
         let (wait, effects) = match pending.point {
@@ -51,7 +51,7 @@ impl Execution {
         if !matches!(committed, Ok(CommitResult::Committed(_))) {
             // Nothing was committed, so restore the replay snapshot of the last commit. The journal
             // repeats what was not written.
-            (self.unsaved, self.head) = before;
+            (self.unsaved, self.snapshot) = before;
             if woken.is_some() {
                 self.host.runs.resident.leave(self.run.id);
             }

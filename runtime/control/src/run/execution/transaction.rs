@@ -63,7 +63,7 @@ impl Execution {
     /// Records the progress of a guest up to a commit point.
     pub(crate) fn record_progress(&mut self, pending: &mut PendingCommit) {
         self.add_unsaved(pending.journal.take());
-        self.head = pending.snapshot.take();
+        self.snapshot = pending.snapshot.take();
         self.run.fuel = Fuel::new(self.fuel_base.get().saturating_add(pending.fuel.get()));
         self.run.peak_memory = self.run.peak_memory.max(pending.peak_memory);
         self.on_commit_point(pending.journal_entries);
@@ -146,7 +146,7 @@ impl Execution {
             cancels: effects.cancels,
             observed: effects.observed,
             journal,
-            head: self.head.clone(),
+            snapshot: self.snapshot.clone(),
             input: input.clone(),
             logs,
             failures: failures.iter().cloned().chain(ended_with).collect(),
@@ -185,7 +185,7 @@ impl Execution {
                 // it.
                 let own = caused.settled.iter().position(|settled| settled.id == run.id);
                 let run = own.map_or(run, |own| caused.settled.swap_remove(own));
-                self.stored_head = self.head.clone();
+                self.stored_snapshot = self.snapshot.clone();
                 if let Some(input) = input {
                     self.input = input;
                 }
@@ -224,16 +224,16 @@ impl Execution {
         let logs = self.drain_channel();
         let journal = self.unsaved.take();
         failpoint::hit("run/save");
-        let saved = if journal.is_none() && self.head == self.stored_head {
+        let saved = if journal.is_none() && self.snapshot == self.stored_snapshot {
             self.host.store.save_progress(&self.host.owner, &self.run, logs.clone()).await
         } else {
-            let head = self.head.clone();
-            self.host.store.save(&self.host.owner, &self.run, journal.clone(), head, logs.clone()).await
+            let snapshot = self.snapshot.clone();
+            self.host.store.save(&self.host.owner, &self.run, journal.clone(), snapshot, logs.clone()).await
         };
         failpoint::hit("run/saved");
         match saved {
             Ok(()) => {
-                self.stored_head = self.head.clone();
+                self.stored_snapshot = self.snapshot.clone();
                 true
             }
             Err(error) => {
@@ -351,8 +351,8 @@ impl Execution {
         run.journal_entries = stored.map_or(0, |stored| stored.journal_entries);
         logs.truncate(batch::head(&logs, END_LOG_LINES, END_LOG_BYTES, |line| line.message.len()));
         failures.push(FailureRecord { at: now, attempt: run.attempt, part, failure }.bounded());
-        let head = self.stored_head.clone();
-        Ok(RunCommit { begins, logs, failures, head, ..RunCommit::of(owner, run, now) })
+        let snapshot = self.stored_snapshot.clone();
+        Ok(RunCommit { begins, logs, failures, snapshot, ..RunCommit::of(owner, run, now) })
     }
 }
 

@@ -6,10 +6,10 @@
 //! does not know). A hint is only a suggestion: each one is checked here, so a wrong hint costs one
 //! look-up, and the next listing of the folder finds what a lost hint missed.
 //!
-//! Example: a commit replaces a replay state of 1 MiB while a reader copies the old one. The commit
-//! becomes durable in reader epoch 7, and the reader epoch becomes 8. The reader started in epoch
-//! 7, so the old file stays until it ends. A reader of epoch 8 reads the new file. Reader epochs
-//! are unrelated to the epochs of nodes.
+//! Example: a commit replaces a replay snapshot of 1 MiB while a reader copies the old one. The
+//! commit becomes durable in reader epoch 7, and the reader epoch becomes 8. The reader started in
+//! epoch 7, so the old file stays until it ends. A reader of epoch 8 reads the new file. Reader
+//! epochs are unrelated to the epochs of nodes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock, mpsc};

@@ -140,7 +140,7 @@ fn runs(rows: &mut Rows) {
     }
     let counters = RunCounters {
         chunks: 2,
-        head: true,
+        snapshot: true,
         children: 300,
         open_children: 4,
         signals: 5,

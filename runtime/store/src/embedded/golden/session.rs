@@ -179,7 +179,7 @@ async fn suspend(session: &Session) {
         vec![FailureRecord { at: at(12), attempt: 1, part, failure: Failure::retryable("declined", "no") }];
     commit.journal =
         Some(JournalChange { from: 0, chunks: vec![Bytes::from_static(b"one"), Bytes::from_static(b"two")] });
-    commit.head = Some(Bytes::from_static(b"head"));
+    commit.snapshot = Some(Bytes::from_static(b"head"));
     let trigger = Trigger { kind: TriggerKind::Parent, parent: Some(running.id), ..Trigger::default() };
     let child = |number, detached| NewRun {
         deployment: "child".parse().unwrap(),

@@ -43,7 +43,7 @@ pub(crate) fn values(transaction: &RunCommit) -> impl Iterator<Item = &Bytes> {
     let chunks = transaction.journal.iter().flat_map(|change| &change.chunks);
     fresh
         .into_iter()
-        .chain([&transaction.input, &transaction.output, &transaction.head].into_iter().flatten())
+        .chain([&transaction.input, &transaction.output, &transaction.snapshot].into_iter().flatten())
         .chain(chunks)
         .chain(transaction.writes.iter().filter_map(|write| write.value.as_ref()))
         .chain(transaction.starts.iter().map(|new| &new.input))
@@ -134,14 +134,14 @@ pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> R
     Ok(RunCommitResult::Done(tree::effects(commit, transaction.now)?))
 }
 
-/// Writes the data stored next to the run's record: journal, replay state, inbox, failures,
+/// Writes the data stored next to the run's record: journal, replay snapshot, inbox, failures,
 /// children.
 fn write_side_records(commit: &mut WriteTx<'_, '_>, after: &mut RunRecord, transaction: &RunCommit) -> Result<()> {
     let id = after.run.id;
     if let Some(change) = &transaction.journal {
         journal::change(commit, after, change)?;
     }
-    journal::set_head(commit, after, transaction.head.as_ref())?;
+    journal::set_snapshot(commit, after, transaction.snapshot.as_ref())?;
     inbox::take(commit, after, &transaction.taken)?;
     failures::add(commit, id, &transaction.failures)?;
     children::observed(commit, id, &transaction.observed)?;

@@ -1,4 +1,4 @@
-//! A run's journal and replay state: bytes that only the engine interprets.
+//! A run's journal and replay snapshot: bytes that only the engine interprets.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use tidemill_core::journal::JournalChange;
 use tidemill_core::{RunId, batch};
 
 use crate::embedded::runs::record::{self, RunRecord};
-use crate::embedded::tables::{HEADS, JOURNAL, chunk};
+use crate::embedded::tables::{JOURNAL, REPLAY_SNAPSHOTS, chunk};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::embedded::value::{self, ValueRef};
 use crate::error::{Result, StoreError};
@@ -35,16 +35,20 @@ pub(crate) fn change(commit: &mut WriteTx<'_, '_>, record: &mut RunRecord, chang
     Ok(())
 }
 
-/// Writes the replay state, or removes it if `head` is `None`.
-pub(crate) fn set_head(commit: &mut WriteTx<'_, '_>, record: &mut RunRecord, head: Option<&Bytes>) -> Result<()> {
+/// Writes the replay snapshot, or removes it if `snapshot` is `None`.
+pub(crate) fn set_snapshot(
+    commit: &mut WriteTx<'_, '_>,
+    record: &mut RunRecord,
+    snapshot: Option<&Bytes>,
+) -> Result<()> {
     let RunRecord { run, counters } = record;
     let (id, whose) = (run.id, Some(&run.deployment));
-    match head {
-        Some(head) => commit.put_value(whose, HEADS, &id.to_bytes(), &[], head)?,
-        None if counters.head => commit.delete_value(whose, HEADS, &id.to_bytes())?,
+    match snapshot {
+        Some(snapshot) => commit.put_value(whose, REPLAY_SNAPSHOTS, &id.to_bytes(), &[], snapshot)?,
+        None if counters.snapshot => commit.delete_value(whose, REPLAY_SNAPSHOTS, &id.to_bytes())?,
         None => {}
     }
-    counters.head = head.is_some();
+    counters.snapshot = snapshot.is_some();
     Ok(())
 }
 
@@ -52,16 +56,16 @@ pub(crate) fn set_head(commit: &mut WriteTx<'_, '_>, record: &mut RunRecord, hea
 /// are large.
 const PART: u32 = 64;
 
-/// Returns the chunks of a journal and the replay state from `store`, which must show one moment.
+/// Returns the chunks of a journal and the replay snapshot from `store`, which must show one moment.
 pub(crate) fn read(store: &impl ReadTx, id: RunId) -> Result<(Vec<ValueRef>, Option<ValueRef>)> {
     let Some(record) = record::find(store, id)? else { return Ok((Vec::new(), None)) };
     let chunks = chunks(store, id, 0..record.counters.chunks)?;
-    if !record.counters.head {
+    if !record.counters.snapshot {
         return Ok((chunks, None));
     }
-    let missing = || StoreError::Damaged { what: format!("the replay state of run {id} is missing") };
-    let head = value::alone(store, HEADS, &id.to_bytes())?.ok_or_else(missing)?;
-    Ok((chunks, Some(head)))
+    let missing = || StoreError::Damaged { what: format!("the replay snapshot of run {id} is missing") };
+    let snapshot = value::alone(store, REPLAY_SNAPSHOTS, &id.to_bytes())?.ok_or_else(missing)?;
+    Ok((chunks, Some(snapshot)))
 }
 
 /// Returns the chunks from `from` on, up to the chunk that brings the total to `limit` bytes.

@@ -28,8 +28,8 @@ pub(crate) type Ticket = (u64, u32);
 pub(crate) struct RunCounters {
     /// The number of chunks of its journal.
     pub(crate) chunks: u32,
-    /// Whether it has a stored replay state.
-    pub(crate) head: bool,
+    /// Whether it has a stored replay snapshot.
+    pub(crate) snapshot: bool,
     /// The number of runs that it started.
     pub(crate) children: u32,
     /// The number of its attached children that have not ended.
@@ -70,7 +70,7 @@ impl RunRecord {
 
     /// Returns whether the run has done nothing that its guest could want to undo.
     pub(crate) const fn is_untouched(&self) -> bool {
-        self.counters.chunks == 0 && !self.counters.head && self.counters.open_children == 0
+        self.counters.chunks == 0 && !self.counters.snapshot && self.counters.open_children == 0
     }
 }
 

@@ -37,19 +37,23 @@ impl TransactionStore for EmbeddedStore {
         owner: &Owner,
         run: &Run,
         journal: Option<JournalChange>,
-        head: Option<Bytes>,
+        snapshot: Option<Bytes>,
         logs: Vec<LogLine>,
     ) -> Result<()> {
         let (owner, run) = (owner.clone(), run.clone());
-        let long = value::long(journal.iter().flat_map(|change| &change.chunks).chain(&head));
-        let save = move |c: &mut WriteTx<'_, '_>| self::save(c, &owner, &run, journal.as_ref(), head.as_ref(), &logs);
+        let long = value::long(journal.iter().flat_map(|change| &change.chunks).chain(&snapshot));
+        let save =
+            move |c: &mut WriteTx<'_, '_>| self::save(c, &owner, &run, journal.as_ref(), snapshot.as_ref(), &logs);
         self.commit_with(long, save).await
     }
 
     async fn journal(&self, id: RunId) -> Result<StoredJournal> {
-        let (of_chunks, of_head) = (self.lease(), self.lease());
-        let (chunks, head) = journal::read(&self.snapshot(), id)?;
-        Ok(StoredJournal { chunks: self.values(of_chunks, chunks).await?, head: self.maybe(of_head, head).await? })
+        let (of_chunks, of_snapshot) = (self.lease(), self.lease());
+        let (chunks, snapshot) = journal::read(&self.snapshot(), id)?;
+        Ok(StoredJournal {
+            chunks: self.values(of_chunks, chunks).await?,
+            snapshot: self.maybe(of_snapshot, snapshot).await?,
+        })
     }
 
     async fn journal_part(&self, id: RunId, from: u32, limit: u64) -> Result<Vec<Bytes>> {
@@ -72,7 +76,7 @@ fn save(
     owner: &Owner,
     run: &Run,
     change: Option<&JournalChange>,
-    head: Option<&Bytes>,
+    snapshot: Option<&Bytes>,
     logs: &[LogLine],
 ) -> Result<()> {
     let mut record = record::get_owned(commit, owner, run.id)?;
@@ -86,7 +90,7 @@ fn save(
         // The run made progress, so the host's crashes do not count against it.
         record.run.takeovers = 0;
     }
-    journal::set_head(commit, &mut record, head)?;
+    journal::set_snapshot(commit, &mut record, snapshot)?;
     commit.put_record(RUNS, &run.id.to_bytes(), &record)?;
     runs::put_logs(commit, &record.run, logs)
 }

@@ -190,7 +190,7 @@ fn retry(commit: &mut WriteTx<'_, '_>, id: RunId, retry: &RetryChange) -> Result
         if from_start {
             run.journal_entries = 0;
             journal::change(commit, &mut after, &JournalChange::emptied())?;
-            journal::set_head(commit, &mut after, None)?;
+            journal::set_snapshot(commit, &mut after, None)?;
         }
         transition::write(commit, Some(&before.run), &after, retry.now)?;
         if before.run.state.has_ended() {

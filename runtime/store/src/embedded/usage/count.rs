@@ -10,7 +10,7 @@ use crate::embedded::codec::decode;
 use crate::embedded::runs::record::RunRecord;
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{
-    EVENTS, HEADS, INBOX, INPUTS, JOURNAL, LOGS, META, OUTPUTS, RUNS, STATE, TOPIC_OWNERS, name_of,
+    EVENTS, INBOX, INPUTS, JOURNAL, LOGS, META, OUTPUTS, REPLAY_SNAPSHOTS, RUNS, STATE, TOPIC_OWNERS, name_of,
 };
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
 use crate::embedded::usage::{UsageDelta, quotas, signed};
@@ -64,7 +64,7 @@ fn counted(store: &impl ReadTx) -> Result<BTreeMap<DeploymentName, Usage>> {
         }
         Ok(())
     })?;
-    for table in [INPUTS, OUTPUTS, HEADS, JOURNAL, INBOX, LOGS] {
+    for table in [INPUTS, OUTPUTS, REPLAY_SNAPSHOTS, JOURNAL, INBOX, LOGS] {
         store.each(table, prefix_range(&[]), |key, bytes| {
             if let Some(owner) = run_at_start(key).and_then(|id| owners.get(&id)) {
                 let size = if table == LOGS { bytes.len() } else { value::size(bytes) };

@@ -41,11 +41,11 @@ pub trait TransactionStore: Send + Sync + 'static {
         drop(guard);
         committed
     }
-    /// Saves log lines, progress and status of a running run. Journal, replay state and uncommitted
+    /// Saves log lines, progress and status of a running run. Journal, replay snapshot and uncommitted
     /// effects do not change.
     async fn save_progress(&self, owner: &Owner, run: &Run, logs: Vec<LogLine>) -> Result<(), StoreError>;
     /// Saves the records of an open transaction, so that a crash repeats little work: journal,
-    /// replay state, log lines, and from the run's record progress, status, fuel, peak memory and
+    /// replay snapshot, log lines, and from the run's record progress, status, fuel, peak memory and
     /// the number of journal entries. No effect is committed. New entries reset the number of
     /// takeovers.
     async fn save(
@@ -53,10 +53,10 @@ pub trait TransactionStore: Send + Sync + 'static {
         owner: &Owner,
         run: &Run,
         journal: Option<JournalChange>,
-        head: Option<Bytes>,
+        snapshot: Option<Bytes>,
         logs: Vec<LogLine>,
     ) -> Result<(), StoreError>;
-    /// Returns the journal and the replay state of a run, both as of one moment; empty if the run
+    /// Returns the journal and the replay snapshot of a run, both as of one moment; empty if the run
     /// has none.
     async fn journal(&self, id: RunId) -> Result<StoredJournal, StoreError>;
     /// Returns consecutive chunks of a run's journal, starting with chunk number `from` (the first
