@@ -15,7 +15,6 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Time until `at`, as precise as the clock; zero if `at` has passed. A [`Timestamp`] is
     /// precise only to the millisecond.
-    /// the millisecond.
     fn until(&self, at: Timestamp) -> Duration {
         Duration::from_millis(at.millis_since(self.now()))
     }
@@ -72,28 +71,37 @@ impl Stopwatch {
 
 /// A clock that changes only on request, for tests and simulations.
 #[derive(Debug, Default)]
-pub struct ManualClock(AtomicU64);
+pub struct ManualClock {
+    time: AtomicU64,
+    /// By how many milliseconds each reading advances it.
+    step: AtomicU64,
+}
 
 impl ManualClock {
     /// Returns a clock that shows `at`.
     #[must_use]
     pub fn new(at: Timestamp) -> Self {
-        Self(AtomicU64::new(at.as_millis()))
+        Self { time: AtomicU64::new(at.as_millis()), step: AtomicU64::default() }
+    }
+
+    /// Advances the clock by `millis` after each reading from now on, as on a slow machine.
+    pub fn advance_after_each_reading(&self, millis: u64) {
+        self.step.store(millis, Ordering::SeqCst);
     }
 
     /// Advances the clock by `millis` and returns the new time.
     pub fn advance(&self, millis: u64) -> Timestamp {
-        Timestamp::from_millis(self.0.fetch_add(millis, Ordering::SeqCst).saturating_add(millis))
+        Timestamp::from_millis(self.time.fetch_add(millis, Ordering::SeqCst).saturating_add(millis))
     }
 
     /// Sets the clock to `at`, which may be in the past.
     pub fn set(&self, at: Timestamp) {
-        self.0.store(at.as_millis(), Ordering::SeqCst);
+        self.time.store(at.as_millis(), Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        Timestamp::from_millis(self.time.fetch_add(self.step.load(Ordering::SeqCst), Ordering::SeqCst))
     }
 }

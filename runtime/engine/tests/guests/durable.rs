@@ -282,6 +282,21 @@ async fn requests_survive_every_interruption_under_one_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sleep_is_a_commit_point_although_it_is_over_at_once() {
+    let server = Server::start(|request, _| ok(&request.line)).await;
+    let host = host();
+    host.clock.advance_after_each_reading(10);
+    let acts = json!([
+        { "do": "fetch", "method": "GET", "url": server.url("/price"), "body": "" },
+        { "do": "sleep", "ms": 5 },
+        { "do": "post", "external_id": "one" },
+    ]);
+    let (observed, _) = once(&host, Some(&server.origin()), acts, json!([]), Scenario::default()).await;
+    // The response belongs to the transaction before the sleep.
+    assert_eq!(observed.evidence, ["post one 0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reservations_and_their_evidence_survive_every_interruption() {
     let server = Server::start(|request, _| ok(&request.line)).await;
     let host = host();

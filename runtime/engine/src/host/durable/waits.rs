@@ -55,8 +55,14 @@ async fn until(
     let until = match guest.replay::<u64>(Kind::Until, request)? {
         Some(until) => Timestamp::from_millis(until),
         None => {
-            let until = end(guest.log.clock.now());
+            let now = guest.log.clock.now();
+            let until = end(now);
             guest.record(Kind::Until, request, &until.as_millis(), None)?;
+            // A sleep that is over by now commits, too. Otherwise, the speed of the host decides
+            // what the run reads after it.
+            if until > now {
+                guest.wait(Wait::until(until)).await?;
+            }
             until
         }
     };
