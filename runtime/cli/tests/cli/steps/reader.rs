@@ -110,7 +110,7 @@ impl Reader {
                 let mut host = self.prepared(tidemill(&words[1..]));
                 host.envs(assignments);
                 self.host = Some(Host::start(host));
-                self.host().line_with_prefix(&format!("{name} deployed"));
+                self.host().wait_until_deployed(&name);
                 CallOutcome { code: 0, stdout: String::new(), stderr: String::new() }
             }
             ["tidemill", ref args @ ..] => {
@@ -213,6 +213,12 @@ impl Host {
     /// Waits for a line that begins with that text. Fails if the host prints an error before it.
     pub fn line_with_prefix(&self, prefix: &str) -> String {
         self.wait_for(prefix, |line| line.starts_with(prefix))
+    }
+
+    /// Waits until the project is deployed, now or by an earlier host on the same data.
+    fn wait_until_deployed(&self, name: &str) {
+        let (new, old) = (format!("{name} deployed"), format!("{name} is unchanged"));
+        self.wait_for(&new, |line| line.starts_with(&new) || line.starts_with(&old));
     }
 
     /// Waits for a line that contains that text. Fails if the host prints an error before it.
