@@ -123,6 +123,19 @@ impl EntryKind {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == text)
     }
 
+    /// The kind that undoes it with the same amount: its reversal, what it reverses, or the other
+    /// side of a conversion. `None` for a trade or an adjustment, which the same kind undoes with
+    /// the opposite amount.
+    #[must_use]
+    pub const fn opposite(self) -> Option<Self> {
+        match (self, self.reversal()) {
+            (Self::ConversionOut, _) => Some(Self::ConversionIn),
+            (Self::ConversionIn, _) => Some(Self::ConversionOut),
+            (_, Some(reversal)) => Some(reversal),
+            (_, None) => self.reverses(),
+        }
+    }
+
     /// Whether its amount may be negative, if it is posted. What is reserved is above zero.
     #[must_use]
     pub const fn may_be_negative(self) -> bool {
@@ -223,6 +236,16 @@ mod tests {
             assert_eq!(reversal.as_str(), format!("{}-reversal", kind.as_str()));
             assert_eq!((reversal.reverses(), reversal.reversal()), (Some(*kind), None));
             assert_eq!((kind.base(), reversal.base()), (*kind, *kind));
+        }
+    }
+
+    #[test]
+    fn an_opposite_swaps_the_accounts_and_is_mutual() {
+        for kind in EntryKind::ALL {
+            assert_eq!(kind.opposite().is_none(), kind.may_be_negative(), "{kind:?}");
+            let Some(opposite) = kind.opposite() else { continue };
+            let (from, to) = kind.accounts();
+            assert_eq!((opposite.accounts(), opposite.opposite()), ((to, from), Some(*kind)));
         }
     }
 

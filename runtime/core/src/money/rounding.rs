@@ -5,8 +5,8 @@
 const WHOLE_PPM: u32 = 1_000_000;
 
 /// Returns `numerator / denominator`, rounded half to even. A negative numerator gives the negation
-/// of the positive one.
-fn divide_half_even(numerator: i128, denominator: u128) -> Option<i128> {
+/// of the positive one. `None` if `denominator` is 0 or the result is out of range.
+pub(super) fn divide_half_even(numerator: i128, denominator: u128) -> Option<i128> {
     let magnitude = numerator.unsigned_abs();
     let (quotient, rest) = (magnitude.checked_div(denominator)?, magnitude.checked_rem(denominator)?);
     let up = match rest.cmp(&(denominator - rest)) {

