@@ -73,7 +73,7 @@ async fn append(store: &EmbeddedStore, commit: u64) {
 
 fn scope(stream: Option<&str>) -> ReportScope {
     let stream = stream.map(|stream| stream.parse().expect("a stream"));
-    ReportScope { stream, paper: false, axis: BucketAxis::Occurred, before: None }
+    ReportScope { stream, paper: false, axis: BucketAxis::Occurred, as_of: None }
 }
 
 fn days(first: u64, last: u64, shift: u64) -> Range<Timestamp> {
@@ -123,12 +123,12 @@ async fn main() {
     let growth = vec![days(243, 273, 2 * HOUR), october.clone()];
     measure("totals", || store.stream_totals()).await;
     for (name, of) in [("stream", Some("stream-07")), ("all", None)] {
-        measure(&format!("statement-month-{name}"), || store.kind_sums(scope(of), statement())).await;
-        measure(&format!("growth-month-{name}"), || store.kind_sums(scope(of), growth.clone())).await;
+        measure(&format!("statement-month-{name}"), || store.kind_sums(scope(of), vec![statement()])).await;
+        measure(&format!("growth-month-{name}"), || store.kind_sums(scope(of), vec![growth.clone()])).await;
         let weeks = vec![days(100, 107, 0), days(107, 114, 0)];
-        measure(&format!("growth-week-{name}"), || store.kind_sums(scope(of), weeks.clone())).await;
+        measure(&format!("growth-week-{name}"), || store.kind_sums(scope(of), vec![weeks.clone()])).await;
         let series: Vec<_> = (0..30).map(|day| days(273 + day, 274 + day, 2 * HOUR)).collect();
-        measure(&format!("days-of-month-{name}"), || store.kind_sums(scope(of), series.clone())).await;
+        measure(&format!("days-of-month-{name}"), || store.kind_sums(scope(of), vec![series.clone()])).await;
         let customers = CustomerQuery { scope: scope(of), range: october.clone(), top: 10 };
         measure(&format!("customers-month-{name}"), || store.customer_totals(customers.clone())).await;
     }

@@ -13,7 +13,8 @@ use crate::state::ApiState;
 pub struct Amounts(BTreeMap<String, u8>);
 
 impl Amounts {
-    /// Reads the units of the ledger.
+    /// Reads the units of the ledger. What is read before has no other unit, because a unit is
+    /// stored with its first entry.
     ///
     /// # Errors
     /// If the store fails.

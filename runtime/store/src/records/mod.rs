@@ -37,7 +37,7 @@ pub use hook_delivery::{
     DeliveryReplay, DeliveryReplayResult, ExpiredDeliveries, HookDelivery, NewDelivery, ReplayObstacle, RewrappedBody,
 };
 pub use ledger::{
-    AccountTotal, AppendedEntry, Bucket, BucketAxis, ClosedPeriod, CustomerQuery, CustomerReport, CustomerSum,
+    AccountTotal, AppendedEntry, AsOf, Bucket, BucketAxis, ClosedPeriod, CustomerQuery, CustomerReport, CustomerSum,
     CustomerTotal, Evidence, ExpiredReservations, ExternalId, HandEntry, KindSum, LedgerCheck, LedgerEntry, LedgerHead,
     LedgerLeg, LedgerUnit, NewEntry, RateRecord, ReportScope, ReportSums, StoredReservation, StreamTotal, UnitConflict,
 };

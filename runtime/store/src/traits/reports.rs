@@ -13,9 +13,10 @@ use crate::records::{
 /// Sums and lists of ledger entries for reports.
 #[async_trait]
 pub trait ReportStore: Send + Sync + 'static {
-    /// Returns the sums of each kind of entry in each half-open range. The ranges are sorted and do
-    /// not overlap. All sums are of one moment.
-    async fn kind_sums(&self, scope: ReportScope, ranges: Vec<Range<Timestamp>>) -> Result<ReportSums, StoreError>;
+    /// Returns the sums of each kind of entry in each half-open range of each series. The ranges of
+    /// one series are sorted and do not overlap. All sums are of one moment.
+    async fn kind_sums(&self, scope: ReportScope, series: Vec<Vec<Range<Timestamp>>>)
+    -> Result<ReportSums, StoreError>;
     /// Returns what customers brought, for each currency.
     async fn customer_totals(&self, query: CustomerQuery) -> Result<CustomerReport, StoreError>;
     /// Returns entries of a range of sequence numbers in order, at most `limit`.

@@ -4,10 +4,11 @@
 //! once. What has no rate on its day stays in its own currency.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use tidemill_api_types as shapes;
-use tidemill_core::Code;
 use tidemill_core::money::report::{CalendarPeriod, CalendarUnit, ExchangeRate, periods};
+use tidemill_core::{Code, Timestamp};
 use tidemill_store::records::KindSum;
 
 use super::query::ReportQuery;
@@ -15,6 +16,48 @@ use crate::ledger::Amounts;
 use crate::problem::{ApiResult, Problem};
 use crate::request::{QueryParams, bad};
 use crate::state::ApiState;
+
+/// The requested currency, and the days whose sums are converted.
+#[derive(Debug)]
+pub struct ConversionDays {
+    to: String,
+    exponent: u8,
+    days: Vec<CalendarPeriod>,
+}
+
+impl ConversionDays {
+    /// Reads `currency`, if it is given.
+    ///
+    /// # Errors
+    /// [`Code::BadQuery`] if no such currency exists or the range has too many days; errors of the
+    /// store.
+    pub async fn read(state: &ApiState, params: &QueryParams, query: &ReportQuery) -> ApiResult<Option<Self>> {
+        let Some(to) = params.text("currency")? else { return Ok(None) };
+        let exponent = Amounts::of(state).await?.exponent(to);
+        let exponent = exponent.ok_or_else(|| bad("currency", to, "the ledger has no such currency"))?;
+        Ok(Some(Self { to: to.to_owned(), exponent, days: clipped(CalendarUnit::Day, query)? }))
+    }
+
+    /// Returns the ranges of the days.
+    #[must_use]
+    pub fn ranges(&self) -> Vec<Range<Timestamp>> {
+        ranges_of(&self.days)
+    }
+
+    /// Adds the sums of the days, and reads the rates of the days.
+    ///
+    /// # Errors
+    /// Errors of the store.
+    pub async fn with_sums(self, state: &ApiState, sums: Vec<Vec<KindSum>>) -> ApiResult<Conversion> {
+        let Self { to, exponent, days } = self;
+        let rates = match (days.first(), days.last()) {
+            (Some(first), Some(last)) => state.host.store().rates_into(&to, &first.name, &last.name).await?,
+            _ => Vec::new(),
+        };
+        let rates = rates.into_iter().filter_map(|rate| Some(((rate.day, rate.from), rate.rate.parse().ok()?)));
+        Ok(Conversion { to, exponent, days: days.into_iter().zip(sums).collect(), rates: rates.collect() })
+    }
+}
 
 /// The days of a range with their sums, and the rates into one currency.
 #[derive(Debug)]
@@ -27,33 +70,6 @@ pub struct Conversion {
 }
 
 impl Conversion {
-    /// Reads the rates into the requested `currency`, and the sums of each day of the range.
-    ///
-    /// # Errors
-    /// [`Code::BadQuery`] if no such currency exists or the range has too many days; errors of the
-    /// store.
-    pub async fn read(
-        state: &ApiState,
-        params: &QueryParams,
-        query: &ReportQuery,
-        amounts: &Amounts,
-    ) -> ApiResult<Option<Self>> {
-        let Some(to) = params.text("currency")? else { return Ok(None) };
-        let exponent = amounts.exponent(to).ok_or_else(|| bad("currency", to, "the ledger has no such currency"))?;
-        let days = clipped(CalendarUnit::Day, query)?;
-        let ranges = days.iter().map(|day| day.start..day.end).collect();
-        let store = state.host.store();
-        let sums = store.kind_sums(query.scope.clone(), ranges).await?;
-        let ends = (days.first().map(|day| day.name.clone()), days.last().map(|day| day.name.clone()));
-        let rates = match ends {
-            (Some(first), Some(last)) => store.rates_into(to, &first, &last).await?,
-            _ => Vec::new(),
-        };
-        let rates = rates.into_iter().filter_map(|rate| Some(((rate.day, rate.from), rate.rate.parse().ok()?)));
-        let days = days.into_iter().zip(sums.ranges).collect();
-        Ok(Some(Self { to: to.to_owned(), exponent, days, rates: rates.collect() }))
-    }
-
     /// Converts the whole range.
     #[must_use]
     pub fn whole(&self, amounts: &Amounts) -> shapes::ConvertedRevenue {
@@ -108,6 +124,12 @@ impl Conversion {
         let rate = self.rates.get(&(day, currency.to_owned()))?;
         rate.convert(revenue, amounts.exponent(currency)?, self.exponent)
     }
+}
+
+/// Returns the ranges of periods.
+#[must_use]
+pub fn ranges_of(periods: &[CalendarPeriod]) -> Vec<Range<Timestamp>> {
+    periods.iter().map(|period| period.start..period.end).collect()
 }
 
 /// Returns the periods of a report's range. The first and the last one end with the range.

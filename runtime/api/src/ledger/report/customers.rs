@@ -39,11 +39,11 @@ const TOP_MOST: usize = 1_000;
 pub async fn customers(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let names: Vec<_> = PARAMS.into_iter().filter(|name| *name != "by").chain(["top"]).collect();
     let params = query.only(&names)?;
-    let query = ReportQuery::read(&state, &params, DefaultRange::All).await?;
+    let query = ReportQuery::read(&state, &params, DefaultRange::All)?;
     let top = params.number("top", TOP_DEFAULT, TOP_MOST)?;
-    let amounts = Amounts::of(&state).await?;
     let request = CustomerQuery { scope: query.scope.clone(), range: query.range.range(), top };
     let report = state.host.store().customer_totals(request).await?;
+    let amounts = Amounts::of(&state).await?;
     if report.totals.is_empty() {
         check_known(&state, query.scope.stream.as_ref()).await?;
     }

@@ -38,13 +38,13 @@ use crate::wire::ok;
 )]
 pub async fn growth(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&[&PARAMS[..], &["group"]].concat())?;
-    let query = ReportQuery::read(&state, &params, DefaultRange::Month).await?;
+    let query = ReportQuery::read(&state, &params, DefaultRange::Month)?;
     let groups_by = ReportGroups::read(&params)?;
     let before = range_before(&query.range, &query.zone)?;
-    let amounts = Amounts::of(&state).await?;
     let ranges = vec![before.range(), query.range.range()];
-    let sums = state.host.store().kind_sums(query.scope.clone(), ranges).await?;
-    let totals: Vec<_> = sums.ranges.iter().map(|sums| groups_by.totals(sums)).collect();
+    let sums = state.host.store().kind_sums(query.scope.clone(), vec![ranges]).await?;
+    let amounts = Amounts::of(&state).await?;
+    let totals: Vec<_> = sums.series.iter().flatten().map(|sums| groups_by.totals(sums)).collect();
     let groups: BTreeSet<_> = totals.iter().flat_map(|totals| totals.keys()).collect();
     if groups.is_empty() {
         check_known(&state, query.scope.stream.as_ref()).await?;

@@ -7,7 +7,7 @@ use tidemill_core::money::LedgerStream;
 use tidemill_core::money::report::{BucketLevel, CalendarPeriod, CalendarUnit, PeriodName};
 use tidemill_core::zones::Zone;
 use tidemill_core::{Code, Timestamp};
-use tidemill_store::records::{BucketAxis, ReportScope};
+use tidemill_store::records::{AsOf, BucketAxis, ReportScope};
 
 use crate::problem::{ApiResult, Problem};
 use crate::request::{QueryParams, bad};
@@ -70,8 +70,8 @@ impl ReportQuery {
     /// Reads [`PARAMS`].
     ///
     /// # Errors
-    /// [`Code::BadQuery`], and errors of the store.
-    pub async fn read(state: &ApiState, params: &QueryParams, default: DefaultRange) -> ApiResult<Self> {
+    /// [`Code::BadQuery`].
+    pub fn read(state: &ApiState, params: &QueryParams, default: DefaultRange) -> ApiResult<Self> {
         let zone = params.parsed::<Zone>("time_zone")?.unwrap_or_else(Zone::utc);
         let axis = match params.text("by")? {
             None | Some("occurred") => BucketAxis::Occurred,
@@ -83,7 +83,7 @@ impl ReportQuery {
             stream: params.parsed::<LedgerStream>("stream")?,
             paper: params.flag("paper")?,
             axis,
-            before: as_of(state, params).await?,
+            as_of: as_of(params)?,
         };
         Ok(Self { scope, range, zone })
     }
@@ -105,15 +105,12 @@ impl ReportQuery {
     }
 }
 
-/// Reads `as_of`: the sequence number after the last entry that counts.
-async fn as_of(state: &ApiState, params: &QueryParams) -> ApiResult<Option<u64>> {
+fn as_of(params: &QueryParams) -> ApiResult<Option<AsOf>> {
     let Some(text) = params.text("as_of")? else { return Ok(None) };
     if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
-        let sequence: u64 = text.parse().map_err(|why| bad("as_of", text, why))?;
-        return Ok(Some(sequence.saturating_add(1)));
+        return Ok(Some(AsOf::Sequence(text.parse().map_err(|why| bad("as_of", text, why))?)));
     }
-    let time = params.time("as_of")?.unwrap_or_default();
-    Ok(Some(state.host.store().first_posted_from(time.plus_millis(1)).await?))
+    Ok(params.time("as_of")?.map(AsOf::Time))
 }
 
 fn range(params: &QueryParams, zone: &Zone, default: DefaultRange, now: Timestamp) -> ApiResult<ReportRange> {

@@ -4,9 +4,9 @@ use axum::extract::State;
 use axum::response::Response;
 use tidemill_api_types as shapes;
 use tidemill_core::money::report::{CalendarPeriod, CalendarUnit};
-use tidemill_store::records::KindSum;
+use tidemill_store::records::{KindSum, ReportSums};
 
-use super::conversion::{Conversion, clipped};
+use super::conversion::{ConversionDays, clipped, ranges_of};
 use super::query::{DefaultRange, PARAMS, ReportQuery};
 use super::totals::ReportGroups;
 use crate::ledger::{Amounts, check_known};
@@ -38,47 +38,39 @@ use crate::wire::ok;
 )]
 pub async fn revenue(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&[&PARAMS[..], &["per", "group", "currency"]].concat())?;
-    let query = ReportQuery::read(&state, &params, DefaultRange::All).await?;
+    let query = ReportQuery::read(&state, &params, DefaultRange::All)?;
     let groups_by = ReportGroups::read(&params)?;
-    let per = unit(&params)?;
-    let amounts = Amounts::of(&state).await?;
-    let conversion = Conversion::read(&state, &params, &query, &amounts).await?;
-    let whole = state.host.store().kind_sums(query.scope.clone(), vec![query.range.range()]).await?;
-    if whole.ranges.iter().all(Vec::is_empty) {
+    let per = unit(&params)?.map(|unit| clipped(unit, &query)).transpose()?;
+    let days = ConversionDays::read(&state, &params, &query).await?;
+    // The whole range, its periods, and its days, of one moment.
+    let periods = per.as_deref().map(ranges_of).unwrap_or_default();
+    let series =
+        vec![vec![query.range.range()], periods, days.as_ref().map(ConversionDays::ranges).unwrap_or_default()];
+    let ReportSums { series, sequence, .. } = state.host.store().kind_sums(query.scope.clone(), series).await?;
+    let [whole, by_period, by_day] = <[_; 3]>::try_from(series).unwrap_or_default();
+    if whole.iter().all(Vec::is_empty) {
         check_known(&state, query.scope.stream.as_ref()).await?;
     }
-    let periods = match per {
-        Some(unit) => Some(by_period(&state, &query, unit, groups_by, conversion.as_ref(), &amounts).await?),
+    let amounts = Amounts::of(&state).await?;
+    let conversion = match days {
+        Some(days) => Some(days.with_sums(&state, by_day).await?),
         None => None,
     };
-    let totals = whole.ranges.iter().flat_map(|sums| groups_by.shapes(sums, &amounts)).collect();
+    let totals = whole.iter().flat_map(|sums| groups_by.shapes(sums, &amounts)).collect();
+    let period = |(period, sums): (CalendarPeriod, Vec<KindSum>)| shapes::PeriodRevenue {
+        totals: groups_by.shapes(&sums, &amounts),
+        converted: conversion.as_ref().map(|conversion| conversion.period(&period, &sums, &amounts)),
+        range: shapes::ReportRange { period: Some(period.name), start: period.start.into(), end: period.end.into() },
+    };
+    let periods = per.map(|per| per.into_iter().zip(by_period).map(period).collect());
     Ok(ok(&shapes::Revenue {
-        basis: query.basis(whole.sequence),
+        basis: query.basis(sequence),
         start: query.range.start.into(),
         end: query.range.end.into(),
         totals,
-        converted: conversion.map(|conversion| conversion.whole(&amounts)),
+        converted: conversion.as_ref().map(|conversion| conversion.whole(&amounts)),
         periods,
     }))
-}
-
-async fn by_period(
-    state: &ApiState,
-    query: &ReportQuery,
-    unit: CalendarUnit,
-    groups_by: ReportGroups,
-    conversion: Option<&Conversion>,
-    amounts: &Amounts,
-) -> ApiResult<Vec<shapes::PeriodRevenue>> {
-    let periods = clipped(unit, query)?;
-    let ranges = periods.iter().map(|period| period.start..period.end).collect();
-    let sums = state.host.store().kind_sums(query.scope.clone(), ranges).await?;
-    let shape = |(period, sums): (CalendarPeriod, Vec<KindSum>)| shapes::PeriodRevenue {
-        totals: groups_by.shapes(&sums, amounts),
-        converted: conversion.map(|conversion| conversion.period(&period, &sums, amounts)),
-        range: shapes::ReportRange { period: Some(period.name), start: period.start.into(), end: period.end.into() },
-    };
-    Ok(periods.into_iter().zip(sums.ranges).map(shape).collect())
 }
 
 fn unit(params: &QueryParams) -> ApiResult<Option<CalendarUnit>> {

@@ -11,7 +11,7 @@ use tidemill_core::money::report::{AccountLine, KindMovement, account_lines};
 use tidemill_core::{Code, Timestamp};
 use tidemill_store::records::{Bucket, KindSum};
 
-use super::conversion::Conversion;
+use super::conversion::ConversionDays;
 use super::query::{DefaultRange, PARAMS, ReportQuery};
 use crate::ledger::{Amounts, check_known};
 use crate::problem::{ApiResult, Problem};
@@ -41,22 +41,28 @@ use crate::wire::ok;
 )]
 pub async fn statement(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&[&PARAMS[..], &["currency"]].concat())?;
-    let query = ReportQuery::read(&state, &params, DefaultRange::Month).await?;
-    let amounts = Amounts::of(&state).await?;
-    let conversion = Conversion::read(&state, &params, &query, &amounts).await?;
+    let query = ReportQuery::read(&state, &params, DefaultRange::Month)?;
+    let days = ConversionDays::read(&state, &params, &query).await?;
+    // What was before, the range, and its days, of one moment.
     let ranges = vec![Timestamp::default()..query.range.start, query.range.range()];
-    let sums = state.host.store().kind_sums(query.scope.clone(), ranges).await?;
-    let [before, within] = sums.ranges.as_slice() else {
+    let series = vec![ranges, days.as_ref().map(ConversionDays::ranges).unwrap_or_default()];
+    let sums = state.host.store().kind_sums(query.scope.clone(), series).await?;
+    let [ranges, by_day] = <[_; 2]>::try_from(sums.series).unwrap_or_default();
+    let [before, within] = ranges.as_slice() else {
         return Err(Problem::new(Code::Internal, "a range has no sums"));
     };
     if before.is_empty() && within.is_empty() {
         check_known(&state, query.scope.stream.as_ref()).await?;
     }
-    let closed_until = state.host.store().closed_until().await?;
+    let amounts = Amounts::of(&state).await?;
+    let conversion = match days {
+        Some(days) => Some(days.with_sums(&state, by_day).await?),
+        None => None,
+    };
     Ok(ok(&shapes::Statement {
         basis: query.basis(sums.sequence),
         range: query.range.shape(),
-        closed: query.range.end <= closed_until,
+        closed: query.range.end <= sums.closed_until,
         currencies: currencies(before, within, &amounts),
         converted: conversion.map(|conversion| conversion.whole(&amounts)),
     }))

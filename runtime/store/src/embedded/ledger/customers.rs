@@ -58,7 +58,8 @@ pub(crate) fn record_of(entry: &LedgerEntry) -> Option<(Vec<u8>, CustomerSum)> {
 pub(crate) fn report(store: &impl ReadTx, query: &CustomerQuery) -> Result<CustomerReport> {
     let CustomerQuery { scope, range, top } = query;
     let mut fold = CustomerFold::default();
-    let levels: &[BucketLevel] = if scope.before.is_some() { &[] } else { &[BucketLevel::Month] };
+    let sequence = reports::last_of(store, scope)?;
+    let levels: &[BucketLevel] = if scope.as_of.is_some() { &[] } else { &[BucketLevel::Month] };
     let cover = RangeCover::with(levels, range.start, range.end);
     for stream in reports::streams(store, scope)? {
         let key = |time: Timestamp| name_key(stream.as_str(), &time_key(time, &[]));
@@ -73,10 +74,9 @@ pub(crate) fn report(store: &impl ReadTx, query: &CustomerQuery) -> Result<Custo
             })?;
         }
         for part in &cover.parts {
-            fold.add_entries(store, &stream, part, scope.before)?;
+            fold.add_entries(store, &stream, part, sequence)?;
         }
     }
-    let sequence = reports::last_of(scope, entries::head(store)?.head.sequence);
     Ok(CustomerReport { totals: fold.into_totals(*top), sequence })
 }
 
@@ -101,18 +101,11 @@ impl CustomerFold {
         }
     }
 
-    /// Adds entries that are booked in a part of the range, and were posted before a sequence
-    /// number.
-    fn add_entries(
-        &mut self,
-        store: &impl ReadTx,
-        stream: &LedgerStream,
-        part: &SignedRange,
-        before: Option<u64>,
-    ) -> Result<()> {
+    /// Adds entries up to a sequence number that are booked in a part of the range.
+    fn add_entries(&mut self, store: &impl ReadTx, stream: &LedgerStream, part: &SignedRange, last: u64) -> Result<()> {
         let mut reader = entries::EntryReader::new(store);
         reports::each_booked(store, stream, part.start..part.end, |sequence, record| {
-            if record.net_revenue != 0 && before.is_none_or(|before| sequence < before) {
+            if record.net_revenue != 0 && sequence <= last {
                 let entry = reader.named(sequence)?;
                 let customer = entry.customer.as_deref().unwrap_or_default();
                 self.add(&entry.currency, customer, 1, entry.net_revenue.into(), part.subtract);

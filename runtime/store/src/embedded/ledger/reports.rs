@@ -18,16 +18,16 @@ use crate::embedded::tables::{LEDGER_BUCKETS, LEDGER_LATE, LEDGER_STREAMS, LEDGE
 use crate::embedded::tx::{ReadTx, prefix_range};
 use crate::error::Result;
 use crate::records::{
-    Bucket, BucketAxis, ClosedPeriod, CustomerQuery, CustomerReport, KindSum, LedgerEntry, Page, PageRequest,
+    AsOf, Bucket, BucketAxis, ClosedPeriod, CustomerQuery, CustomerReport, KindSum, LedgerEntry, Page, PageRequest,
     RateRecord, ReportScope, ReportSums, StreamTotal,
 };
 use crate::traits::ReportStore;
 
 #[async_trait]
 impl ReportStore for EmbeddedStore {
-    async fn kind_sums(&self, scope: ReportScope, ranges: Vec<Range<Timestamp>>) -> Result<ReportSums> {
+    async fn kind_sums(&self, scope: ReportScope, series: Vec<Vec<Range<Timestamp>>>) -> Result<ReportSums> {
         let store = self.clone();
-        blocking(move || kind_sums(&store.snapshot(), &scope, &ranges)).await
+        blocking(move || kind_sums(&store.snapshot(), &scope, &series)).await
     }
 
     async fn customer_totals(&self, query: CustomerQuery) -> Result<CustomerReport> {
@@ -110,61 +110,87 @@ pub(crate) fn revenue(
     Ok(totals)
 }
 
-/// Returns the sums of each kind in each of the sorted ranges.
-pub(crate) fn kind_sums(store: &impl ReadTx, scope: &ReportScope, ranges: &[Range<Timestamp>]) -> Result<ReportSums> {
+/// Returns the sums of each kind in each range of each series.
+pub(crate) fn kind_sums(
+    store: &impl ReadTx,
+    scope: &ReportScope,
+    series: &[Vec<Range<Timestamp>>],
+) -> Result<ReportSums> {
     let last = entries::head(store)?.head.sequence;
-    let sequence = last_of(scope, last);
+    let sequence = last_of(store, scope)?;
     let streams = streams(store, scope)?;
-    let mut found = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        let mut sums = Vec::new();
-        for stream in &streams {
-            let mut fold = KindFold::default();
-            fold.add_range(store, stream, scope.axis, range)?;
-            sums.push(fold);
-        }
-        found.push(sums);
+    let mut found = Vec::with_capacity(series.len());
+    for ranges in series {
+        found.push(SeriesSums::read(store, scope.axis, &streams, ranges)?);
     }
     if sequence < last {
-        remove_later(store, scope.axis, &streams, ranges, &mut found, sequence)?;
+        entries::each_while(store, sequence.saturating_add(1)..u64::MAX, |entry| {
+            if let Ok(stream) = streams.binary_search(&entry.stream) {
+                found.iter_mut().for_each(|sums| sums.remove(scope.axis, stream, &entry));
+            }
+            Ok(true)
+        })?;
     }
-    let ranges = found.into_iter().map(|sums| {
-        let parts = streams.iter().zip(sums).flat_map(|(stream, fold)| fold.into_sums(stream));
-        parts.collect()
-    });
-    Ok(ReportSums { ranges: ranges.collect(), sequence })
+    let series = found.into_iter().map(|sums| sums.into_sums(&streams)).collect();
+    Ok(ReportSums { series, sequence, closed_until: periods::closed_until(store)? })
 }
 
-/// Returns the sequence number of the last entry that counts, of all up to `last`.
-pub(crate) fn last_of(scope: &ReportScope, last: u64) -> u64 {
-    scope.before.map_or(last, |before| before.saturating_sub(1).min(last))
+/// Returns the sequence number of the last entry that counts.
+pub(crate) fn last_of(store: &impl ReadTx, scope: &ReportScope) -> Result<u64> {
+    let last = entries::head(store)?.head.sequence;
+    Ok(match scope.as_of {
+        None => last,
+        Some(AsOf::Sequence(sequence)) => sequence.min(last),
+        Some(AsOf::Time(time)) => entries::first_posted_from(store, time.plus_millis(1))?.saturating_sub(1),
+    })
 }
 
-/// Takes away what was posted after `sequence`.
-fn remove_later(
-    store: &impl ReadTx,
-    axis: BucketAxis,
-    streams: &[LedgerStream],
-    ranges: &[Range<Timestamp>],
-    found: &mut [Vec<KindFold>],
-    sequence: u64,
-) -> Result<()> {
-    entries::each_while(store, sequence.saturating_add(1)..u64::MAX, |entry| {
+/// The sums of one series: for each range, those of each stream.
+struct SeriesSums<'r> {
+    ranges: &'r [Range<Timestamp>],
+    sums: Vec<Vec<KindFold>>,
+}
+
+impl<'r> SeriesSums<'r> {
+    fn read(
+        store: &impl ReadTx,
+        axis: BucketAxis,
+        streams: &[LedgerStream],
+        ranges: &'r [Range<Timestamp>],
+    ) -> Result<Self> {
+        let mut sums = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            let mut folds = Vec::with_capacity(streams.len());
+            for stream in streams {
+                let mut fold = KindFold::default();
+                fold.add_range(store, stream, axis, range)?;
+                folds.push(fold);
+            }
+            sums.push(folds);
+        }
+        Ok(Self { ranges, sums })
+    }
+
+    /// Takes away an entry that was posted after the last one that counts.
+    fn remove(&mut self, axis: BucketAxis, stream: usize, entry: &LedgerEntry) {
         let time = match axis {
             BucketAxis::Occurred => entry.booked_at(),
             BucketAxis::Posted => entry.posted_at,
         };
-        let range = ranges.partition_point(|range| range.end <= time);
-        let is_within = ranges.get(range).is_some_and(|range| range.contains(&time));
-        if is_within
-            && let Ok(stream) = streams.binary_search(&entry.stream)
-            && let Some(fold) = found.get_mut(range).and_then(|sums| sums.get_mut(stream))
+        let range = self.ranges.partition_point(|range| range.end <= time);
+        if self.ranges.get(range).is_some_and(|range| range.contains(&time))
+            && let Some(fold) = self.sums.get_mut(range).and_then(|folds| folds.get_mut(stream))
         {
-            let record = TimeRecord::of(&entry);
-            fold.add_record(&record, true);
+            fold.add_record(&TimeRecord::of(entry), true);
         }
-        Ok(true)
-    })
+    }
+
+    fn into_sums(self, streams: &[LedgerStream]) -> Vec<Vec<KindSum>> {
+        let range = |folds: Vec<KindFold>| {
+            streams.iter().zip(folds).flat_map(|(stream, fold)| fold.into_sums(stream)).collect()
+        };
+        self.sums.into_iter().map(range).collect()
+    }
 }
 
 /// Sums of one stream in one range, in which a part may be subtracted before it is added.

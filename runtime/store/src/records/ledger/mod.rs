@@ -15,6 +15,6 @@ pub use check::{LedgerCheck, LedgerHead, LedgerUnit, UnitConflict};
 pub use entry::{Evidence, ExternalId, HandEntry, LedgerEntry, LedgerLeg};
 pub use period::ClosedPeriod;
 pub use rate::RateRecord;
-pub use report::{CustomerQuery, CustomerReport, CustomerSum, CustomerTotal, KindSum, ReportScope, ReportSums};
+pub use report::{AsOf, CustomerQuery, CustomerReport, CustomerSum, CustomerTotal, KindSum, ReportScope, ReportSums};
 pub use reservation::{ExpiredReservations, StoredReservation};
 pub use totals::{AccountTotal, Bucket, BucketAxis, StreamTotal};

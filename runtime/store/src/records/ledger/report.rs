@@ -17,8 +17,17 @@ pub struct ReportScope {
     pub paper: bool,
     /// The time by which entries belong to a range.
     pub axis: BucketAxis,
-    /// Only entries before this sequence number, for a report as of a time; `None` for all.
-    pub before: Option<u64>,
+    /// Up to which entry it counts; `None` for the last one.
+    pub as_of: Option<AsOf>,
+}
+
+/// Up to which entry a report counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsOf {
+    /// The entry with this sequence number.
+    Sequence(u64),
+    /// The last entry that was posted at this time or before.
+    Time(Timestamp),
 }
 
 /// The sums of the entries of one stream, kind and currency in a range of time.
@@ -36,13 +45,15 @@ pub struct KindSum {
     pub sum: Bucket,
 }
 
-/// The sums of several ranges, and up to which entry they count.
+/// The sums of several series of ranges, all of one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReportSums {
-    /// The sums of each range, in the order of the request.
-    pub ranges: Vec<Vec<KindSum>>,
+    /// The sums of each range of each series, in the order of the request.
+    pub series: Vec<Vec<Vec<KindSum>>>,
     /// The sequence number of the last entry that counts; 0 if none does.
     pub sequence: u64,
+    /// The end of the last closed period; 1970 if none is closed.
+    pub closed_until: Timestamp,
 }
 
 /// Selects the customers of a report.
