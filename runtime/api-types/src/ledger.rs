@@ -8,7 +8,7 @@ use tidemill_core::RunId;
 #[cfg(feature = "schema")]
 use utoipa::ToSchema;
 
-use crate::{StoredJson, Time};
+use crate::{RevenueTotal, StoredJson, Time};
 
 /// An immutable entry of the ledger.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -155,21 +155,17 @@ pub struct Account<'a> {
     pub exponent: u8,
 }
 
-/// The revenue of a stream in one currency.
+/// The end of the ledger's chain.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(ToSchema))]
-pub struct Total {
-    /// The currency.
-    pub currency: String,
-    /// Net revenue, in minor units.
-    #[cfg_attr(feature = "schema", schema(value_type = i64))]
-    pub net_revenue: i128,
-    /// Net revenue in the currency's own unit.
-    pub amount: String,
-    /// Number of decimal places of the currency.
-    pub exponent: u8,
-    /// Number of entries in the sum.
-    pub entries: u64,
+pub struct LedgerHead {
+    /// The number of the last entry; 0 if there is none.
+    pub sequence: u64,
+    /// Its hash, in hexadecimal digits; zeros if there is none.
+    pub hash: String,
+    /// When it was posted; left out if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub posted_at: Option<Time>,
 }
 
 /// The result of recomputing the ledger.
@@ -198,5 +194,5 @@ pub struct Stream {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collected_until: Option<Time>,
     /// The revenue, per currency.
-    pub totals: Vec<Total>,
+    pub totals: Vec<RevenueTotal>,
 }

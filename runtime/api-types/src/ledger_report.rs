@@ -75,7 +75,7 @@ pub struct StatementLine {
 pub struct StatementAccount {
     /// The account.
     pub account: String,
-    /// Its type: `asset`, `liability`, `equity`, `income` or `expense`. Liabilities and income are
+    /// Its type: `asset`, `liability`, `income`, `expense` or `neither`. Liabilities and income are
     /// above zero if the account gave more than it received.
     #[serde(rename = "type")]
     pub account_type: String,
@@ -132,7 +132,7 @@ pub struct ConvertedRevenue {
     pub unconverted: Vec<Amount>,
 }
 
-/// Net revenue in one currency, of all streams and kinds or of one.
+/// Net revenue in one currency: of a stream, of a kind, or of all.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(ToSchema))]
 pub struct RevenueTotal {

@@ -37,7 +37,7 @@ pub use deployment::{
 pub use event::{FeedDetail, FeedEvent};
 pub use health::{ClockSetBack, Health, Scrub, SilentSchedule, StoreHealth, ZoneData};
 pub use json::StoredJson;
-pub use ledger::{Account, EntryEvidence, LedgerCheck, LedgerEntry, LedgerEntryDetail, LedgerLeg, Stream, Total};
+pub use ledger::{Account, EntryEvidence, LedgerCheck, LedgerEntry, LedgerEntryDetail, LedgerHead, LedgerLeg, Stream};
 pub use ledger_book::{ClosedPeriod, CorrectionRequest, CorrectionResult, ExchangeRate, RateRequest, RightEntry};
 pub use ledger_report::{
     Amount, ConvertedRevenue, CustomerCurrency, CustomerReport, CustomerRevenue, Growth, GrowthLine, PeriodRevenue,

@@ -18,6 +18,7 @@ impl From<StoreError> for Problem {
             | StoreError::OverBound { .. }
             | StoreError::EventKeyMismatch { .. }
             | StoreError::ExternalIdTaken { .. }
+            | StoreError::EffectImpossible { .. }
             | StoreError::IllegalTransition(_) => Self::new(code, detail),
             StoreError::InUse { users } => {
                 Self::new(code, detail).users(users.iter().map(|user| user.as_str().to_owned()).collect())

@@ -105,6 +105,8 @@ routes! {
     "/v1/ledger/entries/{id}": get ledger::show::show;
     "/v1/ledger/entries/{id}/correct": post ledger::correct::correct;
     "/v1/ledger/accounts": get ledger::accounts::accounts;
+    "/v1/ledger/reservations": get ledger::reservations::reservations;
+    "/v1/ledger/head": get ledger::head::head;
     "/v1/ledger/statement": get ledger::report::statement::statement;
     "/v1/ledger/revenue": get ledger::report::revenue::revenue;
     "/v1/ledger/growth": get ledger::report::growth::growth;

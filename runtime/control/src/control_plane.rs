@@ -9,6 +9,7 @@ use std::time::Duration;
 use tidemill_core::Clock;
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::ids::Owner;
+use tidemill_core::money::Currencies;
 use tidemill_store::Store;
 use tidemill_store::records::Scrub;
 use tidemill_store::traits::StoreHealth;
@@ -190,6 +191,12 @@ impl ControlPlane {
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.0.clock
+    }
+
+    /// The currencies and units that entries of the ledger may have.
+    #[must_use]
+    pub fn currencies(&self) -> &Currencies {
+        &self.0.config.currencies
     }
 
     /// The node and its current epoch.

@@ -141,7 +141,7 @@ claims! {
         revenue_counts_a_half_open_range, an_external_id_outlives_its_deployment,
         an_entry_is_found_by_id_number_and_answer, entries_of_all_streams_are_listed_by_time,
         an_entry_of_the_host_posts_once, an_entry_that_does_not_balance_is_refused,
-        the_first_entry_decides_whether_a_stream_is_on_paper,
+        a_stream_is_on_paper_or_not_from_its_first_entry_on,
         a_unit_keeps_the_decimal_places_of_its_first_entry;
     reservations: a_settlement_posts_a_part_and_returns_the_rest, a_void_returns_all,
         an_end_that_does_not_fit_its_reservation_is_refused,

@@ -88,6 +88,14 @@ pub enum StoreError {
         /// The external id.
         external_id: String,
     },
+    /// The ledger or another run has changed so that an effect of a transaction is impossible.
+    #[error("{detail}")]
+    EffectImpossible {
+        /// The stable code of the reason.
+        code: Code,
+        /// The effect and the reason.
+        detail: String,
+    },
     /// The state of the run does not allow the operation.
     #[error("{0}")]
     IllegalTransition(String),
@@ -181,7 +189,7 @@ impl StoreError {
             Self::Locked { .. } => Code::StoreLocked,
             Self::Closed => Code::ShuttingDown,
             Self::InboxFull { .. } => Code::LimitSignals,
-            Self::OverBound { code, .. } => *code,
+            Self::OverBound { code, .. } | Self::EffectImpossible { code, .. } => *code,
             Self::TooLarge(_) => Code::LimitCommit,
             Self::Io(_) => Code::StoreUnavailable,
         }

@@ -14,13 +14,18 @@ use crate::wire::ok;
 /// Lists accounts with their balances
 #[utoipa::path(
     get, path = "/v1/ledger/accounts", tag = "ledger",
-    params(("stream" = Option<String>, Query, description = "of this stream")),
+    params(
+        ("stream" = Option<String>, Query, description = "of this stream"),
+        ("paper" = Option<bool>, Query, description = "of streams on paper instead"),
+    ),
     responses((status = 200, body = shapes::List<shapes::Account<'_>>, description = "the items"))
 )]
 pub async fn accounts(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
-    let params = query.only(&["stream"])?;
+    let params = query.only(&["stream", "paper"])?;
     let stream = params.parsed::<LedgerStream>("stream")?;
-    let totals = state.host.store().account_totals(stream.as_ref(), state.host.clock().now()).await?;
+    let paper = params.flag("paper")?;
+    let mut totals = state.host.store().account_totals(stream.as_ref(), state.host.clock().now()).await?;
+    totals.retain(|total| total.paper == paper);
     if totals.is_empty() {
         check_known(&state, stream.as_ref()).await?;
     }

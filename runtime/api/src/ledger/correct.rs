@@ -1,11 +1,14 @@
 //! Corrections by hand: the reversal of an entry, and the right entry if there is one. Nothing is
 //! edited.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::Response;
+use serde_json::value::{RawValue, to_raw_value};
 use tidemill_api_types as shapes;
 use tidemill_core::money::{
-    CUSTOMER_BYTES, DESCRIPTION_BYTES, EntryCall, EntryContent, EntryKind, net_revenue, parse_decimal,
+    CUSTOMER_BYTES, DESCRIPTION_BYTES, EntryCall, EntryDraft, EntryKind, InvalidEntry, Posting, parse_decimal,
 };
 use tidemill_core::{Code, InputProblem, Timestamp};
 use tidemill_store::records::{AppendedEntry, Evidence, HandEntry, LedgerEntry, LedgerLeg, NewEntry};
@@ -19,6 +22,9 @@ use crate::wire::ok;
 
 /// Maximum length of a kind, a currency or an amount, in bytes.
 const WORD_BYTES: usize = 64;
+/// Members of the metadata that relate entries to each other, so that what undoes an entry has them
+/// too.
+const LINKS: [&str; 2] = ["conversion", "invoice"];
 
 /// What a person wants to be corrected.
 struct Correction {
@@ -61,10 +67,9 @@ pub async fn correct(
     query.only(&[])?;
     let correction = read(body)?;
     let wrong = show::find(&state, &id).await?;
-    let amounts = Amounts::of(&state).await?;
-    let mut entries = vec![reversal(&wrong, &correction)?];
+    let mut entries = vec![reversal(&state, &wrong, &correction)?];
     if let Some(right) = &correction.right {
-        entries.push(right_entry(&wrong, right, &correction, &amounts)?);
+        entries.push(right_entry(&state, &wrong, right, &correction)?);
     }
     let appended = state.host.store().append_entries(entries, state.host.clock().now()).await?;
     let entries: Vec<_> = appended
@@ -106,119 +111,113 @@ fn read(body: JsonBody) -> ApiResult<Correction> {
 }
 
 /// Returns the entry that undoes another one.
-fn reversal(wrong: &LedgerEntry, correction: &Correction) -> ApiResult<NewEntry> {
-    let conflict = |why: &str| Problem::new(Code::BadEntry, format!("entry {} {why}", wrong.sequence));
+fn reversal(state: &ApiState, wrong: &LedgerEntry, correction: &Correction) -> ApiResult<NewEntry> {
+    let conflict = |why: String| Problem::new(Code::BadEntry, format!("entry {} {why}", wrong.sequence));
     if wrong.legs.is_empty() {
-        return Err(conflict("posts no amount").fix("Void the reservation instead."));
+        return Err(conflict("posts no amount".to_owned()).fix("Void the reservation instead."));
     }
-    let kind = EntryKind::parse(&wrong.kind).ok_or_else(|| conflict("has a kind of a later release"))?;
-    let opposite = match kind {
-        EntryKind::Trade | EntryKind::Adjustment => None,
-        EntryKind::ConversionIn => Some(EntryKind::ConversionOut),
-        EntryKind::ConversionOut => Some(EntryKind::ConversionIn),
-        _ => kind.reversal().or_else(|| kind.reverses()),
-    };
-    // A trade or an adjustment is undone by the same kind with the opposite sign.
-    let (kind, minor_units) = match opposite {
+    let kind = EntryKind::parse(&wrong.kind).ok_or_else(|| conflict("has a kind of a later release".to_owned()))?;
+    let (kind, minor_units) = match kind.opposite() {
         Some(opposite) => (opposite, wrong.minor_units),
-        None => (kind, wrong.minor_units.checked_neg().ok_or_else(|| conflict("has no opposite amount"))?),
+        None => (kind, wrong.minor_units.checked_neg().ok_or_else(|| conflict("has no opposite amount".to_owned()))?),
     };
-    let entry = NewEntry {
-        external_id: format!("entry-{}/corrected", wrong.sequence),
-        kind: kind.as_str().to_owned(),
+    let draft = EntryDraft {
+        call: EntryCall::Correct,
+        external_id: &format!("entry-{}/corrected", wrong.sequence),
+        kind: kind.as_str(),
         minor_units,
-        of: Some(wrong.external_id.clone()),
-        description: format!("correction of entry {}", wrong.sequence),
-        ..copy(wrong, correction)
+        currency: &wrong.currency,
+        occurred_at: wrong.occurred_at,
+        customer: wrong.customer.as_deref(),
+        description: &format!("correction of entry {}", wrong.sequence),
+        metadata: &metadata(wrong, Some(&wrong.external_id), |name| LINKS.contains(&name)),
     };
-    complete(entry, kind).ok_or_else(|| conflict("has an amount out of range"))
+    let posting = draft.check(state.host.currencies()).map_err(|why| conflict(format!("cannot be undone: {why}")))?;
+    Ok(by_hand(wrong, &draft, posting, correction))
 }
 
+/// Returns the entry in place of a wrong one.
 fn right_entry(
+    state: &ApiState,
     wrong: &LedgerEntry,
     right: &RightEntry,
     correction: &Correction,
-    amounts: &Amounts,
 ) -> ApiResult<NewEntry> {
     let bad = |field: &str, why: String| {
         let fix = "Write the field as an entry of the ledger has it.";
         let problem = InputProblem::field(format!("/entry/{field}"), why, fix);
         Problem::of_fields(Code::BadField, vec![problem])
     };
-    let kind_name = right.kind.as_deref().unwrap_or(&wrong.kind);
-    let kind = EntryKind::parse(kind_name).ok_or_else(|| bad("kind", format!("there is no kind `{kind_name}`")))?;
     let currency = right.currency.as_deref().unwrap_or(&wrong.currency);
-    let exponent =
-        amounts.exponent(currency).ok_or_else(|| bad("currency", "the ledger has no such currency".to_owned()))?;
+    let unit = state.host.currencies().get(currency);
+    let unit = unit.ok_or_else(|| bad("currency", "the ledger has no such currency".to_owned()))?;
     let minor_units = match &right.amount {
-        Some(amount) => parse_decimal(amount, exponent).map_err(|why| bad("amount", why.to_string()))?,
+        Some(amount) => parse_decimal(amount, unit.exponent()).map_err(|why| bad("amount", why.to_string()))?,
         None if currency == wrong.currency => wrong.minor_units,
         None => return Err(bad("amount", "another currency needs an amount".to_owned())),
     };
-    if minor_units == 0 || (minor_units < 0 && !kind.may_be_negative()) {
-        return Err(bad("amount", format!("the amount of a `{}` is above zero", kind.as_str())));
-    }
-    let entry = NewEntry {
-        external_id: format!("entry-{}/right", wrong.sequence),
-        kind: kind.as_str().to_owned(),
+    let draft = EntryDraft {
+        call: EntryCall::Correct,
+        external_id: &format!("entry-{}/right", wrong.sequence),
+        kind: right.kind.as_deref().unwrap_or(&wrong.kind),
         minor_units,
-        currency: currency.to_owned(),
-        exponent: Some(exponent),
+        currency,
         occurred_at: right.occurred_at.unwrap_or(wrong.occurred_at),
-        customer: right.customer.clone().or_else(|| wrong.customer.clone()),
-        description: right.description.clone().unwrap_or_else(|| wrong.description.clone()),
-        of: wrong.of.clone(),
-        ..copy(wrong, correction)
+        customer: right.customer.as_deref().or(wrong.customer.as_deref()),
+        description: right.description.as_deref().unwrap_or(&wrong.description),
+        metadata: &metadata(wrong, wrong.of.as_deref(), |_| true),
     };
-    complete(entry, kind).ok_or_else(|| bad("amount", "the amount is out of range".to_owned()))
+    let posting = draft.check(state.host.currencies()).map_err(|why| {
+        let field = match &why {
+            InvalidEntry::Kind { .. } => "kind",
+            InvalidEntry::Currency(_) => "currency",
+            InvalidEntry::Sign { .. } | InvalidEntry::ReservedSign(_) | InvalidEntry::Overflow(_) => "amount",
+            InvalidEntry::Field { field: "occurred-at", .. } => "occurred_at",
+            InvalidEntry::Field { field, .. } => field,
+        };
+        bad(field, why.to_string())
+    })?;
+    Ok(by_hand(wrong, &draft, posting, correction))
 }
 
-/// Returns an entry by hand with what it has in common with the wrong one.
-fn copy(wrong: &LedgerEntry, correction: &Correction) -> NewEntry {
+/// Returns the metadata of an entry by hand: some members of the wrong entry's, what it answers,
+/// and the number of the wrong entry.
+fn metadata(wrong: &LedgerEntry, of: Option<&str>, keeps: impl Fn(&str) -> bool) -> String {
+    // The text of other members stays as it is, because a number may exceed what JSON readers keep.
+    let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&wrong.metadata).unwrap_or_default();
+    members.retain(|name, _| name != "of" && keeps(name));
+    let own = [("of", of.and_then(|of| to_raw_value(of).ok())), ("corrects", to_raw_value(&wrong.sequence).ok())];
+    members.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    serde_json::to_string(&members).unwrap_or_default()
+}
+
+/// Returns a checked entry by hand, of the stream of the wrong one.
+fn by_hand(wrong: &LedgerEntry, draft: &EntryDraft<'_>, posting: Posting, correction: &Correction) -> NewEntry {
     let by_hand = HandEntry { actor: correction.actor.clone(), reason: correction.reason.clone() };
     NewEntry {
         id: String::new(),
         stream: wrong.stream.clone(),
         run: None,
-        external_id: String::new(),
-        call: EntryCall::Correct,
-        kind: String::new(),
-        minor_units: 0,
-        currency: wrong.currency.clone(),
-        exponent: None,
-        net_revenue: 0,
-        occurred_at: wrong.occurred_at,
-        customer: wrong.customer.clone(),
-        description: String::new(),
-        metadata: format!("{{\"corrects\":{}}}", wrong.sequence),
-        of: None,
-        legs: Vec::new(),
+        external_id: draft.external_id.to_owned(),
+        call: draft.call,
+        kind: posting.kind.as_str().to_owned(),
+        minor_units: posting.amount.minor_units,
+        currency: posting.amount.currency.code().to_owned(),
+        exponent: Some(posting.amount.currency.exponent()),
+        net_revenue: posting.net_revenue,
+        occurred_at: draft.occurred_at,
+        customer: draft.customer.map(str::to_owned),
+        description: draft.description.to_owned(),
+        metadata: draft.metadata.to_owned(),
+        of: posting.links.of,
+        legs: posting.legs.map(LedgerLeg::from).to_vec(),
         pending: Vec::new(),
         reservation: None,
         expires_at: None,
         evidence: Evidence { by_hand: Some(by_hand), ..Evidence::default() },
         paper: wrong.paper,
-        content: <_>::default(),
+        content: posting.content,
     }
-}
-
-/// Adds the legs, the net revenue and the content; `None` if the amount has no opposite.
-fn complete(entry: NewEntry, kind: EntryKind) -> Option<NewEntry> {
-    let legs = kind.legs(entry.minor_units)?;
-    let content = EntryContent {
-        kind,
-        minor_units: entry.minor_units,
-        currency: &entry.currency,
-        occurred_at: entry.occurred_at,
-        of: entry.of.as_deref(),
-        call: entry.call,
-        customer: entry.customer.as_deref(),
-    };
-    let content = content.hash();
-    let net_revenue = net_revenue(legs);
-    let legs =
-        legs.iter().map(|leg| LedgerLeg { account: leg.account.as_str().to_owned(), minor_units: leg.minor_units });
-    Some(NewEntry { legs: legs.collect(), net_revenue, content, ..entry })
 }
 
 #[cfg(test)]

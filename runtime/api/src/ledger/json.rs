@@ -4,7 +4,7 @@
 use data_encoding::HEXLOWER;
 use tidemill_api_types as shapes;
 use tidemill_store::records::{
-    AccountTotal, ClosedPeriod, Evidence, LedgerCheck, LedgerEntry, LedgerLeg, RateRecord, StreamTotal,
+    AccountTotal, ClosedPeriod, Evidence, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, RateRecord,
 };
 
 use super::Amounts;
@@ -77,10 +77,17 @@ pub fn account<'a>(total: &'a AccountTotal, amounts: &Amounts) -> shapes::Accoun
     }
 }
 
-/// Returns the shape of a stream's total.
-pub fn total(total: &StreamTotal, amounts: &Amounts) -> shapes::Total {
-    let shapes::Amount { minor_units, amount, currency, exponent } = amounts.amount(total.net_revenue, &total.currency);
-    shapes::Total { currency, net_revenue: minor_units, amount, exponent, entries: total.entries }
+/// Returns the shape of net revenue without a group.
+pub fn total(currency: &str, net_revenue: i128, entries: u64, amounts: &Amounts) -> shapes::RevenueTotal {
+    let shapes::Amount { minor_units, amount, currency, exponent } = amounts.amount(net_revenue, currency);
+    shapes::RevenueTotal { stream: None, kind: None, currency, net_revenue: minor_units, amount, exponent, entries }
+}
+
+impl FromRecord<&LedgerHead> for shapes::LedgerHead {
+    fn of(head: &LedgerHead) -> Self {
+        let posted_at = (head.sequence > 0).then(|| head.posted_at.into());
+        Self { sequence: head.sequence, hash: HEXLOWER.encode(&head.hash), posted_at }
+    }
 }
 
 impl<'a> FromRecord<&'a ClosedPeriod> for shapes::ClosedPeriod<'a> {

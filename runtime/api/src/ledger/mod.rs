@@ -7,11 +7,13 @@ pub mod check;
 pub mod correct;
 pub mod entries;
 pub mod export;
+pub mod head;
 pub mod json;
 mod known;
 pub mod periods;
 pub mod rates;
 pub mod report;
+pub mod reservations;
 pub mod show;
 
 pub use amounts::Amounts;

@@ -10,7 +10,7 @@ use tidemill_store::StoreError;
 use tidemill_store::records::ClosedPeriod;
 
 use crate::list::{list_of, page_request};
-use crate::problem::{ApiResult, Problem, quoted};
+use crate::problem::{ApiResult, Problem};
 use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::{FromRecord as _, ok};
@@ -48,15 +48,13 @@ pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<R
 )]
 pub async fn close(
     State(state): State<ApiState>,
-    PathParams(period): PathParams<String>,
+    PathParams(name): PathParams<PeriodName>,
     query: RawQuery,
     body: JsonBody,
 ) -> ApiResult<Response> {
     let params = query.only(&["time_zone"])?;
     body.nothing()?;
     let zone = params.parsed::<Zone>("time_zone")?.unwrap_or_else(Zone::utc);
-    let name: PeriodName =
-        period.parse().map_err(|why| Problem::new(Code::BadQuery, format!("`{}` is {why}", quoted(&period))))?;
     let range = name
         .in_zone(&zone)
         .ok_or_else(|| Problem::new(Code::BadQuery, format!("the zone {} skips the whole of {name}", zone.name())))?;

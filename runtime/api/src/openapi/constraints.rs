@@ -128,8 +128,17 @@ fn time() -> Value {
 
 /// A component, by its digest or as a version of a module.
 fn component() -> Value {
-    let bare = |pattern: &'static str| pattern.trim_start_matches('^').trim_end_matches('$');
     pattern(&format!("^({}|{}@{})$", bare(DIGEST), bare(NAME), bare(VERSION)))
+}
+
+/// A deployment, or one instance of it.
+fn stream() -> Value {
+    pattern(&format!("^{}(/{})?$", bare(NAME), bare(NAME)))
+}
+
+/// A pattern without its anchors.
+fn bare(pattern: &str) -> &str {
+    pattern.trim_start_matches('^').trim_end_matches('$')
 }
 
 /// The code of a failure, which a guest may define: no control characters, and no comma, which
@@ -185,8 +194,10 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         "limit" if path.ends_with("/preview") => json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX }),
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": PAGE_MOST }),
         "after" => json!({ "type": "integer", "minimum": 0, "maximum": NUMBER_MAX }),
-        "deployment" | "stream" | "hook" => pattern(NAME),
+        "deployment" | "hook" => pattern(NAME),
+        "stream" => stream(),
         "parent" => pattern(ULID),
+        "until" if path == "/v1/ledger/export" => json!({ "type": "integer", "minimum": 0, "maximum": NUMBER_MAX }),
         "since" | "until" | "from" | "start" | "end" => time(),
         "terminate" | "dry_run" | "follow" => json!({ "type": "boolean" }),
         "priority" => json!({ "type": "integer", "minimum": 1, "maximum": 9 }),

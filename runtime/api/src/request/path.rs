@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use tidemill_core::ids::{InvalidName, SecretName};
 use tidemill_core::limits::STATE_KEY_BYTES;
 use tidemill_core::manifest::ModuleVersion;
+use tidemill_core::money::report::PeriodName;
 use tidemill_core::{
     Code, ComponentDigest, DeliveryId, DeploymentName, ModuleName, Revision, RunId, ScheduleName, SubscriptionName,
     Topic,
@@ -91,6 +92,13 @@ impl FromPath for StateKey {
     }
 }
 
+impl FromPath for PeriodName {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
+        let text = params.next().unwrap_or_default();
+        text.parse().map_err(|why| Problem::new(Code::BadName, format!("`{}` is {why}", quoted(text))))
+    }
+}
+
 impl FromPath for Revision {
     fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
         let text = params.next().unwrap_or_default();
@@ -148,6 +156,7 @@ mod tests {
             read::<DeploymentName>(&parts);
             read::<ComponentDigest>(&parts);
             read::<RunId>(&parts);
+            read::<PeriodName>(&parts);
             read::<Revision>(&parts);
             read::<(ModuleName, ModuleVersion)>(&parts);
             read::<(DeploymentName, PathWord, PathWord)>(&parts);

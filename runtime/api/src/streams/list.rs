@@ -5,9 +5,9 @@ use tidemill_api_types as shapes;
 
 use axum::extract::State;
 use axum::response::Response;
-use tidemill_core::ComponentDigest;
 use tidemill_core::money::LedgerStream;
 use tidemill_core::run::Export;
+use tidemill_core::{ComponentDigest, DeploymentName};
 use tidemill_store::records::PageRequest;
 
 use crate::config::PAGE_MOST;
@@ -23,14 +23,15 @@ use crate::wire::ok;
 /// posted.
 #[utoipa::path(
     get, path = "/v1/streams", tag = "ledger",
+    params(("paper" = Option<bool>, Query, description = "streams on paper instead")),
     responses((status = 200, body = shapes::List<shapes::Stream>, description = "the items, by name"))
 )]
 pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
-    query.only(&[])?;
-    let mut streams = deployed(&state).await?;
+    let paper = query.only(&["paper"])?.flag("paper")?;
+    let mut streams = deployed(&state, paper).await?;
+    let totals = state.host.store().stream_totals().await?;
     let amounts = ledger::Amounts::of(&state).await?;
-    // What a stream on paper earned is in no total.
-    for total in state.host.store().stream_totals().await?.into_iter().filter(|total| !total.paper) {
+    for total in totals.into_iter().filter(|total| total.paper == paper) {
         let name = total.stream.clone();
         let stream = streams.entry(name.clone()).or_insert_with(|| shapes::Stream {
             name: name.as_str().to_owned(),
@@ -38,13 +39,18 @@ pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<R
             collected_until: None,
             totals: Vec::new(),
         });
-        stream.totals.push(ledger::json::total(&total, &amounts));
+        stream.totals.push(ledger::json::total(&total.currency, total.net_revenue, total.entries, &amounts));
     }
     Ok(ok(&shapes::List { items: streams.into_values().collect(), next: None }))
 }
 
-/// Returns the deployments whose component exports `revenue-stream`.
-async fn deployed(state: &ApiState) -> ApiResult<BTreeMap<LedgerStream, shapes::Stream>> {
+/// Whether the manifest of a deployment sends its entries to accounts on paper.
+fn is_on_paper(state: &ApiState, name: &DeploymentName) -> bool {
+    state.host.ledger_policy(name).is_some_and(|policy| policy.paper)
+}
+
+/// Returns the deployments whose component exports `revenue-stream`, either on paper or not.
+async fn deployed(state: &ApiState, paper: bool) -> ApiResult<BTreeMap<LedgerStream, shapes::Stream>> {
     let store = state.host.store();
     let mut can_collect: HashMap<ComponentDigest, bool> = HashMap::new();
     let mut streams = BTreeMap::new();
@@ -61,7 +67,7 @@ async fn deployed(state: &ApiState) -> ApiResult<BTreeMap<LedgerStream, shapes::
                     collects
                 }
             };
-            if known {
+            if known && is_on_paper(state, &deployment.name) == paper {
                 let until = store.watermark(&deployment.name).await?;
                 let stream = shapes::Stream {
                     name: deployment.name.as_str().to_owned(),

@@ -389,7 +389,7 @@ fn entry(job: &Activation) -> NewEntry {
         reservation: None,
         expires_at: None,
         evidence: Evidence::default(),
-        paper: false,
+        paper: job.run.ledger.paper,
         content: ContentHash::default(),
     }
 }

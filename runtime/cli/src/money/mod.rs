@@ -16,6 +16,11 @@ pub fn amount(minor_units: i128, currency: &str) -> String {
     }
 }
 
+/// Shows an amount as the host sent it, with its currency.
+pub fn shown(amount: &str, currency: &str) -> String {
+    format!("{amount} {}", crate::printer::clean(currency))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use tidemill_core::manifest::{Manifest, ManifestChange, Source};
+use tidemill_core::manifest::{LedgerPolicy, Manifest, ManifestChange, Source};
 use tidemill_core::run::Export;
 use tidemill_core::schedule::{Schedule, ScheduleEnd, SchedulePreview};
 use tidemill_core::topics::Subscription;
@@ -117,6 +117,7 @@ impl ControlPlane {
             return Err(ControlError::Problems { code: Code::PolicyDenied, problems: denied });
         }
         self.0.changes.check_not_deleting(&name)?;
+        self.check_paper(&name, manifest.ledger.paper).await?;
         let now = self.0.clock.now();
         let before = self.0.deployments.get(&name);
         let present = before.as_ref().map(|live| live.deployment.revision);
@@ -166,6 +167,22 @@ impl ControlPlane {
             tracing::info!(deployment = %name, revision, %component, created, "deployed");
         }
         Ok(DeployResult { deployment, created, changes, warnings, previews })
+    }
+
+    /// Returns how the ledger treats the entries of a deployment; `None` if it does not exist.
+    #[must_use]
+    pub fn ledger_policy(&self, name: &DeploymentName) -> Option<LedgerPolicy> {
+        self.0.deployments.get(name).map(|live| live.plan.ledger.clone())
+    }
+
+    /// Refuses a deployment whose entries would be on other accounts than its stream has already.
+    async fn check_paper(&self, name: &DeploymentName, paper: bool) -> Result<(), ControlError> {
+        let totals = self.0.store.stream_totals().await?;
+        let own = totals.into_iter().find(|total| total.stream.deployment() == name.as_str());
+        let Some(other) = own.filter(|own| own.paper != paper) else { return Ok(()) };
+        let (is, asked) = if other.paper { ("on paper", "paper = true") } else { ("not on paper", "paper = false") };
+        let detail = format!("the entries of stream `{}` are {is}: write `{asked}` under `[ledger]`", other.stream);
+        Err(ControlError::refused(Code::PaperChanged, detail))
     }
 
     /// Stops admissions and firings until the deployment is resumed. Executing runs continue, and

@@ -353,6 +353,9 @@ codes! {
     EntryNotFound => "entry-not-found", 404, retryable: false,
         "The ledger has no such entry",
         "Use an id or a sequence number of the list of entries.";
+    PaperChanged => "paper-changed", 409, retryable: false,
+        "The entries of the stream are on other accounts",
+        "Keep `paper` under `[ledger]` as it was, or deploy under a new name.";
     PeriodConflict => "period-conflict", 409, retryable: false,
         "The period cannot be closed",
         "Close a period that has ended, after the periods before it.";

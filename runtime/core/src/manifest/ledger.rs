@@ -18,6 +18,9 @@ pub struct LedgerPolicy {
     /// Time after which a reservation without `expires_at` expires, in milliseconds: 1 s to ten
     /// years. `None` means never.
     pub reservations_expire_millis: Option<u64>,
+    /// Whether its entries are on paper: on accounts that no total, report or export includes
+    /// unless it is asked for. It cannot change once the stream has entries.
+    pub paper: bool,
 }
 
 pub(super) fn read(field: ObjectField, problems: &mut Vec<InputProblem>) -> LedgerPolicy {
@@ -25,6 +28,7 @@ pub(super) fn read(field: ObjectField, problems: &mut Vec<InputProblem>) -> Ledg
     let Some(mut object) = field.object(problems) else { return policy };
     policy.reservations_expire_millis =
         object.take("reservations_expire").and_then(|field| field.duration(EXPIRY_MILLIS, problems));
+    policy.paper = object.take("paper").and_then(|field| field.boolean(problems)).unwrap_or_default();
     object.finish(problems);
     policy
 }
@@ -33,10 +37,13 @@ pub(super) fn read(field: ObjectField, problems: &mut Vec<InputProblem>) -> Ledg
 /// table.
 #[cfg(feature = "host")]
 pub(super) fn write(policy: &LedgerPolicy) -> Option<Value> {
-    let LedgerPolicy { reservations_expire_millis } = policy;
+    let LedgerPolicy { reservations_expire_millis, paper } = policy;
     let mut object = Map::new();
     if let Some(millis) = reservations_expire_millis {
         object.insert("reservations_expire".to_owned(), duration_text(*millis).into());
+    }
+    if *paper {
+        object.insert("paper".to_owned(), true.into());
     }
     (!object.is_empty()).then_some(Value::Object(object))
 }
@@ -53,10 +60,11 @@ mod tests {
 
     #[test]
     fn every_field_is_read_and_written() {
-        let manifest = parse(&json!({ "reservations_expire": "7d" })).unwrap();
-        assert_eq!(manifest.ledger, LedgerPolicy { reservations_expire_millis: Some(604_800_000) });
+        let manifest = parse(&json!({ "reservations_expire": "7d", "paper": true })).unwrap();
+        let policy = LedgerPolicy { reservations_expire_millis: Some(604_800_000), paper: true };
+        assert_eq!(manifest.ledger, policy);
         let json = manifest.to_json();
-        assert_eq!(json["ledger"], json!({ "reservations_expire": "7days" }));
+        assert_eq!(json["ledger"], json!({ "reservations_expire": "7days", "paper": true }));
         assert_eq!(Manifest::parse_json(json.to_string().as_bytes()), Ok(manifest));
     }
 
@@ -73,6 +81,7 @@ mod tests {
             (json!({ "reservations_expire": "0s" }), "/ledger/reservations_expire"),
             (json!({ "reservations_expire": 7 }), "/ledger/reservations_expire"),
             (json!({ "reservation_expire": "7d" }), "/ledger/reservation_expire"),
+            (json!({ "paper": "yes" }), "/ledger/paper"),
             (json!(true), "/ledger"),
         ] {
             let problems = parse(&bad).unwrap_err();

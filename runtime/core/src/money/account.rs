@@ -10,7 +10,7 @@ pub enum AccountType {
     /// What the owner owes.
     Liability,
     /// Neither: amounts on their way between streams or between currencies.
-    Equity,
+    Neither,
     /// What raises net revenue.
     Income,
     /// What lowers net revenue.
@@ -24,7 +24,7 @@ impl AccountType {
         match self {
             Self::Asset => "asset",
             Self::Liability => "liability",
-            Self::Equity => "equity",
+            Self::Neither => "neither",
             Self::Income => "income",
             Self::Expense => "expense",
         }
@@ -36,7 +36,7 @@ impl AccountType {
     #[must_use]
     pub const fn report_sign(self) -> i8 {
         match self {
-            Self::Asset | Self::Equity | Self::Expense => 1,
+            Self::Asset | Self::Neither | Self::Expense => 1,
             Self::Liability | Self::Income => -1,
         }
     }
@@ -83,9 +83,9 @@ accounts! {
     /// What customers paid in advance or received as a gift, and have not used.
     Deferred => "deferred", Liability;
     /// Amounts on their way between streams.
-    Clearing => "clearing", Equity;
+    Clearing => "clearing", Neither;
     /// Amounts on their way between currencies.
-    Conversion => "conversion", Equity;
+    Conversion => "conversion", Neither;
     /// One-time sales.
     Sales => "sales", Income;
     /// Subscriptions.
@@ -144,7 +144,7 @@ mod tests {
         };
         assert_eq!(signs(AccountType::Asset), ["receivable", "bank"]);
         assert_eq!(signs(AccountType::Liability), ["tax-held", "deferred"]);
-        assert_eq!(signs(AccountType::Equity), ["clearing", "conversion"]);
+        assert_eq!(signs(AccountType::Neither), ["clearing", "conversion"]);
         assert_eq!(
             signs(AccountType::Income),
             ["sales", "subscriptions", "commissions", "trades", "usage", "interest", "adjustments"]
@@ -153,7 +153,7 @@ mod tests {
         for (account_type, sign, revenue) in [
             (AccountType::Asset, 1, false),
             (AccountType::Liability, -1, false),
-            (AccountType::Equity, 1, false),
+            (AccountType::Neither, 1, false),
             (AccountType::Income, -1, true),
             (AccountType::Expense, 1, true),
         ] {

@@ -23,14 +23,15 @@ pub const DESCRIPTION_BYTES: usize = 1_024;
 /// Maximum size of the metadata, in bytes of JSON.
 pub const METADATA_BYTES: usize = 16 * 1024;
 /// Ends of external ids that only the host gives.
-pub const HOST_SUFFIXES: [&str; 3] = ["/settled", "/voided", "/expired"];
+pub const HOST_SUFFIXES: [&str; 5] = ["/settled", "/voided", "/expired", "/corrected", "/right"];
 
 /// An entry as the guest reported it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryDraft<'a> {
-    /// What the module does with it: post, reserve or draw.
+    /// What the module does with it: post, reserve or draw; or `correct`, if a person posts it.
     pub call: EntryCall,
-    /// The provider's own id: 1 to [`EXTERNAL_ID_BYTES`], without a suffix of [`HOST_SUFFIXES`].
+    /// The provider's own id: 1 to [`EXTERNAL_ID_BYTES`], without a suffix of [`HOST_SUFFIXES`]
+    /// unless a person posts it.
     pub external_id: &'a str,
     /// The name of an [`EntryKind`].
     pub kind: &'a str,
@@ -129,16 +130,14 @@ impl EntryDraft<'_> {
     /// The first rule that it breaks.
     pub fn check(&self, currencies: &Currencies) -> Result<Posting, InvalidEntry> {
         let field = |field, rule| Err(InvalidEntry::Field { field, rule });
-        if self.external_id.is_empty() || self.external_id.len() > EXTERNAL_ID_BYTES {
-            return field("external-id", "has 1 to 256 bytes");
-        }
         if !is_external_id(self.external_id) {
-            return field("external-id", "holds no control characters");
+            return field("external-id", "has 1 to 256 bytes, none of them a control character");
         }
-        if HOST_SUFFIXES.iter().any(|suffix| self.external_id.ends_with(suffix)) {
+        let by_hand = self.call == EntryCall::Correct;
+        if !by_hand && HOST_SUFFIXES.iter().any(|suffix| self.external_id.ends_with(suffix)) {
             return field(
                 "external-id",
-                "does not end in `/settled`, `/voided` or `/expired`: such ids are the host's",
+                "does not end in `/settled`, `/voided`, `/expired`, `/corrected` or `/right`: such ids are the host's",
             );
         }
         if self.customer.is_some_and(|customer| customer.len() > CUSTOMER_BYTES) {
@@ -260,6 +259,9 @@ mod tests {
             (EntryDraft { external_id: "ch_1/settled", ..draft("sale", 1) }, Code::BadEntry),
             (EntryDraft { external_id: "/voided", ..draft("sale", 1) }, Code::BadEntry),
             (EntryDraft { external_id: "a/b/expired", ..draft("sale", 1) }, Code::BadEntry),
+            (EntryDraft { external_id: "entry-7/corrected", ..draft("sale", 1) }, Code::BadEntry),
+            (EntryDraft { external_id: "entry-7/right", ..draft("sale", 1) }, Code::BadEntry),
+            (EntryDraft { call: EntryCall::Correct, external_id: "", ..draft("sale", 1) }, Code::BadEntry),
             (EntryDraft { metadata: r#"{"of":1}"#, ..draft("sale", 1) }, Code::BadEntry),
             (EntryDraft { metadata: r#"{"of":"a","of":"b"}"#, ..draft("sale", 1) }, Code::BadEntry),
             (EntryDraft { call: EntryCall::Reserve, ..draft("trade", -1) }, Code::WrongSign),
@@ -286,6 +288,13 @@ mod tests {
             check(draft("trade", 0)).unwrap_err().to_string(),
             "an amount of 0 for the kind `trade`: it is never zero"
         );
+    }
+
+    #[test]
+    fn a_person_posts_under_an_id_of_the_host() {
+        for external_id in ["entry-7/corrected", "entry-7/right"] {
+            assert!(check(EntryDraft { call: EntryCall::Correct, external_id, ..draft("sale", 1) }).is_ok());
+        }
     }
 
     #[test]

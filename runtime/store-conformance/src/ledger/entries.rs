@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use tidemill_core::RunId;
 use tidemill_core::money::Currencies;
+use tidemill_core::{Code, RunId};
 use tidemill_store::Store;
 use tidemill_store::StoreError;
 use tidemill_store::records::{AppendedEntry, LedgerUnit, NewEntry, PageRequest, RunCommitResult, UnitConflict};
@@ -168,14 +168,23 @@ pub(crate) async fn an_entry_that_does_not_balance_is_refused(store: Arc<dyn Sto
     assert_eq!(store.ledger_head().await.expect("a head").sequence, 0);
 }
 
-pub(crate) async fn the_first_entry_decides_whether_a_stream_is_on_paper(store: Arc<dyn Store>) {
-    let paper = |id: &str, paper| NewEntry { paper, ..by_host("a", id, 5) };
-    store.append_entries(vec![paper("1", true), paper("2", false)], NOON).await.expect("appended");
-    store.append_entries(vec![NewEntry { currency: "USD".into(), ..paper("3", false) }], NOON).await.expect("appended");
-    store.append_entries(vec![by_host("b", "1", 5)], NOON).await.expect("appended");
+pub(crate) async fn a_stream_is_on_paper_or_not_from_its_first_entry_on(store: Arc<dyn Store>) {
+    let entry = |of: &str, id: &str, paper| NewEntry { paper, ..by_host(of, id, 5) };
+    store.append_entries(vec![entry("a", "1", true), entry("b", "1", false)], NOON).await.expect("appended");
+    for refused in [
+        vec![NewEntry { currency: "USD".into(), ..entry("a", "2", false) }],
+        vec![entry("a", "2", true), entry("b", "2", true)],
+        vec![entry("new", "1", true), entry("new", "2", false)],
+    ] {
+        let answer = store.append_entries(refused, NOON).await;
+        assert!(matches!(answer, Err(StoreError::EffectImpossible { code: Code::PaperChanged, .. })), "{answer:?}");
+    }
+    store.append_entries(vec![entry("a", "2", true)], NOON).await.expect("appended");
     let totals = store.stream_totals().await.expect("totals");
-    let found: Vec<_> = totals.iter().map(|total| (total.stream.as_str(), total.entries, total.paper)).collect();
-    assert_eq!(found, [("a", 2, true), ("a", 1, true), ("b", 1, false)]);
+    let papers: Vec<_> = totals.iter().map(|total| (total.stream.as_str(), total.paper, total.entries)).collect();
+    assert_eq!(papers, [("a", true, 2), ("b", false, 1)]);
+    let accounts = store.account_totals(None, NOON).await.expect("balances");
+    assert!(accounts.iter().all(|account| account.paper == (account.stream.as_str() == "a")), "{accounts:?}");
     assert_eq!(store.check_ledger().await.expect("a check").problems, Vec::<String>::new());
 }
 
@@ -185,7 +194,7 @@ pub(crate) async fn a_unit_keeps_the_decimal_places_of_its_first_entry(store: Ar
     let entries = vec![of("1", "EUR", Some(2)), of("2", "POINTS", Some(3)), of("3", "OLD", None)];
     store.append_entries(entries, NOON).await.expect("appended");
     let refused = store.append_entries(vec![of("4", "POINTS", Some(2))], NOON).await;
-    assert!(matches!(refused, Err(StoreError::IllegalTransition(_))), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::EffectImpossible { code: Code::UnitChanged, .. })), "{refused:?}");
     let units = |declared: &[(&'static str, u8)]| Currencies::with_declared(declared.iter().copied()).expect("units");
     let unit = |code: &str, exponent| LedgerUnit { code: code.into(), exponent };
     let conflict = |stored, given| UnitConflict { stored, given };

@@ -7,6 +7,7 @@ use tidemill_core::run::Run;
 use tidemill_core::{DeploymentName, RunId, ScheduleName, Timestamp, Topic};
 
 use super::{FailureRecord, LogLine, NewEntry, NewEvent, NewRun, NewSignal, ScanRequest, UndeliveredSignal, Version};
+use crate::error::StoreError;
 
 /// A read of a transaction, which the commit must find unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +76,9 @@ pub struct RunCommit {
     pub writes: Vec<StateWrite>,
     /// The entries of the ledger, in order.
     pub postings: Vec<NewEntry>,
+    /// Whether to leave out posted entries that the ledger has with the same content. Otherwise
+    /// they are a conflict, because the module would have learned of the duplicate.
+    pub leaves_out_duplicates: bool,
     /// Log lines that are not in the store yet.
     pub logs: Vec<LogLine>,
     /// Failures that are not in the store yet. One of
@@ -119,6 +123,7 @@ impl RunCommit {
             reads: Vec::new(),
             writes: Vec::new(),
             postings: Vec::new(),
+            leaves_out_duplicates: false,
             logs: Vec::new(),
             failures: Vec::new(),
             output: None,
@@ -186,6 +191,9 @@ pub enum RunCommitResult {
         read: usize,
         /// The key, if it was a key of the deployment's state.
         key: Option<String>,
+        /// What refuses the effect if the conflict is one of an effect. A transaction that was
+        /// executed again and still has the effect will be refused each time.
+        refusal: Option<Box<StoreError>>,
     },
     /// Another run with the same input has reserved the idempotency key.
     KeyTaken(Box<Run>),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidemill_api_types as shapes;
 use tidemill_store::records::KindSum;
 
-use crate::ledger::Amounts;
+use crate::ledger::{Amounts, json};
 use crate::problem::ApiResult;
 use crate::request::{QueryParams, bad};
 
@@ -73,17 +73,10 @@ impl ReportGroups {
     /// Adds up sums by group, for an answer.
     pub fn shapes(self, sums: &[KindSum], amounts: &Amounts) -> Vec<shapes::RevenueTotal> {
         let totals = self.totals(sums).into_iter();
-        let shape = |(key, total): (GroupKey, GroupSum)| {
-            let amount = amounts.amount(total.net_revenue, &key.currency);
-            shapes::RevenueTotal {
-                stream: key.stream,
-                kind: key.kind,
-                currency: key.currency,
-                net_revenue: total.net_revenue,
-                amount: amount.amount,
-                exponent: amount.exponent,
-                entries: total.entries,
-            }
+        let shape = |(key, total): (GroupKey, GroupSum)| shapes::RevenueTotal {
+            stream: key.stream,
+            kind: key.kind,
+            ..json::total(&key.currency, total.net_revenue, total.entries, amounts)
         };
         totals.map(shape).collect()
     }

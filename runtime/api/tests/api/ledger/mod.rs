@@ -3,7 +3,10 @@
 mod reports;
 
 use serde_json::json;
+use tidemill_core::money::{EntryCall, EntryKind};
+use tidemill_store::records::NewEntry;
 
+use self::reports::{at, entry, filled};
 use crate::world::World;
 
 #[tokio::test]
@@ -57,4 +60,65 @@ async fn a_bad_range_is_refused() {
     for query in ["?stream=A", "?stream=a&start=x", "?stream=a&start=2026-02-01T00:00:00Z&end=2026-01-01T00:00:00Z"] {
         world.get(&format!("/v1/ledger/revenue{query}")).await.refused(400, "host/bad-query");
     }
+}
+
+#[tokio::test]
+async fn the_head_is_the_number_and_hash_of_the_last_entry() {
+    let world = World::new().await;
+    let none = json!({"sequence": 0, "hash": "0".repeat(64)});
+    assert_eq!(world.get("/v1/ledger/head").await.is(200).json(), none);
+    let world = filled().await;
+    let head = world.get("/v1/ledger/head").await.is(200).json();
+    let last = world.get("/v1/ledger/entries/6").await.is(200).json()["entry"].clone();
+    assert_eq!(head, json!({"sequence": 6, "hash": last["hash"], "posted_at": last["posted_at"]}));
+}
+
+#[tokio::test]
+async fn open_reservations_are_listed_by_age_until_their_time_is_over() {
+    let world = World::new().await;
+    let reserve = |id: &str, expires_at: Option<&str>| {
+        let sale = entry(id, EntryKind::Usage, 500, "EUR", "2020-09-15T12:00:00Z");
+        let (call, expires_at) = (EntryCall::Reserve, expires_at.map(at));
+        NewEntry { call, pending: sale.legs, legs: vec![], net_revenue: 0, expires_at, ..sale }
+    };
+    let reserved = ["a", "b", "c"].map(|id| reserve(id, (id == "b").then_some("2021-01-01T00:00:00Z")));
+    world.host.store().append_entries(reserved.to_vec(), at("2020-11-02T00:00:00Z")).await.unwrap();
+    let first = world.get("/v1/ledger/reservations?limit=1").await.is(200).json();
+    assert_eq!((&first["items"][0]["external_id"], &first["items"][0]["amount"]), (&json!("a"), &json!("5.00")));
+    let rest = format!("/v1/ledger/reservations?cursor={}", first["next"].as_str().unwrap());
+    let rest = world.get(&rest).await.is(200).json();
+    assert_eq!(rest["items"].as_array().unwrap().len(), 1, "{rest}");
+    assert_eq!((&rest["items"][0]["external_id"], &rest["next"]), (&json!("c"), &json!(null)));
+}
+
+#[tokio::test]
+async fn what_is_on_paper_is_in_no_list_of_amounts_unless_it_is_asked_for() {
+    let world = filled().await;
+    for path in ["/v1/ledger/accounts", "/v1/streams"] {
+        let names = async |query: &str| {
+            let items = world.get(&format!("{path}{query}")).await.is(200).json()["items"].clone();
+            let text = items.to_string();
+            (text.contains("shop"), text.contains("trial"))
+        };
+        assert_eq!((names("").await, names("?paper=true").await), ((true, false), (false, true)), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_would_move_a_stream_to_or_from_paper_is_refused() {
+    let world = filled().await;
+    world.upload("shop", "1.0.0", b"\0asm revenue-stream").await.is(201);
+    let manifest =
+        |paper: bool| json!({"module": "shop@1.0.0", "grants": {"ledger": true}, "ledger": {"paper": paper}});
+    for (name, paper) in [("shop", false), ("trial", true)] {
+        let path = format!("/v1/deployments/{name}");
+        world.put(&path, manifest(!paper)).await.refused(409, "host/paper-changed");
+        world.put(&path, manifest(paper)).await.is(201);
+    }
+    // Runs of a new stream post as its manifest has it.
+    world.put("/v1/deployments/new", manifest(true)).await.is(201);
+    let run = world.ask("POST", "/v1/deployments/new/runs", &[("prefer", "wait=20")], "{}").await.is(200).json();
+    assert_eq!(run["state"], "succeeded", "{run}");
+    assert_eq!(world.get("/v1/ledger/entries?stream=new").await.is(200).json()["items"][0]["paper"], json!(true));
+    world.put("/v1/deployments/new", manifest(false)).await.refused(409, "host/paper-changed");
 }

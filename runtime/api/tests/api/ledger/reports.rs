@@ -7,18 +7,14 @@ use tidemill_store::records::{Evidence, LedgerLeg, NewEntry};
 
 use crate::world::World;
 
-fn at(text: &str) -> Timestamp {
+pub(super) fn at(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).unwrap()
 }
 
 /// An entry of `shop` in `currency`.
-fn entry(id: &str, kind: EntryKind, cents: i64, currency: &str, time: &str) -> NewEntry {
+pub(super) fn entry(id: &str, kind: EntryKind, cents: i64, currency: &str, time: &str) -> NewEntry {
     let legs = kind.legs(cents).unwrap();
     let net: i64 = legs.iter().filter(|leg| leg.account.is_revenue()).map(|leg| -leg.minor_units).sum();
-    let leg = |leg: &tidemill_core::money::Leg| LedgerLeg {
-        account: leg.account.as_str().to_owned(),
-        minor_units: leg.minor_units,
-    };
     NewEntry {
         id: String::new(),
         stream: "shop".parse().unwrap(),
@@ -34,7 +30,7 @@ fn entry(id: &str, kind: EntryKind, cents: i64, currency: &str, time: &str) -> N
         customer: Some(format!("customer of {}", &id[..1])),
         description: "=1+1".to_owned(),
         metadata: "{}".to_owned(),
-        legs: legs.iter().map(leg).collect(),
+        legs: legs.map(LedgerLeg::from).to_vec(),
         of: None,
         pending: Vec::new(),
         reservation: None,
@@ -46,7 +42,7 @@ fn entry(id: &str, kind: EntryKind, cents: i64, currency: &str, time: &str) -> N
 }
 
 /// A host whose ledger has entries of two months of 2020.
-async fn filled() -> World {
+pub(super) async fn filled() -> World {
     let world = World::new().await;
     let entries = vec![
         entry("a-1", EntryKind::Sale, 10_000, "EUR", "2020-09-15T12:00:00Z"),
@@ -161,7 +157,7 @@ async fn growth_and_customers_have_ratios_of_four_decimals() {
 async fn a_closed_period_gets_no_entries() {
     let world = filled().await;
     world.post("/v1/ledger/periods/2999-01/close", json!({})).await.refused(409, "host/period-conflict");
-    world.post("/v1/ledger/periods/2020-1/close", json!({})).await.refused(400, "host/bad-query");
+    world.post("/v1/ledger/periods/2020-1/close", json!({})).await.refused(400, "host/bad-name");
     let closed = world.post("/v1/ledger/periods/2020-10/close?time_zone=Europe/Berlin", json!({})).await.is(200).json();
     assert_eq!((&closed["sequence"], &closed["end"]), (&json!(6), &json!("2020-10-31T23:00:00.000Z")));
     let again = world.post("/v1/ledger/periods/2020-10/close?time_zone=Europe/Berlin", json!({})).await.is(200).json();
@@ -226,12 +222,29 @@ async fn a_correction_reverses_an_entry_and_posts_the_right_one() {
     let other = json!({"reason": "typo", "entry": {"amount": "90.51"}});
     world.post("/v1/ledger/entries/2/correct", other).await.refused(409, "host/external-id-conflict");
     world.post("/v1/ledger/entries/2/correct", json!({})).await.refused(422, "host/bad-field");
-    for entry in
-        [json!({"amount": "1.234"}), json!({"amount": "-1"}), json!({"kind": "sail"}), json!({"currency": "USD"})]
-    {
+    for entry in [
+        json!({"amount": "1.234"}),
+        json!({"amount": "-1"}),
+        json!({"kind": "sail"}),
+        json!({"currency": "USD"}),
+        json!({"currency": "usd", "amount": "1"}),
+    ] {
         let body = json!({"reason": "x", "entry": entry});
         world.post("/v1/ledger/entries/3/correct", body).await.refused(422, "host/bad-field");
     }
+    // What a module may not post under the ids of corrections, a person may; a link stays.
+    let out = NewEntry {
+        metadata: r#"{"conversion":"fx","n":12345678901234567890123}"#.to_owned(),
+        ..entry("x-1", EntryKind::ConversionOut, 700, "EUR", "2020-10-15T12:00:00Z")
+    };
+    world.host.store().append_entries(vec![out], at("2020-11-04T00:00:00Z")).await.unwrap();
+    let body = json!({"reason": "typo", "entry": {"amount": "8"}});
+    let corrected = world.post("/v1/ledger/entries/9/correct", body).await.is(200);
+    let text = String::from_utf8(corrected.bytes.to_vec()).unwrap();
+    let corrected = corrected.json();
+    assert_eq!(corrected["entries"][0]["kind"], json!("conversion-in"));
+    assert_eq!(corrected["entries"][0]["metadata"], json!({"conversion": "fx", "corrects": 9, "of": "x-1"}));
+    assert!(text.contains(r#""n":12345678901234567890123"#), "{text}");
     // A reversal is undone by its kind.
     let undone = world.post("/v1/ledger/entries/7/correct", json!({"reason": "it was right"})).await.is(200).json();
     assert_eq!(undone["entries"][0]["kind"], json!("sale"));

@@ -5,6 +5,7 @@ use tidemill_api_types::{CorrectionRequest, CorrectionResult, RightEntry, Time};
 use crate::client::{Client, Record, encoded};
 use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
+use crate::money::shown;
 use crate::printer::{Printer, clean};
 
 /// Arguments of `tidemill ledger correct`.
@@ -79,7 +80,7 @@ pub async fn run(args: &LedgerCorrectArgs, client: &Client, printer: &Printer) -
     let path = format!("/v1/ledger/entries/{}/correct", encoded(&args.id));
     let result: Record<CorrectionResult<'static>> = client.post_json(&path, &request).await?;
     let line = |entry: &tidemill_api_types::LedgerEntry<'_>| {
-        format!("entry {}: {} {} {}", entry.sequence, clean(&entry.kind), entry.amount, clean(&entry.currency))
+        format!("entry {}: {} {}", entry.sequence, clean(&entry.kind), shown(&entry.amount, &entry.currency))
     };
     let mut lines: Vec<_> = result.entries.iter().map(line).collect();
     if result.duplicate {

@@ -2,9 +2,11 @@
 
 use tidemill_api_types::LedgerEntry;
 
-use crate::client::{Client, Record, encoded};
+use crate::client::{Client, Record};
 use crate::error::CliError;
+use crate::money::shown;
 use crate::printer::{Printer, Row};
+use crate::query::Query;
 
 /// Arguments of `tidemill ledger entries`.
 #[derive(Debug, clap::Args)]
@@ -28,7 +30,7 @@ impl Row for LedgerEntry<'_> {
             self.stream.to_string(),
             self.external_id.to_string(),
             self.kind.to_string(),
-            format!("{} {}", self.amount, self.currency),
+            shown(&self.amount, &self.currency),
             self.occurred_at.to_string(),
             self.customer.as_deref().unwrap_or_default().to_owned(),
         ]
@@ -37,9 +39,8 @@ impl Row for LedgerEntry<'_> {
 
 /// Runs the command.
 pub async fn run(args: &LedgerEntriesArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let filter = args.stream.as_ref().map(|stream| format!("?stream={}", encoded(stream))).unwrap_or_default();
-    let all: Vec<Record<LedgerEntry<'static>>> =
-        client.list(&format!("/v1/ledger/entries{filter}"), args.limit as usize).await?;
+    let path = Query::default().with_each("stream", &args.stream).of_path("/v1/ledger/entries");
+    let all: Vec<Record<LedgerEntry<'static>>> = client.list(&path, args.limit as usize).await?;
     printer.rows(&all, "no entries: no run has posted to the ledger yet");
     Ok(())
 }

@@ -2,9 +2,10 @@
 
 use clap::ValueEnum;
 
-use crate::client::{Client, encoded};
+use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::Printer;
+use crate::query::Query;
 
 /// Arguments of `tidemill ledger export`.
 #[derive(Debug, clap::Args)]
@@ -44,13 +45,8 @@ pub enum ExportFormat {
 /// Runs the command.
 pub async fn run(args: &LedgerExportArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let format = args.format.to_possible_value().map(|format| format.get_name().to_owned()).unwrap_or_default();
-    let mut path = format!("/v1/ledger/export?format={format}&paper={}&raw={}", args.paper, args.raw);
-    if let Some(stream) = &args.stream {
-        path.push_str(&format!("&stream={}", encoded(stream)));
-    }
-    if let Some(until) = args.until {
-        path.push_str(&format!("&until={until}"));
-    }
+    let query = Query::of("format", format).with("paper", args.paper).with("raw", args.raw);
+    let path = query.with_each("stream", &args.stream).with_each("until", args.until).of_path("/v1/ledger/export");
     // A piece may end within a line, or within a character.
     let mut rest = Vec::new();
     client

@@ -5,8 +5,10 @@ mod check;
 mod correct;
 mod entries;
 mod export;
+mod head;
 mod periods;
 mod report;
+mod reservations;
 mod show;
 
 use clap::Subcommand;
@@ -24,6 +26,8 @@ pub enum LedgerCommand {
     Show(show::LedgerShowArgs),
     /// List accounts with their balances
     Accounts(accounts::LedgerAccountsArgs),
+    /// List open reservations, the oldest first
+    Reservations(reservations::LedgerReservationsArgs),
     /// Show a statement: each account at the start and at the end, and what moved
     Statement(report::statement::LedgerStatementArgs),
     /// Sum net revenue
@@ -42,6 +46,8 @@ pub enum LedgerCommand {
     Export(export::LedgerExportArgs),
     /// Recompute every total and compare; exit code 1 if anything differs
     Check,
+    /// Show the number and hash of the last entry, to note them in another place
+    Head,
 }
 
 /// Runs the command.
@@ -50,6 +56,7 @@ pub async fn run(command: LedgerCommand, client: &Client, printer: &Printer) -> 
         LedgerCommand::Entries(args) => entries::run(&args, client, printer).await,
         LedgerCommand::Show(args) => show::run(&args, client, printer).await,
         LedgerCommand::Accounts(args) => accounts::run(&args, client, printer).await,
+        LedgerCommand::Reservations(args) => reservations::run(&args, client, printer).await,
         LedgerCommand::Statement(args) => report::statement::run(&args, client, printer).await,
         LedgerCommand::Revenue(args) => report::revenue::run(&args, client, printer).await,
         LedgerCommand::Growth(args) => report::growth::run(&args, client, printer).await,
@@ -59,5 +66,6 @@ pub async fn run(command: LedgerCommand, client: &Client, printer: &Printer) -> 
         LedgerCommand::Periods(args) => periods::list(&args, client, printer).await,
         LedgerCommand::Export(args) => export::run(&args, client, printer).await,
         LedgerCommand::Check => check::run(client, printer).await,
+        LedgerCommand::Head => head::run(client, printer).await,
     }
 }

@@ -4,6 +4,7 @@ use tidemill_api_types::{LedgerEntry, LedgerEntryDetail, LedgerLeg};
 
 use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
+use crate::money::shown;
 use crate::printer::{Printer, clean};
 
 /// Arguments of `tidemill ledger show`.
@@ -26,7 +27,7 @@ fn text(detail: &LedgerEntryDetail<'_>) -> String {
     let entry = &detail.entry;
     let mut lines = vec![
         format!("entry {}  {}", entry.sequence, entry.id),
-        format!("  {} {} {}  net revenue {}", entry.kind, entry.amount, entry.currency, entry.net_revenue_amount),
+        format!("  {} {}  net revenue {}", entry.kind, shown(&entry.amount, &entry.currency), entry.net_revenue_amount),
         format!("  stream {}  external id {}  call {}", entry.stream, clean(&entry.external_id), entry.call),
         format!("  occurred {}  posted {}", entry.occurred_at, entry.posted_at),
     ];
@@ -57,15 +58,13 @@ fn text(detail: &LedgerEntryDetail<'_>) -> String {
 }
 
 fn leg_line(leg: &LedgerLeg<'_>, currency: &str, note: &str) -> String {
-    format!("  {:<14} {} {currency}{note}", leg.account, leg.amount)
+    format!("  {:<14} {}{note}", leg.account, shown(&leg.amount, currency))
 }
 
 fn related(entry: &LedgerEntry<'_>) -> String {
     let id = clean(&entry.external_id);
-    format!(
-        "{} {} {} of {} (entry {}, {id})",
-        entry.kind, entry.amount, entry.currency, entry.occurred_at, entry.sequence
-    )
+    let amount = shown(&entry.amount, &entry.currency);
+    format!("{} {amount} of {} (entry {}, {id})", entry.kind, entry.occurred_at, entry.sequence)
 }
 
 /// Adds the lines about what the entry was made from.

@@ -105,6 +105,8 @@ pub(crate) struct Execution {
     /// The guest that waits in memory.
     in_memory: Option<suspend::ResidentGuest>,
     conflicts: u32,
+    /// What refused an effect of the transaction, if its last commit was a conflict of an effect.
+    refusal: Option<Box<StoreError>>,
     overran: bool,
     hold: Option<ExclusiveCommit>,
     /// The stream lock of a collection.
@@ -156,6 +158,7 @@ impl Execution {
             fuel_base: run.fuel,
             in_memory: None,
             conflicts: 0,
+            refusal: None,
             overran: false,
             hold: None,
             collecting: None,
@@ -289,7 +292,7 @@ impl Execution {
     /// Begins the next transaction. The previous one is committed, so no run needs to wait for this
     /// one any more.
     fn begin_transaction(&mut self) {
-        (self.hold, self.conflicts) = (None, 0);
+        (self.hold, self.conflicts, self.refusal) = (None, 0, None);
     }
 
     /// Waits for the end of the stream's other collection. The run keeps its permit only for a

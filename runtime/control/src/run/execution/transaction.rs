@@ -11,8 +11,8 @@ use tidemill_core::retry::ExhaustionPolicy;
 use tidemill_core::run::{CancelRequest, Run, RunState};
 use tidemill_core::{Fuel, Timestamp, batch, failpoint};
 use tidemill_engine::{Effects, PendingCommit};
+use tidemill_store::StoreError;
 use tidemill_store::records::{CommitStart, FailedPart, FailureRecord, LogLine, RunCommit, RunCommitResult};
-use tidemill_store::{Store, StoreError};
 use tracing::Instrument as _;
 
 use crate::deployment::contended_keys::KeyTurn;
@@ -139,6 +139,7 @@ impl Execution {
             reads: effects.reads,
             writes: effects.writes,
             postings: effects.postings,
+            leaves_out_duplicates: self.refusal.is_some(),
             starts: children::requests(&self.host, &run, effects.starts),
             signals: effects.signals,
             events: effects.events,
@@ -195,12 +196,13 @@ impl Execution {
                 self.host.effects.apply(caused);
                 Ok(CommitResult::Committed(Box::new(run)))
             }
-            Ok((RunCommitResult::Conflict { what, key, .. }, _)) => {
+            Ok((RunCommitResult::Conflict { what, key, refusal, .. }, _)) => {
                 if let Some(key) = key {
                     self.live.turns.mark_contended(key);
                 }
                 tracing::debug!(run = %self.run.id, what, conflicts = self.conflicts, "retrying transaction after a conflict");
                 self.give_back(kept, failures);
+                self.refusal = refusal;
                 Ok(CommitResult::Conflict)
             }
             Ok((RunCommitResult::KeyTaken(_), _)) => Ok(CommitResult::KeyTaken),
@@ -290,7 +292,7 @@ impl Execution {
             failures: commit.failures.clone(),
             ..RunCommit::of(commit.owner.clone(), commit.run.clone(), commit.now)
         };
-        match commit_in_turn(&*self.host.store, commit, in_turn).await {
+        match self.commit_once(commit, in_turn).await {
             Ok(committed) => Ok((committed, rest.run)),
             Err(error) if last && is_permanent_refusal(&error) => {
                 let rest = Box::pin(self.without_effects(rest, error)).await?;
@@ -310,7 +312,7 @@ impl Execution {
     ) -> Result<(RunCommitResult, Run), StoreError> {
         let (mut failures, mut set_aside) = (0, false);
         loop {
-            match commit_in_turn(&*self.host.store, commit.clone(), std::mem::take(&mut in_turn)).await {
+            match self.commit_once(commit.clone(), std::mem::take(&mut in_turn)).await {
                 Ok(committed) => return Ok((committed, commit.run)),
                 Err(error) if last && !set_aside && is_permanent_refusal(&error) => {
                     set_aside = true;
@@ -326,6 +328,26 @@ impl Execution {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Commits once. The turns are passed on as soon as other runs can read what it wrote.
+    ///
+    /// # Errors
+    /// Also a conflict of the same effect as the last time. An executed call sees the present
+    /// state, so the effect is one of a step that ended before the transaction began. The step is
+    /// not executed again, so the effect would be refused for ever.
+    async fn commit_once(&self, commit: RunCommit, turns: Vec<KeyTurn>) -> Result<RunCommitResult, StoreError> {
+        let store = &self.host.store;
+        let committed = match turns.is_empty() {
+            true => store.commit_run(commit).await?,
+            false => store.commit_run_guarded(commit, Box::new(turns)).await?,
+        };
+        match committed {
+            RunCommitResult::Conflict { refusal: Some(refusal), .. } if self.refusal.as_ref() == Some(&refusal) => {
+                Err(*refusal)
+            }
+            committed => Ok(committed),
         }
     }
 
@@ -367,16 +389,11 @@ pub(crate) const fn is_permanent_refusal(error: &StoreError) -> bool {
             | StoreError::QueueFull { .. }
             | StoreError::NotFound { .. }
             | StoreError::IllegalTransition(_)
+            | StoreError::ExternalIdTaken { .. }
+            | StoreError::EffectImpossible { .. }
+            | StoreError::KeyMismatch { .. }
+            | StoreError::KeyOutlivesRun { .. }
     )
-}
-
-/// Commits a transaction. The turns are passed on as soon as other runs can read what it wrote.
-fn commit_in_turn(
-    store: &dyn Store,
-    commit: RunCommit,
-    turns: Vec<KeyTurn>,
-) -> impl Future<Output = Result<RunCommitResult, StoreError>> + Send {
-    if turns.is_empty() { store.commit_run(commit) } else { store.commit_run_guarded(commit, Box::new(turns)) }
 }
 
 /// Merges two unwritten changes. Chunks in both are taken from the later one.

@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::RunRequest;
+use tidemill_control::{RetryRequest, RunRequest};
+use tidemill_core::RunId;
 use tidemill_core::journal::PageStart;
-use tidemill_core::run::{RunState, Wait};
+use tidemill_core::money::{EntryCall, EntryContent, EntryKind, LedgerStream};
+use tidemill_core::run::{Run, RunState, Wait};
 use tidemill_engine::Cause;
+use tidemill_store::records::{Evidence, LedgerLeg, NewEntry};
 use tokio::sync::Semaphore;
 
 use crate::fixture::guests::{ended, failed, output, wait};
@@ -94,6 +97,97 @@ async fn counts_after_conflict(at_the_end: bool) -> (usize, usize) {
     assert_eq!(invoked.run.state, RunState::Succeeded, "{invoked:?}");
     assert_eq!(value(&world.store, "n").await.as_deref(), Some("2"));
     (sent.load(Ordering::SeqCst), counted.load(Ordering::SeqCst))
+}
+
+/// A sale under an external id.
+fn sale(run: Option<RunId>, external_id: &str, cents: i64) -> NewEntry {
+    let kind = EntryKind::Sale;
+    let content = EntryContent {
+        kind,
+        minor_units: cents,
+        currency: "EUR",
+        occurred_at: START,
+        of: None,
+        call: EntryCall::Post,
+        customer: None,
+    };
+    NewEntry {
+        id: run.map(|run| format!("{run}-1-00000")).unwrap_or_default(),
+        stream: LedgerStream::of(&name("a")),
+        run,
+        external_id: external_id.to_owned(),
+        call: EntryCall::Post,
+        kind: kind.as_str().to_owned(),
+        minor_units: cents,
+        currency: "EUR".to_owned(),
+        exponent: Some(2),
+        net_revenue: cents,
+        occurred_at: START,
+        customer: None,
+        description: String::new(),
+        metadata: "{}".to_owned(),
+        of: None,
+        legs: kind.legs(cents).unwrap().map(LedgerLeg::from).to_vec(),
+        pending: Vec::new(),
+        reservation: None,
+        expires_at: None,
+        evidence: Evidence::default(),
+        paper: false,
+        content: content.hash(),
+    }
+}
+
+/// Returns a run whose step has sent a request and posted a sale of 5, if another posts `other`
+/// under the same id before it commits, and how often the run sent. With `commits`, the run reaches
+/// another commit before its end.
+async fn run_whose_id_is_taken(other: i64, commits: bool) -> (TestHost, Run, Arc<AtomicUsize>) {
+    let world = TestHost::paused().await;
+    world.deploy(json!({ "name": "a", "grants": { "ledger": true } })).await;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&sent);
+    world.act(move |mut guest| {
+        let counts = Arc::clone(&counts);
+        async move {
+            let store = Arc::clone(&guest.store);
+            let send = async {
+                counts.fetch_add(1, Ordering::SeqCst);
+                store.append_entries(vec![sale(None, "charge", other)], START).await.unwrap();
+                "paid".to_owned()
+            };
+            guest.send(send).await?;
+            guest.save().await;
+            guest.post(sale(Some(guest.job.run.id), "charge", 5));
+            if commits {
+                guest.sleep_until(START.plus_millis(1)).await?;
+            }
+            Ok(guest.succeed("1"))
+        }
+    });
+    let invoked = world.host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap();
+    (world, invoked.run, sent)
+}
+
+#[tokio::test]
+async fn a_run_whose_entry_can_never_be_posted_parks_and_keeps_the_answer_of_its_step() {
+    for commits in [false, true] {
+        let (world, run, sent) = run_whose_id_is_taken(7, commits).await;
+        let RunState::Parked(failure) = &run.state else { panic!("{run:?}") };
+        assert_eq!(failure.code, "host/external-id-conflict", "{failure:?}");
+        assert!(world.guests.begun() <= 4, "{} executions", world.guests.begun());
+        // A retry does not send again.
+        world.host.retry(run.id, RetryRequest::default()).await.unwrap();
+        world.tick().await;
+        let again = world.until_settled(run.id).await;
+        assert!(matches!(again.state, RunState::Parked(_)), "{again:?}");
+        assert_eq!(sent.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_entry_of_a_step_whose_content_was_posted_before_it_commits_is_a_duplicate() {
+    let (world, run, sent) = run_whose_id_is_taken(5, false).await;
+    assert_eq!((run.state, sent.load(Ordering::SeqCst)), (RunState::Succeeded, 1));
+    assert_eq!(world.store.ledger_head().await.unwrap().sequence, 1);
 }
 
 #[tokio::test]

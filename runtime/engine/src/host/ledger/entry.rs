@@ -107,7 +107,7 @@ async fn write_now(
         reservation: None,
         expires_at: if reserves { expires_at } else { None },
         evidence: evidence(guest),
-        paper: false,
+        paper: guest.run.ledger.paper,
         content: checked.content,
     };
     guest.transaction.add_entry(new);

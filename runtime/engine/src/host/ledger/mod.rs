@@ -6,7 +6,7 @@ mod reservation;
 mod revenue;
 
 use serde::{Deserialize, Serialize};
-use tidemill_core::money::{EntryCall, LedgerStream};
+use tidemill_core::money::{EntryCall, LedgerStream, Leg};
 use tidemill_core::run::TriggerKind;
 use tidemill_core::{Code, Failure};
 use tidemill_store::records::{Evidence, LedgerLeg};
@@ -85,10 +85,6 @@ fn evidence(guest: &GuestState) -> Evidence {
     }
 }
 
-fn stored(legs: [tidemill_core::money::Leg; 2]) -> Vec<LedgerLeg> {
-    let stored = |leg: tidemill_core::money::Leg| LedgerLeg {
-        account: leg.account.as_str().to_owned(),
-        minor_units: leg.minor_units,
-    };
-    legs.into_iter().map(stored).collect()
+fn stored(legs: [Leg; 2]) -> Vec<LedgerLeg> {
+    legs.map(LedgerLeg::from).to_vec()
 }

@@ -13,19 +13,25 @@
 
 use tidemill_core::money::{EntryCall, LedgerStream};
 use tidemill_core::run::Run;
-use tidemill_core::{RunId, Timestamp};
+use tidemill_core::{Code, RunId, Timestamp};
 
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::ledger::record::{HeadRecord, StreamRecord};
 use crate::embedded::ledger::sums::LedgerSums;
-use crate::embedded::ledger::{entries, keys, periods, reservations, rows, units};
+use crate::embedded::ledger::{self, entries, keys, periods, reservations, rows, units};
 use crate::embedded::tables::{LEDGER_ENTRIES, LEDGER_MARKS, LEDGER_RUNS, LEDGER_STREAMS, name_key};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::{Result, StoreError};
 use crate::records::{AppendedEntry, FeedEvent, LedgerEntry, LedgerLeg, NewEntry};
 
 /// Posts the entries of a run's transaction.
-pub(crate) fn post(commit: &mut WriteTx<'_, '_>, run: &Run, new: &[NewEntry], now: Timestamp) -> Result<()> {
+pub(crate) fn post(
+    commit: &mut WriteTx<'_, '_>,
+    run: &Run,
+    new: &[NewEntry],
+    leaves_out_duplicates: bool,
+    now: Timestamp,
+) -> Result<()> {
     if new.is_empty() {
         return Ok(());
     }
@@ -35,7 +41,14 @@ pub(crate) fn post(commit: &mut WriteTx<'_, '_>, run: &Run, new: &[NewEntry], no
         if entry.stream.deployment() != run.deployment.as_str() || entry.run != Some(run.id) {
             return Err(entries::refused(&entry.id, "belongs to another run"));
         }
+        if leaves_out_duplicates && ledger::is_duplicate(commit, entry)? {
+            continue;
+        }
         appending.add(commit, entry)?;
+        // What is on paper is in no total that a reader of the feed adds up.
+        if entry.paper {
+            continue;
+        }
         match sums.iter_mut().find(|(currency, ..)| *currency == entry.currency) {
             Some((_, entries, net)) => {
                 *entries += 1;
@@ -141,9 +154,9 @@ impl EntryAppender {
         if let Some(exponent) = new.exponent {
             self.note_unit(commit, &new.currency, exponent)?;
         }
-        let paper = self.is_on_paper(commit, &new.stream, new.paper)?;
+        self.check_paper(commit, new)?;
         let late = new.occurred_at < self.closed_until;
-        let entry = LedgerEntry { sequence: self.next(), posted_at: self.posted_at, late, paper, ..new.to_entry() };
+        let entry = LedgerEntry { sequence: self.next(), posted_at: self.posted_at, late, ..new.to_entry() };
         self.append(commit, entry)
     }
 
@@ -213,20 +226,28 @@ impl EntryAppender {
         }
     }
 
-    /// Returns whether a stream is on paper. Its first entry decides.
-    fn is_on_paper(&mut self, commit: &WriteTx<'_, '_>, stream: &LedgerStream, given: bool) -> Result<bool> {
-        if let Some((known, paper)) = &self.stream
-            && known == stream
-        {
-            return Ok(*paper);
-        }
-        let stored = commit.scan_prefix(LEDGER_STREAMS, &name_key(stream.as_str(), &[]), 1)?;
-        let paper = match stored.first() {
-            Some((_, bytes)) => decode::<StreamRecord>(LEDGER_STREAMS, bytes)?.paper,
-            None => self.sums.is_on_paper(stream).unwrap_or(given),
+    /// Refuses an entry on paper of a stream that is not, and the reverse. The first entry of a
+    /// stream decides.
+    fn check_paper(&mut self, commit: &WriteTx<'_, '_>, new: &NewEntry) -> Result<()> {
+        let known = self.stream.as_ref().filter(|(stream, _)| *stream == new.stream).map(|(_, paper)| *paper);
+        let paper = match known {
+            Some(paper) => paper,
+            None => {
+                let stored = commit.scan_prefix(LEDGER_STREAMS, &name_key(new.stream.as_str(), &[]), 1)?;
+                let paper = match stored.first() {
+                    Some((_, bytes)) => decode::<StreamRecord>(LEDGER_STREAMS, bytes)?.paper,
+                    None => self.sums.is_on_paper(&new.stream).unwrap_or(new.paper),
+                };
+                self.stream = Some((new.stream.clone(), paper));
+                paper
+            }
         };
-        self.stream = Some((stream.clone(), paper));
-        Ok(paper)
+        if paper == new.paper {
+            return Ok(());
+        }
+        let (is, not) = if paper { ("on paper", "`") } else { ("not on paper", "`, which is on paper") };
+        let detail = format!("stream `{}` is {is}; entry `{}{not} does not belong to it", new.stream, new.external_id);
+        Err(StoreError::EffectImpossible { code: Code::PaperChanged, detail })
     }
 
     /// Stores the number of decimal places of a unit with its first entry.

@@ -23,22 +23,41 @@ pub(crate) mod totals;
 pub(crate) mod units;
 
 use tidemill_core::Timestamp;
+use tidemill_core::money::EntryCall;
 
 use crate::embedded::tx::ReadTx;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::records::NewEntry;
 
 pub(crate) use append::post;
 
-/// Returns what another commit has changed so that the entries of a transaction are no longer
-/// valid: an external id is taken, or a reservation has ended.
-pub(crate) fn conflict(store: &impl ReadTx, new: &[NewEntry], now: Timestamp) -> Result<Option<String>> {
+/// Returns why the entries of a transaction are no longer valid: another commit has ended a
+/// reservation or taken an external id.
+pub(crate) fn impossible(
+    store: &impl ReadTx,
+    new: &[NewEntry],
+    leaves_out_duplicates: bool,
+    now: Timestamp,
+) -> Result<Option<StoreError>> {
+    if let Some(refusal) = reservations::impossible_end(store, new, now)? {
+        return Ok(Some(refusal));
+    }
     for entry in new {
-        let id = &entry.external_id;
-        if entries::external_id_sequence(store, &entry.stream, id)?.is_some() {
-            return Ok(Some(format!("external id `{id}`")));
+        let external_id = &entry.external_id;
+        if entries::external_id_sequence(store, &entry.stream, external_id)?.is_some()
+            && !(leaves_out_duplicates && is_duplicate(store, entry)?)
+        {
+            return Ok(Some(StoreError::ExternalIdTaken { external_id: external_id.clone() }));
         }
     }
-    let ended = reservations::conflict(store, new, now)?;
-    Ok(ended.map(|id| format!("reservation `{id}`")))
+    Ok(None)
+}
+
+/// Whether the ledger has a posted entry with the same external id and content.
+pub(crate) fn is_duplicate(store: &impl ReadTx, new: &NewEntry) -> Result<bool> {
+    if new.call != EntryCall::Post {
+        return Ok(false);
+    }
+    let stored = entries::by_external_id(store, &new.stream, &new.external_id)?;
+    Ok(stored.is_some_and(|stored| stored.content == new.content))
 }

@@ -3,15 +3,15 @@
 //! A reservation is open until one entry settles, voids or expires it. From the millisecond of its
 //! end on it cannot be settled or voided, whether or not the timer has returned its amount.
 
-use tidemill_core::Timestamp;
 use tidemill_core::money::{EntryCall, Reservation, ReservationEvent, ReservationState};
+use tidemill_core::{Code, Timestamp};
 
 use crate::embedded::codec::decode;
 use crate::embedded::ledger::record::ReservationRecord;
 use crate::embedded::ledger::{entries, keys};
 use crate::embedded::tables::LEDGER_RESERVATIONS;
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::records::{LedgerEntry, NewEntry, Page, PageRequest, StoredReservation};
 
 /// Writes a new reservation.
@@ -72,24 +72,29 @@ pub(crate) fn get(store: &impl ReadTx, id: &str) -> Result<Option<ReservationRec
     store.record(LEDGER_RESERVATIONS, &keys::reservation(id))
 }
 
-/// Returns the first of `new` that ends a reservation which another commit has ended, or whose time
-/// is over.
-pub(crate) fn conflict<'e>(store: &impl ReadTx, new: &'e [NewEntry], now: Timestamp) -> Result<Option<&'e str>> {
+/// Returns why an entry of `new` cannot end its reservation any more: another commit has ended it,
+/// or its time is over.
+pub(crate) fn impossible_end(store: &impl ReadTx, new: &[NewEntry], now: Timestamp) -> Result<Option<StoreError>> {
     for entry in new {
         if !matches!(entry.call, EntryCall::Settle | EntryCall::Void) {
             continue;
         }
         let Some(id) = entry.reservation.as_deref() else { continue };
         let is_over = |end: Option<Timestamp>| end.is_some_and(|end| end <= now);
-        let own = new.iter().find(|own| own.id == id);
-        let conflicts = match (own, get(store, id)?) {
-            (Some(own), _) => is_over(own.expires_at),
-            (None, Some(record)) => record.closed_by != 0 || is_over(record.expires_at),
-            (None, None) => false,
+        let code = match (new.iter().find(|own| own.id == id), get(store, id)?) {
+            (Some(own), _) if is_over(own.expires_at) => Code::ReservationExpired,
+            (None, Some(record)) if record.closed_by != 0 => {
+                match entries::EntryReader::new(store).named(record.closed_by)?.call {
+                    EntryCall::Settle => Code::ReservationSettled,
+                    EntryCall::Void => Code::ReservationVoided,
+                    _ => Code::ReservationExpired,
+                }
+            }
+            (None, Some(record)) if is_over(record.expires_at) => Code::ReservationExpired,
+            _ => continue,
         };
-        if conflicts {
-            return Ok(Some(id));
-        }
+        let detail = format!("reservation `{id}` has ended before `{}` was committed", entry.external_id);
+        return Ok(Some(StoreError::EffectImpossible { code, detail }));
     }
     Ok(None)
 }

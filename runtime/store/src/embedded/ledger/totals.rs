@@ -1,6 +1,6 @@
 //! Reads balances of accounts and totals of streams.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidemill_core::Timestamp;
 use tidemill_core::money::LedgerStream;
@@ -44,9 +44,13 @@ pub(crate) fn accounts(
             currency: currency.to_owned(),
             minor_units: posted,
             pending: pending - returned.get(key).copied().unwrap_or_default(),
+            paper: false,
         });
         Ok(())
     })?;
+    let on_paper: BTreeSet<LedgerStream> =
+        streams(store)?.into_iter().filter(|total| total.paper).map(|total| total.stream).collect();
+    totals.iter_mut().for_each(|total| total.paper = on_paper.contains(&total.stream));
     Ok(totals)
 }
 

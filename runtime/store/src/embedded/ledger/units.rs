@@ -4,6 +4,8 @@
 //! point in every stored amount. A start with another number, or without a unit of the ledger, is
 //! refused.
 
+use tidemill_core::Code;
+
 use crate::embedded::ledger::keys;
 use crate::embedded::tables::{LEDGER_MARKS, LEDGER_STREAMS};
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
@@ -15,10 +17,12 @@ pub(crate) fn note(commit: &mut WriteTx<'_, '_>, code: &str, exponent: u8) -> Re
     let key = keys::unit(code);
     match commit.record::<u8>(LEDGER_MARKS, &key)? {
         Some(stored) if stored == exponent => Ok(()),
-        // The host compares the units before it runs anything.
-        Some(stored) => Err(StoreError::IllegalTransition(format!(
-            "an entry in {code} with {exponent} decimal places; the ledger has {stored}"
-        ))),
+        // The host compares the units before it runs anything, but a run may have an entry that it
+        // made before and that is not committed.
+        Some(stored) => Err(StoreError::EffectImpossible {
+            code: Code::UnitChanged,
+            detail: format!("an entry in {code} with {exponent} decimal places; the ledger has {stored}"),
+        }),
         None => commit.put_record(LEDGER_MARKS, &key, &exponent),
     }
 }

@@ -19,6 +19,7 @@
 //! - A cancellation that was requested while the transaction ran stays in the run's record.
 
 use bytes::Bytes;
+use tidemill_core::Code;
 use tidemill_core::money::LedgerStream;
 use tidemill_core::run::{CancelRequest, Run, RunState};
 
@@ -78,12 +79,16 @@ pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> R
             None
         }
     };
-    if let Some((what, read)) = find_conflict(commit, transaction)? {
+    if let Some((what, read)) = find_changed_read(commit, transaction)? {
         let key = match transaction.reads.get(read) {
             Some(ReadCheck::State { key, .. }) => Some(key.clone()),
             _ => None,
         };
-        return Ok(RunCommitResult::Conflict { what, read, key });
+        return Ok(RunCommitResult::Conflict { what, read, key, refusal: None });
+    }
+    if let Some(refusal) = find_impossible_effect(commit, transaction)? {
+        let (what, read) = (refusal.to_string(), transaction.reads.len());
+        return Ok(RunCommitResult::Conflict { what, read, key: None, refusal: Some(Box::new(refusal)) });
     }
     commit.about = Some(run.id);
     let mut after = RunRecord::new(run.clone());
@@ -109,7 +114,7 @@ pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> R
     for write in &transaction.writes {
         state::write(commit, &run.deployment, write)?;
     }
-    ledger::post(commit, run, &transaction.postings, transaction.now)?;
+    ledger::post(commit, run, &transaction.postings, transaction.leaves_out_duplicates, transaction.now)?;
     runs::put_logs(commit, run, &transaction.logs)?;
     if let Some(output) = &transaction.output {
         commit.put_value(Some(&run.deployment), OUTPUTS, &run.id.to_bytes(), &[], output)?;
@@ -188,9 +193,8 @@ fn apply_cancel(commit: &mut WriteTx<'_, '_>, after: &RunRecord, transaction: &R
     }
 }
 
-/// Returns the first check that fails: its description and its index in the reads. The index is the
-/// number of reads if a posting or a start conflicts.
-fn find_conflict(store: &impl ReadTx, transaction: &RunCommit) -> Result<Option<(String, usize)>> {
+/// Returns the first read that has changed: its description and its index.
+fn find_changed_read(store: &impl ReadTx, transaction: &RunCommit) -> Result<Option<(String, usize)>> {
     let deployment = &transaction.run.deployment;
     for (at, read) in transaction.reads.iter().enumerate() {
         let changed = match read {
@@ -214,39 +218,46 @@ fn find_conflict(store: &impl ReadTx, transaction: &RunCommit) -> Result<Option<
             return Ok(Some((what, at)));
         }
     }
-    let elsewhere = transaction.reads.len();
-    if let Some(what) = ledger::conflict(store, &transaction.postings, transaction.now)? {
-        return Ok(Some((what, elsewhere)));
+    Ok(None)
+}
+
+/// Returns what prevents an effect that was possible when the transaction checked it.
+fn find_impossible_effect(store: &impl ReadTx, transaction: &RunCommit) -> Result<Option<StoreError>> {
+    let RunCommit { postings, leaves_out_duplicates, now, .. } = transaction;
+    if let Some(refusal) = ledger::impossible(store, postings, *leaves_out_duplicates, *now)? {
+        return Ok(Some(refusal));
     }
     for new in &transaction.starts {
-        if let Some(what) = find_start_conflict(store, new)? {
-            return Ok(Some((what, elsewhere)));
+        if let Some(refusal) = impossible_start(store, new)? {
+            return Ok(Some(refusal));
         }
     }
     Ok(None)
 }
 
-/// Returns what prevents a start that was possible when the transaction checked it.
-fn find_start_conflict(store: &impl ReadTx, new: &NewRun) -> Result<Option<String>> {
+fn impossible_start(store: &impl ReadTx, new: &NewRun) -> Result<Option<StoreError>> {
     if runs::run(store, new.id)?.is_some() {
         return Ok(None);
     }
     if store.bytes(DEPLOYMENTS, new.deployment.as_str().as_bytes())?.is_none() {
-        return Ok(Some(format!("deployment `{}`", new.deployment)));
+        return Ok(Some(StoreError::NotFound { kind: "deployment", name: new.deployment.to_string() }));
     }
     if let Some(parent) = new.trigger.parent
         && let Some((lane, _)) = lanes::lane_deadlock(store, parent, &new.deployment, &new.lanes)?
     {
-        return Ok(Some(format!("lane `{lane}`")));
+        let detail = format!("lane `{lane}` of {} is held by an ancestor of the run to start", new.deployment);
+        return Ok(Some(StoreError::EffectImpossible { code: Code::WouldDeadlock, detail }));
     }
     let Some(key) = &new.key else { return Ok(None) };
-    Ok(match runs::look_up_key(store, &new.deployment, key, &new.input, new.now) {
-        Ok(KeyLookup::Free) => None,
-        Ok(KeyLookup::Taken(_)) | Err(StoreError::KeyMismatch { .. } | StoreError::KeyOutlivesRun { .. }) => {
-            Some(format!("idempotency key `{key}`"))
+    match runs::look_up_key(store, &new.deployment, key, &new.input, new.now) {
+        Ok(KeyLookup::Free) => Ok(None),
+        Ok(KeyLookup::Taken(run)) => {
+            let detail = format!("run {} has taken the idempotency key `{key}`", run.id);
+            Ok(Some(StoreError::EffectImpossible { code: Code::IdempotencyMismatch, detail }))
         }
-        Err(error) => return Err(error),
-    })
+        Err(refusal @ (StoreError::KeyMismatch { .. } | StoreError::KeyOutlivesRun { .. })) => Ok(Some(refusal)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Refuses a commit that changes the identity of a run or reduces its counters.

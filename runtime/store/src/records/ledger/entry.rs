@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::money::balance::GrantPart;
-use tidemill_core::money::{ContentHash, EntryCall, LedgerStream};
+use tidemill_core::money::{ContentHash, EntryCall, LedgerStream, Leg};
 use tidemill_core::{ComponentDigest, RunId, Timestamp};
 
 use crate::records::Version;
@@ -14,6 +14,12 @@ pub struct LedgerLeg {
     pub account: String,
     /// The amount, in minor units of the entry's currency.
     pub minor_units: i64,
+}
+
+impl From<Leg> for LedgerLeg {
+    fn from(leg: Leg) -> Self {
+        Self { account: leg.account.as_str().to_owned(), minor_units: leg.minor_units }
+    }
 }
 
 /// A stored entry of the ledger; immutable.

@@ -16,6 +16,8 @@ pub struct AccountTotal {
     pub minor_units: i128,
     /// The sum of its pending legs, in minor units.
     pub pending: i128,
+    /// Whether the stream is on paper.
+    pub paper: bool,
 }
 
 /// The net revenue of a stream in one currency.

@@ -13,6 +13,10 @@ pub struct LedgerGrowthArgs {
     #[command(flatten)]
     report: ReportArgs,
 
+    /// Count entries by when they were posted instead of when they occurred
+    #[arg(long)]
+    by_posting: bool,
+
     /// List each stream
     #[arg(long)]
     by_stream: bool,
@@ -39,8 +43,12 @@ impl Row for GrowthLine {
 
 /// Runs the command.
 pub async fn run(args: &LedgerGrowthArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let groups = [("group", args.by_stream.then_some("stream")), ("group", args.by_kind.then_some("kind"))];
-    let growth: Record<Growth<'static>> = client.get(&args.report.path("growth", &groups)).await?;
+    let more = [
+        ("by", args.by_posting.then_some("posted")),
+        ("group", args.by_stream.then_some("stream")),
+        ("group", args.by_kind.then_some("kind")),
+    ];
+    let growth: Record<Growth<'static>> = client.get(&args.report.path("growth", &more)).await?;
     if printer.is_json() {
         printer.value(&growth);
         return Ok(());

@@ -7,8 +7,9 @@ pub mod statement;
 
 use tidemill_api_types::{Amount, ConvertedRevenue, ReportRange, Time};
 
-use crate::client::encoded;
+use crate::money::shown;
 use crate::printer::Printer;
+use crate::query::Query;
 
 /// Arguments that every report has.
 #[derive(Debug, clap::Args)]
@@ -55,15 +56,14 @@ impl ReportArgs {
             ("paper", self.paper.then_some("true")),
         ];
         let given = own.iter().chain(more).filter_map(|(name, value)| Some((*name, (*value)?)));
-        let query: Vec<_> = given.map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-        let mark = if query.is_empty() { "" } else { "?" };
-        format!("/v1/ledger/{report}{mark}{}", query.join("&"))
+        let query = given.fold(Query::default(), |query, (name, value)| query.with(name, value));
+        query.of_path(&format!("/v1/ledger/{report}"))
     }
 }
 
 /// Formats an amount with its currency.
 fn money(amount: &Amount) -> String {
-    format!("{} {}", amount.amount, amount.currency)
+    shown(&amount.amount, &amount.currency)
 }
 
 /// Formats a range: its period, or its start and end.

@@ -8,6 +8,7 @@ use tidemill_core::wire::grouped;
 use super::{ReportArgs, money, print_converted};
 use crate::client::{Client, Record};
 use crate::error::CliError;
+use crate::money::shown;
 use crate::printer::{Printer, Row};
 
 /// Arguments of `tidemill ledger revenue`.
@@ -73,7 +74,7 @@ impl Row for RevenueTotal {
 
     fn cells(&self) -> Vec<String> {
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "all".to_owned());
-        let earned = format!("{} {}", self.amount, self.currency);
+        let earned = shown(&self.amount, &self.currency);
         vec![text(&self.stream), text(&self.kind), earned, grouped(self.entries)]
     }
 }

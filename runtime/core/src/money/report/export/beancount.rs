@@ -103,7 +103,7 @@ fn account_name(stream: &str, account: Account) -> String {
     let root = match account.account_type() {
         AccountType::Asset => "Assets",
         AccountType::Liability => "Liabilities",
-        AccountType::Equity => "Equity",
+        AccountType::Neither => "Equity",
         AccountType::Income => "Income",
         AccountType::Expense => "Expenses",
     };
