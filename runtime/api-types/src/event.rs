@@ -134,6 +134,21 @@ pub enum FeedDetail<'a> {
         /// The change of net revenue, in minor units.
         net_revenue: i64,
     },
+    /// `finding`: findings about the ledger were `opened`, `reopened`, `closed` by a person, or
+    /// `explained` by entries.
+    Finding {
+        /// The kind of the findings.
+        finding: Cow<'a, str>,
+        /// The stream; left out if they are about several.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stream: Option<Cow<'a, str>>,
+        /// The change.
+        change: Cow<'a, str>,
+        /// Number of findings.
+        findings: u64,
+        /// The number of the last of them.
+        number: u64,
+    },
     /// `state`: an operator `set` or `deleted` a value of a deployment's state.
     State {
         /// The deployment.

@@ -15,6 +15,7 @@ mod health;
 mod json;
 mod ledger;
 mod ledger_book;
+mod ledger_finding;
 mod ledger_report;
 mod module;
 mod operation;
@@ -39,6 +40,7 @@ pub use health::{ClockSetBack, Health, Scrub, SilentSchedule, StoreHealth, ZoneD
 pub use json::StoredJson;
 pub use ledger::{Account, EntryEvidence, LedgerCheck, LedgerEntry, LedgerEntryDetail, LedgerHead, LedgerLeg, Stream};
 pub use ledger_book::{ClosedPeriod, CorrectionRequest, CorrectionResult, ExchangeRate, RateRequest, RightEntry};
+pub use ledger_finding::{Finding, FindingClosure};
 pub use ledger_report::{
     Amount, ConvertedRevenue, CustomerCurrency, CustomerReport, CustomerRevenue, Growth, GrowthLine, PeriodRevenue,
     ReportBasis, ReportRange, Revenue, RevenueTotal, Statement, StatementAccount, StatementCurrency, StatementLine,

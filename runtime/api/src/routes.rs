@@ -107,6 +107,8 @@ routes! {
     "/v1/ledger/accounts": get ledger::accounts::accounts;
     "/v1/ledger/reservations": get ledger::reservations::reservations;
     "/v1/ledger/head": get ledger::head::head;
+    "/v1/ledger/findings": get ledger::findings::list;
+    "/v1/ledger/findings/{number}/close": post ledger::findings::close;
     "/v1/ledger/statement": get ledger::report::statement::statement;
     "/v1/ledger/revenue": get ledger::report::revenue::revenue;
     "/v1/ledger/growth": get ledger::report::growth::growth;

@@ -31,6 +31,7 @@ use crate::reconcile::backlog::BacklogReconciler;
 use crate::reconcile::cancellations::CancellationReconciler;
 use crate::reconcile::delivery::DeliveryReconciler;
 use crate::reconcile::dispatcher::Dispatcher;
+use crate::reconcile::findings::FindingReconciler;
 use crate::reconcile::key_rotation::KeyRotationReconciler;
 use crate::reconcile::operations::OperationReconciler;
 use crate::reconcile::recovery::RecoveryReconciler;
@@ -66,6 +67,7 @@ fn loops(host: &Arc<HostState>) -> Vec<Box<dyn Reconciler>> {
         Box::new(BacklogReconciler::new(host)),
         Box::new(RetentionReconciler::new(host)),
         Box::new(ReservationReconciler::new(host)),
+        Box::new(FindingReconciler::new(host)),
         Box::new(Dispatcher::new(host)),
         Box::new(ZoneReconciler::new(host)),
         Box::new(SecretReconciler::new(host)),
@@ -257,8 +259,11 @@ impl ControlPlane {
         if let Ok(backlogs) = self.0.store.backlogs().await {
             self.0.metrics.hooks.set_backlogs(&backlogs);
         }
-        if let (Ok(head), Ok(open)) = (self.0.store.ledger_head().await, self.0.store.open_reservation_count().await) {
-            self.0.metrics.ledger.set_size(&head, open);
+        let store = &self.0.store;
+        if let (Ok(head), Ok(open), Ok(findings)) =
+            (store.ledger_head().await, store.open_reservation_count().await, store.open_finding_count().await)
+        {
+            self.0.metrics.ledger.set_size(&head, open, findings);
         }
         if let Ok(mut usage) = self.0.store.usage().await {
             let deployments = self.0.deployments.all();

@@ -75,6 +75,16 @@ pub fn feed_event(entry: &FeedEntry) -> (&'static str, shapes::FeedEvent<'_>) {
                 net_revenue: *net_revenue,
             },
         ),
+        FeedEvent::Finding { kind, stream, change, findings, number } => (
+            "finding",
+            shapes::FeedDetail::Finding {
+                finding: kind.into(),
+                stream: stream.as_ref().map(|stream| stream.as_str().into()),
+                change: change.into(),
+                findings: *findings,
+                number: *number,
+            },
+        ),
         FeedEvent::Secret { name, version, change } => {
             ("secret", shapes::FeedDetail::Secret { secret: name.into(), version: *version, change: change.into() })
         }

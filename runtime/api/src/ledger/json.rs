@@ -4,7 +4,7 @@
 use data_encoding::HEXLOWER;
 use tidemill_api_types as shapes;
 use tidemill_store::records::{
-    AccountTotal, ClosedPeriod, Evidence, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, RateRecord,
+    AccountTotal, ClosedPeriod, Evidence, Finding, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, RateRecord,
 };
 
 use super::Amounts;
@@ -59,6 +59,26 @@ fn evidence(evidence: &Evidence) -> shapes::EntryEvidence<'_> {
         responses: evidence.responses.iter().map(|digest| HEXLOWER.encode(digest)).collect(),
         actor: by_hand.map(|hand| (&hand.actor).into()),
         reason: by_hand.map(|hand| (&hand.reason).into()),
+    }
+}
+
+/// Returns the shape of a finding.
+pub fn finding<'a>(finding: &'a Finding, amounts: &Amounts) -> shapes::Finding<'a> {
+    let amount = finding.minor_units.zip(finding.currency.as_deref());
+    let closure = finding.closure.as_ref();
+    shapes::Finding {
+        number: finding.number,
+        kind: (&finding.kind).into(),
+        stream: finding.stream.as_ref().map(|stream| stream.as_str().into()),
+        subject: (&finding.subject).into(),
+        currency: finding.currency.as_deref().map(Into::into),
+        amount: amount.map(|(minor_units, currency)| amounts.amount(minor_units, currency)),
+        sequence: finding.sequence,
+        paper: finding.paper,
+        opened_at: finding.opened_at.into(),
+        closed_at: closure.map(|closure| closure.at.into()),
+        actor: closure.map(|closure| (&closure.actor).into()),
+        reason: closure.map(|closure| (&closure.reason).into()),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod check;
 pub mod correct;
 pub mod entries;
 pub mod export;
+pub mod findings;
 pub mod head;
 pub mod json;
 mod known;

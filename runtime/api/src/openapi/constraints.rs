@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 use tidemill_control::SECRET_BYTES;
 use tidemill_core::limits::STATE_KEY_BYTES;
+use tidemill_core::money::report::FindingKind;
 use tidemill_core::run::Export;
 use tidemill_core::schedule::Overlap;
 use utoipa::openapi::path::ParameterIn;
@@ -183,7 +184,7 @@ fn path_parameter(path: &str, name: &str) -> Option<Value> {
         "page" => pattern("^[a-z0-9-]{1,64}$"),
         "period" => pattern("^[0-9]{4}(-W[0-9]{2}|-[0-9]{2}(-[0-9]{2})?)?$"),
         "revision" => json!({ "type": "integer", "minimum": 1, "maximum": NUMBER_MAX }),
-        "place" => json!({ "type": "integer", "minimum": 0, "maximum": NUMBER_MAX }),
+        "place" | "number" => json!({ "type": "integer", "minimum": 0, "maximum": NUMBER_MAX }),
         _ => return None,
     })
 }
@@ -207,6 +208,10 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         "label" => json!({ "type": "array", "items": label(), "maxItems": LABELS }),
         "state" if path == "/v1/operations" => {
             json!({ "type": "string", "enum": ["running", "done", "cancelled", "all"] })
+        }
+        "state" if path == "/v1/ledger/findings" => json!({ "type": "string", "enum": ["open", "closed"] }),
+        "kind" if path == "/v1/ledger/findings" => {
+            json!({ "type": "string", "enum": FindingKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>() })
         }
         "state" => json!({ "type": "array", "items": { "type": "string", "enum": states } }),
         "runs" => json!({ "type": "string", "enum": ["cancel"] }),
@@ -250,6 +255,7 @@ fn close(schemas: &mut Map<String, Value>, mut names: Vec<String>) {
 fn field_rules() -> Vec<(&'static str, &'static str, Value)> {
     let overlaps = Overlap::ALL.map(Overlap::as_str);
     vec![
+        ("FindingClosure", "reason", json!({ "minLength": 1, "maxLength": NOTE_BYTES })),
         ("PauseRequest", "note", json!({ "maxLength": NOTE_BYTES })),
         ("SteerRequest", "note", json!({ "maxLength": NOTE_BYTES })),
         ("SteerRequest", "action", json!({ "enum": ["pause", "resume"] })),

@@ -13,5 +13,5 @@ mod query;
 
 pub use json::JsonBody;
 pub use key::IdempotencyKey;
-pub use path::{InboxIndex, PathParams, PathWord, StateKey};
+pub use path::{FindingNumber, InboxIndex, PathParams, PathWord, StateKey};
 pub use query::{QueryParams, RawQuery, bad, label};

@@ -120,6 +120,18 @@ impl FromPath for InboxIndex {
     }
 }
 
+/// The number of a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FindingNumber(pub u64);
+
+impl FromPath for FindingNumber {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
+        let text = params.next().unwrap_or_default();
+        let rule = "a whole number from 0";
+        text.parse().map(Self).map_err(|_| bad_name(text, InvalidName { kind: "finding", rule }))
+    }
+}
+
 impl<A: FromPath, B: FromPath> FromPath for (A, B) {
     fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
         Ok((A::from_path(params)?, B::from_path(params)?))

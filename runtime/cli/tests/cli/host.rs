@@ -173,7 +173,12 @@ fn a_module_is_deployed_run_inspected_and_removed() {
     assert!(host.call(&["deployments", "list"]).stdout.contains("paused"));
     assert!(host.call(&["deployments", "resume", "hello"]).code == 0);
     assert_eq!(host.call(&["ledger", "check"]).code, 0);
-    assert_eq!(host.call(&["streams", "list"]).code, 0);
+    assert!(host.call(&["ledger", "head"]).stdout.contains(&"0".repeat(64)));
+    for list in [&["ledger", "reservations"][..], &["ledger", "findings", "--kind", "late"], &["streams", "list"]] {
+        assert_eq!(host.call(list).code, 0, "{list:?}");
+    }
+    let closed = host.call(&["ledger", "findings", "--close", "1", "--reason", "known"]);
+    assert!(closed.code == 1 && closed.stderr.contains("host/finding-not-found"), "{closed:?}");
     let plan = host.call(&["deployments", "delete", "hello", "--cancel-runs", "--dry-run"]);
     assert!(plan.code == 0 && plan.stdout.starts_with("hello would be deleted with its state ("), "{plan:?}");
     let deleted = host.call(&["deployments", "delete", "hello", "--cancel-runs"]);

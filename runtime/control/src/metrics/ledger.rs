@@ -11,6 +11,7 @@ use tidemill_store::records::{LedgerCheck, LedgerHead};
 pub(crate) struct LedgerMetrics {
     entries: Gauge,
     open_reservations: Gauge,
+    findings: Gauge,
     pub(crate) reservations_expired: Counter,
     checked: Gauge,
     problems: Gauge,
@@ -24,15 +25,17 @@ impl LedgerMetrics {
     }
 
     /// Sets the size of the ledger.
-    pub(crate) fn set_size(&self, head: &LedgerHead, open_reservations: u64) {
+    pub(crate) fn set_size(&self, head: &LedgerHead, open_reservations: u64, findings: u64) {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.entries.set(number(head.sequence));
         self.open_reservations.set(number(open_reservations));
+        self.findings.set(number(findings));
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register("ledger_entries", "Entries of the ledger", self.entries.clone());
         registry.register("ledger_reservations", "Open reservations", self.open_reservations.clone());
+        registry.register("ledger_findings", "Open findings about the ledger", self.findings.clone());
         registry.register(
             "ledger_reservations_expired",
             "Reservations whose amount was returned because their time was over",

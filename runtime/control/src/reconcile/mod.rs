@@ -9,6 +9,7 @@ pub(crate) mod backlog;
 pub(crate) mod cancellations;
 pub(crate) mod delivery;
 pub(crate) mod dispatcher;
+pub(crate) mod findings;
 pub(crate) mod key_rotation;
 pub(crate) mod operations;
 pub(crate) mod recovery;

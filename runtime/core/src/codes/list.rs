@@ -353,6 +353,9 @@ codes! {
     EntryNotFound => "entry-not-found", 404, retryable: false,
         "The ledger has no such entry",
         "Use an id or a sequence number of the list of entries.";
+    FindingNotFound => "finding-not-found", 404, retryable: false,
+        "The ledger has no such finding",
+        "Use a number of `tidemill ledger findings`.";
     PaperChanged => "paper-changed", 409, retryable: false,
         "The entries of the stream are on other accounts",
         "Keep `paper` under `[ledger]` as it was, or deploy under a new name.";

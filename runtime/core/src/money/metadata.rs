@@ -58,8 +58,10 @@ fn time(metadata: &Value, name: &str, field: &'static str) -> Result<Option<Time
     }
 }
 
-/// Whether a text has the form of an external id.
-pub(super) fn is_external_id(text: &str) -> bool {
+/// Whether a text has the form of an external id: 1 to [`EXTERNAL_ID_BYTES`], without control
+/// characters.
+#[must_use]
+pub fn is_external_id(text: &str) -> bool {
     (1..=EXTERNAL_ID_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 

@@ -30,7 +30,7 @@ pub use entry::{
 };
 pub use kind::EntryKind;
 pub use leg::{Leg, net_revenue};
-pub use metadata::EntryLinks;
+pub use metadata::{EntryLinks, is_external_id};
 pub use reservation::{Reservation, ReservationEvent, ReservationRefusal, ReservationState, ReservationStep};
 pub use rounding::{Remainder, share, split, tax_included};
 pub use stream::LedgerStream;

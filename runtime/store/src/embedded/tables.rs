@@ -195,7 +195,8 @@ tables! {
     /// 0 and the id of its entry → reservation; 1 and its sequence number, and 2 with the time of
     /// its end and its sequence number → id, while it is open.
     LEDGER_RESERVATIONS = new 108, "ledger-reservations";
-    /// `head` → the last entry; `unit/` and a code → number of decimal places.
+    /// `head` → the last entry; `unit/` and a code → number of decimal places; `findings` → the
+    /// numbers of findings.
     LEDGER_MARKS = resident 109, "ledger-marks";
     /// `until` → the end of the last closed period; 0 end name NUL zone → closed period.
     LEDGER_PERIODS = resident 110, "ledger-periods";
@@ -203,6 +204,13 @@ tables! {
     LEDGER_CUSTOMERS = new 111, "ledger-customers";
     /// stream NUL time of posting, sequence number → as in `ledger-times`, for late entries only.
     LEDGER_LATE = new 112, "ledger-late";
+    /// 0 and its number → open finding; 1 and its number → finding that a person closed; 2 kind (1
+    /// if on paper, else 0) stream NUL subject NUL currency → number; 3 time, the key of a subject
+    /// → what opens or closes then.
+    LEDGER_FINDINGS = new 113, "ledger-findings";
+    /// 0 stream NUL external id NUL currency NUL kind → sum of the answers; 1 stream NUL conversion
+    /// → sum for each currency; 2 (1 if on paper, else 0) invoice NUL currency → sum.
+    LEDGER_FINDING_SUMS = new 114, "ledger-finding-sums";
     /// currency NUL day NUL other currency → rate from the other one.
     LEDGER_RATES = new 115, "ledger-rates";
 }

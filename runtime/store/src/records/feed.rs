@@ -1,6 +1,7 @@
 //! The event feed: the changes of the store, in the order of the commits.
 
 use serde::{Deserialize, Serialize};
+use tidemill_core::money::LedgerStream;
 use tidemill_core::run::{Export, TriggerKind};
 use tidemill_core::{
     DeliveryId, DeploymentName, Fuel, HookName, Revision, RunId, ScheduleName, SubscriptionName, Timestamp, Topic,
@@ -142,5 +143,19 @@ pub enum FeedEvent {
         version: u64,
         /// The change.
         change: String,
+    },
+    /// Findings of one kind and stream were `opened`, `reopened`, `closed` by a person, or
+    /// `explained` by entries; one event for each change and commit.
+    Finding {
+        /// The kind.
+        kind: String,
+        /// The stream; `None` if they are about several.
+        stream: Option<LedgerStream>,
+        /// The change.
+        change: String,
+        /// The number of findings.
+        findings: u64,
+        /// The number of the last one.
+        number: u64,
     },
 }

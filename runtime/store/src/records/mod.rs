@@ -38,8 +38,9 @@ pub use hook_delivery::{
 };
 pub use ledger::{
     AccountTotal, AppendedEntry, AsOf, Bucket, BucketAxis, ClosedPeriod, CustomerQuery, CustomerReport, CustomerSum,
-    CustomerTotal, Evidence, ExpiredReservations, ExternalId, HandEntry, KindSum, LedgerCheck, LedgerEntry, LedgerHead,
-    LedgerLeg, LedgerUnit, NewEntry, RateRecord, ReportScope, ReportSums, StoredReservation, StreamTotal, UnitConflict,
+    CustomerTotal, DueFindings, Evidence, ExpiredReservations, ExternalId, Finding, FindingClosure, FindingFilter,
+    HandEntry, KindSum, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, LedgerUnit, NewEntry, RateRecord, ReportScope,
+    ReportSums, StoredReservation, StreamTotal, UnitConflict,
 };
 pub use module::{Component, ModuleVersion, PutVersion};
 pub use operation::{Action, Operation, OperationState, Task};

@@ -10,6 +10,7 @@
 mod deliveries;
 mod deployments;
 mod feed;
+mod findings;
 mod ledger;
 mod modules;
 mod node;
@@ -33,6 +34,7 @@ use Send as InspectionStore;
 pub use deliveries::DeliveryStore;
 pub use deployments::{DeploymentStore, UsageStore};
 pub use feed::FeedStore;
+pub use findings::FindingStore;
 pub use ledger::LedgerStore;
 pub use modules::ModuleStore;
 pub use node::{NodeStore, StoreHealth};
@@ -79,6 +81,7 @@ store!(
         + SecretStore
         + MasterKeyStore
         + ReportStore
+        + FindingStore
         + FeedStore
         + RetentionStore
         + InspectionStore

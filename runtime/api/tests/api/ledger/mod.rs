@@ -122,3 +122,39 @@ async fn a_manifest_that_would_move_a_stream_to_or_from_paper_is_refused() {
     assert_eq!(world.get("/v1/ledger/entries?stream=new").await.is(200).json()["items"][0]["paper"], json!(true));
     world.put("/v1/deployments/new", manifest(false)).await.refused(409, "host/paper-changed");
 }
+
+#[tokio::test]
+async fn findings_are_listed_until_they_are_explained_or_closed() {
+    let world = filled().await;
+    let post = async |entries: Vec<NewEntry>| {
+        world.host.store().append_entries(entries, at("2020-11-03T00:00:00Z")).await.unwrap();
+    };
+    let refund = |id: &str, of: &str, cents| {
+        let of = Some(of.to_owned());
+        NewEntry { of, ..entry(id, EntryKind::Refund, cents, "EUR", "2020-10-17T12:00:00Z") }
+    };
+    post(vec![refund("b-2", "a-2", 8_000), refund("b-3", "nowhere", 1)]).await;
+    let list = async |query: &str| {
+        let items = world.get(&format!("/v1/ledger/findings{query}")).await.is(200).json()["items"].clone();
+        items.as_array().unwrap().clone()
+    };
+    let found = list("?stream=shop").await;
+    let kinds: Vec<_> = found.iter().map(|finding| finding["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["over-refunded", "of-unknown"]);
+    assert_eq!((&found[0]["subject"], &found[0]["amount"]["amount"]), (&json!("a-2"), &json!("5.00")));
+    assert_eq!((&found[0]["sequence"], &found[0]["paper"]), (&json!(7), &json!(false)));
+    assert_eq!(list("?paper=true").await, Vec::<serde_json::Value>::new());
+
+    let path = format!("/v1/ledger/findings/{}/close", found[0]["number"]);
+    let closed = world.post(&path, json!({"reason": "goodwill", "actor": "ann"})).await.is(200).json();
+    assert_eq!((&closed["actor"], &closed["reason"]), (&json!("ann"), &json!("goodwill")));
+    assert_eq!(list("?state=closed&kind=over-refunded").await, [closed]);
+    world.post(&path, json!({})).await.refused(422, "host/bad-field");
+    world.post("/v1/ledger/findings/99/close", json!({"reason": "x"})).await.refused(404, "host/finding-not-found");
+    world.post("/v1/ledger/findings/x/close", json!({"reason": "x"})).await.refused(400, "host/bad-name");
+    post(vec![entry("nowhere", EntryKind::Sale, 1, "EUR", "2020-10-17T12:00:00Z")]).await;
+    assert_eq!(list("").await, Vec::<serde_json::Value>::new());
+    for bad in ["state=x", "kind=x", "stream=X", "by=x"] {
+        world.get(&format!("/v1/ledger/findings?{bad}")).await.refused(400, "host/bad-query");
+    }
+}

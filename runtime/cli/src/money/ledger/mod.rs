@@ -5,6 +5,7 @@ mod check;
 mod correct;
 mod entries;
 mod export;
+mod findings;
 mod head;
 mod periods;
 mod report;
@@ -28,6 +29,8 @@ pub enum LedgerCommand {
     Accounts(accounts::LedgerAccountsArgs),
     /// List open reservations, the oldest first
     Reservations(reservations::LedgerReservationsArgs),
+    /// List what is odd about entries, the latest first, or close a finding
+    Findings(findings::LedgerFindingsArgs),
     /// Show a statement: each account at the start and at the end, and what moved
     Statement(report::statement::LedgerStatementArgs),
     /// Sum net revenue
@@ -57,6 +60,7 @@ pub async fn run(command: LedgerCommand, client: &Client, printer: &Printer) -> 
         LedgerCommand::Show(args) => show::run(&args, client, printer).await,
         LedgerCommand::Accounts(args) => accounts::run(&args, client, printer).await,
         LedgerCommand::Reservations(args) => reservations::run(&args, client, printer).await,
+        LedgerCommand::Findings(args) => findings::run(&args, client, printer).await,
         LedgerCommand::Statement(args) => report::statement::run(&args, client, printer).await,
         LedgerCommand::Revenue(args) => report::revenue::run(&args, client, printer).await,
         LedgerCommand::Growth(args) => report::growth::run(&args, client, printer).await,

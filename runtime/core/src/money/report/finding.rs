@@ -2,8 +2,8 @@
 //! nothing for being odd; a finding names what does not add up, until later entries explain it or a
 //! person closes it with a reason.
 //!
-//! Here are the kinds of findings and the rules that raise them, as functions over the entries that
-//! they concern. Which entries these are, and what is stored, is the store's task.
+//! Here are the kinds of findings and the rules that raise them, as functions over sums of the
+//! entries that they concern. Which entries these are, and what is stored, is the store's task.
 
 use crate::ids::Timestamp;
 use crate::money::EntryKind;
@@ -19,7 +19,7 @@ pub const CLEARING_MILLIS: u64 = DAY_MILLIS;
 const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 
 macro_rules! finding_kinds {
-    ($($(#[$doc:meta])* $variant:ident => $name:literal;)*) => {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)*) => {
         /// The kind of a finding.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum FindingKind { $($(#[$doc])* $variant,)* }
@@ -33,39 +33,37 @@ macro_rules! finding_kinds {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
+
+            /// Its number in keys of the store, which never changes.
+            #[must_use]
+            pub const fn number(self) -> u8 {
+                match self { $(Self::$variant => $number,)* }
+            }
         }
     };
 }
 
 finding_kinds! {
     /// Refunds and disputes, less their reversals, exceed what they answer.
-    OverRefunded => "over-refunded";
+    OverRefunded = 0, "over-refunded";
     /// Reversals exceed what they reverse.
-    OverReversed => "over-reversed";
+    OverReversed = 1, "over-reversed";
     /// An entry answers an external id that the stream does not have.
-    OfUnknown => "of-unknown";
+    OfUnknown = 2, "of-unknown";
     /// More left `receivable` than arrived there.
-    NegativeReceivable => "negative-receivable";
+    NegativeReceivable = 3, "negative-receivable";
     /// What streams passed on for an invoice does not sum to zero after a day.
-    ClearingOpen => "clearing-open";
+    ClearingOpen = 4, "clearing-open";
     /// One side of a conversion has no other side.
-    ConversionUnpaired => "conversion-unpaired";
+    ConversionUnpaired = 5, "conversion-unpaired";
     /// Nothing ended a reservation for 30 days.
-    ReservationOld => "reservation-old";
+    ReservationOld = 6, "reservation-old";
     /// An entry occurred more than 5 minutes after it was posted.
-    FutureDated => "future-dated";
+    FutureDated = 7, "future-dated";
     /// An entry belongs to a period that was closed before.
-    Late => "late";
+    Late = 8, "late";
     /// A provider's id came again with other content.
-    IdConflict => "id-conflict";
-    /// A provider's record has no kind of entry.
-    Unmapped => "unmapped";
-    /// A provider's report and the ledger differ.
-    Reconciliation => "reconciliation";
-    /// A posted entry took an account below its floor.
-    BelowFloor => "below-floor";
-    /// A posted entry exceeded a budget.
-    OverBudget => "over-budget";
+    IdConflict = 9, "id-conflict";
 }
 
 impl FindingKind {
@@ -76,87 +74,75 @@ impl FindingKind {
     }
 }
 
-/// What a rule needs of an entry.
+/// What answers one entry, summed in the currency of that entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RelatedEntry<'a> {
-    /// Its kind.
+pub struct AnswerSums {
+    /// The kind of the entry.
     pub kind: EntryKind,
     /// Its posted amount, in minor units.
     pub minor_units: i64,
-    /// Its currency.
-    pub currency: &'a str,
+    /// The sum of its reversals.
+    pub reversed: i128,
+    /// The sum of refunds and disputes that answer it, each less its own reversals.
+    pub returned: i128,
 }
 
-/// An entry, the entries that answer it, and the entries that answer these.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AnsweredEntry<'a> {
-    /// The entry.
-    pub entry: RelatedEntry<'a>,
-    /// The entries whose `of` names it.
-    pub answers: Vec<Self>,
-}
-
-impl AnsweredEntry<'_> {
-    /// The sum of its reversals in its own currency, in minor units.
-    fn reversed(&self) -> i128 {
-        let Some(reversal) = self.entry.kind.reversal() else { return 0 };
-        let reversals = self.answers.iter().map(|answer| answer.entry);
-        reversals
-            .filter(|entry| entry.kind == reversal && entry.currency == self.entry.currency)
-            .map(|entry| i128::from(entry.minor_units))
-            .sum()
-    }
-
+impl AnswerSums {
     /// Its amount less its reversals; 0 if they exceed it.
-    fn rest(&self) -> i128 {
-        (i128::from(self.entry.minor_units) - self.reversed()).max(0)
+    #[must_use]
+    pub fn rest(&self) -> i128 {
+        i128::from(self.minor_units).saturating_sub(self.reversed).max(0)
     }
 
     /// By how much its reversals exceed it, in minor units; `None` if they do not.
     #[must_use]
     pub fn over_reversed(&self) -> Option<i128> {
-        let excess = self.reversed() - i128::from(self.entry.minor_units);
-        (self.entry.kind.reversal().is_some() && excess > 0).then_some(excess)
+        let excess = self.reversed.saturating_sub(self.minor_units.into());
+        (self.kind.reversal().is_some() && excess > 0).then_some(excess)
     }
 
-    /// By how much refunds and disputes, less their reversals, exceed it, in minor units; `None` if
-    /// they do not. Only income can be refunded, in its own currency.
+    /// By how much refunds and disputes exceed it, in minor units; `None` if they do not. Only
+    /// what the stream earned can be refunded, in its own currency.
     #[must_use]
     pub fn over_refunded(&self) -> Option<i128> {
-        let is_return = |kind| matches!(kind, EntryKind::Refund | EntryKind::Dispute);
-        let returns = self.answers.iter().filter(|answer| is_return(answer.entry.kind));
-        let returned: i128 =
-            returns.filter(|answer| answer.entry.currency == self.entry.currency).map(Self::rest).sum();
-        let excess = returned - self.rest();
-        (self.entry.kind.accounts().0.is_revenue() && excess > 0).then_some(excess)
+        let excess = self.returned.saturating_sub(self.rest());
+        (self.kind.accounts().0.is_revenue() && excess > 0).then_some(excess)
     }
 }
 
-/// Whether the entries of one `conversion` id are anything but one side each, in two currencies.
+/// Whether an entry of this kind returns to a customer what the entry that it answers took.
 #[must_use]
-pub fn is_conversion_unpaired(entries: &[RelatedEntry<'_>]) -> bool {
-    let currency = |kind| {
-        let mut sides = entries.iter().filter(|entry| entry.kind == kind).map(|entry| entry.currency);
-        sides.next().filter(|_| sides.next().is_none())
-    };
-    let sides = (currency(EntryKind::ConversionOut), currency(EntryKind::ConversionIn));
-    !matches!(sides, (Some(out), Some(into)) if out != into)
+pub const fn is_return(kind: EntryKind) -> bool {
+    matches!(kind, EntryKind::Refund | EntryKind::Dispute)
 }
 
-/// Whether what streams passed on for an invoice should have been cleared by now. `sum` is the
-/// invoice's balance of `clearing` in one currency, `since` the time of its first entry.
+/// Whether the sides of one `conversion` do not belong together. `sums` are what the conversion
+/// added to the account `conversion`, for each currency: one gave and one received, or nothing is
+/// left of it because all was reversed.
 #[must_use]
-pub const fn is_clearing_open(sum: i128, since: Timestamp, now: Timestamp) -> bool {
-    sum != 0 && now.millis_since(since) >= CLEARING_MILLIS
+pub fn is_conversion_unpaired(sums: impl IntoIterator<Item = i128>) -> bool {
+    let mut sums = sums.into_iter().filter(|sum| *sum != 0);
+    match (sums.next(), sums.next(), sums.next()) {
+        (None, ..) => false,
+        (Some(one), Some(other), None) => (one < 0) == (other < 0),
+        _ => true,
+    }
 }
 
-/// Whether a reservation that nothing has ended is old.
+/// When an invoice that streams have not cleared becomes a finding. `since` is when the first of
+/// its entries was posted.
 #[must_use]
-pub const fn is_reservation_old(reserved_at: Timestamp, now: Timestamp) -> bool {
-    now.millis_since(reserved_at) >= RESERVATION_OLD_MILLIS
+pub const fn clearing_is_open_at(since: Timestamp) -> Timestamp {
+    since.plus_millis(CLEARING_MILLIS)
 }
 
-/// Whether an entry is dated in the future. Such a finding closes once its time is past.
+/// When a reservation becomes old, if nothing ends it.
+#[must_use]
+pub const fn reservation_is_old_at(reserved_at: Timestamp) -> Timestamp {
+    reserved_at.plus_millis(RESERVATION_OLD_MILLIS)
+}
+
+/// Whether an entry is dated in the future. The finding closes at the entry's time.
 #[must_use]
 pub const fn is_future_dated(occurred_at: Timestamp, posted_at: Timestamp) -> bool {
     occurred_at.millis_since(posted_at) > FUTURE_MILLIS
@@ -168,83 +154,71 @@ mod tests {
 
     use super::*;
 
-    fn entry(kind: EntryKind, minor_units: i64) -> RelatedEntry<'static> {
-        RelatedEntry { kind, minor_units, currency: "EUR" }
-    }
-
-    fn answered(kind: EntryKind, minor_units: i64, answers: Vec<AnsweredEntry<'static>>) -> AnsweredEntry<'static> {
-        AnsweredEntry { entry: entry(kind, minor_units), answers }
+    fn sums(kind: EntryKind, minor_units: i64, reversed: i128, returned: i128) -> AnswerSums {
+        AnswerSums { kind, minor_units, reversed, returned }
     }
 
     #[test]
-    fn a_sale_is_over_refunded_until_a_reversal_explains_it() {
-        use EntryKind::{Dispute, DisputeReversal, Refund, RefundReversal, Sale, SaleReversal};
-        let leaf = |kind, minor_units| answered(kind, minor_units, vec![]);
-        let mut sale = answered(Sale, 100, vec![leaf(Refund, 60)]);
-        assert_eq!(sale.over_refunded(), None);
-        sale.answers.push(answered(Dispute, 60, vec![]));
-        assert_eq!(sale.over_refunded(), Some(20));
-        sale.answers[1].answers.push(leaf(DisputeReversal, 60));
-        assert_eq!(sale.over_refunded(), None);
-        sale.answers[0].answers.push(leaf(RefundReversal, 70));
-        assert_eq!((sale.over_refunded(), sale.over_reversed()), (None, None));
-        assert_eq!(sale.answers[0].over_reversed(), Some(10));
-        sale.answers.push(leaf(SaleReversal, 100));
-        sale.answers.push(leaf(Refund, 1));
-        assert_eq!(sale.over_refunded(), Some(1));
-        let dollars = RelatedEntry { currency: "USD", ..entry(Refund, 1_000) };
-        sale.answers = vec![AnsweredEntry { entry: dollars, answers: vec![] }];
-        assert_eq!(sale.over_refunded(), None, "another currency does not compare");
+    fn an_excess_is_what_exceeds_the_rest_of_the_entry() {
+        use EntryKind::{Payout, Prepayment, Refund, Sale, SaleReversal, Trade};
+        for (entry, refunded, reversed) in [
+            (sums(Sale, 100, 0, 100), None, None),
+            (sums(Sale, 100, 0, 120), Some(20), None),
+            (sums(Sale, 100, 100, 1), Some(1), None),
+            (sums(Sale, 100, 130, 0), None, Some(30)),
+            (sums(Sale, 100, 130, 5), Some(5), Some(30)),
+            // Only what was earned can be refunded, and only a kind with a reversal reversed.
+            (sums(Refund, 100, 110, 50), None, Some(10)),
+            (sums(Payout, 100, 0, 200), None, None),
+            (sums(Prepayment, 100, 0, 200), None, None),
+            (sums(SaleReversal, 100, 500, 0), None, None),
+            (sums(Trade, -5, 0, 3), Some(3), None),
+        ] {
+            assert_eq!((entry.over_refunded(), entry.over_reversed()), (refunded, reversed), "{entry:?}");
+        }
     }
 
     #[test]
-    fn a_conversion_has_one_side_in_each_of_two_currencies() {
-        let (out, into) =
-            (entry(EntryKind::ConversionOut, 5), RelatedEntry { currency: "USD", ..entry(EntryKind::ConversionIn, 6) });
-        assert!(!is_conversion_unpaired(&[into, out]));
-        for sides in [&[out][..], &[into], &[], &[out, out, into], &[out, entry(EntryKind::ConversionIn, 5)]] {
-            assert!(is_conversion_unpaired(sides), "{sides:?}");
+    fn a_conversion_gives_in_one_currency_and_receives_in_another() {
+        for paired in [&[5, -6][..], &[0, -6, 5], &[], &[0, 0]] {
+            assert!(!is_conversion_unpaired(paired.iter().copied()), "{paired:?}");
+        }
+        for unpaired in [&[5][..], &[-5], &[5, 6], &[-5, -6], &[5, -6, 1], &[5, 0]] {
+            assert!(is_conversion_unpaired(unpaired.iter().copied()), "{unpaired:?}");
         }
     }
 
     #[test]
     fn times_count_from_their_very_millisecond() {
         let at = Timestamp::from_millis;
-        assert!(!is_clearing_open(0, at(0), at(u64::MAX)));
-        assert!(
-            !is_clearing_open(5, at(1), at(CLEARING_MILLIS)) && is_clearing_open(-5, at(1), at(CLEARING_MILLIS + 1))
-        );
-        assert!(
-            !is_reservation_old(at(1), at(RESERVATION_OLD_MILLIS))
-                && is_reservation_old(at(0), at(RESERVATION_OLD_MILLIS))
-        );
+        assert_eq!(clearing_is_open_at(at(1)), at(86_400_001));
+        assert_eq!(reservation_is_old_at(at(1)), at(2_592_000_001));
         assert!(!is_future_dated(at(FUTURE_MILLIS), at(0)) && is_future_dated(at(FUTURE_MILLIS + 1), at(0)));
         assert!(!is_future_dated(at(0), at(u64::MAX)));
     }
 
     #[test]
-    fn a_name_names_one_kind_of_finding() {
-        for kind in FindingKind::ALL {
-            assert_eq!(FindingKind::parse(kind.as_str()), Some(*kind));
+    fn a_name_and_a_number_name_one_kind_of_finding() {
+        for (place, kind) in FindingKind::ALL.iter().enumerate() {
+            assert_eq!((FindingKind::parse(kind.as_str()), usize::from(kind.number())), (Some(*kind), place));
         }
         assert_eq!(FindingKind::parse("over_refunded"), None);
     }
 
     proptest! {
         #[test]
-        fn returns_up_to_the_amount_are_never_a_finding(
-            amount in 1i64.., parts in prop::collection::vec((1u32..1_000, any::<bool>()), 1..10)
-        ) {
-            let total: u64 = parts.iter().map(|(part, _)| u64::from(*part)).sum();
-            let answers = |scale: i64| parts.iter().map(|(part, refund)| {
-                let kind = if *refund { EntryKind::Refund } else { EntryKind::Dispute };
-                answered(kind, i64::from(*part).saturating_mul(scale), vec![])
-            }).collect();
-            let scale = amount / i64::try_from(total).unwrap();
-            prop_assert_eq!(answered(EntryKind::Sale, amount, answers(scale)).over_refunded(), None);
-            let excess = i128::from(total) - 1;
-            let tight = answered(EntryKind::Sale, 1, answers(1)).over_refunded();
-            prop_assert_eq!(tight, (excess > 0).then_some(excess));
+        fn returns_up_to_the_rest_are_never_a_finding(amount in 0i64.., reversed in 0i128..1 << 70, part in 0u32..=1_000) {
+            let entry = sums(EntryKind::Sale, amount, reversed, 0);
+            let returned = entry.rest() * i128::from(part) / 1_000;
+            prop_assert_eq!(AnswerSums { returned, ..entry }.over_refunded(), None);
+            let over = AnswerSums { returned: entry.rest() + 1, ..entry };
+            prop_assert_eq!(over.over_refunded(), Some(1));
+        }
+
+        #[test]
+        fn any_sums_have_an_answer(kind in prop::sample::select(EntryKind::ALL.to_vec()), a: i64, b: i128, c: i128) {
+            let entry = sums(kind, a, b, c);
+            let _ = (entry.over_refunded(), entry.over_reversed(), is_conversion_unpaired([b, c, a.into()]));
         }
     }
 }

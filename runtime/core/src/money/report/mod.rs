@@ -14,8 +14,8 @@ mod statement;
 pub use bucket::{BucketLevel, RangeCover, SignedRange};
 pub use calendar::{CalendarPeriod, CalendarUnit, InvalidPeriod, PERIODS_MAX, PeriodName, TooManyPeriods, periods};
 pub use finding::{
-    AnsweredEntry, CLEARING_MILLIS, FUTURE_MILLIS, FindingKind, RESERVATION_OLD_MILLIS, RelatedEntry, is_clearing_open,
-    is_conversion_unpaired, is_future_dated, is_reservation_old,
+    AnswerSums, CLEARING_MILLIS, FUTURE_MILLIS, FindingKind, RESERVATION_OLD_MILLIS, clearing_is_open_at,
+    is_conversion_unpaired, is_future_dated, is_return, reservation_is_old_at,
 };
 pub use rate::{ExchangeRate, InvalidRate, RATE_DIGITS};
 pub use ratio::Ratio;

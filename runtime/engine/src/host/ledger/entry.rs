@@ -78,7 +78,13 @@ async fn write_now(
         return Err(guest.void(changed).into());
     }
     if let Some(id) = seen.posting {
-        return Ok(duplicate((id, seen.content), checked.content, &entry.external_id));
+        let known = duplicate((id, seen.content), checked.content, &entry.external_id);
+        if known.is_err() {
+            // Whatever becomes of the run, the provider gave one id to two contents.
+            let now = guest.log.clock.now();
+            read(|| store.note_id_conflict(&stream, &entry.external_id, now)).await?;
+        }
+        return Ok(known);
     }
     let id = posting_id(guest);
     let reserves = call == EntryCall::Reserve;

@@ -19,22 +19,26 @@ use tidemill_core::{ComponentDigest, DeploymentName, Epoch, Failure, Fuel, Revis
 use super::{SEED, at, delivery, golden, run};
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::ledger::convert::OldEntry;
+use crate::embedded::ledger::findings::book::FindingMarks;
+use crate::embedded::ledger::findings::due::DueChange;
+use crate::embedded::ledger::findings::sides::ClearingRecord;
 use crate::embedded::ledger::record::{AccountRecord, HeadRecord, ReservationRecord, StreamRecord};
 use crate::embedded::runs::RunKeyRecord;
 use crate::embedded::runs::record::{RunCounters, RunRecord};
 use crate::embedded::tables::{
     ACCOUNTS, COMPONENTS, CURSORS, DELIVERIES, DELIVERY_PROGRESS, DEPLOYMENTS, ENTRIES, FAILURES, FEED, FIRING_LIST,
-    KEY_ROTATION, KEYS, LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_ENTRIES, LEDGER_MARKS, LEDGER_RESERVATIONS,
-    LEDGER_STREAMS, LOGS, MASTER_KEYS, META, MODULES, OPERATIONS, PARKED, REPLAYS, RUNS, SCHEDULES, SECRET_VERSIONS,
-    SECRETS, SUBSCRIPTIONS, TOPIC_OWNERS, TOPICS, USAGE, WATERMARKS,
+    KEY_ROTATION, KEYS, LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_ENTRIES, LEDGER_FINDING_SUMS, LEDGER_FINDINGS,
+    LEDGER_MARKS, LEDGER_RESERVATIONS, LEDGER_STREAMS, LOGS, MASTER_KEYS, META, MODULES, OPERATIONS, PARKED, REPLAYS,
+    RUNS, SCHEDULES, SECRET_VERSIONS, SECRETS, SUBSCRIPTIONS, TOPIC_OWNERS, TOPICS, USAGE, WATERMARKS,
 };
 use crate::embedded::topics::TopicRecord;
 use crate::embedded::tx::Table;
 use crate::records::{
     Action, Bucket, Component, DeliveryFilter, DeliveryProgress, Deployment, Evidence, FailedPart, FailureRecord,
-    FeedEvent, FiringEntry, FiringFate, HandEntry, HookDelivery, KeyRotation, LedgerEntry, LedgerHead, LedgerLeg,
-    LogLevel, LogLine, MasterKeyRecord, ModuleVersion, Operation, OperationState, ParkRecord, Pause, RunFilter,
-    Schedule, Scrub, SealedPlace, SealedTable, SealedValue, SecretEncoding, SecretVersion, Subscription, Task, Usage,
+    FeedEvent, Finding, FindingClosure, FiringEntry, FiringFate, HandEntry, HookDelivery, KeyRotation, LedgerEntry,
+    LedgerHead, LedgerLeg, LogLevel, LogLine, MasterKeyRecord, ModuleVersion, Operation, OperationState, ParkRecord,
+    Pause, RunFilter, Schedule, Scrub, SealedPlace, SealedTable, SealedValue, SecretEncoding, SecretVersion,
+    Subscription, Task, Usage,
 };
 
 /// The text of the golden file.
@@ -413,8 +417,30 @@ fn ledger(rows: &mut Rows) {
         minor_units: 1_999,
         expires_at: Some(at(1)),
         closed_by: 301,
+        answered: true,
     };
     rows.add(LEDGER_RESERVATIONS, "reservation", &reservation);
+    let finding = Finding {
+        number: 7,
+        kind: "over-refunded".to_owned(),
+        stream: Some("shop/acct-1".parse().unwrap()),
+        subject: "ch_1".to_owned(),
+        currency: Some("EUR".to_owned()),
+        minor_units: Some(-2),
+        sequence: 300,
+        paper: true,
+        opened_at: at(1),
+        closure: Some(FindingClosure { at: at(2), actor: "ann".to_owned(), reason: "goodwill".to_owned() }),
+    };
+    rows.add(LEDGER_FINDINGS, "finding", &finding);
+    let (paper, invoice, currency) = (true, "in_1".to_owned(), "EUR".to_owned());
+    rows.add(LEDGER_FINDINGS, "due clearing", &DueChange::Clearing { paper, invoice, currency });
+    let (paper, stream, external_id) = (true, "shop".parse().unwrap(), "ch_1".to_owned());
+    rows.add(LEDGER_FINDINGS, "due past", &DueChange::Past { paper, stream, external_id });
+    rows.add(LEDGER_FINDING_SUMS, "answers", &-5_i128);
+    rows.add(LEDGER_FINDING_SUMS, "conversion", &BTreeMap::from([("EUR".to_owned(), -5_i128)]));
+    rows.add(LEDGER_FINDING_SUMS, "clearing", &ClearingRecord { sum: -5, since: at(1), sequence: 300 });
+    rows.add(LEDGER_MARKS, "findings", &FindingMarks { last: 7, open: 2, unknown: 1, old_until: 300 });
 }
 
 fn feed(rows: &mut Rows) {
@@ -461,6 +487,13 @@ fn feed(rows: &mut Rows) {
             bytes: 3,
             before: 1,
             after: 2,
+        },
+        FeedEvent::Finding {
+            kind: "late".to_owned(),
+            stream: Some("shop".parse().unwrap()),
+            change: "opened".to_owned(),
+            findings: 2,
+            number: 7,
         },
         FeedEvent::ClockSetBack { back_millis: 60_000, schedules: 2, until: at(1) },
         FeedEvent::Delivery {

@@ -9,7 +9,7 @@ use tidemill_core::flow::Rate;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::lane::Lane;
-use tidemill_core::money::EntryCall;
+use tidemill_core::money::{EntryCall, EntryKind};
 use tidemill_core::run::{Export, Run, RunEvent, Trigger, TriggerKind, Wait, WaitCondition};
 use tidemill_core::schedule::Overlap;
 use tidemill_core::topics::SubscriptionStart;
@@ -23,10 +23,11 @@ use crate::embedded::{EmbeddedStore, fixture};
 use crate::kv::{KeyRange, Table};
 use crate::records::{
     AdmissionTerms, ClosedPeriod, CommitStart, Component, DebounceTerms, DeliveryAdmission, DeliveryBody,
-    DeliveryReceipt, DeliveryReplay, FailedPart, FailureRecord, FiringCommit, HookDelivery, KeyRotation, LogLevel,
-    LogLine, MasterKeyRecord, ModuleVersion, NewDelivery, NewEntry, NewEvent, NewFiring, NewPublication, NewRun,
-    NewSignal, NominalRange as Times, Operation, PutDeployment, PutSecret, RateRecord, RunCommit, RunCommitResult,
-    RunRequestResult, ScheduleChange, SealedValue, SecretEncoding, StateEdit, StateWrite, SubscriptionChange, Task,
+    DeliveryReceipt, DeliveryReplay, FailedPart, FailureRecord, FindingClosure, FiringCommit, HookDelivery,
+    KeyRotation, LedgerLeg, LogLevel, LogLine, MasterKeyRecord, ModuleVersion, NewDelivery, NewEntry, NewEvent,
+    NewFiring, NewPublication, NewRun, NewSignal, NominalRange as Times, Operation, PutDeployment, PutSecret,
+    RateRecord, RunCommit, RunCommitResult, RunRequestResult, ScheduleChange, SealedValue, SecretEncoding, StateEdit,
+    StateWrite, SubscriptionChange, Task,
 };
 use crate::traits::*;
 
@@ -319,6 +320,26 @@ async fn steer(session: &Session) {
     store.put_rates(vec![rate]).await.unwrap();
     let late = NewEntry { external_id: "sale-2".to_owned(), occurred_at: at(2), ..fixture::new_entry() };
     store.append_entries(vec![late], at(32)).await.unwrap();
+    let odd = |id: &str, kind: EntryKind, metadata: &str, of: Option<&str>| NewEntry {
+        external_id: id.to_owned(),
+        kind: kind.as_str().to_owned(),
+        minor_units: 5,
+        net_revenue: 0,
+        occurred_at: at(33),
+        metadata: metadata.to_owned(),
+        of: of.map(str::to_owned),
+        legs: kind.legs(5).unwrap().map(LedgerLeg::from).to_vec(),
+        ..fixture::new_entry()
+    };
+    let entries = vec![
+        odd("refund-1", EntryKind::Refund, "{}", Some("sale-3")),
+        odd("received-1", EntryKind::Received, r#"{"invoice":"in_1"}"#, None),
+        odd("out-1", EntryKind::ConversionOut, r#"{"conversion":"fx_1"}"#, None),
+        odd("out-2", EntryKind::ConversionOut, r#"{"conversion":"fx_2"}"#, None),
+    ];
+    store.append_entries(entries, at(33)).await.unwrap();
+    let closure = FindingClosure { at: at(33), actor: "ann".to_owned(), reason: "known".to_owned() };
+    store.close_finding(1, closure).await.unwrap();
     let payload = Bytes::from_static(b"{}");
     let signal = NewSignal { to: run(3), name: "paid".to_owned(), payload, key: Some("outside".to_owned()) };
     store.signal(signal, at(32)).await.unwrap();

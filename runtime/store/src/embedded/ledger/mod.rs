@@ -1,7 +1,7 @@
 //! The ledger: a chain of immutable entries, and what is derived from them in the same commit.
 //!
 //! `append` writes; `entries`, `reservations`, `totals` and `reports` read; `check` recomputes
-//! everything. `periods` decides which entries are late.
+//! everything. `periods` decides which entries are late. `findings` keeps what is odd.
 
 pub(crate) mod append;
 pub(crate) mod check;
@@ -9,6 +9,7 @@ pub(crate) mod convert;
 pub(crate) mod customers;
 pub(crate) mod entries;
 mod expiry;
+pub(crate) mod findings;
 pub(crate) mod keys;
 mod periods;
 mod rates;

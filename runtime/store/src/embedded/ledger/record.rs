@@ -95,4 +95,6 @@ pub(crate) struct ReservationRecord {
     pub(crate) expires_at: Option<Timestamp>,
     /// The sequence number of the entry that ended it; 0 while it is open.
     pub(crate) closed_by: u64,
+    /// Whether entries answered it before it ended.
+    pub(crate) answered: bool,
 }

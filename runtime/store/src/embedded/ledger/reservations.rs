@@ -27,6 +27,7 @@ pub(crate) fn open(commit: &mut WriteTx<'_, '_>, entry: &LedgerEntry) -> Result<
         minor_units: reserved,
         expires_at: entry.expires_at,
         closed_by: 0,
+        answered: false,
     };
     commit.put_record(LEDGER_RESERVATIONS, &keys::reservation(&entry.id), &record)?;
     commit.put(LEDGER_RESERVATIONS, &keys::open_reservation(entry.sequence), entry.id.as_bytes());
@@ -36,8 +37,8 @@ pub(crate) fn open(commit: &mut WriteTx<'_, '_>, entry: &LedgerEntry) -> Result<
     Ok(())
 }
 
-/// Ends the reservation that an entry settles, voids or expires at `now`.
-pub(crate) fn close(commit: &mut WriteTx<'_, '_>, entry: &LedgerEntry, now: Timestamp) -> Result<()> {
+/// Ends the reservation that an entry settles, voids or expires at `now`, and returns it as it was.
+pub(crate) fn close(commit: &mut WriteTx<'_, '_>, entry: &LedgerEntry, now: Timestamp) -> Result<ReservationRecord> {
     let id = entry.reservation.as_deref().unwrap_or_default();
     let Some(record) = get(commit, id)? else { return Err(entries::refused(&entry.id, "ends no reservation")) };
     let event = match entry.call {
@@ -64,8 +65,20 @@ pub(crate) fn close(commit: &mut WriteTx<'_, '_>, entry: &LedgerEntry, now: Time
     if let Some(end) = record.expires_at {
         commit.delete(LEDGER_RESERVATIONS, &keys::reservation_end(end, record.sequence));
     }
-    let closed = ReservationRecord { closed_by: entry.sequence, ..record };
-    commit.put_record(LEDGER_RESERVATIONS, &keys::reservation(id), &closed)
+    let closed = ReservationRecord { closed_by: entry.sequence, ..record.clone() };
+    commit.put_record(LEDGER_RESERVATIONS, &keys::reservation(id), &closed)?;
+    Ok(record)
+}
+
+/// Notes that entries answer an open reservation, so that its end has them judged again.
+pub(crate) fn note_answered(commit: &mut WriteTx<'_, '_>, id: &str) -> Result<()> {
+    match get(commit, id)? {
+        Some(record) if !record.answered => {
+            let answered = ReservationRecord { answered: true, ..record };
+            commit.put_record(LEDGER_RESERVATIONS, &keys::reservation(id), &answered)
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn get(store: &impl ReadTx, id: &str) -> Result<Option<ReservationRecord>> {

@@ -7,6 +7,7 @@ use tidemill_core::money::LedgerStream;
 use tidemill_core::money::report::BucketLevel;
 
 use crate::embedded::ledger::customers::CustomerSums;
+use crate::embedded::ledger::findings::{self, ReceivableSign};
 use crate::embedded::ledger::keys;
 use crate::embedded::ledger::record::{AccountRecord, StreamRecord, TimeRecord};
 use crate::embedded::tables::{LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_STREAMS, name_key};
@@ -60,13 +61,22 @@ impl LedgerSums {
         self.accounts.entry(keys::account(&entry.stream, account, &entry.currency)).or_default()
     }
 
-    /// Adds the sums to the stored records.
-    pub(crate) fn write(self, commit: &mut WriteTx<'_, '_>) -> Result<()> {
-        for (key, added) in self.accounts {
-            let mut record: AccountRecord = commit.record(LEDGER_ACCOUNTS, &key)?.unwrap_or_default();
+    /// Adds the sums to the stored records. Returns the accounts `receivable` whose sign has
+    /// changed.
+    pub(crate) fn write(self, commit: &mut WriteTx<'_, '_>) -> Result<Vec<ReceivableSign>> {
+        let mut signs = Vec::new();
+        for (key, added) in &self.accounts {
+            let mut record: AccountRecord = commit.record(LEDGER_ACCOUNTS, key)?.unwrap_or_default();
+            let before = record.posted;
             record.posted = record.posted.saturating_add(added.posted);
             record.pending = record.pending.saturating_add(added.pending);
-            commit.put_record(LEDGER_ACCOUNTS, &key, &record)?;
+            if (before < 0) != (record.posted < 0) {
+                let (stream, rest) = keys::stream_and_rest(key)?;
+                let account = keys::text(rest)?.split_once('\0').ok_or_else(keys::unreadable)?;
+                let paper = self.is_on_paper(&stream).unwrap_or_default();
+                signs.extend(findings::receivable_sign(stream, account, (before, record.posted), paper));
+            }
+            commit.put_record(LEDGER_ACCOUNTS, key, &record)?;
         }
         for (key, added) in self.streams {
             let mut record: StreamRecord = commit.record(LEDGER_STREAMS, &key)?.unwrap_or_default();
@@ -80,7 +90,8 @@ impl LedgerSums {
             record.add(&added);
             commit.put_record(LEDGER_BUCKETS, &key, &record)?;
         }
-        self.customers.write(commit)
+        self.customers.write(commit)?;
+        Ok(signs)
     }
 }
 

@@ -1,0 +1,120 @@
+//! Findings that open or close at a time: an invoice that is not cleared after a day, a reservation
+//! that is open after 30 days, an entry that was dated in the future.
+
+use serde::{Deserialize, Serialize};
+use tidemill_core::Timestamp;
+use tidemill_core::money::LedgerStream;
+use tidemill_core::money::report::{FindingKind, reservation_is_old_at};
+
+use super::book::FindingBook;
+use super::keys::{self, Subject};
+use super::sides::{ClearingRecord, clearing_subject};
+use crate::embedded::codec::decode;
+use crate::embedded::ledger::entries::EntryReader;
+use crate::embedded::ledger::{entries, keys as ledger_keys};
+use crate::embedded::tables::{LEDGER_FINDING_SUMS, LEDGER_FINDINGS, LEDGER_RESERVATIONS};
+use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
+use crate::error::Result;
+use crate::records::{DueFindings, LedgerEntry};
+
+/// What happens at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum DueChange {
+    /// The invoice becomes a finding.
+    Clearing {
+        /// Whether its streams are on paper.
+        paper: bool,
+        /// The invoice.
+        invoice: String,
+        /// The currency.
+        currency: String,
+    },
+    /// The time of an entry is past, which explains it.
+    Past {
+        /// Whether its stream is on paper.
+        paper: bool,
+        /// The stream of the entry.
+        stream: LedgerStream,
+        /// The external id of the entry.
+        external_id: String,
+    },
+}
+
+/// Opens and closes at most `limit` findings whose time has come.
+pub(crate) fn update(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize) -> Result<DueFindings> {
+    let mut book = FindingBook::open(commit, now)?;
+    let until = [&[keys::DUE][..], &now.plus_millis(1).as_millis().to_be_bytes()].concat();
+    for (key, bytes) in commit.range(LEDGER_FINDINGS, vec![keys::DUE]..until, false, limit)? {
+        commit.delete(LEDGER_FINDINGS, &key);
+        match decode(LEDGER_FINDINGS, &bytes)? {
+            DueChange::Clearing { paper, invoice, currency } => {
+                let sums = keys::clearing(paper, &invoice, &currency);
+                if let Some(ClearingRecord { sum, sequence, .. }) = commit.record(LEDGER_FINDING_SUMS, &sums)? {
+                    book.raise(commit, &clearing_subject(paper, &invoice, &currency), sequence, Some(sum))?;
+                }
+            }
+            DueChange::Past { paper, stream, external_id } => {
+                let (kind, stream) = (FindingKind::FutureDated, Some(stream));
+                book.explain(commit, &Subject { kind, paper, stream, name: external_id, currency: None })?;
+            }
+        }
+    }
+    open_old_reservations(commit, &mut book, now, limit)?;
+    let changed = book.changed();
+    book.finish(commit)?;
+    Ok(DueFindings { changed, next: next(commit)? })
+}
+
+/// Opens findings about reservations that became old, oldest first.
+fn open_old_reservations(
+    commit: &mut WriteTx<'_, '_>,
+    book: &mut FindingBook,
+    now: Timestamp,
+    limit: usize,
+) -> Result<()> {
+    let mut old: Vec<LedgerEntry> = Vec::new();
+    let mut reader = EntryReader::new(commit);
+    for (key, _) in commit.range(LEDGER_RESERVATIONS, young(book.marks.old_until), false, limit)? {
+        let entry = reader.named(ledger_keys::sequence_at_end(&key)?)?;
+        if reservation_is_old_at(entry.posted_at) > now {
+            break;
+        }
+        old.push(entry);
+    }
+    for entry in old {
+        book.marks.old_until = entry.sequence;
+        let (sequence, reserved) = (entry.sequence, i128::from(entry.minor_units));
+        book.raise(commit, &old_subject(entry), sequence, Some(reserved))?;
+    }
+    Ok(())
+}
+
+/// The subject of an old reservation.
+pub(crate) fn old_subject(entry: LedgerEntry) -> Subject {
+    Subject {
+        kind: FindingKind::ReservationOld,
+        paper: entry.paper,
+        stream: Some(entry.stream),
+        name: entry.external_id,
+        currency: Some(entry.currency),
+    }
+}
+
+/// The open reservations after a sequence number.
+fn young(old_until: u64) -> std::ops::Range<Vec<u8>> {
+    let first = ledger_keys::open_reservation(old_until.saturating_add(1));
+    first..prefix_range(&[ledger_keys::OPEN]).end
+}
+
+/// Returns when the next finding opens or closes by its time.
+pub(crate) fn next(store: &impl ReadTx) -> Result<Option<Timestamp>> {
+    let due = store.scan_prefix(LEDGER_FINDINGS, &[keys::DUE], 1)?;
+    let due = due.first().and_then(|(key, _)| crate::embedded::tables::time_of(key.get(1..)?));
+    let oldest = store.range(LEDGER_RESERVATIONS, young(super::book::marks(store)?.old_until), false, 1)?;
+    let old = match oldest.first() {
+        Some((key, _)) => entries::at(store, ledger_keys::sequence_at_end(key)?)?,
+        None => None,
+    };
+    let old = old.map(|entry| reservation_is_old_at(entry.posted_at));
+    Ok([due, old].into_iter().flatten().min())
+}

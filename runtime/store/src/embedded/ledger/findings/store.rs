@@ -1,0 +1,55 @@
+//! The part of the store's contract about findings.
+
+use async_trait::async_trait;
+use tidemill_core::Timestamp;
+use tidemill_core::money::LedgerStream;
+use tidemill_core::money::report::FindingKind;
+
+use super::book::{self, FindingBook};
+use super::due;
+use super::keys::Subject;
+use crate::embedded::ledger::entries;
+use crate::embedded::store::EmbeddedStore;
+use crate::error::Result;
+use crate::records::{DueFindings, Finding, FindingClosure, FindingFilter, Page, PageRequest};
+use crate::traits::FindingStore;
+
+#[async_trait]
+impl FindingStore for EmbeddedStore {
+    async fn findings(&self, filter: FindingFilter, page: PageRequest) -> Result<Page<Finding>> {
+        book::page(&self.snapshot(), &filter, &page)
+    }
+
+    async fn open_finding_count(&self) -> Result<u64> {
+        Ok(book::marks(self.latest())?.open)
+    }
+
+    async fn close_finding(&self, number: u64, closure: FindingClosure) -> Result<Finding> {
+        self.commit(move |c| book::close(c, number, &closure)).await
+    }
+
+    async fn note_id_conflict(&self, stream: &LedgerStream, external_id: &str, now: Timestamp) -> Result<()> {
+        let Some(entry) = entries::by_external_id(self.latest(), stream, external_id)? else { return Ok(()) };
+        let (kind, stream, name) = (FindingKind::IdConflict, Some(entry.stream), entry.external_id);
+        let subject = Subject { kind, paper: entry.paper, stream, name, currency: None };
+        // A module may try the same again and again.
+        if FindingBook::has(self.latest(), &subject)? {
+            return Ok(());
+        }
+        let raise = move |c: &mut crate::embedded::tx::WriteTx<'_, '_>| {
+            let mut book = FindingBook::open(c, now)?;
+            book.raise(c, &subject, entry.sequence, None)?;
+            book.finish(c)
+        };
+        self.commit(raise).await
+    }
+
+    async fn update_due_findings(&self, now: Timestamp, limit: usize) -> Result<DueFindings> {
+        // Most ticks find nothing, and then nothing is committed.
+        let next = due::next(self.latest())?;
+        if next.is_none_or(|next| next > now) {
+            return Ok(DueFindings { changed: 0, next });
+        }
+        self.commit(move |c| due::update(c, now, limit)).await
+    }
+}
