@@ -37,6 +37,7 @@ sdk_codes! {
     "bad-wait": "The result of a wait does not match its request";
     "too-many-waits": "The list of a wait is longer than one wait takes, and nothing in it has occurred";
     "answers-missing": "The host returned fewer responses than requests";
+    "external-id-too-long": "The external id of a hold is too long";
     "not-json": "A value cannot be written as JSON";
     "http-status": "An HTTP response has an error status";
     "saga-incomplete": "A saga failed, and some of its steps could not be undone";

@@ -81,7 +81,7 @@ impl HoldRequest {
     ///
     /// # Errors
     /// As [`Entry::reserve`]; `external-id-too-long` for an external id of more than 254 bytes,
-    /// because `#2` must fit behind it.
+    /// because `#2` must fit after it.
     pub fn place(mut self) -> Result<Hold> {
         if let Some(time) = self.expires_in {
             let at = clock::now() + time;

@@ -56,7 +56,8 @@ pub(crate) fn set_snapshot(
 /// are large.
 const PART: u32 = 64;
 
-/// Returns the chunks of a journal and the replay snapshot from `store`, which must show one moment.
+/// Returns the chunks of a journal and the replay snapshot from `store`, which must show one
+/// moment.
 pub(crate) fn read(store: &impl ReadTx, id: RunId) -> Result<(Vec<ValueRef>, Option<ValueRef>)> {
     let Some(record) = record::find(store, id)? else { return Ok((Vec::new(), None)) };
     let chunks = chunks(store, id, 0..record.counters.chunks)?;

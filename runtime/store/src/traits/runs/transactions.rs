@@ -41,12 +41,12 @@ pub trait TransactionStore: Send + Sync + 'static {
         drop(guard);
         committed
     }
-    /// Saves log lines, progress and status of a running run. Journal, replay snapshot and uncommitted
-    /// effects do not change.
+    /// Saves log lines, progress and status of a running run. Journal, replay snapshot and
+    /// uncommitted effects do not change.
     async fn save_progress(&self, owner: &Owner, run: &Run, logs: Vec<LogLine>) -> Result<(), StoreError>;
     /// Saves the records of an open transaction, so that a crash repeats little work: journal,
-    /// replay snapshot, log lines, and from the run's record progress, status, fuel, peak memory and
-    /// the number of journal entries. No effect is committed. New entries reset the number of
+    /// replay snapshot, log lines, and from the run's record progress, status, fuel, peak memory
+    /// and the number of journal entries. No effect is committed. New entries reset the number of
     /// takeovers.
     async fn save(
         &self,
@@ -56,8 +56,8 @@ pub trait TransactionStore: Send + Sync + 'static {
         snapshot: Option<Bytes>,
         logs: Vec<LogLine>,
     ) -> Result<(), StoreError>;
-    /// Returns the journal and the replay snapshot of a run, both as of one moment; empty if the run
-    /// has none.
+    /// Returns the journal and the replay snapshot of a run, both as of one moment; empty if the
+    /// run has none.
     async fn journal(&self, id: RunId) -> Result<StoredJournal, StoreError>;
     /// Returns consecutive chunks of a run's journal, starting with chunk number `from` (the first
     /// is 0), as of one moment. Ends with the chunk that brings the total to `limit` bytes, and
