@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use tidemill_store::Store;
 
-use crate::ledger::{entries, proof, reports, reservations};
+use crate::ledger::{entries, findings, proof, reports, reservations};
 use crate::runs::{failures, flow, journals, lanes, parked, requests, signals, transactions, trees, values, waits};
 use crate::schedules::{changes, firings, overlaps};
 use crate::topics::{events, subscriptions};
@@ -143,6 +143,9 @@ claims! {
         an_entry_of_the_host_posts_once, an_entry_that_does_not_balance_is_refused,
         a_stream_is_on_paper_or_not_from_its_first_entry_on,
         a_unit_keeps_the_decimal_places_of_its_first_entry;
+    findings: a_finding_is_open_until_entries_explain_it,
+        a_finding_that_a_person_closed_is_kept_with_the_reason,
+        an_id_with_two_contents_in_one_transaction_is_a_finding;
     reservations: a_settlement_posts_a_part_and_returns_the_rest, a_void_returns_all,
         an_end_that_does_not_fit_its_reservation_is_refused,
         a_reservation_is_over_from_its_very_millisecond_on;

@@ -93,6 +93,7 @@ impl EarlierLayer {
             written: self.written,
             written_bytes: self.written_bytes,
             entries,
+            id_conflicts: <_>::default(),
             starts: self.starts,
             signals: self.signals,
             events: self.events,

@@ -17,6 +17,8 @@ pub struct Effects {
     pub writes: Vec<StateWrite>,
     /// Entries of the ledger, in order.
     pub postings: Vec<NewEntry>,
+    /// External ids of own entries under which the guest tried other content.
+    pub id_conflicts: Vec<String>,
     /// Runs to start, in order.
     pub starts: Vec<StartRun>,
     /// Signals to send, in order.

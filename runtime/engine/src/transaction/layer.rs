@@ -1,7 +1,7 @@
 //! The layers and reads of a transaction: merging them, dropping them and converting them into
 //! effects of a commit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,8 @@ pub(super) struct EffectLayer {
     pub(super) written: BTreeMap<String, Option<Bytes>>,
     pub(super) written_bytes: usize,
     pub(super) entries: LayerEntries,
+    /// External ids of own entries under which the guest tried other content.
+    pub(super) id_conflicts: BTreeSet<String>,
     pub(super) starts: Vec<StartRun>,
     pub(super) signals: Vec<NewSignal>,
     pub(super) events: Vec<NewEvent>,
@@ -61,6 +63,7 @@ impl EffectLayer {
     pub(super) fn things(&self) -> usize {
         self.written.len()
             + self.entries.len()
+            + self.id_conflicts.len()
             + self.starts.len()
             + self.signals.len()
             + self.events.len()
@@ -85,6 +88,7 @@ impl EffectLayer {
             self.written.insert(key, value);
         }
         self.entries.append(later.entries);
+        self.id_conflicts.extend(later.id_conflicts);
         self.starts.extend(later.starts);
         self.signals.extend(later.signals);
         self.events.extend(later.events);
@@ -129,6 +133,7 @@ impl EffectLayer {
         for layer in layers {
             written.extend(&layer.written);
             effects.postings.extend(layer.entries.iter().cloned());
+            effects.id_conflicts.extend(layer.id_conflicts.iter().cloned());
             effects.starts.extend(layer.starts.iter().cloned());
             effects.signals.extend(layer.signals.iter().cloned());
             effects.events.extend(layer.events.iter().cloned());

@@ -237,6 +237,13 @@ impl Transaction {
         self.top().entries.push(entry);
     }
 
+    /// Notes that other content came under the external id of an own entry, if there is room.
+    pub fn note_id_conflict(&mut self, external_id: &str) {
+        if self.has_room().is_ok() {
+            self.top().id_conflicts.insert(external_id.to_owned());
+        }
+    }
+
     /// Notes the SHA-256 of the body of an answer, for the evidence of later entries. The last
     /// [`EVIDENCE_ANSWERS`] are kept.
     pub fn note_answer(&mut self, digest: [u8; 32]) {

@@ -292,8 +292,19 @@ impl EngineHarness {
     }
 
     fn of(&self, run: Run, left: Checkpoint, journal: Option<JournalChange>) -> RunCommit {
-        let Effects { reads, writes, postings, starts, signals, events, taken, cancels, observed, samples } =
-            left.effects;
+        let Effects {
+            reads,
+            writes,
+            postings,
+            id_conflicts,
+            starts,
+            signals,
+            events,
+            taken,
+            cancels,
+            observed,
+            samples,
+        } = left.effects;
         self.started.lock().unwrap().extend(starts.iter().map(|start| start.id));
         for metric in samples.into_metrics().0 {
             *self.sampled.lock().unwrap().entry(metric.name).or_default() += metric.value as u64;
@@ -302,6 +313,7 @@ impl EngineHarness {
             reads,
             writes,
             postings,
+            id_conflicts,
             starts: starts.into_iter().map(|start| new_run(self.id, start)).collect(),
             signals,
             events,

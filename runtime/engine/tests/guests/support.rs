@@ -169,6 +169,7 @@ impl TestHost {
             reads: ended.all.effects.reads,
             writes: ended.all.effects.writes,
             postings: ended.all.effects.postings,
+            id_conflicts: ended.all.effects.id_conflicts,
             output: Some(output),
             ..RunCommit::of(owner, run, START)
         };

@@ -1,6 +1,7 @@
 //! Claims about the ledger.
 
 pub(crate) mod entries;
+pub(crate) mod findings;
 pub(crate) mod proof;
 pub(crate) mod reports;
 pub(crate) mod reservations;

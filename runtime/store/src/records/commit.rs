@@ -79,6 +79,9 @@ pub struct RunCommit {
     /// Whether to leave out posted entries that the ledger has with the same content. Otherwise
     /// they are a conflict, because the module would have learned of the duplicate.
     pub leaves_out_duplicates: bool,
+    /// External ids under which the run tried other content than it had posted in the transaction.
+    /// Each becomes a finding.
+    pub id_conflicts: Vec<String>,
     /// Log lines that are not in the store yet.
     pub logs: Vec<LogLine>,
     /// Failures that are not in the store yet. One of
@@ -124,6 +127,7 @@ impl RunCommit {
             writes: Vec::new(),
             postings: Vec::new(),
             leaves_out_duplicates: false,
+            id_conflicts: Vec::new(),
             logs: Vec::new(),
             failures: Vec::new(),
             output: None,

@@ -140,6 +140,7 @@ impl Execution {
             writes: effects.writes,
             postings: effects.postings,
             leaves_out_duplicates: self.refusal.is_some(),
+            id_conflicts: effects.id_conflicts,
             starts: children::requests(&self.host, &run, effects.starts),
             signals: effects.signals,
             events: effects.events,

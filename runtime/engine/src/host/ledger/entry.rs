@@ -65,8 +65,11 @@ async fn write_now(
     checked: CheckedEntry,
 ) -> wasmtime::Result<Result<RecordedPosting, Failure>> {
     if let Some(own) = guest.transaction.own_entry(&entry.external_id) {
-        let known = (own.id.clone(), own.content);
-        return Ok(duplicate(known, checked.content, &entry.external_id));
+        let known = duplicate((own.id.clone(), own.content), checked.content, &entry.external_id);
+        if known.is_err() {
+            guest.transaction.note_id_conflict(&entry.external_id);
+        }
+        return Ok(known);
     }
     if let Err(limit) = guest.transaction.has_room() {
         return Ok(Err(limit.into()));

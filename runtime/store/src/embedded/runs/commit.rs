@@ -115,6 +115,10 @@ pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> R
         state::write(commit, &run.deployment, write)?;
     }
     ledger::post(commit, run, &transaction.postings, transaction.leaves_out_duplicates, transaction.now)?;
+    if !transaction.id_conflicts.is_empty() {
+        let stream = LedgerStream::of(&run.deployment);
+        ledger::findings::raise_id_conflicts(commit, &stream, &transaction.id_conflicts, transaction.now)?;
+    }
     runs::put_logs(commit, run, &transaction.logs)?;
     if let Some(output) = &transaction.output {
         commit.put_value(Some(&run.deployment), OUTPUTS, &run.id.to_bytes(), &[], output)?;

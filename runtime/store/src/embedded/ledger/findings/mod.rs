@@ -129,6 +129,23 @@ pub(crate) struct ReceivableSign {
     pub(crate) below_zero: bool,
 }
 
+/// Opens findings about entries whose external ids came again with other content.
+pub(crate) fn raise_id_conflicts(
+    commit: &mut WriteTx<'_, '_>,
+    stream: &LedgerStream,
+    external_ids: &[String],
+    now: Timestamp,
+) -> Result<()> {
+    let mut book = FindingBook::open(commit, now)?;
+    for external_id in external_ids {
+        let Some(entry) = entries::by_external_id(commit, stream, external_id)? else { continue };
+        let (kind, stream, name) = (FindingKind::IdConflict, Some(entry.stream), entry.external_id);
+        let subject = Subject { kind, paper: entry.paper, stream, name, currency: None };
+        book.raise(commit, &subject, entry.sequence, None)?;
+    }
+    book.finish(commit)
+}
+
 fn subject_of(kind: FindingKind, entry: &NotedEntry) -> Subject {
     let (stream, name) = (Some(entry.stream.clone()), entry.external_id.clone());
     Subject { kind, paper: entry.paper, stream, name, currency: None }

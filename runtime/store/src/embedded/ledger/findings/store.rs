@@ -8,6 +8,7 @@ use tidemill_core::money::report::FindingKind;
 use super::book::{self, FindingBook};
 use super::due;
 use super::keys::Subject;
+use super::raise_id_conflicts;
 use crate::embedded::ledger::entries;
 use crate::embedded::store::EmbeddedStore;
 use crate::error::Result;
@@ -30,18 +31,14 @@ impl FindingStore for EmbeddedStore {
 
     async fn note_id_conflict(&self, stream: &LedgerStream, external_id: &str, now: Timestamp) -> Result<()> {
         let Some(entry) = entries::by_external_id(self.latest(), stream, external_id)? else { return Ok(()) };
-        let (kind, stream, name) = (FindingKind::IdConflict, Some(entry.stream), entry.external_id);
-        let subject = Subject { kind, paper: entry.paper, stream, name, currency: None };
+        let (kind, of, name) = (FindingKind::IdConflict, Some(entry.stream), entry.external_id);
+        let subject = Subject { kind, paper: entry.paper, stream: of, name, currency: None };
         // A module may try the same again and again.
         if FindingBook::has(self.latest(), &subject)? {
             return Ok(());
         }
-        let raise = move |c: &mut crate::embedded::tx::WriteTx<'_, '_>| {
-            let mut book = FindingBook::open(c, now)?;
-            book.raise(c, &subject, entry.sequence, None)?;
-            book.finish(c)
-        };
-        self.commit(raise).await
+        let (stream, external_ids) = (stream.clone(), [subject.name]);
+        self.commit(move |c| raise_id_conflicts(c, &stream, &external_ids, now)).await
     }
 
     async fn update_due_findings(&self, now: Timestamp, limit: usize) -> Result<DueFindings> {
