@@ -11,7 +11,7 @@ use tidemill_core::clock::Stopwatch;
 use tidemill_core::ids::Owner;
 use tidemill_core::money::Currencies;
 use tidemill_store::Store;
-use tidemill_store::records::Scrub;
+use tidemill_store::records::{FindingFilter, PageRequest, Scrub};
 use tidemill_store::traits::StoreHealth;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -222,6 +222,21 @@ impl ControlPlane {
             StoreHealth::ReadOnly(why) => reasons.push(format!("the store is read-only: {why}")),
         }
         Readiness { ready: reasons.is_empty(), reasons }
+    }
+
+    /// Returns why findings about the ledger degrade the health of the host; `None` if they do not.
+    /// What is on paper never does.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn findings_reason(&self) -> Result<Option<String>, ControlError> {
+        if !self.0.config.findings_degrade_health {
+            return Ok(None);
+        }
+        let open = self.0.store.findings(FindingFilter::default(), PageRequest::first(1)).await?;
+        let latest = open.items.first();
+        Ok(latest
+            .map(|latest| format!("the ledger has open findings; the latest is {} ({})", latest.number, latest.kind)))
     }
 
     /// Returns all metrics in the text format of Prometheus, gauges of this moment included.

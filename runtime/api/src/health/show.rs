@@ -25,15 +25,17 @@ pub async fn health(State(state): State<ApiState>, query: RawQuery) -> ApiResult
     warnings.extend(clock_set_back.as_ref().map(ClockSetBack::text));
     warnings.extend(host.blocked_text());
     warnings.extend(host.master_key_warning().await?);
+    let mut reasons = readiness.reasons.clone();
+    reasons.extend(host.findings_reason().await?);
     let (status, reason) = match store.health() {
         StoreHealth::Good => ("good", None),
         StoreHealth::DiskFull => ("disk-full", None),
         StoreHealth::ReadOnly(why) => ("read-only", Some(why)),
     };
     Ok(ok(&shapes::Health {
-        status: if readiness.ready { "ok" } else { "degraded" }.into(),
+        status: if reasons.is_empty() { "ok" } else { "degraded" }.into(),
         ready: readiness.ready,
-        reasons: (&readiness.reasons).into(),
+        reasons: reasons.into(),
         warnings,
         version: env!("CARGO_PKG_VERSION").into(),
         node: host.owner().node.as_str().into(),

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 use tidemill_core::Code;
+use tidemill_core::money::EntryKind;
+use tidemill_store::records::NewEntry;
 
+use super::ledger::reports::{at, entry};
 use super::world::World;
 
 #[tokio::test]
@@ -21,6 +24,24 @@ async fn a_healthy_host_reports_ok() {
     let text = String::from_utf8(metrics.bytes.to_vec()).unwrap();
     assert!(text.contains("tidemill_attempts_total{deployment=\"hello\",state=\"succeeded\"} 1"), "{text}");
     assert!(text.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn findings_degrade_health_if_the_operator_wants_it() {
+    for degrades in [false, true] {
+        let world = World::with_host(|config| config.findings_degrade_health = degrades).await;
+        let status = async || world.get("/v1/health").await.is(200).json()["status"].clone();
+        assert_eq!(status().await, "ok");
+        let time = "2020-10-15T12:00:00Z";
+        let payout = entry("p-1", EntryKind::Payout, 5, "EUR", time);
+        let trial = NewEntry { stream: "trial".parse().unwrap(), paper: true, ..payout.clone() };
+        let store = world.host.store();
+        store.append_entries(vec![trial], at(time)).await.unwrap();
+        assert_eq!(status().await, "ok");
+        store.append_entries(vec![payout], at(time)).await.unwrap();
+        assert_eq!(status().await, if degrades { "degraded" } else { "ok" });
+        world.get("/readyz").await.is(200);
+    }
 }
 
 #[tokio::test]

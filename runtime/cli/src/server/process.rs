@@ -88,6 +88,7 @@ impl Process {
             memory_max: settings.memory_max,
             scrub_every: settings.scrub_every,
             keep_waiting: settings.keep_waiting,
+            findings_degrade_health: settings.findings_degrade_health,
             waiting_max: waiting_max(settings.concurrency) as usize,
             retention: settings.retention,
             event_retention: settings.event_retention,

@@ -145,6 +145,8 @@ pub struct Settings {
     pub scrub_every: Option<Duration>,
     /// How long a waiting run stays in memory.
     pub keep_waiting: Duration,
+    /// Whether open findings about the ledger degrade the host's health.
+    pub findings_degrade_health: bool,
     /// How long ended runs and operations are kept; `None` to keep them forever.
     pub retention: Option<Duration>,
     /// How long events are kept; `None` to keep them forever.
@@ -268,6 +270,11 @@ impl Settings {
             shutdown: take("shutdown").duration()?,
             scrub_every: take("scrub-every").interval()?,
             keep_waiting: take("keep-waiting").duration()?,
+            findings_degrade_health: match take("findings").text {
+                "report" => false,
+                "degrade" => true,
+                _ => return Err(take("findings").wrong("write report or degrade")),
+            },
             retention: take("retention").interval()?,
             event_retention: take("event-retention").interval()?,
             events_max: take("events-max").within(1, 1_000_000_000)?,

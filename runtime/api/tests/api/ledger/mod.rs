@@ -1,6 +1,6 @@
 //! `/v1/streams` and `/v1/ledger`.
 
-mod reports;
+pub(crate) mod reports;
 
 use serde_json::json;
 use tidemill_core::money::{EntryCall, EntryKind};

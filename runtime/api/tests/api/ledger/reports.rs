@@ -7,12 +7,12 @@ use tidemill_store::records::{Evidence, LedgerLeg, NewEntry};
 
 use crate::world::World;
 
-pub(super) fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).unwrap()
 }
 
 /// An entry of `shop` in `currency`.
-pub(super) fn entry(id: &str, kind: EntryKind, cents: i64, currency: &str, time: &str) -> NewEntry {
+pub(crate) fn entry(id: &str, kind: EntryKind, cents: i64, currency: &str, time: &str) -> NewEntry {
     let legs = kind.legs(cents).unwrap();
     let net: i64 = legs.iter().filter(|leg| leg.account.is_revenue()).map(|leg| -leg.minor_units).sum();
     NewEntry {

@@ -27,7 +27,7 @@ impl SettingSpec {
 }
 
 /// Every setting, in display order.
-pub(super) const SPECS: [SettingSpec; 29] = [
+pub(super) const SPECS: [SettingSpec; 30] = [
     SettingSpec { key: "addr", default: "127.0.0.1:7077", flag: Some(("IP:PORT", "Address to listen on")) },
     SettingSpec { key: "data", default: "./tidemill-data", flag: Some(("DIR", "Data folder")) },
     SettingSpec { key: "token", default: "", flag: None },
@@ -52,6 +52,11 @@ pub(super) const SPECS: [SettingSpec; 29] = [
         flag: Some(("TIME", "Interval between scrubs, which read and verify all stored data, or never")),
     },
     SettingSpec { key: "keep-waiting", default: "10s", flag: Some(("TIME", "How long a waiting run stays in memory")) },
+    SettingSpec {
+        key: "findings",
+        default: "report",
+        flag: Some(("EFFECT", "What open findings about the ledger do to the host's health: report or degrade")),
+    },
     SettingSpec {
         key: "retention",
         default: "30d",

@@ -81,6 +81,7 @@ fn a_wrong_value_is_refused_with_its_origin() {
         ("scrub_every", "often"),
         ("scrub_every", "1s"),
         ("keep_waiting", "a while"),
+        ("findings", "ignore"),
         ("retention", "5s"),
         ("quotas", "disk=1"),
         ("addr", "localhost"),
