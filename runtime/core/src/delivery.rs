@@ -47,32 +47,18 @@ pub enum DeliveryOutcome {
     Failed,
     /// Its run is parked: it waits for a person.
     Dead,
-    /// It was received before.
-    Duplicate,
     /// The hook does not list its kind of event, so it makes no run.
     Ignored,
     /// It was refused although its signature was valid, and is kept as evidence.
     Refused,
     /// It comes from another environment than the hook's, so it makes no run.
     Test,
-    /// A newer version of its object was received before, so it makes no run.
-    Stale,
 }
 
 impl DeliveryOutcome {
     /// Every outcome.
-    pub const ALL: [Self; 10] = [
-        Self::Stored,
-        Self::Running,
-        Self::Done,
-        Self::Failed,
-        Self::Dead,
-        Self::Duplicate,
-        Self::Ignored,
-        Self::Refused,
-        Self::Test,
-        Self::Stale,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Stored, Self::Running, Self::Done, Self::Failed, Self::Dead, Self::Ignored, Self::Refused, Self::Test];
 
     /// Returns the outcome that follows from the state of its latest run. [`Self::Stored`] means
     /// any run that has not settled.
@@ -95,11 +81,9 @@ impl DeliveryOutcome {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Dead => "dead",
-            Self::Duplicate => "duplicate",
             Self::Ignored => "ignored",
             Self::Refused => "refused",
             Self::Test => "test",
-            Self::Stale => "stale",
         }
     }
 

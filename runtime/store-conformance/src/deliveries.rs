@@ -11,8 +11,8 @@ use tidemill_core::run::{Export, Run, RunEvent, Trigger, TriggerKind};
 use tidemill_core::{DeliveryId, RunId, Timestamp};
 use tidemill_store::records::{
     AdmissionTerms, DeliveryAdmission, DeliveryBody, DeliveryFilter, DeliveryPolicy, DeliveryReceipt, DeliveryReplay,
-    FeedEvent, HookDelivery, NewDelivery, NewRun, Operation, OperationState, Page, PageRequest, ReplayObstacle,
-    RetryChange, RewrappedBody, RunCommit, Task,
+    FeedEvent, HookDelivery, KeyRotation, NewDelivery, NewRun, Operation, OperationState, Page, PageRequest,
+    ReplayObstacle, RetryChange, RewrappedKey, RunCommit, SealedTable, Task,
 };
 use tidemill_store::{Store, StoreError};
 
@@ -39,6 +39,7 @@ fn arrived(of: &str, key: &str, body: &'static str, at: Timestamp) -> NewDeliver
         headers: vec![("content-type".into(), "application/json".into())],
         body_bytes: body.len() as u64,
         digest: BodyDigest::of(body.as_bytes()),
+        signed_digest: None,
     };
     let body = DeliveryBody { key: Bytes::new(), bytes: Bytes::from_static(body.as_bytes()) };
     NewDelivery { delivery, body, admission: DeliveryAdmission::Wait, body_dedupe_millis: None }
@@ -136,16 +137,27 @@ pub(crate) async fn the_keys_of_sealed_bodies_are_wrapped_again(store: Arc<dyn S
     for new in [&short, &long, &plain] {
         receive(&store, new).await;
     }
-    let key = |of: &NewDelivery| (of.delivery.id, of.body.key.clone());
-    assert_eq!(store.sealed_bodies(None, 10).await, Ok(vec![key(&short), key(&long)]));
-    assert_eq!(store.sealed_bodies(None, 1).await, Ok(vec![key(&short)]));
-    assert_eq!(store.sealed_bodies(Some(short.delivery.id), 10).await, Ok(vec![key(&long)]));
-    let to = Bytes::from(vec![2; 90]);
-    let again = |of: &NewDelivery| RewrappedBody { id: of.delivery.id, from: of.body.key.clone(), to: to.clone() };
-    let stale = RewrappedBody { from: to.clone(), to: Bytes::new(), ..again(&short) };
-    store.rewrap_bodies(vec![stale, again(&short), again(&long)]).await.expect("a commit");
+    let keys = store.sealed_keys(None, 10, usize::MAX).await.expect("keys");
+    let names: Vec<_> = keys.iter().map(|key| (key.place.table, key.name.clone(), key.wrapped.clone())).collect();
+    let of = |new: &NewDelivery| (SealedTable::Deliveries, new.delivery.id.to_string(), new.body.key.clone());
+    assert_eq!(names, [of(&short), of(&long)]);
+    let rotation = KeyRotation {
+        to: [2; 8],
+        total: 2,
+        visited: 2,
+        wrapped: 2,
+        damaged: 0,
+        cursor: keys.last().map(|key| key.place.clone()),
+        started_at: NOON,
+        ended_at: None,
+    };
+    let to = |byte: u8| Bytes::from(vec![byte; 90]);
+    let again =
+        keys.iter().map(|key| RewrappedKey { place: key.place.clone(), before: key.wrapped.clone(), after: to(2) });
+    let overtaken = RewrappedKey { place: keys[0].place.clone(), before: to(3), after: to(4) };
+    store.rewrap([overtaken].into_iter().chain(again).collect(), rotation).await.expect("a commit");
     for new in [&short, &long] {
-        let body = DeliveryBody { key: to.clone(), bytes: new.body.bytes.clone() };
+        let body = DeliveryBody { key: to(2), bytes: new.body.bytes.clone() };
         assert_eq!(store.delivery_body(new.delivery.id).await, Ok(Some(body)));
     }
 }
@@ -184,6 +196,28 @@ pub(crate) async fn a_body_under_an_unsigned_key_is_known_for_72_hours(store: Ar
     assert_eq!(receive(&store, &unsigned("3", "{}", later(BODY_DEDUPE_MILLIS))).await, DeliveryReceipt::Waiting);
     let late = later(2 * BODY_DEDUPE_MILLIS);
     assert_eq!(receive(&store, &unsigned("1", "{}", late)).await, duplicate);
+}
+
+pub(crate) async fn a_signed_text_with_several_readings_is_one_delivery(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let cut = |key: &str, body, signed: &str, at| {
+        let mut new = arrived("a", key, body, at);
+        new.body_dedupe_millis = Some(BODY_DEDUPE_MILLIS);
+        new.delivery.signed_digest = Some(BodyDigest::of(signed.as_bytes()));
+        new
+    };
+    let first = cut("1", "id=1&x=2", "id1x2", NOON);
+    assert_eq!(receive(&store, &first).await, DeliveryReceipt::Waiting);
+    // Another body and another id with the same signed text.
+    let duplicate = DeliveryReceipt::Duplicate(first.delivery.id);
+    assert_eq!(receive(&store, &cut("1x2", "id=1x2&", "id1x2", later(1))).await, duplicate);
+    assert_eq!(receive(&store, &cut("1", "id=1&x=2&", "id1x2", later(2))).await, duplicate);
+    assert_eq!(receive(&store, &cut("1", "id=1&x=3", "id1x3", later(3))).await, DeliveryReceipt::Waiting);
+    // Retention forgets it by the same digest.
+    assert_eq!(store.drop_backlog(&name("a"), later(4)).await, Ok(false));
+    let all = DeliveryPolicy { settled_before: later(5), dead_before: later(5) };
+    assert_eq!(store.expire_deliveries(all, 10, later(5)).await.expect("an expiry").deleted, 2);
+    assert_eq!(receive(&store, &cut("1", "id=1&x=2", "id1x2", later(6))).await, DeliveryReceipt::Waiting);
 }
 
 pub(crate) async fn another_body_of_a_transmission_is_refused_and_kept(store: Arc<dyn Store>) {

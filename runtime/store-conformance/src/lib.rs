@@ -129,6 +129,7 @@ claims! {
     deliveries: a_delivery_is_stored_with_the_request_for_its_run, a_long_body_is_read_back_as_it_was,
         the_keys_of_sealed_bodies_are_wrapped_again, a_repeated_delivery_is_counted_and_makes_no_run,
         a_body_under_an_unsigned_key_is_known_for_72_hours,
+        a_signed_text_with_several_readings_is_one_delivery,
         another_body_of_a_transmission_is_refused_and_kept,
         deliveries_wait_in_order_outside_a_full_queue, the_outcome_of_a_delivery_follows_its_run,
         a_delivery_that_makes_no_run_is_settled_at_once,

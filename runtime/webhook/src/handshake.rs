@@ -5,7 +5,7 @@
 //! Otherwise the endpoint would sign whatever a sender chooses.
 
 use serde::Deserialize;
-use tidemill_core::hook::{Handshake, HmacAlgorithm, HookMethod, HookSpec, SignatureEncoding};
+use tidemill_core::hook::{HmacAlgorithm, HookHandshake, HookMethod, HookSpec, SignatureEncoding};
 
 use crate::failure::VerificationFailure;
 use crate::request::{HandshakeReply, HookRequest};
@@ -28,7 +28,7 @@ fn challenge(text: &str) -> Result<HandshakeReply, VerificationFailure> {
 /// Whether the request is a handshake that carries its own token, so that the scheme does not
 /// verify it.
 pub(crate) fn has_own_token(hook: &HookSpec, request: &HookRequest<'_>) -> bool {
-    let is_meta = matches!(hook.handshake, Some(Handshake::Meta { .. })) && request.method == http::Method::GET;
+    let is_meta = matches!(hook.handshake, Some(HookHandshake::Meta { .. })) && request.method == http::Method::GET;
     let is_delivery = hook.methods.contains(&HookMethod::Get);
     is_meta && (!is_delivery || headers::parameter(request, "hub.mode").is_ok())
 }
@@ -59,8 +59,8 @@ pub(crate) fn verified(
     keys: &[&[u8]],
 ) -> Result<Option<HandshakeReply>, VerificationFailure> {
     match &hook.handshake {
-        None | Some(Handshake::Meta { .. }) => Ok(None),
-        Some(Handshake::Slack) => {
+        None | Some(HookHandshake::Meta { .. }) => Ok(None),
+        Some(HookHandshake::Slack) => {
             let Ok(body) = serde_json::from_slice::<SlackBody>(request.body) else { return Ok(None) };
             match (body.kind.as_str(), body.challenge) {
                 ("url_verification", Some(text)) => challenge(&text).map(Some),
@@ -68,14 +68,14 @@ pub(crate) fn verified(
                 _ => Ok(None),
             }
         }
-        Some(Handshake::Microsoft) => {
+        Some(HookHandshake::Microsoft) => {
             let named = |(name, _): &(_, _)| name == "validationToken";
             if !form_urlencoded::parse(request.query().unwrap_or_default().as_bytes()).any(|pair| named(&pair)) {
                 return Ok(None);
             }
             challenge(&headers::parameter(request, "validationToken")?).map(Some)
         }
-        Some(Handshake::Zoom) => {
+        Some(HookHandshake::Zoom) => {
             let Ok(body) = serde_json::from_slice::<ZoomBody>(request.body) else { return Ok(None) };
             if body.event != "endpoint.url_validation" {
                 return Ok(None);

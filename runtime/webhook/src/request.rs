@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::{HeaderMap, Method};
 use tidemill_core::Timestamp;
+use tidemill_core::delivery::BodyDigest;
 use tidemill_core::hook::{HookEnvironment, ObjectVersion};
 
 /// Maximum length of a provider's id of a delivery, in bytes.
@@ -74,11 +75,16 @@ pub struct HandshakeReply {
 
 /// A request whose sender is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifiedRequest {
-    /// The scheme: `stripe`, `paypal`, `standard-webhooks`, `github`, `hmac`, `token` or `none`.
-    pub verified_by: &'static str,
-    /// The reply of the host if the request is a handshake. All fields below are `None` then.
-    pub handshake: Option<HandshakeReply>,
+pub enum VerifiedRequest {
+    /// A handshake, with the reply of the host.
+    Handshake(HandshakeReply),
+    /// A delivery.
+    Delivery(Box<VerifiedDelivery>),
+}
+
+/// A delivery whose sender is verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedDelivery {
     /// The provider's id of the delivery; `None` if the hook declares no place of one. The body
     /// identifies the delivery then.
     pub id: Option<ProviderId>,
@@ -97,8 +103,12 @@ pub struct VerifiedRequest {
     pub object: Option<String>,
     /// The version of the object, if the hook declares its place and it is readable.
     pub version: Option<ObjectVersion>,
-    /// The SHA-256 of the body as it was sent.
-    pub body_digest: [u8; 32],
+    /// The digest of the body as it was sent.
+    pub body_digest: BodyDigest,
+    /// The digest of the signed text without its time and headers, if a sender could cut the text
+    /// into other values under the same signature. It identifies the delivery in place of
+    /// `body_digest`.
+    pub signed_digest: Option<BodyDigest>,
     /// The decoded body, if it was sent with a `Content-Encoding`.
     pub decoded_body: Option<Vec<u8>>,
 }

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use tidemill_core::hook::{Handshake, HookEnvironment, HookOrder, HookScheme, HookSpec, PaypalCheck, ValuePlace};
+use tidemill_core::delivery::BodyDigest;
+use tidemill_core::hook::{HookEnvironment, HookHandshake, HookOrder, HookScheme, HookSpec, PaypalCheck, ValuePlace};
 
 use crate::body::BodyEncoding;
-use crate::credentials::{Credentials, Requirement};
 use crate::failure::VerificationFailure;
+use crate::handshake;
+use crate::inputs::{VerificationInputs, VerificationNeed};
 use crate::key::InvalidKey;
-use crate::request::{HookRequest, VerifiedRequest};
+use crate::request::{HookRequest, ProviderId, VerifiedDelivery, VerifiedRequest};
 use crate::scheme::paypal::postback::PostbackRequest;
 use crate::scheme::paypal::transmission::Transmission;
 use crate::scheme::{Sender, github, hmac, paypal, standard_webhooks, stripe, token};
 use crate::values::ValueReader;
-use crate::{handshake, mac};
 
 /// Verifies the requests of one hook. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -86,24 +87,24 @@ impl Verifier {
     /// that a request without valid ones causes no further request.
     ///
     /// # Errors
-    /// If the request cannot be verified with any credentials.
-    pub fn requirement(&self, request: &HookRequest<'_>) -> Result<Requirement, VerificationFailure> {
+    /// If no inputs verify the request.
+    pub fn need(&self, request: &HookRequest<'_>) -> Result<VerificationNeed, VerificationFailure> {
         let hook = &self.hook;
         if handshake::has_own_token(hook, request)
-            && let Some(Handshake::Meta { verify_token }) = &hook.handshake
+            && let Some(HookHandshake::Meta { verify_token }) = &hook.handshake
         {
-            return Ok(Requirement::HandshakeTokens(verify_token.clone()));
+            return Ok(VerificationNeed::HandshakeTokens(verify_token.clone()));
         }
         match &hook.scheme {
             HookScheme::Paypal { check: PaypalCheck::Certificate, .. } => {
                 let transmission = Transmission::read(request, hook.environment)?;
-                Ok(Requirement::Certificate(transmission.certificate_url))
+                Ok(VerificationNeed::Certificate(transmission.certificate_url))
             }
             HookScheme::Paypal { check: PaypalCheck::Postback { .. }, webhook_id } => {
                 let question = PostbackRequest::new(request, webhook_id, hook.environment)?;
-                Ok(Requirement::Confirmation(Box::new(question)))
+                Ok(VerificationNeed::Confirmation(Box::new(question)))
             }
-            scheme => Ok(scheme.secret().cloned().map_or(Requirement::Nothing, Requirement::Keys)),
+            scheme => Ok(scheme.secret().cloned().map_or(VerificationNeed::Nothing, VerificationNeed::Keys)),
         }
     }
 
@@ -114,54 +115,35 @@ impl Verifier {
     pub fn verify(
         &self,
         request: &HookRequest<'_>,
-        credentials: &Credentials<'_>,
+        inputs: &VerificationInputs<'_>,
     ) -> Result<VerifiedRequest, VerificationFailure> {
         let hook = &*self.hook;
-        let mut verified = self.unread(request);
         if handshake::has_own_token(hook, request) {
-            verified.handshake = Some(handshake::with_own_token(request, credentials.keys)?);
-            return Ok(verified);
+            return handshake::with_own_token(request, inputs.keys).map(VerifiedRequest::Handshake);
         }
         if !hook.methods.iter().any(|method| method.as_str() == request.method.as_str()) {
             return Err(VerificationFailure::HandshakeMalformed);
         }
-        let sender = self.sender(request, credentials)?;
-        verified.handshake = handshake::verified(hook, request, credentials.keys)?;
-        if verified.handshake.is_some() {
-            return Ok(verified);
+        let sender = self.sender(request, inputs)?;
+        if let Some(reply) = handshake::verified(hook, request, inputs.keys)? {
+            return Ok(VerifiedRequest::Handshake(reply));
         }
-        let encoding = BodyEncoding::of(request.headers).map_err(|_| VerificationFailure::BodyNotDecodable)?;
-        verified.decoded_body = encoding.decode(request.body, hook.max_body)?;
-        self.read(request, sender, verified)
+        self.read(request, sender).map(|delivery| VerifiedRequest::Delivery(Box::new(delivery)))
     }
 
-    /// A verified request of which nothing is read yet.
-    fn unread(&self, request: &HookRequest<'_>) -> VerifiedRequest {
-        VerifiedRequest {
-            verified_by: self.hook.scheme.as_str(),
-            handshake: None,
-            id: None,
-            id_is_signed: false,
-            transmission_id: None,
-            signed_at: None,
-            environment: None,
-            event: None,
-            object: None,
-            version: None,
-            body_digest: mac::sha256(request.body),
-            decoded_body: None,
-        }
-    }
-
-    fn sender(&self, request: &HookRequest<'_>, credentials: &Credentials<'_>) -> Result<Sender, VerificationFailure> {
-        let (hook, keys) = (&*self.hook, credentials.keys);
+    fn sender(
+        &self,
+        request: &HookRequest<'_>,
+        inputs: &VerificationInputs<'_>,
+    ) -> Result<Sender, VerificationFailure> {
+        let (hook, keys) = (&*self.hook, inputs.keys);
         match &hook.scheme {
             HookScheme::Stripe { .. } => stripe::verify(request, keys),
             HookScheme::Paypal { webhook_id, check: PaypalCheck::Certificate } => {
-                paypal::verify(request, webhook_id, hook.environment, credentials.certificate)
+                paypal::verify(request, webhook_id, hook.environment, inputs.certificate)
             }
             HookScheme::Paypal { check: PaypalCheck::Postback { .. }, .. } => {
-                paypal::verify_confirmed(request, hook.environment, credentials.confirmed)
+                paypal::verify_confirmed(request, hook.environment, inputs.confirmed)
             }
             HookScheme::StandardWebhooks { .. } => standard_webhooks::verify(request, keys),
             HookScheme::Github { .. } => github::verify(request, keys),
@@ -171,7 +153,7 @@ impl Verifier {
         }
     }
 
-    /// Whether the signature covers the id of a delivery.
+    /// Whether the signature fixes the id of a delivery.
     fn covers_id(&self) -> bool {
         match (&self.hook.scheme, &self.places.id) {
             (HookScheme::Stripe { .. } | HookScheme::Paypal { .. } | HookScheme::StandardWebhooks { .. }, _) => true,
@@ -180,37 +162,38 @@ impl Verifier {
         }
     }
 
-    /// Reads the values of a request whose sender is verified.
-    fn read(
-        &self,
-        request: &HookRequest<'_>,
-        sender: Sender,
-        mut verified: VerifiedRequest,
-    ) -> Result<VerifiedRequest, VerificationFailure> {
+    /// Reads the values of a delivery whose sender is verified.
+    fn read(&self, request: &HookRequest<'_>, sender: Sender) -> Result<VerifiedDelivery, VerificationFailure> {
+        let encoding = BodyEncoding::of(request.headers).map_err(|_| VerificationFailure::BodyNotDecodable)?;
+        let decoded_body = encoding.decode(request.body, self.hook.max_body)?;
         let VerifierPlaces { id, event, is_live } = &*self.places;
         let (object, version) = match &self.hook.order {
             HookOrder::None => (None, None),
             HookOrder::Key(key) => (Some(key), None),
             HookOrder::Object { object, version } => (Some(object), version.as_ref()),
         };
-        let body = verified.decoded_body.as_deref().unwrap_or(request.body);
+        let body = decoded_body.as_deref().unwrap_or(request.body);
         let places = [id.as_ref(), event.as_ref(), is_live.as_ref(), object, version];
         let values = ValueReader::new(*request, body, places.into_iter().flatten());
         let environment = is_live.as_ref().and_then(|place| values.boolean(place));
         let environment = environment.map(|live| if live { HookEnvironment::Live } else { HookEnvironment::Test });
-        let known_id = sender.signed_id.and_then(crate::ProviderId::new);
-        verified.id = match (known_id, id) {
-            (Some(id), _) => Some(id),
-            (None, Some(place)) => Some(values.id(place)?),
-            (None, None) => None,
-        };
-        verified.event = event.as_ref().and_then(|place| values.text(place));
-        verified.object = object.and_then(|place| values.text_or_number(place));
-        verified.version = version.and_then(|place| values.version(place));
-        verified.id_is_signed = self.covers_id();
-        verified.transmission_id = sender.transmission_id;
-        verified.signed_at = sender.signed_at;
-        verified.environment = sender.environment.or(environment);
-        Ok(verified)
+        let known_id = sender.signed_id.and_then(ProviderId::new);
+        Ok(VerifiedDelivery {
+            id: match (known_id, id) {
+                (Some(id), _) => Some(id),
+                (None, Some(place)) => Some(values.id(place)?),
+                (None, None) => None,
+            },
+            id_is_signed: self.covers_id(),
+            transmission_id: sender.transmission_id,
+            signed_at: sender.signed_at,
+            environment: sender.environment.or(environment),
+            event: event.as_ref().and_then(|place| values.text(place)),
+            object: object.and_then(|place| values.text_or_number(place)),
+            version: version.and_then(|place| values.version(place)),
+            body_digest: BodyDigest::of(request.body),
+            signed_digest: sender.signed_digest,
+            decoded_body,
+        })
     }
 }

@@ -113,7 +113,8 @@ impl ControlPlane {
 
     /// Remembers a request that was refused before it was verified.
     pub fn refuse_hook_request(&self, endpoint: &HookEndpoint, headers: &HeaderMap, reason: &str) {
-        self.remember_refusal(endpoint, headers, &[], reason.to_owned(), HookResult::Unverified);
+        let empty = BodyDigest::of(&[]);
+        self.remember_refusal(endpoint, headers, 0, empty, reason.to_owned(), HookResult::Unverified);
     }
 
     /// Remembers a request that leaves nothing in the store.
@@ -121,7 +122,8 @@ impl ControlPlane {
         &self,
         endpoint: &HookEndpoint,
         headers: &HeaderMap,
-        body: &[u8],
+        body_bytes: usize,
+        digest: BodyDigest,
         reason: String,
         result: HookResult,
     ) {
@@ -132,8 +134,8 @@ impl ControlPlane {
             at: self.0.clock.now(),
             reason,
             headers: header_names(headers.keys().map(http::HeaderName::as_str)),
-            body_bytes: body.len() as u64,
-            digest: BodyDigest::of(body),
+            body_bytes: body_bytes as u64,
+            digest,
         });
     }
 

@@ -11,8 +11,8 @@ use tidemill_core::{Code, DeliveryId, Timestamp, failpoint};
 use tidemill_engine::secrets::{SecretSource as _, SecretValue};
 use tidemill_store::records::{DeliveryAdmission, DeliveryReceipt, HookDelivery, NewDelivery};
 use tidemill_webhook::{
-    Credentials, FailureKind, HandshakeReply, HookRequest, Requirement, VerificationFailure, VerifiedRequest,
-    is_credential_header, without_token,
+    FailureKind, HandshakeReply, HookRequest, VerificationFailure, VerificationInputs, VerificationNeed,
+    VerifiedDelivery, VerifiedRequest, is_credential_header, without_token,
 };
 
 use crate::deployment::active::ActiveDeployment;
@@ -70,10 +70,13 @@ impl ControlPlane {
         endpoint.status.clock.lock().note_verified();
         let (deployment, hook) = (&endpoint.live.deployment.name, &endpoint.spec().name);
         let count = |result| self.0.metrics.hooks.count(deployment, hook, result);
-        if let Some(reply) = verified.handshake {
-            count(HookResult::Handshake);
-            return Ok(HookAnswer::Handshake(reply));
-        }
+        let verified = match verified {
+            VerifiedRequest::Delivery(delivery) => *delivery,
+            VerifiedRequest::Handshake(reply) => {
+                count(HookResult::Handshake);
+                return Ok(HookAnswer::Handshake(reply));
+            }
+        };
         self.check_rate(endpoint, &call)?;
         let digest = verified.body_digest;
         let outcome = outcome(endpoint.spec(), &verified);
@@ -97,11 +100,12 @@ impl ControlPlane {
             }
             DeliveryReceipt::Refused { first, kept } => {
                 tracing::warn!(
-                    %deployment, %hook, %first, kept, ?digest,
+                    %deployment, %hook, %first, kept, %digest,
                     "refused a delivery: another body came with the same transmission id"
                 );
                 let reason = format!("another body came with the same transmission id, in delivery {first}");
-                self.remember_refusal(endpoint, &call.headers, &call.body, reason, HookResult::Refused);
+                let (size, result) = (call.body.len(), HookResult::Refused);
+                self.remember_refusal(endpoint, &call.headers, size, digest, reason, result);
                 return Err(unverified());
             }
         })
@@ -122,16 +126,18 @@ impl ControlPlane {
             received_at,
         };
         let verifier = &endpoint.verifier;
-        match verifier.requirement(&request)? {
-            Requirement::Nothing => verifier.verify(&request, &Credentials::default()),
-            Requirement::Keys(name) | Requirement::HandshakeTokens(name) => {
+        match verifier.need(&request)? {
+            VerificationNeed::Nothing => verifier.verify(&request, &VerificationInputs::default()),
+            VerificationNeed::Keys(name) | VerificationNeed::HandshakeTokens(name) => {
                 let versions = self.0.config.secrets.valid_versions(name.as_str());
                 let versions = versions.map_err(|failure| VerificationFailure::Unavailable(failure.message))?;
                 let keys: Vec<_> = versions.iter().map(SecretValue::expose).collect();
-                verifier.verify(&request, &Credentials { keys: &keys, ..Credentials::default() })
+                verifier.verify(&request, &VerificationInputs { keys: &keys, ..VerificationInputs::default() })
             }
             // The manifest refuses the scheme that needs these.
-            Requirement::Certificate(_) | Requirement::Confirmation(_) => Err(VerificationFailure::CertificateMissing),
+            VerificationNeed::Certificate(_) | VerificationNeed::Confirmation(_) => {
+                Err(VerificationFailure::CertificateMissing)
+            }
         }
     }
 
@@ -157,15 +163,20 @@ impl ControlPlane {
             tracing::warn!(%deployment, %hook, offset_millis, "requests to a hook show that the clock is wrong");
         }
         drop(clock);
-        self.remember_refusal(endpoint, &call.headers, &call.body, failure.to_string(), result);
+        self.refuse_call(endpoint, call, failure.to_string(), result);
         answer
+    }
+
+    fn refuse_call(&self, endpoint: &HookEndpoint, call: &HookCall, reason: String, result: HookResult) {
+        let digest = BodyDigest::of(&call.body);
+        self.remember_refusal(endpoint, &call.headers, call.body.len(), digest, reason, result);
     }
 
     fn check_rate(&self, endpoint: &HookEndpoint, call: &HookCall) -> Result<(), ControlError> {
         let Some(rate) = endpoint.spec().rate else { return Ok(()) };
         endpoint.status.throttle.take(rate, self.0.since.elapsed()).map_err(|_| {
             let reason = "the rate of the hook is exceeded".to_owned();
-            self.remember_refusal(endpoint, &call.headers, &call.body, reason.clone(), HookResult::Refused);
+            self.refuse_call(endpoint, call, reason.clone(), HookResult::Refused);
             ControlError::refused(Code::HookRate, reason)
         })
     }
@@ -175,7 +186,7 @@ impl ControlPlane {
         &self,
         endpoint: &HookEndpoint,
         call: &HookCall,
-        verified: VerifiedRequest,
+        verified: VerifiedDelivery,
         outcome: DeliveryOutcome,
         received_at: Timestamp,
     ) -> Result<(DeliveryId, DeliveryReceipt), ControlError> {
@@ -243,7 +254,7 @@ impl ControlPlane {
 }
 
 /// Returns what becomes of a verified delivery.
-fn outcome(spec: &HookSpec, verified: &VerifiedRequest) -> DeliveryOutcome {
+fn outcome(spec: &HookSpec, verified: &VerifiedDelivery) -> DeliveryOutcome {
     if verified.environment.is_some_and(|environment| environment != spec.environment) {
         DeliveryOutcome::Test
     } else if !spec.runs_for(verified.event.as_deref()) {
@@ -258,7 +269,7 @@ fn delivery_of(
     endpoint: &HookEndpoint,
     call: &HookCall,
     id: DeliveryId,
-    verified: &VerifiedRequest,
+    verified: &VerifiedDelivery,
     received_at: Timestamp,
 ) -> HookDelivery {
     let spec = endpoint.spec();
@@ -271,7 +282,7 @@ fn delivery_of(
         deployment: endpoint.live.deployment.name.clone(),
         hook: spec.name.clone(),
         received_at,
-        verified_by: verified.verified_by.to_owned(),
+        verified_by: spec.scheme.as_str().to_owned(),
         key: verified.id.as_ref().map_or_else(|| id.to_string(), |id| id.as_str().to_owned()),
         transmission: verified.transmission_id.clone(),
         event: verified.event.clone(),
@@ -282,7 +293,8 @@ fn delivery_of(
         query: query.to_owned(),
         headers: headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
         body_bytes: call.body.len() as u64,
-        digest: BodyDigest::from_bytes(verified.body_digest),
+        digest: verified.body_digest,
+        signed_digest: verified.signed_digest,
     }
 }
 

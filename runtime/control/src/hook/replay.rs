@@ -31,13 +31,8 @@ const COUNT_PAGE: usize = 500;
 
 /// Outcomes that a replay selects if its filter names none: those of deliveries that have settled
 /// and that no person has to look at first.
-const REPLAYED: [DeliveryOutcome; 5] = [
-    DeliveryOutcome::Done,
-    DeliveryOutcome::Failed,
-    DeliveryOutcome::Ignored,
-    DeliveryOutcome::Test,
-    DeliveryOutcome::Stale,
-];
+const REPLAYED: [DeliveryOutcome; 4] =
+    [DeliveryOutcome::Done, DeliveryOutcome::Failed, DeliveryOutcome::Ignored, DeliveryOutcome::Test];
 
 impl ControlPlane {
     /// Starts a new run of a delivery, with the delivery as it was.

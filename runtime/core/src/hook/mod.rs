@@ -17,7 +17,7 @@ pub use hmac::{HmacAlgorithm, HmacSpec, SignatureEncoding, SignatureForm, Signed
 pub use place::{HeaderName, ParameterName, ValuePlace};
 pub use presets::HmacPreset;
 pub(crate) use scheme::WEBHOOK_ID_BYTES;
-pub use scheme::{Handshake, HookScheme, PaypalCheck, TokenPlace};
+pub use scheme::{HookHandshake, HookScheme, PaypalCheck, TokenPlace};
 pub use signed::{SignedPart, SignedTemplate};
 pub use version::ObjectVersion;
 
@@ -73,7 +73,7 @@ pub struct HookSpec {
     /// Maximum rate of requests.
     pub rate: Option<Rate>,
     /// The handshake that the host answers.
-    pub handshake: Option<Handshake>,
+    pub handshake: Option<HookHandshake>,
 }
 
 impl HookSpec {
@@ -102,7 +102,7 @@ impl HookSpec {
     /// Whether a request with this method may be a delivery or a handshake.
     #[must_use]
     pub fn allows(&self, method: &str) -> bool {
-        let handshake = self.handshake.as_ref().map(Handshake::method);
+        let handshake = self.handshake.as_ref().map(HookHandshake::method);
         self.methods.iter().copied().chain(handshake).any(|known| known.as_str() == method)
     }
 
@@ -246,7 +246,7 @@ mod tests {
     fn the_method_of_a_handshake_is_allowed() {
         let mut hook = hook();
         assert!(hook.allows("POST") && !hook.allows("GET") && !hook.allows("post"));
-        hook.handshake = Some(Handshake::Meta { verify_token: "meta-verify".parse().unwrap() });
+        hook.handshake = Some(HookHandshake::Meta { verify_token: "meta-verify".parse().unwrap() });
         assert!(hook.allows("POST") && hook.allows("GET") && !hook.allows("PUT"));
     }
 

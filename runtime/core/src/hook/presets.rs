@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::hook::TOLERANCE_MILLIS;
 use crate::hook::hmac::{HmacAlgorithm, HmacSpec, SignatureEncoding, SignatureForm, SignedTime, TimePlace};
 use crate::hook::place::ValuePlace;
-use crate::hook::scheme::Handshake;
+use crate::hook::scheme::HookHandshake;
 
 /// A provider whose HMAC is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -137,10 +137,10 @@ impl HmacPreset {
 
     /// The handshake that needs nothing more than the key.
     #[must_use]
-    pub const fn handshake(self) -> Option<Handshake> {
+    pub const fn handshake(self) -> Option<HookHandshake> {
         match self {
-            Self::Slack => Some(Handshake::Slack),
-            Self::Zoom => Some(Handshake::Zoom),
+            Self::Slack => Some(HookHandshake::Slack),
+            Self::Zoom => Some(HookHandshake::Zoom),
             Self::Shopify | Self::Meta | Self::Paddle => None,
         }
     }

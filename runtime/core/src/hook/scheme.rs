@@ -120,7 +120,7 @@ pub enum TokenPlace {
 
 /// A handshake by which a provider checks an endpoint. The host answers it without a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Handshake {
+pub enum HookHandshake {
     /// Slack's `url_verification`.
     Slack,
     /// Meta's `hub.challenge`.
@@ -134,7 +134,7 @@ pub enum Handshake {
     Zoom,
 }
 
-impl Handshake {
+impl HookHandshake {
     /// Its name in a manifest.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {

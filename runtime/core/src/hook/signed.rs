@@ -1,6 +1,7 @@
 //! Templates of the text that an HMAC signs.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use crate::hook::place::HeaderName;
@@ -11,8 +12,8 @@ const TEMPLATE_BYTES: usize = 256;
 /// Maximum number of parts of a template.
 const PARTS: usize = 16;
 
-/// The text that is signed, such as `v0:{time}:{body}`. It has one reading: between two values
-/// is text that the first of them does not contain, and at most one value is the body.
+/// The text that is signed, such as `v0:{time}:{body}`. At most one value is the body, and between
+/// two values is text that the first of them does not contain, except between `{url}` and the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedTemplate(Vec<SignedPart>);
 
@@ -71,14 +72,32 @@ impl SignedTemplate {
         self.0.contains(part)
     }
 
-    /// Whether its parts have one reading.
-    fn is_unambiguous(parts: &[SignedPart]) -> bool {
+    /// The parts that a sender can cut into other values under the same signature: a sorted form,
+    /// because nothing separates its names and values, and `{url}` with a body right after it.
+    /// `None` if the text has one reading.
+    #[must_use]
+    pub fn several_readings(&self) -> Option<Range<usize>> {
+        let body = self.0.iter().position(SignedPart::is_body)?;
+        let start = if body > 0 && self.0[body - 1] == SignedPart::Url { body - 1 } else { body };
+        (start < body || self.0[body] == SignedPart::SortedForm).then_some(start..body + 1)
+    }
+
+    /// Whether the signature covers a part, and nothing else can be read as this part.
+    #[must_use]
+    pub fn fixes(&self, part: &SignedPart) -> bool {
+        let several = self.several_readings().unwrap_or_default();
+        self.0.iter().position(|known| known == part).is_some_and(|at| !several.contains(&at))
+    }
+
+    /// Whether each value ends at a text, so that only what
+    /// [`several_readings`](Self::several_readings) selects has several readings.
+    fn is_separated(parts: &[SignedPart]) -> bool {
         let bodies = parts.iter().filter(|part| part.is_body()).count();
         let unique = parts.iter().all(|part| {
             matches!(part, SignedPart::Text(_)) || parts.iter().filter(|other| *other == part).count() == 1
         });
         let separate = parts.windows(2).all(|pair| match pair {
-            // The hook's URL is known, and a query has no delimiter in common with a body.
+            // Providers sign this; see `several_readings`.
             [SignedPart::Url, other] if other.is_body() => true,
             [one, other] => matches!(one, SignedPart::Text(_)) || matches!(other, SignedPart::Text(_)),
             _ => true,
@@ -127,7 +146,7 @@ impl FromStr for SignedTemplate {
                 rest = after;
             }
         }
-        if parts.len() <= PARTS && Self::is_unambiguous(&parts) { Ok(Self(parts)) } else { Err(BAD) }
+        if parts.len() <= PARTS && Self::is_separated(&parts) { Ok(Self(parts)) } else { Err(BAD) }
     }
 }
 
@@ -183,6 +202,27 @@ mod tests {
         assert!(template.covers_body() && template.covers(&SignedPart::Time) && !template.covers(&SignedPart::Url));
         assert!(template.covers(&SignedPart::Header("X-ID".parse().unwrap())));
         assert!(!"{query}".parse::<SignedTemplate>().unwrap().covers_body());
+    }
+
+    #[test]
+    fn a_template_knows_which_parts_have_several_readings() {
+        let header = || SignedPart::Header("x-id".parse().unwrap());
+        for (text, several, fixed, open) in [
+            ("{time}.{body}", None, vec![SignedPart::Body, SignedPart::Time], vec![]),
+            ("{url}|{body}", None, vec![SignedPart::Url, SignedPart::Body], vec![]),
+            ("{body}|{url}", None, vec![SignedPart::Url, SignedPart::Body], vec![]),
+            ("{query}", None, vec![SignedPart::Query], vec![SignedPart::Body, SignedPart::Url]),
+            ("{url}{body}", Some(0..2), vec![], vec![SignedPart::Url, SignedPart::Body]),
+            ("{header:x-id}.{url}{body}", Some(2..4), vec![header()], vec![SignedPart::Url, SignedPart::Body]),
+            ("{sorted-form}", Some(0..1), vec![], vec![SignedPart::SortedForm, SignedPart::Body]),
+            ("{url}{sorted-form}", Some(0..2), vec![], vec![SignedPart::Url, SignedPart::SortedForm]),
+            ("{url}|{sorted-form}", Some(2..3), vec![SignedPart::Url], vec![SignedPart::SortedForm]),
+        ] {
+            let template: SignedTemplate = text.parse().unwrap();
+            assert_eq!(template.several_readings(), several, "{text}");
+            assert!(fixed.iter().all(|part| template.fixes(part)), "{text}");
+            assert!(!open.iter().any(|part| template.fixes(part)), "{text}");
+        }
     }
 
     proptest! {

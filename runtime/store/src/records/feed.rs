@@ -121,7 +121,7 @@ pub enum FeedEvent {
         until: Timestamp,
     },
     /// A delivery to a hook got an outcome (`stored`, `failed`, `dead`, `ignored`, `refused`,
-    /// `test`, `stale`), was `replayed`, or `expires` soon although it is dead. The event of its
+    /// `test`), was `replayed`, or `expires` soon although it is dead. The event of its
     /// run reports that it is done.
     Delivery {
         /// The delivery.

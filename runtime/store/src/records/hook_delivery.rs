@@ -44,6 +44,20 @@ pub struct HookDelivery {
     pub body_bytes: u64,
     /// The digest of the body as it came.
     pub digest: BodyDigest,
+    /// The digest of what is signed, if a sender could cut it into other values under the same
+    /// signature. Duplicates are found by it in place of `digest`.
+    pub signed_digest: Option<BodyDigest>,
+}
+
+impl HookDelivery {
+    /// Returns the digest that two deliveries of the same content have in common.
+    #[must_use]
+    pub const fn content_digest(&self) -> &BodyDigest {
+        match &self.signed_digest {
+            Some(digest) => digest,
+            None => &self.digest,
+        }
+    }
 }
 
 /// What became of a delivery so far.
@@ -108,9 +122,9 @@ pub struct NewDelivery {
     pub body: DeliveryBody,
     /// What it causes.
     pub admission: DeliveryAdmission,
-    /// The signature does not cover the key: the key counts together with the body's digest, and
-    /// the same body is a duplicate under another key, too, for this time in milliseconds. `None`
-    /// if the key alone finds duplicates.
+    /// The signature does not fix the key: the key counts together with the digest of the content,
+    /// and the same content is a duplicate under another key, too, for this time in milliseconds.
+    /// `None` if the key alone finds duplicates.
     pub body_dedupe_millis: Option<u64>,
 }
 
@@ -207,15 +221,4 @@ pub struct ExpiredDeliveries {
     pub announced: usize,
     /// Whether there may be more to delete or announce now.
     pub more: bool,
-}
-
-/// The data key of a sealed body, wrapped again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RewrappedBody {
-    /// The delivery.
-    pub id: DeliveryId,
-    /// The wrapped key as it was read. If the stored one differs, nothing happens.
-    pub from: Bytes,
-    /// The key to store instead.
-    pub to: Bytes,
 }

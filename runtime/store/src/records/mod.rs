@@ -34,7 +34,7 @@ pub use feed::{FeedEntry, FeedEvent};
 pub use firing::{FiringEntry, FiringFate};
 pub use hook_delivery::{
     DeliveryAdmission, DeliveryBody, DeliveryFilter, DeliveryPolicy, DeliveryProgress, DeliveryReceipt, DeliveryRecord,
-    DeliveryReplay, DeliveryReplayResult, ExpiredDeliveries, HookDelivery, NewDelivery, ReplayObstacle, RewrappedBody,
+    DeliveryReplay, DeliveryReplayResult, ExpiredDeliveries, HookDelivery, NewDelivery, ReplayObstacle,
 };
 pub use ledger::{
     AccountTotal, AppendedEntry, AsOf, Bucket, BucketAxis, ClosedPeriod, CustomerQuery, CustomerReport, CustomerSum,

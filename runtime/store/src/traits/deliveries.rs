@@ -1,14 +1,13 @@
 //! Deliveries to hooks.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tidemill_core::run::Run;
 use tidemill_core::{DeliveryId, DeploymentName, RunId, Timestamp};
 
 use crate::error::StoreError;
 use crate::records::{
     DeliveryBody, DeliveryFilter, DeliveryPolicy, DeliveryReceipt, DeliveryRecord, DeliveryReplay,
-    DeliveryReplayResult, ExpiredDeliveries, HookDelivery, NewDelivery, NewRun, Page, PageRequest, RewrappedBody,
+    DeliveryReplayResult, ExpiredDeliveries, HookDelivery, NewDelivery, NewRun, Page, PageRequest,
 };
 
 /// Deliveries, the backlog of those that wait for a run, and their replays. The outcome of a
@@ -52,16 +51,6 @@ pub trait DeliveryStore: Send + Sync + 'static {
     /// [`StoreError::QueueFull`] or [`StoreError::OverBound`] if there is no room for one of the
     /// runs.
     async fn replay_deliveries(&self, replay: DeliveryReplay) -> Result<DeliveryReplayResult, StoreError>;
-    /// Returns the wrapped keys of the first sealed bodies after one delivery, in order of their
-    /// ids: at most `limit`.
-    async fn sealed_bodies(
-        &self,
-        after: Option<DeliveryId>,
-        limit: usize,
-    ) -> Result<Vec<(DeliveryId, Bytes)>, StoreError>;
-    /// Replaces the wrapped keys of sealed bodies, in one commit. Leaves out those that have
-    /// changed.
-    async fn rewrap_bodies(&self, rewrapped: Vec<RewrappedBody>) -> Result<(), StoreError>;
     /// Deletes and announces what the policy selects, at most `limit` of each.
     async fn expire_deliveries(
         &self,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use tidemill_core::Timestamp;
+use tidemill_core::delivery::BodyDigest;
 use tidemill_core::hook::{HmacSpec, SignatureForm, SignedPart, TimePlace, ValuePlace};
 
 use crate::failure::VerificationFailure;
@@ -37,7 +38,9 @@ pub(crate) fn verify(
     if let (Some((_, at)), Some(time)) = (at, &spec.time) {
         time::check(at, request.received_at, time.tolerance_millis, time.tolerance_millis)?;
     }
-    Ok(Sender { signed_at: at.map(|(_, at)| at), ..Sender::default() })
+    let several = spec.signed.several_readings();
+    let signed_digest = several.map(|range| BodyDigest::of(&parts[range].concat()));
+    Ok(Sender { signed_at: at.map(|(_, at)| at), signed_digest, ..Sender::default() })
 }
 
 fn signatures<'a>(header: &'a str, form: &SignatureForm) -> Result<Vec<&'a str>, VerificationFailure> {
@@ -157,12 +160,12 @@ fn sorted_form(request: &HookRequest<'_>) -> Result<Vec<u8>, VerificationFailure
         .into_bytes())
 }
 
-/// Whether the signature covers the id at that place.
+/// Whether the signature fixes the id at that place. A sorted form does not fix its fields: another
+/// form can have the same signed text.
 pub(crate) fn covers(spec: &HmacSpec, place: &ValuePlace) -> bool {
     match place {
-        ValuePlace::Body(_) => spec.signed.covers(&SignedPart::Body),
-        ValuePlace::Form(_) => spec.signed.covers_body(),
-        ValuePlace::Header(name) => spec.signed.covers(&SignedPart::Header(name.clone())),
-        ValuePlace::Query(_) => spec.signed.covers(&SignedPart::Query) || spec.signed.covers(&SignedPart::Url),
+        ValuePlace::Body(_) | ValuePlace::Form(_) => spec.signed.fixes(&SignedPart::Body),
+        ValuePlace::Header(name) => spec.signed.fixes(&SignedPart::Header(name.clone())),
+        ValuePlace::Query(_) => spec.signed.fixes(&SignedPart::Query) || spec.signed.fixes(&SignedPart::Url),
     }
 }

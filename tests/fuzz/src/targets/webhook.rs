@@ -9,7 +9,9 @@ use tidemill_core::Timestamp;
 use tidemill_core::hook::HookSpec;
 use tidemill_core::manifest::{Grants, SecretGrant, hooks};
 use tidemill_core::wire::ObjectReader;
-use tidemill_webhook::{Credentials, FailureKind, HookRequest, PaypalCertificate, ProviderId, TrustRoots, Verifier};
+use tidemill_webhook::{
+    FailureKind, HookRequest, PaypalCertificate, ProviderId, TrustRoots, VerificationInputs, VerifiedRequest, Verifier,
+};
 
 use super::texts;
 use crate::Target;
@@ -144,13 +146,14 @@ impl Target for WebhookRequest {
         };
         let roots = TrustRoots::default();
         let certificate = PaypalCertificate { pem: body, roots: &roots };
-        let _ = known.verifier.requirement(&request);
-        let credentials = Credentials { keys: &[known.key], certificate: Some(certificate), ..Credentials::default() };
-        match known.verifier.verify(&request, &credentials) {
-            Ok(verified) => {
+        let _ = known.verifier.need(&request);
+        let (keys, certificate) = ([known.key], Some(certificate));
+        let inputs = VerificationInputs { keys: &keys, certificate, ..VerificationInputs::default() };
+        match known.verifier.verify(&request, &inputs) {
+            Ok(_) => {
                 let seed = SEEDS.iter().find(|seed| seed.starts_with(&format!("{name}\n")));
                 let seed = seed.and_then(|seed| parse(seed.as_bytes()));
-                let same = seed.is_some_and(|(_, _, seed)| seed == body) || verified.verified_by == "token";
+                let same = seed.is_some_and(|(_, _, seed)| seed == body) || name == "token";
                 assert!(same, "a body without a signature is verified");
                 true
             }
@@ -230,8 +233,9 @@ impl Target for WebhookBody {
         };
         let parsed = tidemill_core::wire::json::parse(input, usize::MAX).ok();
         let id = parsed.as_ref().and_then(|body| body.get("id")).and_then(Value::as_str).map(str::to_owned);
-        match OPEN.verify(&request, &Credentials::default()) {
-            Ok(verified) => {
+        match OPEN.verify(&request, &VerificationInputs::default()) {
+            Ok(VerifiedRequest::Handshake(_)) => unreachable!("the hook has no handshake"),
+            Ok(VerifiedRequest::Delivery(verified)) => {
                 // The parser also refuses names that are given twice elsewhere.
                 let same = parsed.is_none() || id.and_then(ProviderId::new) == verified.id;
                 assert!(same, "another id is read than a parser finds");

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::flow::rate;
 use super::grants::Grants;
 use crate::hook::{
-    BODY_BYTES_MAX, EVENTS, EventPattern, HOOKS, Handshake, HmacPreset, HookDedupe, HookEnvironment, HookMethod,
+    BODY_BYTES_MAX, EVENTS, EventPattern, HOOKS, HmacPreset, HookDedupe, HookEnvironment, HookHandshake, HookMethod,
     HookOrder, HookScheme, HookSpec, PUBLIC_URL_BYTES, ReplyMode, SignedPart, ValuePlace,
 };
 use crate::ids::SecretName;
@@ -46,7 +46,7 @@ pub fn read(object: &mut ObjectReader, grants: &Grants, problems: &mut Vec<Input
 /// Refuses secrets that the manifest does not grant to hooks.
 fn check_grants(hook: &HookSpec, grants: &Grants, pointer: &str, problems: &mut Vec<InputProblem>) {
     let verify_token = match &hook.handshake {
-        Some(Handshake::Meta { verify_token }) => Some(("verify_token", verify_token)),
+        Some(HookHandshake::Meta { verify_token }) => Some(("verify_token", verify_token)),
         _ => None,
     };
     let secrets = hook.scheme.secret().map(|secret| ("secret", secret)).into_iter().chain(verify_token);
@@ -64,22 +64,19 @@ fn hook(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<HookSpec
     let mut object = field.object(problems)?;
     let name_fix = "Name the hook: 1 to 63 lower-case letters, digits and hyphens.";
     let name = object.require("name", name_fix, problems).and_then(|field| field.parse(problems));
-    let known = scheme::read(&mut object, problems);
-    // Continue with placeholders if they are missing, so that the other fields are checked too.
+    let (scheme, preset) = scheme::read(&mut object, problems).unzip();
+    let preset = preset.flatten();
+    // If the scheme cannot be read, check all that does not depend on it.
+    let known = scheme.as_ref();
     let mut hook = HookSpec::new(name.or_else(|| "unnamed".parse().ok())?, HookScheme::None);
-    let (known_scheme, preset) = known.map_or((false, None), |(scheme, preset)| {
-        hook.scheme = scheme;
-        (true, preset)
-    });
-
-    hook.environment = environment(&mut object, &hook, problems).unwrap_or(hook.environment);
-    if !known_scheme || hook.scheme.has_declared_places() {
+    hook.environment = environment(&mut object, known, problems).unwrap_or(hook.environment);
+    if known.is_none_or(HookScheme::has_declared_places) {
         let id = object.take("id").and_then(|field| field.parse(problems));
         hook.id = id.or_else(|| preset.and_then(|preset| preset.id()));
         let event = object.take("event").and_then(|field| field.parse(problems));
         hook.event = event.or_else(|| preset.and_then(|preset| preset.event()));
     }
-    hook.events = events(&mut object, known_scheme, &hook, problems);
+    hook.events = events(&mut object, known, hook.event.is_some(), problems);
     hook.order = order(&mut object, problems);
     let replies = ReplyMode::ALL.map(|reply| (reply.as_str(), reply));
     hook.reply = object.take("reply").and_then(|field| field.choice(&replies, problems)).unwrap_or(hook.reply);
@@ -90,28 +87,27 @@ fn hook(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<HookSpec
     if let Some(field) = object.take("methods") {
         hook.methods = methods(field, problems);
     }
-    hook.dedupe = dedupe(&mut object, known_scheme, &hook, problems);
+    hook.dedupe = dedupe(&mut object, known, &hook, problems);
     hook.rate = object.take("rate").and_then(|field| rate(field, problems));
     hook.handshake = handshake(&mut object, problems).or_else(|| preset.and_then(|preset| preset.handshake()));
-    hook.public_url = public_url(&mut object, &hook, problems);
-    check_handshake(&object, &hook, problems);
+    hook.public_url = public_url(&mut object, known, problems);
+    check_handshake(&object, known, hook.handshake.as_ref(), problems);
     object.finish(problems);
+    hook.scheme = scheme?;
     (problems.len() == before).then_some(hook)
 }
 
 fn environment(
     object: &mut ObjectReader,
-    hook: &HookSpec,
+    scheme: Option<&HookScheme>,
     problems: &mut Vec<InputProblem>,
 ) -> Option<HookEnvironment> {
     let field = object.take("environment")?;
     let pointer = field.pointer.clone();
     let choices = HookEnvironment::ALL.map(|environment| (environment.as_str(), environment));
     let environment = field.choice(&choices, problems)?;
-    if hook.scheme.has_environment() {
-        return Some(environment);
-    }
-    let message = format!("a delivery of the scheme `{}` does not state its environment", hook.scheme.as_str());
+    let Some(scheme) = scheme.filter(|scheme| !scheme.has_environment()) else { return Some(environment) };
+    let message = format!("a delivery of the scheme `{}` does not state its environment", scheme.as_str());
     let fix = "Remove `environment`, and use another hook with another secret for tests.";
     problems.push(InputProblem::field(pointer, message, fix));
     None
@@ -119,8 +115,8 @@ fn environment(
 
 fn events(
     object: &mut ObjectReader,
-    known_scheme: bool,
-    hook: &HookSpec,
+    scheme: Option<&HookScheme>,
+    has_place: bool,
     problems: &mut Vec<InputProblem>,
 ) -> Vec<EventPattern> {
     let Some(field) = object.take("events") else { return Vec::new() };
@@ -130,7 +126,7 @@ fn events(
         let fix = "Name at least one, such as [\"charge.*\"], or remove `events` to run for all.";
         problems.push(InputProblem::field(&pointer, "the list of event types is empty", fix));
     }
-    if known_scheme && hook.scheme.has_declared_places() && hook.event.is_none() {
+    if scheme.is_some_and(HookScheme::has_declared_places) && !has_place {
         let fix = "Add `event`, such as event = \"body:/type\" or event = \"header:X-Event\".";
         problems.push(InputProblem::field(pointer, "the place of the event type is missing", fix));
     }
@@ -181,7 +177,7 @@ fn methods(field: ObjectField, problems: &mut Vec<InputProblem>) -> Vec<HookMeth
 
 fn dedupe(
     object: &mut ObjectReader,
-    known_scheme: bool,
+    scheme: Option<&HookScheme>,
     hook: &HookSpec,
     problems: &mut Vec<InputProblem>,
 ) -> HookDedupe {
@@ -189,57 +185,66 @@ fn dedupe(
     let pointer = field.pointer.clone();
     let choices = HookDedupe::ALL.map(|dedupe| (dedupe.as_str(), dedupe));
     let dedupe = field.choice(&choices, problems).unwrap_or(hook.dedupe);
-    if dedupe == HookDedupe::Id && known_scheme && hook.scheme.has_declared_places() && hook.id.is_none() {
+    if dedupe == HookDedupe::Id && scheme.is_some_and(HookScheme::has_declared_places) && hook.id.is_none() {
         let fix = "Add `id`, such as id = \"header:X-Delivery-Id\", or remove `dedupe`.";
         problems.push(InputProblem::field(pointer, "there is no id by which duplicates are found", fix));
     }
     dedupe
 }
 
-fn handshake(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> Option<Handshake> {
+fn handshake(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> Option<HookHandshake> {
     const FIX: &str =
         "Add the name of the secret with the token that you gave Meta, such as verify_token = \"meta-verify\".";
     let kinds = [("slack", 0), ("meta", 1), ("microsoft", 2), ("zoom", 3)];
     let kind = object.take("handshake").and_then(|field| field.choice(&kinds, problems))?;
     match kind {
-        0 => Some(Handshake::Slack),
+        0 => Some(HookHandshake::Slack),
         1 => {
             let token = object.require("verify_token", FIX, problems);
             let verify_token: SecretName = token.and_then(|field| field.parse(problems))?;
-            Some(Handshake::Meta { verify_token })
+            Some(HookHandshake::Meta { verify_token })
         }
-        2 => Some(Handshake::Microsoft),
-        _ => Some(Handshake::Zoom),
+        2 => Some(HookHandshake::Microsoft),
+        _ => Some(HookHandshake::Zoom),
     }
 }
 
 /// Refuses a handshake that the scheme cannot verify.
-fn check_handshake(object: &ObjectReader, hook: &HookSpec, problems: &mut Vec<InputProblem>) {
-    let (fits, fix) = match (&hook.handshake, &hook.scheme) {
+fn check_handshake(
+    object: &ObjectReader,
+    scheme: Option<&HookScheme>,
+    handshake: Option<&HookHandshake>,
+    problems: &mut Vec<InputProblem>,
+) {
+    let (Some(scheme), Some(handshake)) = (scheme, handshake) else { return };
+    let (fits, fix) = match (handshake, scheme) {
         // Its answer signs a token of the caller, which must not be the text of a delivery.
-        (Some(Handshake::Zoom), HookScheme::Hmac { spec, .. }) => (
+        (HookHandshake::Zoom, HookScheme::Hmac { spec, .. }) => (
             Some(&spec.signed) == HmacPreset::Zoom.spec().map(|zoom| zoom.signed).as_ref(),
             "Use it with preset = \"zoom\".",
         ),
-        (Some(Handshake::Slack | Handshake::Zoom | Handshake::Meta { .. }), scheme) => {
+        (HookHandshake::Slack | HookHandshake::Zoom | HookHandshake::Meta { .. }, scheme) => {
             (matches!(scheme, HookScheme::Hmac { .. }), "Use it with scheme = \"hmac\".")
         }
-        (Some(Handshake::Microsoft), scheme) => (
+        (HookHandshake::Microsoft, scheme) => (
             matches!(scheme, HookScheme::Token { .. } | HookScheme::None),
             "Use it with scheme = \"token\" and token_in = \"query:NAME\".",
         ),
-        (None, _) => (true, ""),
     };
     if !fits {
-        let message = format!("the scheme `{}` cannot verify this handshake", hook.scheme.as_str());
+        let message = format!("the scheme `{}` cannot verify this handshake", scheme.as_str());
         problems.push(InputProblem::field(object.pointer_to("handshake"), message, fix));
     }
 }
 
-fn public_url(object: &mut ObjectReader, hook: &HookSpec, problems: &mut Vec<InputProblem>) -> Option<String> {
+fn public_url(
+    object: &mut ObjectReader,
+    scheme: Option<&HookScheme>,
+    problems: &mut Vec<InputProblem>,
+) -> Option<String> {
     const FIX: &str = "Write the URL that you gave the provider, without a query, such as public_url = \"https://hooks.example.com/hooks/shop/events\".";
     let Some(field) = object.take("public_url") else {
-        if matches!(&hook.scheme, HookScheme::Hmac { spec, .. } if spec.signed.covers(&SignedPart::Url)) {
+        if matches!(scheme, Some(HookScheme::Hmac { spec, .. }) if spec.signed.covers(&SignedPart::Url)) {
             let message = "the signature covers the URL, but `public_url` is missing";
             problems.push(InputProblem::field(object.pointer_to("public_url"), message, FIX));
         }
@@ -304,7 +309,7 @@ pub fn write(hook: &HookSpec) -> Value {
     }
     if let Some(handshake) = &hook.handshake {
         put("handshake", handshake.as_str().into());
-        if let Handshake::Meta { verify_token } = handshake {
+        if let HookHandshake::Meta { verify_token } = handshake {
             put("verify_token", verify_token.as_str().into());
         }
     }

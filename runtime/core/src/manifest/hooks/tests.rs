@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{read, write};
 use crate::hook::{
-    HOOKS, Handshake, HmacPreset, HookDedupe, HookEnvironment, HookMethod, HookOrder, HookScheme, HookSpec,
+    HOOKS, HmacPreset, HookDedupe, HookEnvironment, HookHandshake, HookMethod, HookOrder, HookScheme, HookSpec,
     PaypalCheck, ReplyMode, TokenPlace,
 };
 use crate::manifest::{Grants, SecretGrant};
@@ -85,7 +85,7 @@ fn a_preset_is_written_in_full_and_reads_back() {
     }));
     let HookScheme::Hmac { spec, .. } = &slack.scheme else { panic!() };
     assert_eq!(spec.time.as_ref().unwrap().tolerance_millis, 60_000);
-    assert_eq!((slack.handshake, slack.id), (Some(Handshake::Slack), "body:/event_id".parse().ok()));
+    assert_eq!((slack.handshake, slack.id), (Some(HookHandshake::Slack), "body:/event_id".parse().ok()));
 }
 
 #[test]
@@ -200,6 +200,30 @@ fn a_problem_has_the_pointer_of_its_field() {
     let twice = parse(json!([stripe(), stripe()])).unwrap_err();
     assert_eq!(twice[0].pointer, "/hooks/1/name");
     assert_eq!(parse(json!(vec![stripe(); HOOKS + 1])).unwrap_err()[0].pointer, "/hooks");
+}
+
+#[test]
+fn a_scheme_that_cannot_be_read_is_the_only_problem() {
+    for scheme in [json!(null), json!("stripes"), json!(7)] {
+        for more in [
+            json!({ "environment": "test" }),
+            json!({ "handshake": "slack" }),
+            json!({ "handshake": "microsoft" }),
+            json!({ "events": ["a.*"], "dedupe": "id" }),
+            json!({ "id": "body:/id", "event": "body:/type", "public_url": "https://a.example/h" }),
+            json!({ "secret": "key", "signed": "{url}", "header": "X-Sig", "verify": "postback" }),
+        ] {
+            let mut hook = json!({ "name": "a", "scheme": scheme });
+            hook.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let problems = parse(json!([hook])).unwrap_err();
+            let pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
+            assert_eq!(pointers, ["/hooks/0/scheme"], "{hook}");
+        }
+    }
+    // A scheme with a wrong field of its own.
+    let hook = json!({ "name": "a", "scheme": "stripe", "secret": "A", "environment": "test" });
+    let problems = parse(json!([hook])).unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:#?}");
 }
 
 #[test]

@@ -5,10 +5,10 @@ use bytes::Bytes;
 use tidemill_core::{DeliveryId, DeploymentName};
 
 use crate::embedded::tables::DELIVERY_BODIES;
-use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
+use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::embedded::value::{self, ValueRef};
 use crate::error::{Result, StoreError};
-use crate::records::{DeliveryBody, RewrappedBody};
+use crate::records::DeliveryBody;
 
 pub(crate) fn put(
     commit: &mut WriteTx<'_, '_>,
@@ -26,37 +26,6 @@ pub(crate) fn get(store: &impl ReadTx, id: DeliveryId) -> Result<Option<(Bytes, 
     let key = key_of(&stored)?;
     let (bytes, _) = value::read(DELIVERY_BODIES, &stored, 1 + key.len())?;
     Ok(Some((Bytes::copy_from_slice(key), bytes)))
-}
-
-/// Returns the wrapped keys of the first sealed bodies after one delivery.
-pub(crate) fn sealed(store: &impl ReadTx, after: Option<DeliveryId>, limit: usize) -> Result<Vec<(DeliveryId, Bytes)>> {
-    let mut found = Vec::new();
-    let mut range = prefix_range(&[]);
-    if let Some(after) = after {
-        range.start = [after.to_bytes().as_slice(), &[0]].concat();
-    }
-    store.each_while(DELIVERY_BODIES, range, |row, stored| {
-        let key = key_of(stored)?;
-        if let (false, Some(id)) = (key.is_empty(), row.first_chunk::<16>()) {
-            found.push((DeliveryId::from_bytes(*id), Bytes::copy_from_slice(key)));
-        }
-        Ok(found.len() < limit)
-    })?;
-    found.truncate(limit);
-    Ok(found)
-}
-
-/// Replaces the wrapped key of a body, unless it has changed. The bytes stay where they are.
-pub(crate) fn rewrap(commit: &mut WriteTx<'_, '_>, rewrapped: &RewrappedBody) -> Result<()> {
-    let row = rewrapped.id.to_bytes();
-    let Some(stored) = commit.bytes(DELIVERY_BODIES, &row)? else { return Ok(()) };
-    let key = key_of(&stored)?;
-    // The lengths are equal, so the usage of the deployment does not change.
-    if key != rewrapped.from || rewrapped.to.len() != key.len() {
-        return Ok(());
-    }
-    commit.put(DELIVERY_BODIES, &row, &with_key(&stored, &rewrapped.to)?);
-    Ok(())
 }
 
 /// Returns a stored body with another wrapped key of the same length.

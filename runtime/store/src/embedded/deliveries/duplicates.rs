@@ -10,7 +10,7 @@ use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::Result;
 use crate::records::{HookDelivery, NewDelivery};
 
-/// The last delivery with a body.
+/// The last delivery with a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KnownBody {
     pub(crate) delivery: DeliveryId,
@@ -40,6 +40,7 @@ pub(crate) enum Precedent {
 /// Looks for an earlier delivery that a new one repeats or contradicts.
 pub(crate) fn find(store: &impl ReadTx, new: &NewDelivery) -> Result<Precedent> {
     let HookDelivery { deployment, hook, digest, received_at, transmission, .. } = &new.delivery;
+    let content = new.delivery.content_digest();
     if let Some(transmission) = transmission {
         let row = keys::by_transmission(deployment, hook, transmission);
         if let Some(known) = store.record::<KnownTransmission>(DELIVERY_KEYS, &row)?
@@ -52,7 +53,7 @@ pub(crate) fn find(store: &impl ReadTx, new: &NewDelivery) -> Result<Precedent> 
         return Ok(Precedent::Duplicate(id));
     }
     if let Some(millis) = new.body_dedupe_millis
-        && let Some(known) = store.record::<KnownBody>(DELIVERY_KEYS, &keys::by_body(deployment, hook, digest))?
+        && let Some(known) = store.record::<KnownBody>(DELIVERY_KEYS, &keys::by_body(deployment, hook, content))?
         && *received_at < known.received_at.plus_millis(millis)
     {
         return Ok(Precedent::Duplicate(known.delivery));
@@ -66,7 +67,8 @@ pub(crate) fn remember(commit: &mut WriteTx<'_, '_>, new: &NewDelivery) -> Resul
     commit.put_record(DELIVERY_KEYS, &own_key(new), id)?;
     if new.body_dedupe_millis.is_some() {
         let known = KnownBody { delivery: *id, received_at: *received_at };
-        commit.put_record(DELIVERY_KEYS, &keys::by_body(deployment, hook, digest), &known)?;
+        let row = keys::by_body(deployment, hook, new.delivery.content_digest());
+        commit.put_record(DELIVERY_KEYS, &row, &known)?;
     }
     if let Some(transmission) = transmission {
         let row = keys::by_transmission(deployment, hook, transmission);
@@ -95,13 +97,14 @@ pub(crate) fn count_evidence(
 
 /// Forgets everything that refers to a delivery.
 pub(crate) fn forget(commit: &mut WriteTx<'_, '_>, delivery: &HookDelivery) -> Result<()> {
-    let HookDelivery { id, deployment, hook, digest, transmission, key, .. } = delivery;
-    for row in [keys::by_key(deployment, hook, key, None), keys::by_key(deployment, hook, key, Some(digest))] {
+    let HookDelivery { id, deployment, hook, transmission, key, .. } = delivery;
+    let content = delivery.content_digest();
+    for row in [keys::by_key(deployment, hook, key, None), keys::by_key(deployment, hook, key, Some(content))] {
         if commit.record(DELIVERY_KEYS, &row)? == Some(*id) {
             commit.delete(DELIVERY_KEYS, &row);
         }
     }
-    let row = keys::by_body(deployment, hook, digest);
+    let row = keys::by_body(deployment, hook, content);
     if commit.record::<KnownBody>(DELIVERY_KEYS, &row)?.is_some_and(|known| known.delivery == *id) {
         commit.delete(DELIVERY_KEYS, &row);
     }
@@ -116,6 +119,7 @@ pub(crate) fn forget(commit: &mut WriteTx<'_, '_>, delivery: &HookDelivery) -> R
 
 /// Builds the key by which the same delivery is found again.
 fn own_key(new: &NewDelivery) -> Vec<u8> {
-    let HookDelivery { deployment, hook, key, digest, .. } = &new.delivery;
-    keys::by_key(deployment, hook, key, new.body_dedupe_millis.map(|_| digest))
+    let HookDelivery { deployment, hook, key, .. } = &new.delivery;
+    let content = new.body_dedupe_millis.map(|_| new.delivery.content_digest());
+    keys::by_key(deployment, hook, key, content)
 }

@@ -1,17 +1,16 @@
 //! The embedded store's deliveries.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tidemill_core::run::Run;
 use tidemill_core::{DeliveryId, DeploymentName, RunId, Timestamp};
 
 use crate::embedded::deliveries::{backlog, backlog_length, body, expiry, list, receive, replay};
-use crate::embedded::store::{EmbeddedStore, blocking};
+use crate::embedded::store::EmbeddedStore;
 use crate::embedded::value;
 use crate::error::Result;
 use crate::records::{
     DeliveryBody, DeliveryFilter, DeliveryPolicy, DeliveryReceipt, DeliveryRecord, DeliveryReplay,
-    DeliveryReplayResult, ExpiredDeliveries, HookDelivery, NewDelivery, NewRun, Page, PageRequest, RewrappedBody,
+    DeliveryReplayResult, ExpiredDeliveries, HookDelivery, NewDelivery, NewRun, Page, PageRequest,
 };
 use crate::traits::DeliveryStore;
 
@@ -59,15 +58,6 @@ impl DeliveryStore for EmbeddedStore {
 
     async fn replay_deliveries(&self, replay: DeliveryReplay) -> Result<DeliveryReplayResult> {
         self.commit(move |c| replay::replay(c, &replay)).await
-    }
-
-    async fn sealed_bodies(&self, after: Option<DeliveryId>, limit: usize) -> Result<Vec<(DeliveryId, Bytes)>> {
-        let store = self.clone();
-        blocking(move || body::sealed(store.latest(), after, limit)).await
-    }
-
-    async fn rewrap_bodies(&self, rewrapped: Vec<RewrappedBody>) -> Result<()> {
-        self.commit(move |c| rewrapped.iter().try_for_each(|one| body::rewrap(c, one))).await
     }
 
     async fn expire_deliveries(

@@ -54,6 +54,7 @@ fn hook_delivery(number: u128) -> HookDelivery {
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body_bytes: 2,
         digest: BodyDigest::of(b"{}"),
+        signed_digest: Some(BodyDigest::of(b"signed")),
     }
 }
 

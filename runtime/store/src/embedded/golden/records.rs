@@ -517,7 +517,7 @@ fn deliveries(rows: &mut Rows) {
     let whole = super::hook_delivery(1);
     rows.add(DELIVERIES, "delivery", &whole);
     let (transmission, event, object, headers) = (None, None, None, vec![]);
-    let plain = HookDelivery { transmission, event, object, version: None, headers, ..whole };
+    let plain = HookDelivery { transmission, event, object, version: None, headers, signed_digest: None, ..whole };
     rows.add(DELIVERIES, "delivery with every default", &plain);
     let version = Some(ObjectVersion::Time(1_700_000_000_123_456_789));
     rows.add(DELIVERIES, "delivery with a time as version", &HookDelivery { version, ..plain });

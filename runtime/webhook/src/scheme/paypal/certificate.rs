@@ -9,8 +9,8 @@ use tidemill_core::hook::HookEnvironment;
 use webpki::ring::RSA_PKCS1_2048_8192_SHA256;
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage};
 
-use crate::credentials::PaypalCertificate;
 use crate::failure::VerificationFailure;
+use crate::inputs::PaypalCertificate;
 
 /// Maximum size of the file, in bytes.
 const FILE_BYTES: usize = 64 * 1024;

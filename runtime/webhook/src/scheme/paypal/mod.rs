@@ -16,8 +16,8 @@ use base64::engine::general_purpose::STANDARD;
 use tidemill_core::hook::HookEnvironment;
 
 use self::transmission::Transmission;
-use crate::credentials::PaypalCertificate;
 use crate::failure::VerificationFailure;
+use crate::inputs::PaypalCertificate;
 use crate::request::HookRequest;
 use crate::scheme::Sender;
 

@@ -63,7 +63,7 @@ impl<'a> Transmission<'a> {
             signed_at: Some(self.signed_at),
             transmission_id: Some(self.id.to_owned()),
             environment: Some(environment),
-            signed_id: None,
+            ..Sender::default()
         })
     }
 }

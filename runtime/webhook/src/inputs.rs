@@ -9,7 +9,7 @@ use crate::scheme::paypal::postback::PostbackRequest;
 
 /// What a request needs to be verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Requirement {
+pub enum VerificationNeed {
     /// Nothing.
     Nothing,
     /// All valid versions of this secret.
@@ -22,9 +22,9 @@ pub enum Requirement {
     Confirmation(Box<PostbackRequest>),
 }
 
-/// What verification needs besides the request; only what [`Requirement`] names.
+/// What verification needs besides the request; only what [`VerificationNeed`] names.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Credentials<'a> {
+pub struct VerificationInputs<'a> {
     /// All valid versions of the hook's secret, or of the token of a handshake.
     pub keys: &'a [&'a [u8]],
     /// PayPal's certificate.
