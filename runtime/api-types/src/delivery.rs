@@ -16,7 +16,7 @@ pub struct DeliveryReceipt<'a> {
     /// The id of the delivery; of the first one if this one is a duplicate.
     #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub delivery: DeliveryId,
-    /// `stored`, `duplicate`, `ignored`, `test` or `stale`.
+    /// `stored`, `duplicate`, `ignored` or `test`.
     pub outcome: Cow<'a, str>,
 }
 
@@ -43,7 +43,7 @@ pub struct Delivery<'a> {
     pub hook: Cow<'a, str>,
     /// The provider's id, or the id of the delivery if the provider gives none.
     pub key: Cow<'a, str>,
-    /// `stored`, `running`, `done`, `failed`, `dead`, `ignored`, `refused`, `test` or `stale`.
+    /// `stored`, `running`, `done`, `failed`, `dead`, `ignored`, `refused` or `test`.
     pub outcome: Cow<'a, str>,
     /// When it was received.
     pub received_at: Time,

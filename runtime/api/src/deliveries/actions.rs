@@ -19,7 +19,7 @@ const COUNT_MAX: u64 = 10_000;
 /// Replays many deliveries
 ///
 /// Starts a new run of each matching delivery that exists now. If the filter has no outcome, those
-/// that are `done`, `failed`, `ignored`, `test` or `stale` match. A delivery whose run has not
+/// that are `done`, `failed`, `ignored` or `test` match. A delivery whose run has not
 /// ended or is parked is left out. The request returns at once; `GET /v1/operations/{id}` shows the
 /// progress. The operation continues after a restart and replays nothing twice.
 #[utoipa::path(

@@ -38,6 +38,7 @@ use crate::routes::RouteDescriptions;
         (name = "schedules", description = "Times at which deployments start runs by themselves"),
         (name = "topics", description = "Events that runs and operators publish"),
         (name = "subscriptions", description = "Events for which deployments start runs"),
+        (name = "deliveries", description = "Hooks, and the webhooks that they received"),
         (name = "secrets", description = "Values that requests carry and that sign, without ever being shown"),
         (name = "ledger", description = "Entries, balances and revenue"),
         (name = "events", description = "The host's events, in the order of their commits"),

@@ -5,6 +5,7 @@
 //! property test for that.
 
 pub mod body;
+pub mod filter;
 pub mod headers;
 mod json;
 mod key;
@@ -14,4 +15,4 @@ mod query;
 pub use json::JsonBody;
 pub use key::IdempotencyKey;
 pub use path::{FindingNumber, InboxIndex, PathParams, PathWord, StateKey};
-pub use query::{QueryParams, RawQuery, bad, label};
+pub use query::{QueryParams, RawQuery, bad};

@@ -1,24 +1,21 @@
-//! Filters of runs: the same names and bounds in a list's query and in the body of an action.
+//! Filters of runs.
 
 use tidemill_api_types as shapes;
-use tidemill_core::DeploymentName;
 use tidemill_core::run::RunState;
-use tidemill_core::wire::{self, InputProblem as Wrong, ObjectField};
+use tidemill_core::wire::{InputProblem, ObjectField};
 use tidemill_store::records::RunFilter;
 
-use crate::config::LABELS;
-use crate::problem::{ApiResult, nearest};
-use crate::request::{QueryParams, bad, label};
+use crate::problem::ApiResult;
+use crate::request::QueryParams;
+use crate::request::filter::{self, BadWord, FilterFields, WordBounds, unknown_word};
 use crate::wire::FromRecord;
 
 /// The query parameters of a filter.
 pub const NAMES: [&str; 6] = ["deployment", "state", "label", "since", "until", "code"];
-/// Maximum number of codes in one filter.
-const CODES: usize = 64;
-/// Maximum length of a code, in bytes.
-const CODE: usize = 128;
-/// Maximum length of a label, `NAME=VALUE`, in bytes.
-const LABEL_TEXT: usize = 63 + 1 + 255;
+/// Bounds of the states of a filter.
+const STATES: WordBounds = WordBounds { count: 64, bytes: 64 };
+/// Bounds of the codes of a filter.
+const CODES: WordBounds = WordBounds { count: 64, bytes: 128 };
 
 impl<'a> FromRecord<&'a RunFilter> for shapes::RunFilter<'a> {
     fn of(filter: &'a RunFilter) -> Self {
@@ -33,23 +30,36 @@ impl<'a> FromRecord<&'a RunFilter> for shapes::RunFilter<'a> {
     }
 }
 
+fn read(fields: &mut impl FilterFields) -> RunFilter {
+    RunFilter {
+        deployment: fields.name("deployment"),
+        states: fields.words("state", STATES, |text| {
+            let known = RunState::NAMES.into_iter().find(|name| *name == text);
+            known.map(str::to_owned).ok_or_else(|| unknown_word("state", text, &RunState::NAMES))
+        }),
+        labels: fields.labels(),
+        since: fields.time("since"),
+        until: fields.time("until"),
+        codes: read_codes(fields),
+    }
+}
+
+fn read_codes(fields: &mut impl FilterFields) -> Vec<String> {
+    fields.words("code", CODES, |text| {
+        if text.is_empty() || text.chars().any(char::is_control) {
+            let fix = "Write one such as host/trap or no-luck, of at most 128 bytes; at most 64 of them.";
+            return Err(BadWord { message: "this is no code of a failure".to_owned(), fix: fix.to_owned() });
+        }
+        Ok(text.to_owned())
+    })
+}
+
 /// Parses the filter in a query.
 ///
 /// # Errors
 /// [`tidemill_core::Code::BadQuery`].
 pub fn of_query(params: &QueryParams) -> ApiResult<RunFilter> {
-    let mut states = Vec::new();
-    for text in params.all("state").flat_map(|text| text.split(',')) {
-        add(&mut states, state(text).map_err(|fix| bad("state", text, "there is no such state").fix(fix))?);
-    }
-    Ok(RunFilter {
-        deployment: params.parsed::<DeploymentName>("deployment")?,
-        states,
-        labels: params.labels()?,
-        since: params.time("since")?,
-        until: params.time("until")?,
-        codes: codes(params)?,
-    })
+    filter::of_query(params, read)
 }
 
 /// Parses the codes in a query.
@@ -57,95 +67,17 @@ pub fn of_query(params: &QueryParams) -> ApiResult<RunFilter> {
 /// # Errors
 /// [`tidemill_core::Code::BadQuery`].
 pub fn codes(params: &QueryParams) -> ApiResult<Vec<String>> {
-    let mut codes = Vec::new();
-    for text in params.all("code").flat_map(|text| text.split(',')) {
-        if codes.len() == CODES || !is_code(text) {
-            return Err(bad("code", text, "this is no code of a failure").fix(BAD_CODE));
-        }
-        add(&mut codes, text);
-    }
-    Ok(codes)
+    filter::of_query(params, read_codes)
 }
 
-/// The fix for a code that is not valid.
-const BAD_CODE: &str = "Write one such as host/trap or no-luck, of at most 128 bytes; at most 64 of them.";
-
-fn is_code(text: &str) -> bool {
-    (1..=CODE).contains(&text.len()) && !text.chars().any(char::is_control)
-}
-
-/// Parses the filter in a body. An empty filter is refused, because it would match every run.
-pub fn of_body(field: ObjectField, problems: &mut Vec<Wrong>) -> Option<RunFilter> {
-    let pointer = field.pointer.clone();
-    let mut fields = field.object(problems)?;
-    let before = problems.len();
-    let mut filter = RunFilter::default();
-    let mut named = false;
-    let mut take = |fields: &mut wire::ObjectReader, name| fields.take(name).inspect(|_| named = true);
-    if let Some(field) = take(&mut fields, "deployment") {
-        filter.deployment = field.parse(problems);
-    }
-    for field in take(&mut fields, "state").and_then(|field| field.one_or_many(64, problems)).unwrap_or_default() {
-        let pointer = field.pointer.clone();
-        let Some(text) = field.text(64, problems) else { continue };
-        match state(&text) {
-            Ok(name) => add(&mut filter.states, name),
-            Err(fix) => problems.push(Wrong::field(pointer, "there is no such state", fix)),
-        }
-    }
-    if let Some(field) = take(&mut fields, "label") {
-        filter.labels = labels_of(field, problems);
-    }
-    filter.since = take(&mut fields, "since").and_then(|field| field.time(problems));
-    filter.until = take(&mut fields, "until").and_then(|field| field.time(problems));
-    for field in take(&mut fields, "code").and_then(|field| field.one_or_many(CODES, problems)).unwrap_or_default() {
-        let pointer = field.pointer.clone();
-        let Some(text) = field.text(CODE, problems) else { continue };
-        if is_code(&text) {
-            add(&mut filter.codes, &text);
-        } else {
-            problems.push(Wrong::field(pointer, "this is no code of a failure", BAD_CODE));
-        }
-    }
-    fields.finish(problems);
-    if !named && problems.len() == before {
-        let fix =
-            "Name a deployment, a state, a label, a code or a time; for all of them, all the states that are meant.";
-        problems.push(Wrong::field(pointer, "an empty filter would match every run", fix));
-    }
-    (problems.len() == before).then_some(filter)
-}
-
-/// Parses the labels in a field of a body, each `NAME=VALUE`; a single label needs no array.
-pub fn labels_of(field: ObjectField, problems: &mut Vec<Wrong>) -> Vec<(String, String)> {
-    let mut labels = Vec::new();
-    for field in field.one_or_many(LABELS, problems).unwrap_or_default() {
-        let pointer = field.pointer.clone();
-        let Some(text) = field.text(LABEL_TEXT, problems) else { continue };
-        match label(&text) {
-            Some(label) => labels.push(label),
-            None => problems.push(Wrong::field(
-                pointer,
-                "this is no label",
-                "Write NAME=VALUE, of at most 63 and 255 bytes.",
-            )),
-        }
-    }
-    labels
-}
-
-fn add(states: &mut Vec<String>, name: &str) {
-    if !states.iter().any(|known| known == name) {
-        states.push(name.to_owned());
-    }
-}
-
-/// Returns the state of that name, or a message that lists the valid names.
-fn state(text: &str) -> Result<&'static str, String> {
-    RunState::NAMES.into_iter().find(|name| *name == text).ok_or_else(|| match nearest(text, &RunState::NAMES) {
-        Some(near) => format!("Did you mean `{near}`?"),
-        None => format!("Use one of {}.", RunState::NAMES.join(", ")),
-    })
+/// Parses the filter in a body. An empty filter is refused.
+pub fn of_body(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<RunFilter> {
+    let empty = BadWord {
+        message: "an empty filter would match every run".to_owned(),
+        fix: "Name a deployment, a state, a label, a code or a time; for all of them, all the states that are meant."
+            .to_owned(),
+    };
+    filter::of_body(field, &empty, problems, read)
 }
 
 #[cfg(test)]

@@ -17,5 +17,3 @@ pub mod retry;
 pub mod signal;
 pub mod stack;
 pub mod start;
-
-pub use filter::labels_of;

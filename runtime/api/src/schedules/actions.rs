@@ -9,8 +9,8 @@ use tidemill_core::wire::{InputProblem as Wrong, ObjectField};
 use crate::deployments::get::check_known;
 use crate::operations::json::begun;
 use crate::problem::ApiResult;
+use crate::request::filter::labels_of;
 use crate::request::{IdempotencyKey, JsonBody, RawQuery};
-use crate::runs::labels_of;
 use crate::state::ApiState;
 
 /// Maximum length of a note, in bytes.
