@@ -20,6 +20,8 @@ pub const BODY_DEDUPE_MILLIS: u64 = 72 * 3_600_000;
 /// Maximum number of deliveries that are kept as evidence after another body came under the id of
 /// their transmission.
 pub const EVIDENCE_MAX: u32 = 10;
+/// Maximum number of entries of the ledger that a delivery shows.
+pub const ENTRIES_SHOWN: usize = 1_000;
 /// Maximum number of runs of one delivery, replays included.
 pub const RUNS_MAX: u32 = 1_000;
 /// How long a delivery is kept after its outcome was settled, in milliseconds: 30 days.

@@ -17,6 +17,7 @@ use tidemill_store::records::{
 use tidemill_store::{Store, StoreError};
 
 use crate::fixture::{NOON, claim_one, deploy, done, failure, later, name, new_run, owner, success};
+use crate::ledger::posting;
 
 const DAY: u64 = 24 * 3_600_000;
 
@@ -351,6 +352,35 @@ pub(crate) async fn a_settled_delivery_is_replayed_with_another_run(store: Arc<d
     let result = store.replay_deliveries(replay).await.expect("a replay");
     assert_eq!(result.operation.map(|operation| operation.state), Some(OperationState::Cancelled));
     assert!(result.runs.is_empty() && result.skipped.is_empty());
+}
+
+pub(crate) async fn a_delivery_has_the_entries_of_its_runs(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let (first, other) =
+        (with_run(arrived("a", "evt_1", "{}", NOON), 9), with_run(arrived("a", "evt_2", "{}", NOON), 9));
+    queued(&store, &first).await;
+    let run = claim_one(&store, &owner, "a").await.run;
+    let mut commit = success(&owner, &run);
+    commit.postings = vec![posting(&run, "1", 5), posting(&run, "2", 6)];
+    done(&store, commit).await;
+    queued(&store, &other).await;
+    let unrelated = claim_one(&store, &owner, "a").await.run;
+    let mut commit = success(&owner, &unrelated);
+    commit.postings = vec![posting(&unrelated, "3", 7)];
+    done(&store, commit).await;
+    let runs = vec![(first.delivery.id, run_of(&first.delivery, 9))];
+    store.replay_deliveries(DeliveryReplay { runs, operation: None, now: later(20) }).await.expect("a replay");
+    let again = claim_one(&store, &owner, "a").await.run;
+    let mut commit = success(&owner, &again);
+    commit.postings = vec![posting(&again, "4", 8)];
+    done(&store, commit).await;
+    let ids = |of: &[(&Run, &str)]| of.iter().map(|(run, id)| format!("{}-{id}", run.id)).collect::<Vec<_>>();
+    let all = ids(&[(&run, "1"), (&run, "2"), (&again, "4")]);
+    assert_eq!(store.delivery_entries(first.delivery.id, 9).await, Ok(all.clone()));
+    assert_eq!(store.delivery_entries(first.delivery.id, 1).await, Ok(all[..1].to_vec()));
+    assert_eq!(store.delivery_entries(other.delivery.id, 9).await, Ok(ids(&[(&unrelated, "3")])));
+    assert_eq!(store.delivery_entries(DeliveryId::new(NOON, 9_999), 9).await, Ok(vec![]));
 }
 
 pub(crate) async fn a_list_of_deliveries_finds_each_once(store: Arc<dyn Store>) {

@@ -133,7 +133,8 @@ claims! {
         another_body_of_a_transmission_is_refused_and_kept,
         deliveries_wait_in_order_outside_a_full_queue, the_outcome_of_a_delivery_follows_its_run,
         a_delivery_that_makes_no_run_is_settled_at_once,
-        a_settled_delivery_is_replayed_with_another_run, a_list_of_deliveries_finds_each_once,
+        a_settled_delivery_is_replayed_with_another_run, a_delivery_has_the_entries_of_its_runs,
+        a_list_of_deliveries_finds_each_once,
         a_settled_delivery_expires_completely, a_deployment_with_waiting_deliveries_is_not_deleted;
     reports: sums_of_a_range_equal_a_recount_of_its_entries,
         customers_are_ranked_by_net_revenue_and_then_by_id,

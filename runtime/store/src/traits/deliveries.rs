@@ -29,6 +29,9 @@ pub trait DeliveryStore: Send + Sync + 'static {
     async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest) -> Result<Page<DeliveryRecord>, StoreError>;
     /// Returns the runs of a delivery, oldest first.
     async fn delivery_runs(&self, id: DeliveryId) -> Result<Vec<RunId>, StoreError>;
+    /// Returns the ids of the ledger's entries that the runs of a delivery posted, in the order of
+    /// their posting within each run: at most `limit`.
+    async fn delivery_entries(&self, id: DeliveryId, limit: usize) -> Result<Vec<String>, StoreError>;
     /// Returns the deployments with waiting deliveries, and the number of these.
     async fn backlogs(&self) -> Result<Vec<(DeploymentName, u64)>, StoreError>;
     /// Returns the deliveries of a deployment that wait longest, in order of arrival.

@@ -5,7 +5,8 @@ use tidemill_core::run::Run;
 use tidemill_core::{DeliveryId, DeploymentName, RunId, Timestamp};
 
 use crate::embedded::deliveries::{backlog, backlog_length, body, expiry, list, receive, replay};
-use crate::embedded::store::EmbeddedStore;
+use crate::embedded::ledger::entries;
+use crate::embedded::store::{EmbeddedStore, blocking};
 use crate::embedded::value;
 use crate::error::Result;
 use crate::records::{
@@ -36,6 +37,22 @@ impl DeliveryStore for EmbeddedStore {
 
     async fn delivery_runs(&self, id: DeliveryId) -> Result<Vec<RunId>> {
         replay::runs(self.latest(), id)
+    }
+
+    async fn delivery_entries(&self, id: DeliveryId, limit: usize) -> Result<Vec<String>> {
+        let store = self.clone();
+        blocking(move || {
+            let mut found = Vec::new();
+            for run in replay::runs(store.latest(), id)? {
+                entries::of_run(store.latest(), run, |entry| {
+                    found.push(entry.id);
+                    Ok(found.len() < limit)
+                })?;
+            }
+            found.truncate(limit);
+            Ok(found)
+        })
+        .await
     }
 
     async fn backlogs(&self) -> Result<Vec<(DeploymentName, u64)>> {

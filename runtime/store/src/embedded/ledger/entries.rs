@@ -104,19 +104,32 @@ pub(crate) fn by_id(store: &impl ReadTx, id: &str) -> Result<Option<LedgerEntry>
     }
     let Some(run) = id.get(..26).and_then(|run| run.parse::<RunId>().ok()) else { return Ok(None) };
     let mut found = None;
+    of_run(store, run, |entry| {
+        let same = entry.id == id;
+        if same {
+            found = Some(entry);
+        }
+        Ok(!same)
+    })?;
+    Ok(found)
+}
+
+/// Visits the entries that a run posted, in their order, until `visit` returns false.
+pub(crate) fn of_run(
+    store: &impl ReadTx,
+    run: RunId,
+    mut visit: impl FnMut(LedgerEntry) -> Result<bool>,
+) -> Result<()> {
+    let mut more = true;
     store.each_while(LEDGER_RUNS, prefix_range(&run.to_bytes()), |key, bytes| {
         let first = keys::sequence_at_end(key)?;
         let count: u64 = decode(LEDGER_RUNS, bytes)?;
         each_while(store, first..first.saturating_add(count), |entry| {
-            let same = entry.id == id;
-            if same {
-                found = Some(entry);
-            }
-            Ok(!same)
+            more = visit(entry)?;
+            Ok(more)
         })?;
-        Ok(found.is_none())
-    })?;
-    Ok(found)
+        Ok(more)
+    })
 }
 
 /// Returns the sequence number of the entry with an external id.
