@@ -85,6 +85,10 @@ pub struct Delivery<'a> {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schema(required = false, value_type = Vec<String>))]
     pub runs: Vec<RunId>,
+    /// The ids of the entries that its runs posted to the ledger, at most 1,000; left out in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
+    pub entries: Vec<String>,
     /// How often the provider delivered it again.
     pub duplicates: u64,
     /// When it was last delivered again.
@@ -115,7 +119,8 @@ pub struct HookRefusal {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(ToSchema))]
 pub struct HookCount<'a> {
-    /// `stored`, `not-run`, `duplicate`, `handshake`, `unverified`, `refused` or `unavailable`.
+    /// `stored`, `not-run`, `duplicate`, `handshake`, `unverified`, `refused`, `forged` (another
+    /// body under a known transmission id) or `unavailable`.
     pub result: Cow<'a, str>,
     /// Number of requests since the host started.
     pub requests: u64,

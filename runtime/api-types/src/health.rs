@@ -16,7 +16,7 @@ pub struct Health<'a> {
     pub status: Cow<'a, str>,
     /// Whether the host is ready for requests.
     pub ready: bool,
-    /// Descriptions of what is wrong.
+    /// Descriptions of what is wrong. A host that is ready may have some, such as a wrong clock.
     pub reasons: Cow<'a, [String]>,
     /// Warnings that do not prevent the host from working.
     pub warnings: Vec<String>,

@@ -12,6 +12,8 @@ use tidemill_engine::MEMORY_MAX;
 use tidemill_engine::secrets::{EnvironmentAndFiles, StoredSecrets};
 use tidemill_vault::Vault;
 
+use crate::hook::provider::{NoProviders, ProviderRequests};
+
 /// How a host is set up.
 #[derive(Debug, Clone)]
 pub struct HostConfig {
@@ -53,6 +55,10 @@ pub struct HostConfig {
     /// The secrets of the store, and the vault that seals them and the bodies of deliveries. The
     /// engine has the same ones. Default: no master key, and no other source.
     pub secrets: Arc<StoredSecrets>,
+    /// Sends the host's own requests to providers of webhooks. Default: it sends none.
+    pub providers: Arc<dyn ProviderRequests>,
+    /// The folder with PayPal's certificates; nothing is fetched then. Default: they are fetched.
+    pub paypal_certs: Option<PathBuf>,
     /// The currencies and units that the host knows. A start without a unit of the ledger, or with
     /// another number of its decimal places, is refused. Default ISO 4217.
     pub currencies: Currencies,
@@ -83,6 +89,8 @@ impl HostConfig {
                 Arc::new(SystemClock),
                 EnvironmentAndFiles::new(None),
             )),
+            providers: Arc::new(NoProviders),
+            paypal_certs: None,
             currencies: Currencies::default(),
             policy: PolicyInForce::default(),
         }

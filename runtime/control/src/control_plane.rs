@@ -23,6 +23,7 @@ use crate::deployment::changes::DeploymentChanges;
 use crate::deployment::component_files::remove_unnamed_components;
 use crate::error::ControlError;
 use crate::guests::GuestExecutor;
+use crate::hook::paypal::PaypalVerification;
 use crate::hook::state::HookMonitor;
 use crate::hook::stored_body::BodyCodec;
 use crate::ledger_units;
@@ -102,7 +103,9 @@ impl HostState {
         let admission = Arc::new(admission);
         let runs = Arc::new(LocalRuns::default());
         let deliveries = Arc::new(Deliveries::default());
-        let hooks = Arc::new(HookMonitor::new(BodyCodec::new(config.secrets.vault().clone())));
+        let bodies = BodyCodec::new(config.secrets.vault().clone());
+        let paypal = PaypalVerification::new(Arc::clone(&config.providers), config.paypal_certs.clone());
+        let hooks = Arc::new(HookMonitor::new(bodies, paypal));
         let effects = Arc::new(EffectHandler {
             store: Arc::clone(&store),
             admission: Arc::clone(&admission),

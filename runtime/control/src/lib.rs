@@ -35,6 +35,7 @@ pub use crate::deployment::deploy::{DeployResult, Preview};
 pub use crate::deployment::exports::misfits;
 pub use crate::deployment::upload::UploadResult;
 pub use crate::hook::endpoint::{HookEndpoint, HookView};
+pub use crate::hook::provider::{NoProviders, ProviderRequests};
 pub use crate::hook::receive::{HookAnswer, HookCall};
 pub use crate::hook::refusals::Refusal;
 pub use crate::hook::reply::HookReply;

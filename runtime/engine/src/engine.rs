@@ -21,7 +21,7 @@ use crate::component::compile::{ChildError, CodeCache, Compiler, InspectionRepor
 use crate::component::module::Module;
 use crate::component::validate;
 use crate::config::EngineConfig;
-use crate::egress::Egress;
+use crate::egress::{Egress, ProviderClient};
 use crate::error::{ComponentInfo, ComponentProblem, ComponentRejection, EngineError};
 use crate::guest::HostServices;
 use crate::guest::cpu::{Meter, MeteredFuture, YieldReason};
@@ -127,6 +127,13 @@ impl Engine {
             pooled: sandbox.pooled,
             config,
         }))
+    }
+
+    /// Returns the client for the host's own requests.
+    #[must_use]
+    pub fn provider_client(&self) -> ProviderClient {
+        let HostServices { egress, policy, operator, secrets, .. } = &*self.services;
+        ProviderClient::new(Arc::clone(egress), Arc::clone(policy), operator.clone(), Arc::clone(secrets))
     }
 
     /// Compiles the component in `bytes_file`, validates it and stores its code in the cache.

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use tidemill_api_types as shapes;
 use tidemill_control::ControlError;
 use tidemill_core::DeliveryId;
+use tidemill_core::delivery::ENTRIES_SHOWN;
 
 use super::json::whole;
 use crate::problem::ApiResult;
@@ -18,7 +19,7 @@ use crate::wire::ok;
 #[utoipa::path(
     get, path = "/v1/deliveries/{id}", tag = "deliveries",
     params(("id" = String, Path, description = "the delivery")),
-    responses((status = 200, body = shapes::Delivery<'_>, description = "with its headers and its runs"))
+    responses((status = 200, body = shapes::Delivery<'_>, description = "with its headers, its runs, and the entries that they posted"))
 )]
 pub async fn get(
     State(state): State<ApiState>,
@@ -29,7 +30,8 @@ pub async fn get(
     let store = state.host.store();
     let record = store.delivery(id).await?.ok_or_else(|| ControlError::no_delivery(id))?;
     let runs = store.delivery_runs(id).await?;
-    Ok(ok(&whole(&record, runs)))
+    let entries = store.delivery_entries(id, ENTRIES_SHOWN).await?;
+    Ok(ok(&whole(&record, runs, entries)))
 }
 
 /// Downloads the body of a delivery

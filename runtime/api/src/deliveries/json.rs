@@ -30,6 +30,7 @@ impl<'a> FromRecord<&'a DeliveryRecord> for shapes::Delivery<'a> {
             last_run: progress.last_run,
             run_count: progress.runs,
             runs: Vec::new(),
+            entries: Vec::new(),
             duplicates: progress.duplicates,
             last_duplicate_at: progress.last_duplicate_at.map(shapes::Time),
             settled_at: progress.settled_at.map(shapes::Time),
@@ -37,13 +38,13 @@ impl<'a> FromRecord<&'a DeliveryRecord> for shapes::Delivery<'a> {
     }
 }
 
-/// Returns the shape of a delivery with its headers and its runs.
+/// Returns the shape of a delivery with its headers, its runs and their entries.
 #[must_use]
-pub fn whole(record: &DeliveryRecord, runs: Vec<RunId>) -> shapes::Delivery<'_> {
+pub fn whole(record: &DeliveryRecord, runs: Vec<RunId>, entries: Vec<String>) -> shapes::Delivery<'_> {
     let header =
         |(name, value): &'_ (String, String)| shapes::Header { name: name.clone().into(), value: value.clone().into() };
     let headers = record.delivery.headers.iter().map(header).collect();
-    shapes::Delivery { headers, runs, ..shapes::Delivery::of(record) }
+    shapes::Delivery { headers, runs, entries, ..shapes::Delivery::of(record) }
 }
 
 impl<'a> FromRecord<&'a DeliveryFilter> for shapes::DeliveryFilter<'a> {

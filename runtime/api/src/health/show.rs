@@ -23,10 +23,12 @@ pub async fn health(State(state): State<ApiState>, query: RawQuery) -> ApiResult
     let (clock_set_back, now) = (host.clock_set_back(), host.clock().now());
     let ZoneReport { release, place, mut warnings } = ZoneReport::of(now);
     warnings.extend(clock_set_back.as_ref().map(ClockSetBack::text));
+    warnings.extend(host.forgery_warnings());
     warnings.extend(host.blocked_text());
     warnings.extend(host.master_key_warning().await?);
     let mut reasons = readiness.reasons.clone();
     reasons.extend(host.findings_reason().await?);
+    reasons.extend(host.hook_clock_faults());
     let (status, reason) = match store.health() {
         StoreHealth::Good => ("good", None),
         StoreHealth::DiskFull => ("disk-full", None),

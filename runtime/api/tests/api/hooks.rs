@@ -1,6 +1,7 @@
 //! `/hooks` and `/v1/deliveries`.
 
 use serde_json::{Value, json};
+use tidemill_core::clock::{Clock as _, SystemClock};
 
 use super::world::{TestResponse, World};
 
@@ -101,6 +102,19 @@ async fn only_operators_see_the_reason_of_a_refusal() {
 }
 
 #[tokio::test]
+async fn a_hook_needs_a_component_that_receives_webhooks() {
+    let world = World::with_hello().await;
+    let hook = json!({ "name": "events", "scheme": "none" });
+    let manifest = json!({ "module": "hello@1.0.0", "hooks": [hook] });
+    let refused = world.put("/v1/deployments/hello", manifest).await;
+    let errors = refused.json()["errors"].clone();
+    assert_eq!(errors[0]["pointer"], "/hooks/0", "{errors}");
+    assert_eq!(errors[0]["code"], "host/unknown-export", "{errors}");
+    assert!(errors[0]["detail"].as_str().unwrap().contains("needs the export `webhook`"), "{errors}");
+    refused.is(422);
+}
+
+#[tokio::test]
 async fn what_is_not_verified_writes_nothing() {
     let world = with_hook(json!({})).await;
     let before = (world.host.store().sync_count(), world.host.store().feed_range().await.unwrap());
@@ -168,6 +182,40 @@ async fn events_that_are_not_listed_make_no_run() {
     assert_eq!((&delivery["run_count"], &delivery["event"]), (&json!(0), &json!("star")));
     // The same body is a duplicate under another id.
     assert_eq!(send("2", "push").await.is(200).json()["outcome"], "duplicate");
+}
+
+#[tokio::test]
+async fn five_valid_requests_with_wrong_times_show_a_wrong_clock() {
+    let slack = json!({ "scheme": "hmac", "preset": "slack", "secret": "github", "id": null });
+    let world = with_hook(slack).await;
+    let send = |time: u64| {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"It's a Secret to Everybody");
+        let body = format!("token=x&n={time}");
+        let tag = ring::hmac::sign(&key, format!("v0:{time}:{body}").as_bytes());
+        let hex = tag.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        let world = &world;
+        async move {
+            let (time, signature) = (time.to_string(), format!("v0={hex}"));
+            let headers = [("x-slack-request-timestamp", time.as_str()), ("x-slack-signature", &signature)];
+            world.ask("POST", HOOK, &headers, body).await
+        }
+    };
+    let now = SystemClock.now().as_millis() / 1_000;
+    let health = async || world.get("/v1/health").await.is(200).json();
+    for n in 0..5 {
+        assert_eq!(health().await["status"], "ok");
+        send(now - 1_000 + n).await.refused(401, "host/hook-unverified");
+    }
+    let found = health().await;
+    assert_eq!((&found["status"], &found["ready"]), (&json!("degraded"), &json!(true)));
+    let reasons = found["reasons"].to_string();
+    assert!(reasons.contains("fast by the last requests to hook shop/events"), "{reasons}");
+    let hooks = world.get("/v1/deployments/shop/hooks").await.is(200).json();
+    let offset = hooks["items"][0]["clock_offset_ms"].as_i64().unwrap();
+    assert!((-1_100_000..-900_000).contains(&offset), "{offset}");
+    world.get("/readyz").await.is(200);
+    send(now).await.is(202);
+    assert_eq!(health().await["status"], "ok");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod hooks;
 mod keys;
 mod ledger;
 mod modules;
+mod paypal;
 mod refusals;
 mod runs;
 mod schedules;

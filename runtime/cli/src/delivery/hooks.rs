@@ -1,6 +1,7 @@
 //! `tidemill deliveries hooks`: the hooks of a deployment, and the requests that they refused.
 
 use tidemill_api_types::{Hook, HookRefusal};
+use tidemill_core::wire::duration_text;
 
 use crate::client::{Client, Record, encoded};
 use crate::error::CliError;
@@ -19,7 +20,7 @@ pub struct DeliveryHooksArgs {
 }
 
 impl Row for Hook<'_> {
-    const HEADS: &'static [&'static str] = &["HOOK", "PATH", "SCHEME", "REPLY", "REQUESTS", "REFUSED"];
+    const HEADS: &'static [&'static str] = &["HOOK", "PATH", "SCHEME", "REPLY", "CLOCK", "REQUESTS", "REFUSED"];
 
     fn cells(&self) -> Vec<String> {
         let requests =
@@ -29,10 +30,19 @@ impl Row for Hook<'_> {
             self.path.clone(),
             self.scheme.to_string(),
             self.reply.to_string(),
+            clock(self.clock_offset_ms),
             requests.join(", "),
             self.refusals.first().map(|last| last.reason.clone()).unwrap_or_default(),
         ]
     }
+}
+
+/// Describes how far the clock of the host is off, if requests show it.
+fn clock(offset_millis: Option<i64>) -> String {
+    offset_millis.map_or_else(String::new, |offset| {
+        let by = duration_text(offset.unsigned_abs() / 1_000 * 1_000);
+        format!("{by} {}", if offset > 0 { "slow" } else { "fast" })
+    })
 }
 
 impl Row for HookRefusal {

@@ -53,6 +53,7 @@ fn text(delivery: &Delivery<'_>) -> String {
     }
     lines.extend(delivery.settled_at.map(|at| format!("  settled   {at}")));
     lines.extend(delivery.runs.iter().map(|run| format!("  run       {run}")));
+    lines.extend(delivery.entries.iter().map(|entry| format!("  entry     {}", clean(entry))));
     let query = if delivery.query.is_empty() { String::new() } else { format!("?{}", delivery.query) };
     lines.push(clean(&format!("{} {}{query}", delivery.method, delivery.path)));
     lines.extend(delivery.headers.iter().map(|header| clean(&format!("  {}: {}", header.name, header.value))));

@@ -148,7 +148,7 @@ fn zones() -> Diagnosis {
     Diagnosis { what: "zone data", good: true, found, fix }
 }
 
-/// Lists the host's own warnings.
+/// Lists what is wrong with a host that is ready, and its warnings.
 async fn warnings(client: &Client) -> Vec<Diagnosis> {
     let Ok(health) = client.get::<Health<'static>>("/v1/health").await else { return Vec::new() };
     let finding = |warning: &String| Diagnosis {
@@ -157,7 +157,13 @@ async fn warnings(client: &Client) -> Vec<Diagnosis> {
         found: clean(warning),
         fix: Some("see docs: Running a host".to_owned()),
     };
-    health.warnings.iter().map(finding).collect()
+    let fault = |reason: &String| Diagnosis {
+        what: "host",
+        good: false,
+        found: clean(reason),
+        fix: Some("see docs: Running a host".to_owned()),
+    };
+    health.reasons.iter().map(fault).chain(health.warnings.iter().map(finding)).collect()
 }
 
 /// Checks the policy that a host started here would load, if it has one.

@@ -94,6 +94,8 @@ impl Process {
             event_retention: settings.event_retention,
             events_max: Some(settings.events_max.into()),
             currencies: engine.currencies().clone(),
+            providers: Arc::new(engine.provider_client()),
+            paypal_certs: settings.paypal_certs.clone(),
             policy: policy.clone(),
             secrets,
             ..HostConfig::new(settings.node.clone(), components_dir)

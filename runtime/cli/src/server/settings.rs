@@ -161,6 +161,8 @@ pub struct Settings {
     pub log_json: bool,
     /// The origins that modules may reach.
     pub egress: EgressPolicy,
+    /// The folder of PayPal's certificates; `None` to fetch them.
+    pub paypal_certs: Option<PathBuf>,
     /// The limits on what deployments may be granted and use.
     pub policy: Option<PolicyFile>,
     /// Extra currency units.
@@ -292,6 +294,7 @@ impl Settings {
                 private,
                 roots: take("egress-roots").roots()?,
             },
+            paypal_certs: take("paypal-certs").folder()?,
             policy: take("policy").policy()?,
             units: take("units").units()?,
             zoneinfo: take("zoneinfo").zoneinfo()?,
@@ -357,6 +360,14 @@ impl SettingValue<'_> {
             Ok(_) => Ok(Some(dir)),
             Err(why) => Err(self.wrong(&format!("name a folder such as /usr/share/zoneinfo: {why}"))),
         }
+    }
+
+    fn folder(&self) -> Result<Option<PathBuf>, CliError> {
+        if self.text.is_empty() {
+            return Ok(None);
+        }
+        let dir = PathBuf::from(self.text);
+        if dir.is_dir() { Ok(Some(dir)) } else { Err(self.wrong("name a folder that exists")) }
     }
 
     fn duration(&self) -> Result<Duration, CliError> {

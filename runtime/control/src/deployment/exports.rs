@@ -56,8 +56,8 @@ fn choose(has: &[Export], asked: Option<Export>, place: &str) -> Result<Export, 
 }
 
 /// Returns every mismatch between a manifest and its component, whose exports are `has` and whose
-/// schema section is the JSON `schemas`: missing exports that schedules and subscriptions name,
-/// inputs of schedules that the component does not accept, and limits above the host's.
+/// schema section is the JSON `schemas`: missing exports that schedules, subscriptions and hooks
+/// need, inputs of schedules that the component does not accept, and limits above the host's.
 #[must_use]
 pub fn misfits(manifest: &Manifest, has: &[Export], schemas: Option<&str>) -> Vec<InputProblem> {
     let check = schemas.and_then(|schemas| InputCheck::of_section(schemas).ok().flatten());
@@ -83,6 +83,13 @@ pub fn misfits(manifest: &Manifest, has: &[Export], schemas: Option<&str>) -> Ve
         if let Err(error) = of_event(has, subscription.export) {
             found.push(unfit(format!("/subscriptions/{index}/export"), &error));
         }
+    }
+    for (index, hook) in manifest.hooks.iter().enumerate().filter(|_| !has.contains(&Export::Webhook)) {
+        let has: Vec<_> = has.iter().map(|export| export.as_str()).collect();
+        let message =
+            format!("the hook `{}` needs the export `webhook`; the component has: {}", hook.name, has.join(", "));
+        let fix = "Export `webhook` from the component, or remove the hook.";
+        found.push(InputProblem::field(format!("/hooks/{index}"), message, fix).with_code(Code::UnknownExport));
     }
     found
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tidemill_core::delivery::BodyDigest;
 use tidemill_core::hook::{HookMethod, HookSpec};
+use tidemill_core::wire::duration_text;
 use tidemill_core::{Code, DeploymentName, HookName};
 use tidemill_webhook::{BodyEncoding, Verifier};
 
 use crate::deployment::active::ActiveDeployment;
 use crate::error::ControlError;
 use crate::hook::refusals::{Refusal, header_names};
-use crate::hook::state::HookStatus;
+use crate::hook::state::{Forgeries, HookStatus};
 use crate::metrics::hooks::HookResult;
 use crate::state::ControlPlane;
 
@@ -139,10 +140,30 @@ impl ControlPlane {
         });
     }
 
-    /// Returns the hooks whose requests show that the clock of the host is wrong, and by how many
-    /// milliseconds; positive if it is slow.
+    /// Returns one sentence for each hook that received forgeries since the host's start.
     #[must_use]
-    pub fn hook_clock_offsets(&self) -> Vec<(DeploymentName, HookName, i64)> {
-        self.0.hooks.clock_offsets()
+    pub fn forgery_warnings(&self) -> Vec<String> {
+        let text = |(deployment, hook, found): (DeploymentName, HookName, Forgeries)| {
+            let Forgeries { count, last_of, last_at } = found;
+            format!(
+                "hook {deployment}/{hook}: {count} deliveries had another body than an earlier one with the same transmission id, \
+                 the last at {last_at} (see delivery {last_of}); someone forges bodies, so use verify = \"postback\" with a new webhook"
+            )
+        };
+        self.0.hooks.forgeries().into_iter().map(text).collect()
+    }
+
+    /// Returns one sentence for each hook whose requests show that the clock of the host is wrong.
+    #[must_use]
+    pub fn hook_clock_faults(&self) -> Vec<String> {
+        let text = |(deployment, hook, offset): (DeploymentName, HookName, i64)| {
+            let whole_seconds = offset.unsigned_abs() / 1_000 * 1_000;
+            let (by, how) = (duration_text(whole_seconds), if offset > 0 { "slow" } else { "fast" });
+            format!(
+                "the clock of the host is {by} {how} by the last requests to hook {deployment}/{hook}, which were refused for \
+                 their time alone; set the clock"
+            )
+        };
+        self.0.hooks.clock_offsets().into_iter().map(text).collect()
     }
 }

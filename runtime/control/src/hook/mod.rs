@@ -7,6 +7,8 @@
 pub(crate) mod delivery_runs;
 pub(crate) mod endpoint;
 pub(crate) mod guest_input;
+pub(crate) mod paypal;
+pub(crate) mod provider;
 pub(crate) mod receive;
 pub(crate) mod refusals;
 pub(crate) mod replay;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use tidemill_core::delivery::{BODY_DEDUPE_MILLIS, BodyDigest, DeliveryOutcome};
 use tidemill_core::hook::{HookDedupe, HookSpec, ReplyMode};
+use tidemill_core::ids::SecretName;
 use tidemill_core::run::Run;
 use tidemill_core::{Code, DeliveryId, Timestamp, failpoint};
 use tidemill_engine::secrets::{SecretSource as _, SecretValue};
@@ -63,7 +64,7 @@ impl ControlPlane {
     pub async fn receive(&self, endpoint: &HookEndpoint, call: HookCall) -> Result<HookAnswer, ControlError> {
         self.0.shutdown.check_open()?;
         let received_at = self.0.clock.now();
-        let verified = match self.verify(endpoint, &call, received_at) {
+        let verified = match self.verify(endpoint, &call, received_at).await {
             Ok(verified) => verified,
             Err(failure) => return Err(self.refuse(endpoint, &call, &failure)),
         };
@@ -99,12 +100,15 @@ impl ControlPlane {
                 HookAnswer::Duplicate(first)
             }
             DeliveryReceipt::Refused { first, kept } => {
-                tracing::warn!(
-                    %deployment, %hook, %first, kept, %digest,
-                    "refused a delivery: another body came with the same transmission id"
-                );
+                endpoint.status.note_forgery(first, received_at);
+                if kept || endpoint.status.may_warn(self.0.since.elapsed()) {
+                    tracing::error!(
+                        %deployment, %hook, %first, kept, %digest,
+                        "refused a delivery: another body came with the same transmission id"
+                    );
+                }
                 let reason = format!("another body came with the same transmission id, in delivery {first}");
-                let (size, result) = (call.body.len(), HookResult::Refused);
+                let (size, result) = (call.body.len(), HookResult::Forged);
                 self.remember_refusal(endpoint, &call.headers, size, digest, reason, result);
                 return Err(unverified());
             }
@@ -112,7 +116,7 @@ impl ControlPlane {
     }
 
     /// Verifies a request with what its scheme needs.
-    fn verify(
+    async fn verify(
         &self,
         endpoint: &HookEndpoint,
         call: &HookCall,
@@ -125,20 +129,32 @@ impl ControlPlane {
             body: &call.body,
             received_at,
         };
-        let verifier = &endpoint.verifier;
+        let (verifier, deployment) = (&endpoint.verifier, &endpoint.live.deployment.name);
         match verifier.need(&request)? {
             VerificationNeed::Nothing => verifier.verify(&request, &VerificationInputs::default()),
             VerificationNeed::Keys(name) | VerificationNeed::HandshakeTokens(name) => {
-                let versions = self.0.config.secrets.valid_versions(name.as_str());
-                let versions = versions.map_err(|failure| VerificationFailure::Unavailable(failure.message))?;
+                let versions = self.versions(name.as_str())?;
                 let keys: Vec<_> = versions.iter().map(SecretValue::expose).collect();
                 verifier.verify(&request, &VerificationInputs { keys: &keys, ..VerificationInputs::default() })
             }
-            // The manifest refuses the scheme that needs these.
-            VerificationNeed::Certificate(_) | VerificationNeed::Confirmation(_) => {
-                Err(VerificationFailure::CertificateMissing)
+            VerificationNeed::Certificate(url) => {
+                let now = self.0.since.elapsed();
+                self.0.hooks.paypal.verify_by_certificate(deployment, verifier, &request, &url, now).await
+            }
+            VerificationNeed::Confirmation(question) => {
+                let secret = endpoint.spec().scheme.secret().map_or("", SecretName::as_str);
+                let versions = self.versions(secret)?;
+                let client = versions.first().ok_or(VerificationFailure::KeyMissing)?;
+                verifier.check_key(client.expose()).map_err(VerificationFailure::KeyUnusable)?;
+                let now = self.0.since.elapsed();
+                self.0.hooks.paypal.verify_by_postback(deployment, verifier, &request, *question, client, now).await
             }
         }
+    }
+
+    fn versions(&self, secret: &str) -> Result<Vec<SecretValue>, VerificationFailure> {
+        let versions = self.0.config.secrets.valid_versions(secret);
+        versions.map_err(|failure| VerificationFailure::Unavailable(failure.message))
     }
 
     /// Remembers a request that failed, and returns its answer.
@@ -151,7 +167,9 @@ impl ControlPlane {
                 (HookResult::Refused, ControlError::refused(Code::HookUnreadable, detail))
             }
             FailureKind::Unavailable => {
-                tracing::warn!(%deployment, %hook, %failure, "cannot verify requests to a hook");
+                if endpoint.status.may_warn(self.0.since.elapsed()) {
+                    tracing::warn!(%deployment, %hook, %failure, "cannot verify requests to a hook");
+                }
                 let detail = "the host cannot verify requests to this hook now";
                 (HookResult::Unavailable, ControlError::refused(Code::HookUnavailable, detail))
             }

@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tidemill_core::{DeploymentName, HookName};
+use tidemill_core::flow::Rate;
+use tidemill_core::{DeliveryId, DeploymentName, HookName, Timestamp};
 use tidemill_webhook::ClockOffsetDetector;
 use tokio::sync::Notify;
 
+use crate::hook::paypal::PaypalVerification;
 use crate::hook::refusals::RefusalLog;
 use crate::hook::stored_body::BodyCodec;
 use crate::hook::throttle::HookThrottle;
@@ -20,18 +23,49 @@ pub(crate) struct HookStatus {
     pub(crate) throttle: HookThrottle,
     /// Finds out whether the clock of the host is wrong.
     pub(crate) clock: Mutex<ClockOffsetDetector>,
+    /// The deliveries that contradict an earlier one of the same transmission.
+    pub(crate) forgeries: Mutex<Option<Forgeries>>,
+    /// Limits log lines that every sender can cause.
+    warnings: HookThrottle,
+}
+
+impl HookStatus {
+    /// Returns whether to log a warning that every sender can cause: one in a minute.
+    pub(crate) fn may_warn(&self, now: Duration) -> bool {
+        self.warnings.take(Rate { runs: 1, per_millis: 60_000 }, now).is_ok()
+    }
+
+    /// Counts a delivery that contradicts the delivery `of`.
+    pub(crate) fn note_forgery(&self, of: DeliveryId, at: Timestamp) {
+        let mut forgeries = self.forgeries.lock();
+        let count = forgeries.map_or(0, |known| known.count).saturating_add(1);
+        *forgeries = Some(Forgeries { count, last_of: of, last_at: at });
+    }
+}
+
+/// Deliveries since the host's start whose body contradicts an earlier one of the same
+/// transmission: someone can forge bodies under a valid signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forgeries {
+    /// Their number.
+    pub count: u64,
+    /// The delivery that the last one contradicts.
+    pub last_of: DeliveryId,
+    /// When the last one was received.
+    pub last_at: Timestamp,
 }
 
 /// The hooks of all deployments.
 #[derive(Debug)]
 pub(crate) struct HookMonitor {
     pub(crate) bodies: BodyCodec,
+    pub(crate) paypal: PaypalVerification,
     statuses: Mutex<HashMap<(DeploymentName, HookName), Arc<HookStatus>>>,
 }
 
 impl HookMonitor {
-    pub(crate) fn new(bodies: BodyCodec) -> Self {
-        Self { bodies, statuses: Mutex::default() }
+    pub(crate) fn new(bodies: BodyCodec, paypal: PaypalVerification) -> Self {
+        Self { bodies, paypal, statuses: Mutex::default() }
     }
 
     /// Returns what a hook remembers.
@@ -54,6 +88,18 @@ impl HookMonitor {
             Some((deployment.clone(), hook.clone(), offset))
         });
         offsets.collect()
+    }
+}
+
+impl HookMonitor {
+    /// Returns the forgeries of each hook that received one.
+    pub(crate) fn forgeries(&self) -> Vec<(DeploymentName, HookName, Forgeries)> {
+        let statuses = self.statuses.lock();
+        let found = statuses.iter().filter_map(|((deployment, hook), status)| {
+            let forgeries = (*status.forgeries.lock())?;
+            Some((deployment.clone(), hook.clone(), forgeries))
+        });
+        found.collect()
     }
 }
 

@@ -34,18 +34,21 @@ pub(crate) enum HookResult {
     Unverified,
     /// It was verified and refused.
     Refused,
+    /// Another body came under the id of a known transmission.
+    Forged,
     /// The host could not receive it.
     Unavailable,
 }
 
 impl HookResult {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Stored,
         Self::NotRun,
         Self::Duplicate,
         Self::Handshake,
         Self::Unverified,
         Self::Refused,
+        Self::Forged,
         Self::Unavailable,
     ];
 
@@ -58,6 +61,7 @@ impl HookResult {
             Self::Handshake => "handshake",
             Self::Unverified => "unverified",
             Self::Refused => "refused",
+            Self::Forged => "forged",
             Self::Unavailable => "unavailable",
         }
     }

@@ -60,7 +60,6 @@ pub(super) fn manifest(mut object: ObjectReader, problems: &mut Vec<InputProblem
     #[cfg(feature = "host")]
     {
         manifest.hooks = super::hooks::read(&mut object, &manifest.grants, problems);
-        problems.extend(manifest.hooks.iter().filter_map(super::hooks::unsupported));
     }
     #[cfg(not(feature = "host"))]
     drop((object.take("hook"), object.take("hooks")));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue};
 use tidemill_core::limits::HTTP_BODY_BYTES;
 use tidemill_core::origin::URL_BYTES;
 use tidemill_core::{Code, Failure};
@@ -42,7 +42,7 @@ impl Hop {
             left -= filled.len();
             let mut filled = HeaderValue::from_bytes(&filled)
                 .map_err(|_| Code::HttpBadRequest.failure(format!("the header `{name}` cannot be sent")))?;
-            filled.set_sensitive(carried.contains_placeholder(value.as_bytes()));
+            filled.set_sensitive(name == AUTHORIZATION || carried.contains_placeholder(value.as_bytes()));
             headers.append(name.clone(), filled);
         }
         if !carried.is_empty() || !headers.contains_key(ACCEPT_ENCODING) {

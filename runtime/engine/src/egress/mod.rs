@@ -1,4 +1,5 @@
-//! Every request that leaves the host for a guest, and nothing else.
+//! Every request that leaves the host, for a guest or for a hook ([`provider_client`]), and nothing
+//! else.
 //!
 //! The form of a request is checked ([`outgoing`]), then its origin against the operator's policy
 //! and the deployment's grant ([`Authorization::authorize`]), then the targets of its secrets. It
@@ -20,6 +21,7 @@ mod limits;
 mod outgoing;
 mod placeholders;
 mod policy;
+mod provider_client;
 mod request_context;
 mod roots;
 mod target;
@@ -27,6 +29,7 @@ mod tries;
 mod usage;
 
 pub use policy::EgressPolicy;
+pub use provider_client::{ProviderClient, ProviderRequest, ProviderResponse};
 pub use roots::{BadRoots, Roots};
 
 pub(crate) use authorize::Authorization;

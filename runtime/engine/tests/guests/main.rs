@@ -15,6 +15,7 @@ mod https;
 mod integrity;
 mod ledger;
 mod output;
+mod providers;
 mod retries;
 mod secrets;
 mod server;

@@ -27,7 +27,7 @@ impl SettingSpec {
 }
 
 /// Every setting, in display order.
-pub(super) const SPECS: [SettingSpec; 30] = [
+pub(super) const SPECS: [SettingSpec; 31] = [
     SettingSpec { key: "addr", default: "127.0.0.1:7077", flag: Some(("IP:PORT", "Address to listen on")) },
     SettingSpec { key: "data", default: "./tidemill-data", flag: Some(("DIR", "Data folder")) },
     SettingSpec { key: "token", default: "", flag: None },
@@ -101,6 +101,11 @@ pub(super) const SPECS: [SettingSpec; 30] = [
         key: "egress-roots",
         default: "",
         flag: Some(("FILE", "PEM file of certificate authorities to trust in addition to the machine's own")),
+    },
+    SettingSpec {
+        key: "paypal-certs",
+        default: "",
+        flag: Some(("DIR", "Folder of PayPal's certificates, as NAME.pem; if left out, they are fetched from PayPal")),
     },
     SettingSpec {
         key: "policy",

@@ -90,6 +90,7 @@ fn a_wrong_value_is_refused_with_its_origin() {
         ("egress_roots", "/nowhere/roots.pem"),
         ("units", "btc:8"),
         ("zoneinfo", "/nowhere"),
+        ("paypal_certs", "/nowhere"),
     ] {
         let error = read(&[], &[], &format!("{key} = '{value}'")).unwrap_err();
         assert!(error.to_string().contains(FILE) && error.exit_code() == 2, "{error}");

@@ -260,14 +260,6 @@ fn public_url(
     None
 }
 
-/// Returns the problem of a hook that this release reads and cannot serve.
-pub(super) fn unsupported(hook: &HookSpec) -> Option<InputProblem> {
-    matches!(hook.scheme, HookScheme::Paypal { .. }).then(|| {
-        let message = format!("the hook `{}`: this release does not receive webhooks of PayPal", hook.name);
-        InputProblem::field("/hooks", message, "Remove the hook, and collect from PayPal's API instead.")
-    })
-}
-
 /// Writes a hook, defaults included, in the form that [`read`] reads.
 #[must_use]
 pub fn write(hook: &HookSpec) -> Value {

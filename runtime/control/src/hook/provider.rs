@@ -1,0 +1,48 @@
+//! The host's own requests to providers of webhooks, as a trait, so that tests can answer in their
+//! place.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use rustls_pki_types::CertificateDer;
+use tidemill_core::{Code, DeploymentName, Failure};
+use tidemill_engine::egress::{ProviderClient, ProviderRequest, ProviderResponse};
+
+/// Sends requests of the host for a hook, and knows which authorities they trust.
+#[async_trait]
+pub trait ProviderRequests: fmt::Debug + Send + Sync + 'static {
+    /// Sends a request for a hook of `deployment`; see [`ProviderClient::send`].
+    ///
+    /// # Errors
+    /// Why the request was not sent, or has no answer.
+    async fn send(&self, deployment: &DeploymentName, request: ProviderRequest) -> Result<ProviderResponse, Failure>;
+
+    /// Returns the certificates of all authorities that requests trust. Blocks.
+    fn authorities(&self) -> Vec<CertificateDer<'static>>;
+}
+
+#[async_trait]
+impl ProviderRequests for ProviderClient {
+    async fn send(&self, deployment: &DeploymentName, request: ProviderRequest) -> Result<ProviderResponse, Failure> {
+        ProviderClient::send(self, deployment, request).await
+    }
+
+    fn authorities(&self) -> Vec<CertificateDer<'static>> {
+        ProviderClient::authorities(self)
+    }
+}
+
+/// A host that sends no requests of its own.
+#[derive(Debug)]
+pub struct NoProviders;
+
+#[async_trait]
+impl ProviderRequests for NoProviders {
+    async fn send(&self, _: &DeploymentName, _: ProviderRequest) -> Result<ProviderResponse, Failure> {
+        Err(Code::EgressDenied.failure("this host sends no requests of its own"))
+    }
+
+    fn authorities(&self) -> Vec<CertificateDer<'static>> {
+        Vec::new()
+    }
+}
