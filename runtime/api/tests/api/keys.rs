@@ -29,7 +29,8 @@ impl World {
 fn path_of(route: &str) -> String {
     let part = |part: &str| match part.trim_matches(['{', '}']) {
         "id" => "01jzzzzzzzzzzzzzzzzzzzzzzz".to_owned(),
-        "revision" => "1".to_owned(),
+        "revision" | "number" => "1".to_owned(),
+        "period" => "2026-10".to_owned(),
         name if part.starts_with('{') => name.replace('_', "-"),
         name => name.to_owned(),
     };

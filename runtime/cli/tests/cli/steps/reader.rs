@@ -134,6 +134,8 @@ impl Reader {
     fn post(&self, url: &str, header: &str, body: &str) -> CallOutcome {
         let url = url.replace("http://127.0.0.1:7077", &self.host().url);
         let (name, value) = header.split_once(": ").unwrap();
+        // An error means that another test has installed it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let request = reqwest::Client::new().post(url).header(name, value).body(body.to_owned());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (status, stdout) = runtime.block_on(async {
