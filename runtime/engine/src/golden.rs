@@ -58,6 +58,7 @@ fn entry(external_id: &str) -> NewEntry {
         expires_at: None,
         evidence: Evidence::default(),
         paper: false,
+        late_usage_millis: 0,
         content: content.hash(),
     }
 }
@@ -125,7 +126,7 @@ fn effects() -> Transaction {
     let request = ScanRequest { prefix: "orders/".to_owned(), after: Some("orders/1".to_owned()), limit: 1 };
     let entries = vec![("orders/2".to_owned(), Bytes::from_static(b"two"), Version(4))];
     transaction.overlay(request, ScanPage { entries, more: true });
-    let known = ExternalId { posting: None, sequence: 0, content: <_>::default(), version: Version(5) };
+    let known = ExternalId { posting: None, sequence: 0, minor_units: 0, content: <_>::default(), version: Version(5) };
     transaction.note_external_id("sale-1", &known).unwrap();
     transaction.write("orders/1".to_owned(), Some(Bytes::from_static(b"one"))).unwrap();
     transaction.write("orders/3".to_owned(), None).unwrap();

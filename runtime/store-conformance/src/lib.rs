@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use tidemill_store::Store;
 
-use crate::ledger::{entries, findings, proof, reports, reservations};
+use crate::ledger::{balances, entries, findings, proof, reports, reservations};
 use crate::runs::{failures, flow, journals, lanes, parked, requests, signals, transactions, trees, values, waits};
 use crate::schedules::{changes, firings, overlaps};
 use crate::topics::{events, subscriptions};
@@ -151,6 +151,12 @@ claims! {
     reservations: a_settlement_posts_a_part_and_returns_the_rest, a_void_returns_all,
         an_end_that_does_not_fit_its_reservation_is_refused,
         a_reservation_is_over_from_its_very_millisecond_on;
+    balances: an_account_of_a_customer_moves_as_its_rules_say, an_expired_hold_is_returned_before_the_next_entry,
+        a_decision_conflicts_only_if_it_would_be_another, a_decision_sees_the_entries_of_its_transaction,
+        a_floor_is_the_customer_s_own_or_the_deployment_s,
+        an_account_of_the_stream_has_what_is_posted_less_what_is_reserved,
+        a_rest_lapses_when_late_usage_is_over_and_nothing_is_held,
+        balances_are_listed_as_they_are_and_as_they_were;
     proof: entries_are_numbered_and_chained_in_the_order_of_commits,
         the_time_of_posting_does_not_decrease, every_field_of_an_entry_is_in_its_hash;
     secrets: a_new_version_is_the_newest_at_once_and_older_ones_end, an_ended_version_is_removed,
@@ -187,4 +193,5 @@ pub fn compare_with_model(cases: u32, empty: Factory<'_>) {
     models::lanes::compare(cases, empty);
     models::flow::compare(cases, empty);
     models::ledger::compare(cases, empty);
+    models::balances::compare(cases, empty);
 }

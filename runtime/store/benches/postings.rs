@@ -55,6 +55,7 @@ fn entry(commit: u64, number: u64) -> NewEntry {
         expires_at: None,
         evidence: Evidence::default(),
         paper: false,
+        late_usage_millis: 0,
         content: <_>::default(),
     }
 }

@@ -61,6 +61,7 @@ fn entry(number: u64) -> NewEntry {
         expires_at: None,
         evidence: Evidence::default(),
         paper: false,
+        late_usage_millis: 0,
         content: ContentHash::default(),
     }
 }

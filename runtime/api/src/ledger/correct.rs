@@ -172,6 +172,7 @@ fn right_entry(
             InvalidEntry::Kind { .. } => "kind",
             InvalidEntry::Currency(_) => "currency",
             InvalidEntry::Sign { .. } | InvalidEntry::ReservedSign(_) | InvalidEntry::Overflow(_) => "amount",
+            InvalidEntry::Grant(_) => "metadata",
             InvalidEntry::Field { field: "occurred-at", .. } => "occurred_at",
             InvalidEntry::Field { field, .. } => field,
         };
@@ -216,6 +217,7 @@ fn by_hand(wrong: &LedgerEntry, draft: &EntryDraft<'_>, posting: Posting, correc
         expires_at: None,
         evidence: Evidence { by_hand: Some(by_hand), ..Evidence::default() },
         paper: wrong.paper,
+        late_usage_millis: 0,
         content: posting.content,
     }
 }

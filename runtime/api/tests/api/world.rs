@@ -390,6 +390,7 @@ fn entry(job: &Activation) -> NewEntry {
         expires_at: None,
         evidence: Evidence::default(),
         paper: job.run.ledger.paper,
+        late_usage_millis: 0,
         content: ContentHash::default(),
     }
 }

@@ -93,6 +93,7 @@ mod tests {
             expires_at: None,
             evidence: Evidence::default(),
             paper: false,
+            late_usage_millis: 0,
             content: <_>::default(),
         }
     }

@@ -101,6 +101,7 @@ mod tests {
             expires_at: Some(START.plus_millis(end)),
             evidence: Evidence::default(),
             paper: false,
+            late_usage_millis: 0,
             content: <_>::default(),
         }
     }

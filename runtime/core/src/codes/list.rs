@@ -224,6 +224,9 @@ codes! {
     SettleAmount => "settle-amount", 422, retryable: false,
         "The amount to settle does not fit the reservation",
         "Settle at most the reserved amount in its currency, and post the rest under another external id.";
+    InsufficientBalance => "insufficient-balance", 409, retryable: false,
+        "The account would end below its floor",
+        "Ask for less, draw `up_to` the amount, grant the customer more credit, or lower the floor.";
     // Schedules.
     BadCron => "bad-cron", 422, retryable: false,
         "The cron expression is not valid",

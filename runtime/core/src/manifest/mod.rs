@@ -36,7 +36,7 @@ pub use changes::ManifestChange;
 pub use compact::CompactSchedules;
 pub use file::{MODULE_FILE_BYTES, ModuleFile, ModuleSection};
 pub use grants::{Grants, SecretGrant};
-pub use ledger::LedgerPolicy;
+pub use ledger::{LedgerFloors, LedgerPolicy};
 #[cfg(feature = "host")]
 pub use lines::line_of;
 pub use reference::{ModuleRef, ModuleVersion, Source};

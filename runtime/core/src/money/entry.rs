@@ -5,6 +5,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::balance::{GrantTerms, InvalidGrant};
 use super::content::{ContentHash, EntryCall, EntryContent};
 use super::kind::EntryKind;
 use super::leg::{Leg, net_revenue};
@@ -93,6 +94,9 @@ pub enum InvalidEntry {
         /// The kind.
         kind: EntryKind,
     },
+    /// The terms of a grant cannot be used.
+    #[error("{0}")]
+    Grant(#[from] InvalidGrant),
     /// The amount of a reservation is zero or negative.
     #[error("a reservation of {0}: its amount is above zero")]
     ReservedSign(i64),
@@ -118,7 +122,7 @@ impl InvalidEntry {
             Self::Currency(_) => Code::UnknownCurrency,
             Self::Sign { .. } | Self::ReservedSign(_) => Code::WrongSign,
             Self::Overflow(_) => Code::AmountOverflow,
-            Self::Field { .. } => Code::BadEntry,
+            Self::Field { .. } | Self::Grant(_) => Code::BadEntry,
         }
     }
 }
@@ -164,6 +168,9 @@ impl EntryDraft<'_> {
             if self.customer.is_none_or(str::is_empty) {
                 return field("customer", "is needed for a draw, which takes from the customer's credit");
             }
+        }
+        if kind.is_grant() && self.customer.is_some_and(|customer| !customer.is_empty()) {
+            GrantTerms::of_metadata(&metadata, self.occurred_at)?;
         }
         let currency =
             currencies.get(self.currency).ok_or_else(|| InvalidEntry::Currency(json::shown(self.currency)))?;
@@ -270,6 +277,15 @@ mod tests {
             (EntryDraft { call: EntryCall::Draw, customer: Some("c"), ..draft("usage", 1) }, Code::BadEntry),
             (EntryDraft { call: EntryCall::Draw, ..draft("drawdown", 1) }, Code::BadEntry),
             (EntryDraft { call: EntryCall::Draw, customer: Some("c"), ..draft("drawdown", -1) }, Code::WrongSign),
+            (EntryDraft { customer: Some("c"), metadata: r#"{"grant":7}"#, ..draft("prepayment", 1) }, Code::BadEntry),
+            (
+                EntryDraft {
+                    customer: Some("c"),
+                    metadata: r#"{"grant":{"starts_at":9,"expires_at":9}}"#,
+                    ..draft("promotion", 1)
+                },
+                Code::BadEntry,
+            ),
             (EntryDraft { currency: "XAU", ..draft("sale", 1) }, Code::UnknownCurrency),
             (EntryDraft { currency: "DEM", ..draft("sale", 1) }, Code::UnknownCurrency),
             (EntryDraft { customer: Some(&long), ..draft("sale", 1) }, Code::BadEntry),
@@ -288,6 +304,15 @@ mod tests {
             check(draft("trade", 0)).unwrap_err().to_string(),
             "an amount of 0 for the kind `trade`: it is never zero"
         );
+    }
+
+    #[test]
+    fn only_an_entry_that_grants_credit_has_terms() {
+        for (kind, customer) in
+            [("sale", Some("c")), ("prepayment", None), ("promotion", Some("")), ("drawdown", Some("c"))]
+        {
+            assert!(check(EntryDraft { customer, metadata: r#"{"grant":7}"#, ..draft(kind, 1) }).is_ok(), "{kind}");
+        }
     }
 
     #[test]

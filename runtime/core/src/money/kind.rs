@@ -164,6 +164,12 @@ impl EntryKind {
         matches!(self.base(), Self::Prepayment | Self::Promotion | Self::Drawdown | Self::Breakage)
     }
 
+    /// Whether an entry of this kind that names a customer grants credit.
+    #[must_use]
+    pub const fn is_grant(self) -> bool {
+        matches!(self, Self::Prepayment | Self::Promotion)
+    }
+
     pub(super) const fn sign_rule(self) -> &'static str {
         if self.may_be_negative() { "never zero" } else { "above zero, because the kind defines the direction" }
     }

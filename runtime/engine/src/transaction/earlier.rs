@@ -144,6 +144,7 @@ impl EarlierEntry {
             expires_at: None,
             evidence: Evidence::default(),
             paper: false,
+            late_usage_millis: 0,
         }
     }
 }

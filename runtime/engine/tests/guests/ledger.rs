@@ -165,7 +165,8 @@ async fn a_reservation_expires_in_its_very_millisecond() {
     let at = START.plus_millis(1_000);
     let own =
         json!({ "do": "post", "external_id": "own", "reserve": true, "metadata": { "expires_at": at.as_millis() } });
-    job.context.ledger = LedgerPolicy { reservations_expire_millis: Some(2_000), paper: true };
+    job.context.ledger =
+        LedgerPolicy { reservations_expire_millis: Some(2_000), paper: true, ..LedgerPolicy::default() };
     let ended = job.run(all(&[own, reserve("policy", 1)])).await;
     assert!(ended.all.effects.postings.iter().all(|entry| entry.paper), "the policy decides");
     let ids: Vec<_> = ended.all.effects.postings.iter().map(|entry| (entry.id.clone(), entry.expires_at)).collect();

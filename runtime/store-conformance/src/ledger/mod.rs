@@ -1,5 +1,6 @@
 //! Claims about the ledger.
 
+pub(crate) mod balances;
 pub(crate) mod entries;
 pub(crate) mod findings;
 pub(crate) mod proof;
@@ -55,6 +56,7 @@ fn new_entry(stream: LedgerStream, run: Option<RunId>, (id, external_id): (Strin
         expires_at: None,
         evidence: Evidence::default(),
         paper: false,
+        late_usage_millis: 0,
         content: <_>::default(),
     };
     with_content(entry)

@@ -54,6 +54,7 @@ pub(crate) fn new_entry() -> NewEntry {
         expires_at: None,
         evidence: Evidence::default(),
         paper: false,
+        late_usage_millis: 0,
         content: ContentHash::default(),
     }
 }

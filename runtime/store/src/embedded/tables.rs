@@ -213,6 +213,25 @@ tables! {
     LEDGER_FINDING_SUMS = new 114, "ledger-finding-sums";
     /// currency NUL day NUL other currency → rate from the other one.
     LEDGER_RATES = new 115, "ledger-rates";
+    /// stream NUL currency NUL customer → number of the customer's account, which is the sequence
+    /// number of its first entry, with its debt and what is held.
+    CREDIT_ACCOUNTS = new 120, "credit-accounts";
+    /// account, external id → grant.
+    CREDIT_GRANTS = new 121, "credit-grants";
+    /// account, external id → what an entry has used or holds.
+    CREDIT_USES = new 122, "credit-uses";
+    /// account, then 0 and the order of a grant with something left, 1 and the sequence number of
+    /// an entry with debt, or 2 with the time of a hold's end and its sequence number → external
+    /// id.
+    CREDIT_ORDERS = new 123, "credit-orders";
+    /// account, sequence number → empty: the entry moved the account.
+    CREDIT_ENTRIES = new 124, "credit-entries";
+    /// time sequence number → empty: the rest of the grant that the entry made lapses then.
+    CREDIT_ENDS = new 125, "credit-ends";
+    /// stream NUL currency NUL customer → floor of the customer's account.
+    CREDIT_FLOORS = new 126, "credit-floors";
+    /// stream NUL account NUL currency → what reservations take from the account.
+    LEDGER_OUTGOING = resident 127, "ledger-outgoing";
 }
 
 /// Builds the key `name NUL rest`.

@@ -6,7 +6,10 @@ use tidemill_core::journal::JournalChange;
 use tidemill_core::run::Run;
 use tidemill_core::{DeploymentName, RunId, ScheduleName, Timestamp, Topic};
 
-use super::{FailureRecord, LogLine, NewEntry, NewEvent, NewRun, NewSignal, ScanRequest, UndeliveredSignal, Version};
+use super::{
+    BalanceCheck, FailureRecord, LogLine, NewEntry, NewEvent, NewRun, NewSignal, ScanRequest, UndeliveredSignal,
+    Version,
+};
 use crate::error::StoreError;
 
 /// A read of a transaction, which the commit must find unchanged.
@@ -35,6 +38,8 @@ pub enum ReadCheck {
         /// The version that was read.
         version: Version,
     },
+    /// What an account may give. The check compares the answer and no version.
+    Balance(Box<BalanceCheck>),
 }
 
 /// A change of one key of the deployment's state.

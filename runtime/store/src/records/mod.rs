@@ -37,10 +37,11 @@ pub use hook_delivery::{
     DeliveryReplay, DeliveryReplayResult, ExpiredDeliveries, HookDelivery, NewDelivery, ReplayObstacle,
 };
 pub use ledger::{
-    AccountTotal, AppendedEntry, AsOf, Bucket, BucketAxis, ClosedPeriod, CustomerQuery, CustomerReport, CustomerSum,
-    CustomerTotal, DueFindings, Evidence, ExpiredReservations, ExternalId, Finding, FindingClosure, FindingFilter,
-    HandEntry, KindSum, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, LedgerUnit, NewEntry, RateRecord, ReportScope,
-    ReportSums, StoredReservation, StreamTotal, UnitConflict,
+    AccountTotal, AppendedEntry, AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, Bucket, BucketAxis, ClosedPeriod,
+    CustomerAccount, CustomerBalance, CustomerFloor, CustomerQuery, CustomerReport, CustomerSum, CustomerTotal,
+    DueFindings, Evidence, ExpiredReservations, ExternalId, Finding, FindingClosure, FindingFilter, FloorAccount,
+    HandEntry, KindSum, LapsedGrants, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, LedgerUnit, NewEntry,
+    RateRecord, ReportScope, ReportSums, StoredReservation, StreamTotal, UnitConflict,
 };
 pub use module::{Component, ModuleVersion, PutVersion};
 pub use operation::{Action, Operation, OperationState, Task};

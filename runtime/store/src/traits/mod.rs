@@ -7,6 +7,7 @@
 //! - A read sees only whole commits, and never delays a commit.
 //! - Every write that belongs to a run carries `(node, epoch)`. A stale epoch is refused.
 
+mod balances;
 mod deliveries;
 mod deployments;
 mod feed;
@@ -31,6 +32,7 @@ mod topics;
 #[cfg(not(feature = "testing"))]
 use Send as InspectionStore;
 
+pub use balances::BalanceStore;
 pub use deliveries::DeliveryStore;
 pub use deployments::{DeploymentStore, UsageStore};
 pub use feed::FeedStore;
@@ -78,6 +80,7 @@ store!(
         + DeliveryStore
         + StateStore
         + LedgerStore
+        + BalanceStore
         + SecretStore
         + MasterKeyStore
         + ReportStore

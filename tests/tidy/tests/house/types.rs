@@ -5,7 +5,7 @@ use syn::Item;
 use crate::allowed::{Offenders, check};
 
 /// Nouns that end like participles. A finding is what a fuzzer finds, a ceiling the maximum that a
-/// policy sets, a recording what a run made for replay, a taking what usage took from a grant.
+/// policy sets, a recording what a run made for replay.
 const NOUNS: &[&str] = &[
     "Feed",
     "Seed",
@@ -36,7 +36,6 @@ const NOUNS: &[&str] = &[
     "Finding",
     "Ceiling",
     "Recording",
-    "Taking",
 ];
 /// Participles that do not end in `ed` or `ing`.
 const PARTICIPLES: &[&str] = &[

@@ -37,6 +37,7 @@ pub(crate) fn entry(id: &str, kind: EntryKind, cents: i64, currency: &str, time:
         expires_at: None,
         evidence: Evidence::default(),
         paper: false,
+        late_usage_millis: 0,
         content: ContentHash::default(),
     }
 }

@@ -133,6 +133,7 @@ fn sale(run: Option<RunId>, external_id: &str, cents: i64) -> NewEntry {
         expires_at: None,
         evidence: Evidence::default(),
         paper: false,
+        late_usage_millis: 0,
         content: content.hash(),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::grant::{GrantKind, GrantTerms};
 use crate::ids::Timestamp;
+use crate::money::EntryKind;
 
 /// What a kind of entry does to the account of the customer that the entry names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +22,13 @@ pub enum BalanceEffect {
 impl BalanceEffect {
     /// The effect of a kind; `None` if the kind moves no customer's account.
     #[must_use]
-    pub fn of_kind(kind: &str) -> Option<Self> {
+    pub const fn of_kind(kind: EntryKind) -> Option<Self> {
         Some(match kind {
-            "prepayment" => Self::Grant(GrantKind::Prepayment),
-            "promotion" => Self::Grant(GrantKind::Promotion),
-            "drawdown" => Self::Use,
-            "breakage" | "prepayment-reversal" | "promotion-reversal" => Self::TakeBack,
-            "drawdown-reversal" | "breakage-reversal" => Self::Return,
+            EntryKind::Prepayment => Self::Grant(GrantKind::Prepayment),
+            EntryKind::Promotion => Self::Grant(GrantKind::Promotion),
+            EntryKind::Drawdown => Self::Use,
+            EntryKind::Breakage | EntryKind::PrepaymentReversal | EntryKind::PromotionReversal => Self::TakeBack,
+            EntryKind::DrawdownReversal | EntryKind::BreakageReversal => Self::Return,
             _ => return None,
         })
     }

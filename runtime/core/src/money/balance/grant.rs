@@ -93,7 +93,7 @@ impl GrantTerms {
 
 /// A grant with what became of it. `granted` less `left` and `held` was used, returned or lapsed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grant {
+pub struct CreditGrant {
     /// The external id of its entry.
     pub id: String,
     /// How it came about.
@@ -143,7 +143,7 @@ impl GrantOrder {
     }
 }
 
-impl Grant {
+impl CreditGrant {
     /// Its place in the order of usage.
     #[must_use]
     pub fn order(&self) -> GrantOrder {

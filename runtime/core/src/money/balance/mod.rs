@@ -22,7 +22,7 @@
 //! - What grants have left and held, less debt that is not held, is the account's part of
 //!   `deferred`.
 //! - No answer depends on whether a timer has run: a grant covers usage by its times, and a hold
-//!   ends at its own time. See [`Grant::covers`] and [`AccountEdit::release_due`].
+//!   ends at its own time. See [`CreditGrant::covers`] and [`AccountEdit::release_due`].
 //! - Nothing is refused: what is more than a grant or usage has becomes debt or a grant.
 
 mod change;
@@ -34,7 +34,7 @@ mod rules;
 mod tests;
 
 pub use change::{AccountChange, AccountEntry, BalanceEffect};
-pub use grant::{GRANT_PRIORITY, Grant, GrantKind, GrantOrder, GrantTerms, InvalidGrant};
+pub use grant::{CreditGrant, GRANT_PRIORITY, GrantKind, GrantOrder, GrantTerms, InvalidGrant};
 pub use part::{GrantPart, PartSource};
-pub use rows::{AccountEdit, AccountReader, AccountRows, AccountSums, Hold, Taking};
-pub use rules::{Answer, Balance};
+pub use rows::{AccountEdit, AccountReader, AccountRows, AccountSums, CreditHold, CreditUse};
+pub use rules::{Balance, CreditDecision};

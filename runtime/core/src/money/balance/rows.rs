@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::grant::{Grant, GrantOrder};
+use super::grant::{CreditGrant, GrantOrder};
 use super::part::{GrantPart, PartSource};
 use crate::ids::Timestamp;
 
@@ -19,7 +19,7 @@ pub struct AccountSums {
 
 /// What an entry took from the account: used, or held by a reservation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Taking {
+pub struct CreditUse {
     /// The external id of its entry; of a settlement, that of the reservation.
     pub id: String,
     /// The sequence number of the entry that took it.
@@ -27,19 +27,19 @@ pub struct Taking {
     /// The time of the usage.
     pub occurred_at: Timestamp,
     /// `Some` while a reservation holds it.
-    pub hold: Option<Hold>,
+    pub hold: Option<CreditHold>,
     /// The parts that have not been returned, in the order in which they were taken; debt is last.
     pub parts: Vec<GrantPart>,
 }
 
 /// A reservation's hold on its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
+pub struct CreditHold {
     /// From this time on nothing is held, whether or not a timer has run.
     pub expires_at: Option<Timestamp>,
 }
 
-impl Taking {
+impl CreditUse {
     /// Its debt, in minor units.
     #[must_use]
     pub fn debt(&self) -> i64 {
@@ -66,28 +66,28 @@ pub trait AccountReader {
     ///
     /// # Errors
     /// See [`AccountReader::sums`].
-    fn grant(&self, id: &str) -> Result<Option<Grant>, Self::Error>;
+    fn grant(&self, id: &str) -> Result<Option<CreditGrant>, Self::Error>;
     /// The first grant after `after` in the order of usage that has something left.
     ///
     /// # Errors
     /// See [`AccountReader::sums`].
-    fn next_grant(&self, after: Option<GrantOrder>) -> Result<Option<Grant>, Self::Error>;
+    fn next_grant(&self, after: Option<GrantOrder>) -> Result<Option<CreditGrant>, Self::Error>;
     /// What an entry took, by its external id.
     ///
     /// # Errors
     /// See [`AccountReader::sums`].
-    fn taking(&self, id: &str) -> Result<Option<Taking>, Self::Error>;
-    /// The first taking after the sequence number `after` that has debt.
+    fn credit_use(&self, id: &str) -> Result<Option<CreditUse>, Self::Error>;
+    /// The first usage after the sequence number `after` that has debt.
     ///
     /// # Errors
     /// See [`AccountReader::sums`].
-    fn next_debt(&self, after: Option<u64>) -> Result<Option<Taking>, Self::Error>;
-    /// The first held taking after `after` by the time at which its hold ends by itself, then
+    fn next_debt(&self, after: Option<u64>) -> Result<Option<CreditUse>, Self::Error>;
+    /// The first held usage after `after` by the time at which its hold ends by itself, then
     /// sequence number, if that time is `now` or earlier.
     ///
     /// # Errors
     /// See [`AccountReader::sums`].
-    fn next_due(&self, after: Option<(Timestamp, u64)>, now: Timestamp) -> Result<Option<Taking>, Self::Error>;
+    fn next_due(&self, after: Option<(Timestamp, u64)>, now: Timestamp) -> Result<Option<CreditUse>, Self::Error>;
 }
 
 /// The changed rows of one account.
@@ -96,9 +96,9 @@ pub struct AccountRows {
     /// The sums, if they changed.
     pub sums: Option<AccountSums>,
     /// Changed grants, by external id.
-    pub grants: BTreeMap<String, Grant>,
-    /// Changed takings, by external id; `None` if it was returned as a whole before it was used.
-    pub takings: BTreeMap<String, Option<Taking>>,
+    pub grants: BTreeMap<String, CreditGrant>,
+    /// Changed uses, by external id; `None` if it was returned as a whole before it was used.
+    pub uses: BTreeMap<String, Option<CreditUse>>,
 }
 
 impl AccountRows {
@@ -106,7 +106,7 @@ impl AccountRows {
     pub fn extend(&mut self, later: Self) {
         self.sums = later.sums.or(self.sums);
         self.grants.extend(later.grants);
-        self.takings.extend(later.takings);
+        self.uses.extend(later.uses);
     }
 
     fn least<'a, T: 'a, K: Ord + Copy>(
@@ -120,17 +120,17 @@ impl AccountRows {
             .map(|(_, row)| row)
     }
 
-    fn next_grant(&self, after: Option<GrantOrder>) -> Option<&Grant> {
+    fn next_grant(&self, after: Option<GrantOrder>) -> Option<&CreditGrant> {
         Self::least(self.grants.values(), |grant| (grant.left > 0).then(|| grant.order()), after)
     }
 
-    fn next_debt(&self, after: Option<u64>) -> Option<&Taking> {
-        Self::least(self.takings.values().flatten(), |taking| (taking.debt() > 0).then_some(taking.sequence), after)
+    fn next_debt(&self, after: Option<u64>) -> Option<&CreditUse> {
+        Self::least(self.uses.values().flatten(), |usage| (usage.debt() > 0).then_some(usage.sequence), after)
     }
 
-    fn next_due(&self, after: Option<(Timestamp, u64)>, now: Timestamp) -> Option<&Taking> {
-        let due = |taking: &Taking| taking.due().filter(|due| *due <= now).map(|due| (due, taking.sequence));
-        Self::least(self.takings.values().flatten(), due, after)
+    fn next_due(&self, after: Option<(Timestamp, u64)>, now: Timestamp) -> Option<&CreditUse> {
+        let due = |usage: &CreditUse| usage.due().filter(|due| *due <= now).map(|due| (due, usage.sequence));
+        Self::least(self.uses.values().flatten(), due, after)
     }
 }
 
@@ -143,23 +143,23 @@ impl AccountReader for AccountRows {
         Ok(self.sums.unwrap_or_default())
     }
 
-    fn grant(&self, id: &str) -> Result<Option<Grant>, Self::Error> {
+    fn grant(&self, id: &str) -> Result<Option<CreditGrant>, Self::Error> {
         Ok(self.grants.get(id).cloned())
     }
 
-    fn next_grant(&self, after: Option<GrantOrder>) -> Result<Option<Grant>, Self::Error> {
+    fn next_grant(&self, after: Option<GrantOrder>) -> Result<Option<CreditGrant>, Self::Error> {
         Ok(self.next_grant(after).cloned())
     }
 
-    fn taking(&self, id: &str) -> Result<Option<Taking>, Self::Error> {
-        Ok(self.takings.get(id).cloned().flatten())
+    fn credit_use(&self, id: &str) -> Result<Option<CreditUse>, Self::Error> {
+        Ok(self.uses.get(id).cloned().flatten())
     }
 
-    fn next_debt(&self, after: Option<u64>) -> Result<Option<Taking>, Self::Error> {
+    fn next_debt(&self, after: Option<u64>) -> Result<Option<CreditUse>, Self::Error> {
         Ok(self.next_debt(after).cloned())
     }
 
-    fn next_due(&self, after: Option<(Timestamp, u64)>, now: Timestamp) -> Result<Option<Taking>, Self::Error> {
+    fn next_due(&self, after: Option<(Timestamp, u64)>, now: Timestamp) -> Result<Option<CreditUse>, Self::Error> {
         Ok(self.next_due(after, now).cloned())
     }
 }
@@ -192,16 +192,16 @@ impl<'a, R: AccountReader> AccountEdit<'a, R> {
         self.changes.sums = Some(sums);
     }
 
-    pub(super) fn put_grant(&mut self, grant: Grant) {
+    pub(super) fn put_grant(&mut self, grant: CreditGrant) {
         self.changes.grants.insert(grant.id.clone(), grant);
     }
 
-    pub(super) fn put_taking(&mut self, taking: Taking) {
-        self.changes.takings.insert(taking.id.clone(), Some(taking));
+    pub(super) fn put_use(&mut self, usage: CreditUse) {
+        self.changes.uses.insert(usage.id.clone(), Some(usage));
     }
 
-    pub(super) fn remove_taking(&mut self, id: &str) {
-        self.changes.takings.insert(id.to_owned(), None);
+    pub(super) fn remove_use(&mut self, id: &str) {
+        self.changes.uses.insert(id.to_owned(), None);
     }
 }
 
@@ -235,29 +235,29 @@ impl<R: AccountReader> AccountReader for AccountEdit<'_, R> {
         self.changes.sums.map_or_else(|| self.base.sums(), Ok)
     }
 
-    fn grant(&self, id: &str) -> Result<Option<Grant>, Self::Error> {
+    fn grant(&self, id: &str) -> Result<Option<CreditGrant>, Self::Error> {
         self.changes.grants.get(id).map_or_else(|| self.base.grant(id), |grant| Ok(Some(grant.clone())))
     }
 
-    fn next_grant(&self, after: Option<GrantOrder>) -> Result<Option<Grant>, Self::Error> {
-        let is_changed = |grant: &Grant| self.changes.grants.contains_key(&grant.id);
+    fn next_grant(&self, after: Option<GrantOrder>) -> Result<Option<CreditGrant>, Self::Error> {
+        let is_changed = |grant: &CreditGrant| self.changes.grants.contains_key(&grant.id);
         let changed = self.changes.next_grant(after);
         merged(changed, after, |grant| Some(grant.order()), is_changed, |after| self.base.next_grant(after))
     }
 
-    fn taking(&self, id: &str) -> Result<Option<Taking>, Self::Error> {
-        self.changes.takings.get(id).map_or_else(|| self.base.taking(id), |taking| Ok(taking.clone()))
+    fn credit_use(&self, id: &str) -> Result<Option<CreditUse>, Self::Error> {
+        self.changes.uses.get(id).map_or_else(|| self.base.credit_use(id), |usage| Ok(usage.clone()))
     }
 
-    fn next_debt(&self, after: Option<u64>) -> Result<Option<Taking>, Self::Error> {
-        let is_changed = |taking: &Taking| self.changes.takings.contains_key(&taking.id);
+    fn next_debt(&self, after: Option<u64>) -> Result<Option<CreditUse>, Self::Error> {
+        let is_changed = |usage: &CreditUse| self.changes.uses.contains_key(&usage.id);
         let changed = self.changes.next_debt(after);
-        merged(changed, after, |taking| Some(taking.sequence), is_changed, |after| self.base.next_debt(after))
+        merged(changed, after, |usage| Some(usage.sequence), is_changed, |after| self.base.next_debt(after))
     }
 
-    fn next_due(&self, after: Option<(Timestamp, u64)>, now: Timestamp) -> Result<Option<Taking>, Self::Error> {
-        let is_changed = |taking: &Taking| self.changes.takings.contains_key(&taking.id);
-        let key = |taking: &Taking| taking.due().map(|due| (due, taking.sequence));
+    fn next_due(&self, after: Option<(Timestamp, u64)>, now: Timestamp) -> Result<Option<CreditUse>, Self::Error> {
+        let is_changed = |usage: &CreditUse| self.changes.uses.contains_key(&usage.id);
+        let key = |usage: &CreditUse| usage.due().map(|due| (due, usage.sequence));
         let changed = self.changes.next_due(after, now);
         merged(changed, after, key, is_changed, |after| self.base.next_due(after, now))
     }

@@ -2,9 +2,9 @@
 //! clock.
 
 use super::change::{AccountChange, AccountEntry, BalanceEffect};
-use super::grant::{Grant, GrantKind, GrantTerms};
+use super::grant::{CreditGrant, GrantKind, GrantTerms};
 use super::part::{GrantPart, PartSource, split_at, sum};
-use super::rows::{AccountEdit, AccountReader, Hold, Taking};
+use super::rows::{AccountEdit, AccountReader, CreditHold, CreditUse};
 use crate::ids::Timestamp;
 
 /// A customer's account at one time.
@@ -22,7 +22,7 @@ pub struct Balance {
 
 /// The answer to a `reserve` or `draw`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum CreditDecision {
     /// So much may be taken, in minor units: the whole, or less of a partial draw.
     Covered(i64),
     /// The account would end below its floor.
@@ -42,10 +42,13 @@ impl<R: AccountReader> AccountEdit<'_, R> {
     /// # Errors
     /// The rows cannot be read. So do the others.
     pub fn release_due(&mut self, now: Timestamp) -> Result<(), R::Error> {
+        if self.sums()?.held == 0 {
+            return Ok(());
+        }
         let mut after = None;
-        while let Some(taking) = self.next_due(after, now)? {
-            after = taking.due().map(|due| (due, taking.sequence));
-            self.release(taking)?;
+        while let Some(usage) = self.next_due(after, now)? {
+            after = usage.due().map(|due| (due, usage.sequence));
+            self.release(usage)?;
         }
         Ok(())
     }
@@ -93,17 +96,17 @@ impl<R: AccountReader> AccountEdit<'_, R> {
     ///
     /// # Errors
     /// See [`AccountEdit::release_due`].
-    pub fn ask(
+    pub fn decide(
         &mut self,
         entry: &AccountEntry<'_>,
         floor: i64,
         partial: bool,
         now: Timestamp,
-    ) -> Result<Answer, R::Error> {
+    ) -> Result<CreditDecision, R::Error> {
         let needed = entry.minor_units;
         let enough = i128::from(floor) + i128::from(needed);
         let available = match entry.effect {
-            BalanceEffect::Grant(_) | BalanceEffect::Return => return Ok(Answer::Covered(needed)),
+            BalanceEffect::Grant(_) | BalanceEffect::Return => return Ok(CreditDecision::Covered(needed)),
             BalanceEffect::Use => self.available(entry.occurred_at, now, enough)?,
             BalanceEffect::TakeBack | BalanceEffect::Lapse => self.available(entry.occurred_at, now, i128::MAX)?,
         };
@@ -111,17 +114,17 @@ impl<R: AccountReader> AccountEdit<'_, R> {
             let mut after = AccountEdit::new(self);
             after.apply(&AccountChange::Reserve(*entry, None), now)?;
             let after = after.available(entry.occurred_at, now, i128::MAX)?;
-            let short = Answer::Short { available, floor, needed };
-            return Ok(if after >= floor.into() { Answer::Covered(needed) } else { short });
+            let short = CreditDecision::Short { available, floor, needed };
+            return Ok(if after >= floor.into() { CreditDecision::Covered(needed) } else { short });
         }
         if available >= enough {
-            return Ok(Answer::Covered(needed));
+            return Ok(CreditDecision::Covered(needed));
         }
         if partial {
             let above = (available - i128::from(floor)).clamp(0, needed.into());
-            return Ok(Answer::Covered(i64::try_from(above).unwrap_or(needed)));
+            return Ok(CreditDecision::Covered(i64::try_from(above).unwrap_or(needed)));
         }
-        Ok(Answer::Short { available, floor, needed })
+        Ok(CreditDecision::Short { available, floor, needed })
     }
 
     /// Applies a change at the time `now`, and returns the parts that the commit writes on the
@@ -130,17 +133,20 @@ impl<R: AccountReader> AccountEdit<'_, R> {
     /// # Errors
     /// See [`AccountEdit::release_due`].
     pub fn apply(&mut self, change: &AccountChange<'_>, now: Timestamp) -> Result<Vec<GrantPart>, R::Error> {
-        self.release_due(now)?;
+        // A release is the entry that ends one hold. The others have entries of their own.
+        if !matches!(change, AccountChange::Release(_)) {
+            self.release_due(now)?;
+        }
         match change {
             AccountChange::Post(entry) => self.post(entry, now),
             AccountChange::Reserve(entry, expires_at) if entry.effect.takes() => {
-                self.take(entry, Some(Hold { expires_at: *expires_at }), now)
+                self.take(entry, Some(CreditHold { expires_at: *expires_at }), now)
             }
             // What is not granted or returned yet moves nothing.
             AccountChange::Reserve(..) => Ok(Vec::new()),
             AccountChange::Settle(entry) => self.settle(entry, now),
-            AccountChange::Release(id) => match self.taking(id)?.filter(|taking| taking.hold.is_some()) {
-                Some(taking) => self.release(taking),
+            AccountChange::Release(id) => match self.credit_use(id)?.filter(|usage| usage.hold.is_some()) {
+                Some(usage) => self.release(usage),
                 None => Ok(Vec::new()),
             },
         }
@@ -168,7 +174,7 @@ impl<R: AccountReader> AccountEdit<'_, R> {
         terms: GrantTerms,
         minor_units: i64,
     ) -> Result<Vec<GrantPart>, R::Error> {
-        let mut grant = Grant {
+        let mut grant = CreditGrant {
             id: entry.id.to_owned(),
             kind,
             priority: terms.priority,
@@ -186,33 +192,33 @@ impl<R: AccountReader> AccountEdit<'_, R> {
     }
 
     /// Pays the oldest debts first, of usage from before the grant expires.
-    fn pay_debts(&mut self, grant: &mut Grant) -> Result<Vec<GrantPart>, R::Error> {
+    fn pay_debts(&mut self, grant: &mut CreditGrant) -> Result<Vec<GrantPart>, R::Error> {
         let mut parts = Vec::new();
         let mut sums = self.sums()?;
         let mut after = None;
         while grant.left > 0
             && sums.debt > 0
-            && let Some(mut taking) = self.next_debt(after)?
+            && let Some(mut usage) = self.next_debt(after)?
         {
-            after = Some(taking.sequence);
-            if grant.expires_at.is_some_and(|end| end <= taking.occurred_at) {
+            after = Some(usage.sequence);
+            if grant.expires_at.is_some_and(|end| end <= usage.occurred_at) {
                 continue;
             }
-            let debt = taking.debt();
+            let debt = usage.debt();
             let paid = debt.min(grant.left);
             grant.left -= paid;
             sums.debt -= i128::from(paid);
-            if taking.hold.is_some() {
+            if usage.hold.is_some() {
                 grant.held += paid;
             }
-            taking.parts.retain(|part| part.source != PartSource::Debt);
-            taking.parts.push(GrantPart::of_grant(&grant.id, paid));
+            usage.parts.retain(|part| part.source != PartSource::Debt);
+            usage.parts.push(GrantPart::of_grant(&grant.id, paid));
             if debt > paid {
-                taking.parts.push(GrantPart::debt(debt - paid));
+                usage.parts.push(GrantPart::debt(debt - paid));
             }
-            parts.push(GrantPart { source: PartSource::DebtOf(taking.id.clone()), minor_units: paid });
+            parts.push(GrantPart { source: PartSource::DebtOf(usage.id.clone()), minor_units: paid });
             self.put_sums(sums);
-            self.put_taking(taking);
+            self.put_use(usage);
         }
         Ok(parts)
     }
@@ -221,7 +227,7 @@ impl<R: AccountReader> AccountEdit<'_, R> {
     fn take(
         &mut self,
         entry: &AccountEntry<'_>,
-        hold: Option<Hold>,
+        hold: Option<CreditHold>,
         now: Timestamp,
     ) -> Result<Vec<GrantPart>, R::Error> {
         let mut open = entry.minor_units;
@@ -255,7 +261,7 @@ impl<R: AccountReader> AccountEdit<'_, R> {
             sums.held += i128::from(entry.minor_units);
         }
         self.put_sums(sums);
-        self.put_taking(Taking {
+        self.put_use(CreditUse {
             id: entry.id.to_owned(),
             sequence: entry.sequence,
             occurred_at: entry.occurred_at,
@@ -265,7 +271,7 @@ impl<R: AccountReader> AccountEdit<'_, R> {
         Ok(parts)
     }
 
-    fn take_from(&mut self, mut grant: Grant, open: &mut i64, is_held: bool, parts: &mut Vec<GrantPart>) {
+    fn take_from(&mut self, mut grant: CreditGrant, open: &mut i64, is_held: bool, parts: &mut Vec<GrantPart>) {
         let taken = grant.left.min(*open);
         if taken <= 0 {
             return;
@@ -285,11 +291,11 @@ impl<R: AccountReader> AccountEdit<'_, R> {
         if !entry.effect.takes() {
             return self.post(entry, now);
         }
-        let Some(mut taking) = self.taking(entry.id)?.filter(|taking| taking.hold.is_some()) else {
+        let Some(mut usage) = self.credit_use(entry.id)?.filter(|usage| usage.hold.is_some()) else {
             return self.take(entry, None, now);
         };
-        let held = sum(&taking.parts);
-        let (used, rest) = split_at(&taking.parts, entry.minor_units);
+        let held = sum(&usage.parts);
+        let (used, rest) = split_at(&usage.parts, entry.minor_units);
         self.put_back(&rest, true)?;
         for part in &used {
             if let PartSource::Grant(id) = &part.source
@@ -302,21 +308,21 @@ impl<R: AccountReader> AccountEdit<'_, R> {
         let mut sums = self.sums()?;
         sums.held -= i128::from(held);
         self.put_sums(sums);
-        taking.hold = None;
-        taking.sequence = entry.sequence;
-        taking.parts.clone_from(&used);
-        self.put_taking(taking);
+        usage.hold = None;
+        usage.sequence = entry.sequence;
+        usage.parts.clone_from(&used);
+        self.put_use(usage);
         Ok(used)
     }
 
     /// Returns all that a reservation holds.
-    fn release(&mut self, taking: Taking) -> Result<Vec<GrantPart>, R::Error> {
-        self.put_back(&taking.parts, true)?;
+    fn release(&mut self, usage: CreditUse) -> Result<Vec<GrantPart>, R::Error> {
+        self.put_back(&usage.parts, true)?;
         let mut sums = self.sums()?;
-        sums.held -= i128::from(sum(&taking.parts));
+        sums.held -= i128::from(sum(&usage.parts));
         self.put_sums(sums);
-        self.remove_taking(&taking.id);
-        Ok(taking.parts)
+        self.remove_use(&usage.id);
+        Ok(usage.parts)
     }
 
     fn put_back(&mut self, parts: &[GrantPart], was_held: bool) -> Result<(), R::Error> {
@@ -341,14 +347,15 @@ impl<R: AccountReader> AccountEdit<'_, R> {
 
     /// Returns what an entry took, the last part first. What it did not take is a grant.
     fn give_back(&mut self, entry: &AccountEntry<'_>) -> Result<Vec<GrantPart>, R::Error> {
-        let named = entry.of.map(|of| self.taking(of.strip_suffix("/settled").unwrap_or(of))).transpose()?.flatten();
+        let named =
+            entry.of.map(|of| self.credit_use(of.strip_suffix("/settled").unwrap_or(of))).transpose()?.flatten();
         let mut parts = Vec::new();
-        if let Some(mut taking) = named.filter(|taking| taking.hold.is_none()) {
-            let (kept, mut back) = split_at(&taking.parts, sum(&taking.parts).saturating_sub(entry.minor_units));
+        if let Some(mut usage) = named.filter(|usage| usage.hold.is_none()) {
+            let (kept, mut back) = split_at(&usage.parts, sum(&usage.parts).saturating_sub(entry.minor_units));
             back.reverse();
             self.put_back(&back, false)?;
-            taking.parts = kept;
-            self.put_taking(taking);
+            usage.parts = kept;
+            self.put_use(usage);
             parts = back;
         }
         let excess = entry.minor_units - sum(&parts);

@@ -117,6 +117,7 @@ async fn write_now(
         expires_at: if reserves { expires_at } else { None },
         evidence: evidence(guest),
         paper: guest.run.ledger.paper,
+        late_usage_millis: 0,
         content: checked.content,
     };
     guest.transaction.add_entry(new);

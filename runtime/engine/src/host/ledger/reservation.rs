@@ -159,6 +159,7 @@ fn as_new(entry: LedgerEntry) -> NewEntry {
         expires_at: entry.expires_at,
         evidence: entry.evidence,
         paper: entry.paper,
+        late_usage_millis: 0,
         content: entry.content,
     }
 }

@@ -28,8 +28,8 @@ use crate::embedded::runs::record::{RunCounters, RunRecord};
 use crate::embedded::tables::{
     ACCOUNTS, COMPONENTS, CURSORS, DELIVERIES, DELIVERY_PROGRESS, DEPLOYMENTS, ENTRIES, FAILURES, FEED, FIRING_LIST,
     KEY_ROTATION, KEYS, LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_ENTRIES, LEDGER_FINDING_SUMS, LEDGER_FINDINGS,
-    LEDGER_MARKS, LEDGER_RESERVATIONS, LEDGER_STREAMS, LOGS, MASTER_KEYS, META, MODULES, OPERATIONS, PARKED, REPLAYS,
-    RUNS, SCHEDULES, SECRET_VERSIONS, SECRETS, SUBSCRIPTIONS, TOPIC_OWNERS, TOPICS, USAGE, WATERMARKS,
+    LEDGER_MARKS, LEDGER_OUTGOING, LEDGER_RESERVATIONS, LEDGER_STREAMS, LOGS, MASTER_KEYS, META, MODULES, OPERATIONS,
+    PARKED, REPLAYS, RUNS, SCHEDULES, SECRET_VERSIONS, SECRETS, SUBSCRIPTIONS, TOPIC_OWNERS, TOPICS, USAGE, WATERMARKS,
 };
 use crate::embedded::topics::TopicRecord;
 use crate::embedded::tx::Table;
@@ -43,10 +43,15 @@ use crate::records::{
 
 /// The text of the golden file.
 #[derive(Default)]
-struct Rows(String);
+pub(super) struct Rows(String);
 
 impl Rows {
-    fn add<T: Serialize + DeserializeOwned + PartialEq + Debug>(&mut self, table: Table, what: &str, value: &T) {
+    pub(super) fn add<T: Serialize + DeserializeOwned + PartialEq + Debug>(
+        &mut self,
+        table: Table,
+        what: &str,
+        value: &T,
+    ) {
         let bytes = encode(value).unwrap();
         assert_eq!(decode::<T>(table, &bytes).as_ref(), Ok(value), "{what}");
         self.0 += &format!("{} {what}\n  {}\n", table.name, hex(&bytes));
@@ -441,6 +446,8 @@ fn ledger(rows: &mut Rows) {
     rows.add(LEDGER_FINDING_SUMS, "conversion", &BTreeMap::from([("EUR".to_owned(), -5_i128)]));
     rows.add(LEDGER_FINDING_SUMS, "clearing", &ClearingRecord { sum: -5, since: at(1), sequence: 300 });
     rows.add(LEDGER_MARKS, "findings", &FindingMarks { last: 7, open: 2, unknown: 1, old_until: 300 });
+    rows.add(LEDGER_OUTGOING, "outgoing", &1_999_i128);
+    super::credit::credit(rows);
 }
 
 fn feed(rows: &mut Rows) {

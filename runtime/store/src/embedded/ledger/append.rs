@@ -17,10 +17,13 @@ use tidemill_core::run::Run;
 use tidemill_core::{Code, RunId, Timestamp};
 
 use crate::embedded::codec::{decode, encode};
+use crate::embedded::ledger::credit::changes::AccountChanges;
+use crate::embedded::ledger::credit::entry::CreditEntry;
+use crate::embedded::ledger::credit::question;
 use crate::embedded::ledger::findings::FindingNotes;
 use crate::embedded::ledger::record::{HeadRecord, ReservationRecord, StreamRecord};
 use crate::embedded::ledger::sums::LedgerSums;
-use crate::embedded::ledger::{self, entries, keys, periods, reservations, rows, units};
+use crate::embedded::ledger::{self, entries, expiry, keys, periods, reservations, rows, units};
 use crate::embedded::tables::{LEDGER_ENTRIES, LEDGER_MARKS, LEDGER_RUNS, LEDGER_STREAMS, name_key};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::{Result, StoreError};
@@ -114,6 +117,8 @@ pub(crate) struct EntryAppender {
     chunk_bytes: usize,
     sums: LedgerSums,
     findings: FindingNotes,
+    /// The accounts of customers that the entries move.
+    credit: AccountChanges,
     /// The first entry of each uninterrupted range of entries of one run, and their number.
     ranges: Vec<(RunId, u64, u64)>,
     /// The stream that was looked up last, and whether it is on paper.
@@ -149,6 +154,7 @@ impl EntryAppender {
             chunk_bytes: 0,
             sums: LedgerSums::default(),
             findings,
+            credit: AccountChanges::default(),
             ranges: Vec::new(),
             stream: None,
             unit: String::new(),
@@ -157,13 +163,37 @@ impl EntryAppender {
 
     /// Appends an entry and returns its sequence number.
     pub(crate) fn add(&mut self, commit: &mut WriteTx<'_, '_>, new: &NewEntry) -> Result<u64> {
+        let credit = CreditEntry::of_new(new);
+        if let Some(credit) = credit.filter(|credit| !credit.returns_expired()) {
+            self.return_expired(commit, &credit.account())?;
+        }
         if let Some(exponent) = new.exponent {
             self.note_unit(commit, &new.currency, exponent)?;
         }
         self.check_paper(commit, new)?;
         let late = new.occurred_at < self.closed_until;
-        let entry = LedgerEntry { sequence: self.next(), posted_at: self.posted_at, late, ..new.to_entry() };
+        let mut entry = LedgerEntry { sequence: self.next(), posted_at: self.posted_at, late, ..new.to_entry() };
+        if let Some(credit) = credit {
+            let own = |id: &str| self.chunk.iter().find(|entry| entry.id == id).map(|entry| entry.occurred_at);
+            let reserved_at = question::reserved_at(commit, &credit, new, own)?;
+            let terms = (entry.sequence, reserved_at, new.late_usage_millis);
+            entry.parts = self.credit.apply(commit, &credit, terms, self.clock)?;
+        }
         self.append(commit, entry)
+    }
+
+    /// Returns the amounts of an account's reservations whose time is over, each with an entry of
+    /// its own, so that the next entry finds them available.
+    fn return_expired(&mut self, commit: &mut WriteTx<'_, '_>, account: &[u8]) -> Result<()> {
+        while let Some(held) = self.credit.due(commit, account, self.clock)? {
+            let reserved = match self.chunk.iter().find(|entry| entry.sequence == held.sequence) {
+                Some(entry) => entry.clone(),
+                None => entries::EntryReader::new(commit).named(held.sequence)?,
+            };
+            let expiry = expiry::expiry_of(commit, &reserved)?;
+            self.add(commit, &expiry)?;
+        }
+        Ok(())
     }
 
     /// The number of the next entry.
@@ -210,6 +240,7 @@ impl EntryAppender {
     pub(crate) fn finish(mut self, commit: &mut WriteTx<'_, '_>) -> Result<HeadRecord> {
         self.write_chunk(commit)?;
         let signs = self.sums.write(commit)?;
+        self.credit.write(commit)?;
         for (run, first, count) in self.ranges {
             commit.put_record(LEDGER_RUNS, &keys::of_run(run, first), &count)?;
         }
@@ -283,6 +314,8 @@ fn check_legs(entry: &LedgerEntry) -> Result<()> {
 /// Approximate size of an entry's record, in bytes.
 fn text_bytes(entry: &LedgerEntry) -> usize {
     const FIXED: usize = 160;
+    const PART: usize = 40;
     let texts = [&entry.id, &entry.external_id, &entry.description, &entry.metadata];
-    FIXED + texts.iter().map(|text| text.len()).sum::<usize>() + 32 * entry.evidence.responses.len()
+    let lists = 32 * entry.evidence.responses.len() + PART * entry.parts.len();
+    FIXED + texts.iter().map(|text| text.len()).sum::<usize>() + lists
 }

@@ -8,14 +8,15 @@
 use std::collections::BTreeMap;
 
 use crate::embedded::codec::decode;
+use crate::embedded::ledger::credit::recount::CreditRecount;
 use crate::embedded::ledger::entries::{self, EntryReader};
 use crate::embedded::ledger::record::{AccountRecord, ReservationRecord, StreamRecord};
 use crate::embedded::ledger::sketch::Sketch;
 use crate::embedded::ledger::sums::{LedgerSums, bucket_keys, bucket_of};
 use crate::embedded::ledger::{customers, keys, reservations, rows};
 use crate::embedded::tables::{
-    LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_CUSTOMERS, LEDGER_IDS, LEDGER_LATE, LEDGER_OF, LEDGER_RESERVATIONS,
-    LEDGER_RUNS, LEDGER_STREAMS, LEDGER_TIMES,
+    LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_CUSTOMERS, LEDGER_IDS, LEDGER_LATE, LEDGER_OF, LEDGER_OUTGOING,
+    LEDGER_RESERVATIONS, LEDGER_RUNS, LEDGER_STREAMS, LEDGER_TIMES,
 };
 use crate::embedded::tx::{ReadTx, Table, prefix_range};
 use crate::error::Result;
@@ -42,6 +43,7 @@ pub(crate) fn check(store: &impl ReadTx) -> Result<LedgerCheck> {
     check.compare_reservations(store)?;
     check.compare_buckets(store)?;
     check.compare_customers(store)?;
+    check.compare_credit(store)?;
     Ok(check.result)
 }
 
@@ -51,6 +53,7 @@ struct Check {
     sums: LedgerSums,
     rows: [Sketch; 4],
     customers: Sketch,
+    credit: CreditRecount,
     runs: Sketch,
     reservations: Sketch,
     open: i128,
@@ -73,6 +76,7 @@ impl Check {
         entries::each_while(store, 0..u64::MAX, |entry| {
             self.check_entry(&entry);
             self.count(&entry)?;
+            self.credit.count(store, &entry)?;
             let LedgerEntry { sequence, hash, posted_at, .. } = entry;
             self.result.head = LedgerHead { sequence, hash, posted_at };
             self.result.entries += 1;
@@ -162,6 +166,19 @@ impl Check {
             if counted != AccountRecord::default() {
                 self.problem(format!("account {} has no balance", shown(&key)));
             }
+        }
+        let mut outgoing = std::mem::take(&mut self.sums.outgoing);
+        store.each(LEDGER_OUTGOING, prefix_range(&[]), |key, bytes| {
+            let (stored, counted): (i128, _) =
+                (decode(LEDGER_OUTGOING, bytes)?, outgoing.remove(key).unwrap_or_default());
+            if stored != counted {
+                let of = shown(key);
+                self.problem(format!("reservations take {stored} from {of}, but their entries sum to {counted}"));
+            }
+            Ok(())
+        })?;
+        for (key, counted) in outgoing.into_iter().filter(|(_, counted)| *counted != 0) {
+            self.problem(format!("reservations take {counted} from {}, which has no record of it", shown(&key)));
         }
         let mut streams = std::mem::take(&mut self.sums.streams);
         store.each(LEDGER_STREAMS, prefix_range(&[]), |key, bytes| {
@@ -293,6 +310,10 @@ impl Check {
         Ok(())
     }
 
+    fn compare_credit(&mut self, store: &impl ReadTx) -> Result<()> {
+        std::mem::take(&mut self.credit).compare(store, &mut |problem| self.problem(problem))
+    }
+
     fn compare_buckets(&mut self, store: &impl ReadTx) -> Result<()> {
         let (mut stored, mut count) = (Sketch::default(), 0);
         store.each(LEDGER_BUCKETS, prefix_range(&[]), |key, bytes| {
@@ -371,10 +392,14 @@ mod tests {
     use crate::embedded::codec::encode;
     use crate::embedded::fixture::new_entry;
     use crate::embedded::ledger::record::HeadRecord;
-    use crate::embedded::tables::{LEDGER_ENTRIES, LEDGER_MARKS};
+    use crate::embedded::tables::{
+        CREDIT_ACCOUNTS, CREDIT_ENDS, CREDIT_ENTRIES, CREDIT_GRANTS, CREDIT_ORDERS, CREDIT_USES, LEDGER_ENTRIES,
+        LEDGER_MARKS,
+    };
     use crate::records::NewEntry;
     use crate::traits::{LedgerStore as _, NodeStore as _};
     use tidemill_core::Timestamp;
+    use tidemill_core::money::{EntryKind, Leg};
 
     /// A ledger with 40 entries of two streams, and a settled and an open reservation.
     async fn ledger() -> (EmbeddedStore, tempfile::TempDir) {
@@ -403,9 +428,43 @@ mod tests {
         };
         let mut entries: Vec<NewEntry> = (0..40).map(sale).collect();
         entries.extend([hold("open", None), hold("over", Some(Timestamp::from_millis(5)))]);
+        entries.extend(credit(hold("held", Some(Timestamp::from_millis(900)))));
         store.append_entries(entries, Timestamp::from_millis(1)).await.unwrap();
         assert_eq!(store.expire_reservations(Timestamp::from_millis(9), 5).await.unwrap().expired, 1);
         (store, dir)
+    }
+
+    /// Entries that leave each kind of row of a customer's account, and a reserved refund.
+    fn credit(hold: NewEntry) -> Vec<NewEntry> {
+        let moved = |entry: NewEntry, kind: EntryKind, minor_units: i64| {
+            let leg = |leg: Leg| LedgerLeg { account: leg.account.as_str().to_owned(), minor_units: leg.minor_units };
+            let legs: Vec<_> = kind.legs(minor_units).unwrap().into_iter().map(leg).collect();
+            let reserves = entry.call == EntryCall::Reserve;
+            NewEntry {
+                kind: kind.as_str().to_owned(),
+                minor_units,
+                net_revenue: 0,
+                customer: Some("c".to_owned()),
+                legs: if reserves { vec![] } else { legs.clone() },
+                pending: if reserves { legs } else { vec![] },
+                ..entry
+            }
+        };
+        let named = |id: &str| NewEntry { external_id: id.to_owned(), ..new_entry() };
+        let refund = NewEntry { id: "refund".to_owned(), external_id: "refund".to_owned(), ..hold.clone() };
+        let gift = NewEntry {
+            metadata: "{\"grant\":{\"expires_at\":1800000000000}}".to_owned(),
+            ..moved(named("gift"), EntryKind::Promotion, 50)
+        };
+        let other = NewEntry { external_id: "other".to_owned(), customer: Some("d".to_owned()), ..gift.clone() };
+        vec![
+            moved(named("paid"), EntryKind::Prepayment, 100),
+            gift,
+            moved(hold, EntryKind::Drawdown, 30),
+            moved(named("used"), EntryKind::Drawdown, 160),
+            other,
+            NewEntry { expires_at: None, ..moved(refund, EntryKind::Refund, 7) },
+        ]
     }
 
     /// Puts a value as no release does, and returns what the check finds; an error counts.
@@ -486,8 +545,22 @@ mod tests {
     #[tokio::test]
     async fn every_derived_record_is_compared() {
         let (store, _dir) = ledger().await;
-        let tables =
-            [LEDGER_IDS, LEDGER_TIMES, LEDGER_OF, LEDGER_ACCOUNTS, LEDGER_STREAMS, LEDGER_BUCKETS, LEDGER_RESERVATIONS];
+        let tables = [
+            LEDGER_IDS,
+            LEDGER_TIMES,
+            LEDGER_OF,
+            LEDGER_ACCOUNTS,
+            LEDGER_STREAMS,
+            LEDGER_BUCKETS,
+            LEDGER_RESERVATIONS,
+            LEDGER_OUTGOING,
+            CREDIT_ACCOUNTS,
+            CREDIT_GRANTS,
+            CREDIT_USES,
+            CREDIT_ORDERS,
+            CREDIT_ENTRIES,
+            CREDIT_ENDS,
+        ];
         for table in tables {
             let rows = store.latest().scan_prefix(table, &[], usize::MAX).unwrap();
             assert!(!rows.is_empty(), "{}", table.name);
@@ -510,6 +583,6 @@ mod tests {
         let mut head: HeadRecord = store.latest().record(LEDGER_MARKS, keys::HEAD).unwrap().unwrap();
         head.head.hash[0] ^= 1;
         let found = tampered(&store, LEDGER_MARKS, keys::HEAD.to_vec(), Some(encode(&head).unwrap())).await;
-        assert!(found[0].starts_with("the head is entry 43"), "{found:?}");
+        assert!(found[0].starts_with("the head is entry 49"), "{found:?}");
     }
 }

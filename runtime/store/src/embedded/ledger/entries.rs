@@ -162,10 +162,14 @@ pub(crate) fn external_id(store: &impl ReadTx, stream: &LedgerStream, external_i
         Some(entry) => ExternalId {
             version: Version(entry.sequence),
             sequence: entry.sequence,
+            minor_units: entry.minor_units,
             content: entry.content,
             posting: Some(entry.id),
         },
-        None => ExternalId { posting: None, sequence: 0, content: <_>::default(), version: Version::ABSENT },
+        None => {
+            let (content, version) = (<_>::default(), Version::ABSENT);
+            ExternalId { posting: None, sequence: 0, minor_units: 0, content, version }
+        }
     })
 }
 

@@ -1,7 +1,7 @@
 //! The entries that return the amounts of reservations whose time is over.
 
 use tidemill_core::Timestamp;
-use tidemill_core::money::EntryCall;
+use tidemill_core::money::{EntryCall, LedgerStream};
 
 use crate::embedded::ledger::append::EntryAppender;
 use crate::embedded::ledger::{entries, reservations};
@@ -28,7 +28,7 @@ pub(crate) fn expire(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize)
 }
 
 /// Returns the entry that returns the amount of a reservation.
-fn expiry_of(store: &impl ReadTx, reserved: &LedgerEntry) -> Result<NewEntry> {
+pub(crate) fn expiry_of(store: &impl ReadTx, reserved: &LedgerEntry) -> Result<NewEntry> {
     let back = |leg: &LedgerLeg| LedgerLeg { account: leg.account.clone(), minor_units: -leg.minor_units };
     let mut entry = NewEntry {
         id: String::new(),
@@ -52,21 +52,22 @@ fn expiry_of(store: &impl ReadTx, reserved: &LedgerEntry) -> Result<NewEntry> {
         expires_at: None,
         evidence: Evidence::default(),
         paper: reserved.paper,
+        late_usage_millis: 0,
         content: <_>::default(),
     };
-    entry.external_id = free_id(store, reserved)?;
+    entry.external_id = free_id(store, &reserved.stream, &reserved.external_id)?;
     Ok(entry)
 }
 
-/// Returns the external id of an expiry. An earlier release let a stream post under such an id, so
-/// that it may be taken.
-fn free_id(store: &impl ReadTx, reserved: &LedgerEntry) -> Result<String> {
-    let own = format!("{}/expired", reserved.external_id);
+/// Returns the external id of what expires of an entry. It may be taken: an earlier release let a
+/// stream post under such an id, and a grant has a rest again if something returns to it.
+pub(crate) fn free_id(store: &impl ReadTx, stream: &LedgerStream, external_id: &str) -> Result<String> {
+    let own = format!("{external_id}/expired");
     for number in 1..1_000 {
         let id = if number == 1 { own.clone() } else { format!("{own}#{number}") };
-        if entries::external_id_sequence(store, &reserved.stream, &id)?.is_none() {
+        if entries::external_id_sequence(store, stream, &id)?.is_none() {
             return Ok(id);
         }
     }
-    Err(StoreError::IllegalTransition(format!("no external id is free for the expiry of {}", reserved.id)))
+    Err(StoreError::IllegalTransition(format!("no external id is free for the expiry of `{external_id}`")))
 }

@@ -6,6 +6,7 @@
 pub(crate) mod append;
 pub(crate) mod check;
 pub(crate) mod convert;
+pub(crate) mod credit;
 pub(crate) mod customers;
 pub(crate) mod entries;
 mod expiry;

@@ -3,17 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use tidemill_core::money::LedgerStream;
 use tidemill_core::money::report::BucketLevel;
+use tidemill_core::money::{Account, LedgerStream};
 
 use crate::embedded::ledger::customers::CustomerSums;
 use crate::embedded::ledger::findings::{self, ReceivableSign};
 use crate::embedded::ledger::keys;
 use crate::embedded::ledger::record::{AccountRecord, StreamRecord, TimeRecord};
-use crate::embedded::tables::{LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_STREAMS, name_key};
+use crate::embedded::tables::{LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_OUTGOING, LEDGER_STREAMS, name_key};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::Result;
-use crate::records::{Bucket, BucketAxis, LedgerEntry};
+use crate::records::{Bucket, BucketAxis, LedgerEntry, LedgerLeg};
 
 /// Sums by the keys of their records.
 #[derive(Default)]
@@ -21,6 +21,8 @@ pub(crate) struct LedgerSums {
     pub(crate) accounts: BTreeMap<Vec<u8>, AccountRecord>,
     pub(crate) streams: BTreeMap<Vec<u8>, StreamRecord>,
     pub(crate) buckets: BTreeMap<Vec<u8>, Bucket>,
+    /// What reservations take from accounts that have a floor.
+    pub(crate) outgoing: BTreeMap<Vec<u8>, i128>,
     customers: CustomerSums,
 }
 
@@ -34,6 +36,15 @@ impl LedgerSums {
         for leg in &entry.pending {
             let account = self.account(entry, &leg.account);
             account.pending = account.pending.saturating_add(leg.minor_units.into());
+        }
+        if !entry.pending.is_empty() {
+            for account in FLOOR_ACCOUNTS {
+                let outgoing = outgoing(&entry.pending, entry.reservation.is_none(), account.as_str());
+                if outgoing != 0 {
+                    let key = keys::account(&entry.stream, account.as_str(), &entry.currency);
+                    *self.outgoing.entry(key).or_default() += outgoing;
+                }
+            }
         }
         let total = self.streams.entry(keys::total(&entry.stream, &entry.currency)).or_default();
         total.net_revenue = total.net_revenue.saturating_add(entry.net_revenue.into());
@@ -85,6 +96,10 @@ impl LedgerSums {
             record.paper = added.paper;
             commit.put_record(LEDGER_STREAMS, &key, &record)?;
         }
+        for (key, added) in self.outgoing {
+            let before: i128 = commit.record(LEDGER_OUTGOING, &key)?.unwrap_or_default();
+            commit.put_record(LEDGER_OUTGOING, &key, &(before + added))?;
+        }
         for (key, added) in self.buckets {
             let mut record: Bucket = commit.record(LEDGER_BUCKETS, &key)?.unwrap_or_default();
             record.add(&added);
@@ -93,6 +108,16 @@ impl LedgerSums {
         self.customers.write(commit)?;
         Ok(signs)
     }
+}
+
+/// The accounts of a stream that may have a floor.
+const FLOOR_ACCOUNTS: [Account; 2] = [Account::Receivable, Account::Bank];
+
+/// Returns the change of what reservations take from an account: what a reservation takes, or, if
+/// it ends, what it no longer takes.
+pub(crate) fn outgoing(pending: &[LedgerLeg], reserves: bool, account: &str) -> i128 {
+    let legs = pending.iter().filter(|leg| leg.account == account && (leg.minor_units < 0) == reserves);
+    -legs.map(|leg| i128::from(leg.minor_units)).sum::<i128>()
 }
 
 /// Returns what one entry adds to each of its buckets.

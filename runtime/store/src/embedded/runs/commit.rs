@@ -21,8 +21,10 @@
 use bytes::Bytes;
 use tidemill_core::Code;
 use tidemill_core::money::LedgerStream;
+use tidemill_core::money::balance::CreditDecision;
 use tidemill_core::run::{CancelRequest, Run, RunState};
 
+use crate::embedded::ledger::credit::question::Questioner;
 use crate::embedded::ledger::{self, entries};
 use crate::embedded::runs::admission::lanes;
 use crate::embedded::runs::record::{self, RunRecord};
@@ -32,7 +34,7 @@ use crate::embedded::tx::{ReadTx, VisibilityGuard, WriteTx};
 use crate::embedded::{state, topics};
 use crate::error::{Result, StoreError};
 use crate::records::{
-    CommitStart, FailedPart, FailureRecord, NewRun, Publisher, ReadCheck, RunCommit, RunCommitResult,
+    BalanceQuestion, CommitStart, FailedPart, FailureRecord, NewRun, Publisher, ReadCheck, RunCommit, RunCommitResult,
 };
 
 /// Returns every value of a transaction that can exceed the inline size.
@@ -79,12 +81,12 @@ pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> R
             None
         }
     };
-    if let Some((what, read)) = find_changed_read(commit, transaction)? {
+    if let Some((what, read, refusal)) = find_changed_read(commit, transaction)? {
         let key = match transaction.reads.get(read) {
             Some(ReadCheck::State { key, .. }) => Some(key.clone()),
             _ => None,
         };
-        return Ok(RunCommitResult::Conflict { what, read, key, refusal: None });
+        return Ok(RunCommitResult::Conflict { what, read, key, refusal: refusal.map(Box::new) });
     }
     if let Some(refusal) = find_impossible_effect(commit, transaction)? {
         let (what, read) = (refusal.to_string(), transaction.reads.len());
@@ -197,9 +199,14 @@ fn apply_cancel(commit: &mut WriteTx<'_, '_>, after: &RunRecord, transaction: &R
     }
 }
 
-/// Returns the first read that has changed: its description and its index.
-fn find_changed_read(store: &impl ReadTx, transaction: &RunCommit) -> Result<Option<(String, usize)>> {
+/// A read that has changed: its description and its index, and what prevents its effect if it has
+/// one.
+type ChangedRead = (String, usize, Option<StoreError>);
+
+/// Returns the first read that has changed.
+fn find_changed_read(store: &impl ReadTx, transaction: &RunCommit) -> Result<Option<ChangedRead>> {
     let deployment = &transaction.run.deployment;
+    let mut questioner = Questioner::new(store, &transaction.postings, transaction.now);
     for (at, read) in transaction.reads.iter().enumerate() {
         let changed = match read {
             ReadCheck::State { key, version } => {
@@ -217,12 +224,28 @@ fn find_changed_read(store: &impl ReadTx, transaction: &RunCommit) -> Result<Opt
                 let present = entries::external_id_version(store, &stream, external_id)?;
                 (present != *version).then(|| format!("external id `{external_id}`"))
             }
+            ReadCheck::Balance(check) => {
+                let Some(decision) = questioner.changed(check)? else { continue };
+                let what = format!("what `{}` may take from its account", check.question.external_id);
+                let refusal = check.covered.and_then(|_| refusal_of(&check.question, decision));
+                return Ok(Some((what, at, refusal)));
+            }
         };
         if let Some(what) = changed {
-            return Ok(Some((what, at)));
+            return Ok(Some((what, at, None)));
         }
     }
     Ok(None)
+}
+
+/// Returns what prevents an entry that an account could cover when the transaction checked it.
+fn refusal_of(question: &BalanceQuestion, decision: CreditDecision) -> Option<StoreError> {
+    let CreditDecision::Short { available, floor, needed } = decision else { return None };
+    let BalanceQuestion { external_id, currency, .. } = question;
+    let detail = format!(
+        "`{external_id}` needs {needed} minor units of {currency}, but {available} are available, and the floor is {floor}"
+    );
+    Some(StoreError::EffectImpossible { code: Code::InsufficientBalance, detail })
 }
 
 /// Returns what prevents an effect that was possible when the transaction checked it.

@@ -53,6 +53,9 @@ pub struct NewEntry {
     pub evidence: Evidence,
     /// Whether the stream is on paper. The first entry of a stream decides it for all later ones.
     pub paper: bool,
+    /// How long after its expiry a grant that this entry makes covers usage from before, in
+    /// milliseconds.
+    pub late_usage_millis: u64,
     /// See [`LedgerEntry::content`].
     pub content: ContentHash,
 }

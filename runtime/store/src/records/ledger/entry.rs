@@ -141,6 +141,8 @@ pub struct ExternalId {
     pub posting: Option<String>,
     /// The sequence number of the entry; 0 if the external id is free.
     pub sequence: u64,
+    /// The amount of the entry, in minor units; that of a partial draw is what it took.
+    pub minor_units: i64,
     /// The content of the entry.
     pub content: ContentHash,
     /// The version, for the check of a commit.

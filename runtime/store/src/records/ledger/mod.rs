@@ -1,6 +1,7 @@
 //! The stored ledger: entries, what they add up to, and the answers of its checks.
 
 mod append;
+mod balance;
 mod canonical;
 mod check;
 mod entry;
@@ -12,6 +13,10 @@ mod reservation;
 mod totals;
 
 pub use append::{AppendedEntry, NewEntry};
+pub use balance::{
+    BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor, FloorAccount,
+    LapsedGrants,
+};
 pub use check::{LedgerCheck, LedgerHead, LedgerUnit, UnitConflict};
 pub use entry::{Evidence, ExternalId, HandEntry, LedgerEntry, LedgerLeg};
 pub use finding::{DueFindings, Finding, FindingClosure, FindingFilter};

@@ -1,7 +1,7 @@
 //! The example of the module's documentation, and cases with a name.
 
 use super::super::{
-    AccountChange, AccountEntry, Answer, BalanceEffect, GrantPart, GrantTerms, InvalidGrant, PartSource,
+    AccountChange, AccountEntry, BalanceEffect, CreditDecision, GrantPart, GrantTerms, InvalidGrant, PartSource,
 };
 use super::{Account, at, terms};
 
@@ -23,7 +23,7 @@ fn the_example_holds_step_by_step() {
     assert_eq!(account.available(1), 1_800);
 
     let draw = account.entry("d1", "drawdown", 600, 5);
-    assert_eq!(account.ask(&draw, 0, false, 5), Answer::Covered(600));
+    assert_eq!(account.decide(&draw, 0, false, 5), CreditDecision::Covered(600));
     assert_eq!(account.apply(&AccountChange::Post(draw), 5), [grant("B", 300), grant("P", 300)]);
     assert_eq!(account.available(5), 1_200);
     assert_eq!(account.balance(5).next_expiry, Some(at(10)));
@@ -39,12 +39,12 @@ fn the_example_holds_step_by_step() {
     assert_eq!(account.available(10), 1_000, "after the timer");
 
     let hold = account.entry("r1", "drawdown", 400, 11);
-    assert_eq!(account.ask(&hold, 0, false, 11), Answer::Covered(400));
+    assert_eq!(account.decide(&hold, 0, false, 11), CreditDecision::Covered(400));
     assert_eq!(account.apply(&AccountChange::Reserve(hold, None), 11), [grant("A", 400)]);
     assert_eq!((account.available(11), account.balance(11).held), (600, 400));
     let draw = account.entry("d2", "drawdown", 700, 11);
-    assert_eq!(account.ask(&draw, 0, false, 11), Answer::Short { available: 600, floor: 0, needed: 700 });
-    assert_eq!(account.ask(&draw, 0, true, 11), Answer::Covered(600));
+    assert_eq!(account.decide(&draw, 0, false, 11), CreditDecision::Short { available: 600, floor: 0, needed: 700 });
+    assert_eq!(account.decide(&draw, 0, true, 11), CreditDecision::Covered(600));
     let draw = AccountEntry { minor_units: 600, ..draw };
     assert_eq!(account.apply(&AccountChange::Post(draw), 11), [grant("A", 600)]);
     assert_eq!(account.available(11), 0);
@@ -94,8 +94,8 @@ fn a_reversed_prepayment_takes_what_is_left_of_it_and_then_is_debt() {
     let used = account.entry("d", "drawdown", 70, 2);
     account.apply(&AccountChange::Post(used), 2);
     let back = AccountEntry { of: Some("A"), ..account.entry("x", "prepayment-reversal", 100, 3) };
-    assert_eq!(account.ask(&back, 0, false, 3), Answer::Short { available: 70, floor: 0, needed: 100 });
-    assert_eq!(account.ask(&back, -30, false, 3), Answer::Covered(100));
+    assert_eq!(account.decide(&back, 0, false, 3), CreditDecision::Short { available: 70, floor: 0, needed: 100 });
+    assert_eq!(account.decide(&back, -30, false, 3), CreditDecision::Covered(100));
     assert_eq!(account.apply(&AccountChange::Post(back), 3), [grant("A", 30), GrantPart::debt(70)]);
     assert_eq!(account.available(3), -30);
 }
@@ -104,7 +104,7 @@ fn a_reversed_prepayment_takes_what_is_left_of_it_and_then_is_debt() {
 fn a_credit_line_is_held_as_debt_and_a_grant_pays_it_in_between() {
     let mut account = Account::default();
     let hold = account.entry("r", "drawdown", 50, 1);
-    assert_eq!(account.ask(&hold, -50, false, 1), Answer::Covered(50));
+    assert_eq!(account.decide(&hold, -50, false, 1), CreditDecision::Covered(50));
     assert_eq!(account.apply(&AccountChange::Reserve(hold, Some(at(9))), 1), [GrantPart::debt(50)]);
     assert_eq!((account.available(1), account.balance(1).held), (-50, 50));
     let paid = account.entry("A", "prepayment", 30, 2);
@@ -127,10 +127,10 @@ fn late_usage_draws_on_grants_of_its_own_time() {
     account.apply(&AccountChange::Post(paid), 1);
     let late = account.entry("d", "drawdown", 40, 9);
     assert_eq!(account.available(12), 0);
-    assert_eq!(account.ask(&late, 0, false, 14), Answer::Covered(40));
-    assert_eq!(account.ask(&late, 0, false, 15), Answer::Short { available: 0, floor: 0, needed: 40 });
+    assert_eq!(account.decide(&late, 0, false, 14), CreditDecision::Covered(40));
+    assert_eq!(account.decide(&late, 0, false, 15), CreditDecision::Short { available: 0, floor: 0, needed: 40 });
     let later = account.entry("e", "drawdown", 40, 10);
-    assert_eq!(account.ask(&later, 0, false, 12), Answer::Short { available: 0, floor: 0, needed: 40 });
+    assert_eq!(account.decide(&later, 0, false, 12), CreditDecision::Short { available: 0, floor: 0, needed: 40 });
 }
 
 #[test]

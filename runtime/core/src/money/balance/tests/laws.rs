@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{AccountChange, AccountEntry, Answer, BalanceEffect, GrantKind, GrantPart, GrantTerms};
+use super::super::{AccountChange, AccountEntry, BalanceEffect, CreditDecision, GrantKind, GrantPart, GrantTerms};
 use super::model::BalanceModel;
 use super::{Account, at};
 use crate::ids::Timestamp;
@@ -94,7 +94,7 @@ impl Pair {
         Ok(())
     }
 
-    fn step(&mut self, number: usize, step: &UsageStep) -> Result<Option<Answer>, TestCaseError> {
+    fn step(&mut self, number: usize, step: &UsageStep) -> Result<Option<CreditDecision>, TestCaseError> {
         self.now += step.later;
         self.model.release_due(at(self.now));
         let id = format!("e{number:03}");
@@ -130,15 +130,15 @@ impl Pair {
             self.apply(&AccountChange::Post(entry))?;
             return Ok(None);
         }
-        let answer = self.account.ask(&entry, step.floor, step.what == 6, self.now);
+        let answer = self.account.decide(&entry, step.floor, step.what == 6, self.now);
         let before = self.model.available(entry.occurred_at, at(self.now));
         if step.what == 6 {
             let above = (before - step.floor).clamp(0, step.minor_units);
-            prop_assert_eq!(answer, Answer::Covered(above));
+            prop_assert_eq!(answer, CreditDecision::Covered(above));
         }
         match answer {
-            Answer::Covered(0) => {}
-            Answer::Covered(minor_units) => {
+            CreditDecision::Covered(0) => {}
+            CreditDecision::Covered(minor_units) => {
                 let entry = AccountEntry { minor_units, ..entry };
                 let expires_at = step.lasts.map(|lasts| at(self.now + lasts));
                 let change =
@@ -147,7 +147,7 @@ impl Pair {
                 let after = self.model.available(entry.occurred_at, at(self.now));
                 prop_assert!(after >= step.floor, "{} is below the floor {}", after, step.floor);
             }
-            Answer::Short { available, floor, needed } => {
+            CreditDecision::Short { available, floor, needed } => {
                 prop_assert_eq!((available, floor, needed), (before.into(), step.floor, step.minor_units));
             }
         }
@@ -222,7 +222,7 @@ proptest! {
     fn bytes_sort_as_the_order_of_usage_does(
         grants in prop::collection::vec((any::<u8>(), prop::option::of(any::<u32>()), any::<bool>(), any::<u64>()), 2)
     ) {
-        let grant = |(priority, expires, is_paid, sequence): (u8, Option<u32>, bool, u64)| super::super::Grant {
+        let grant = |(priority, expires, is_paid, sequence): (u8, Option<u32>, bool, u64)| super::super::CreditGrant {
             id: String::new(),
             kind: if is_paid { GrantKind::Prepayment } else { GrantKind::Promotion },
             priority, starts_at: at(0), expires_at: expires.map(|end| at(end.into())), closes_at: None,

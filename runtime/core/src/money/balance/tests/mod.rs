@@ -5,9 +5,11 @@ mod laws;
 mod model;
 
 use super::{
-    AccountChange, AccountEdit, AccountEntry, AccountRows, Answer, Balance, BalanceEffect, GrantPart, GrantTerms,
+    AccountChange, AccountEdit, AccountEntry, AccountRows, Balance, BalanceEffect, CreditDecision, GrantPart,
+    GrantTerms,
 };
 use crate::ids::Timestamp;
+use crate::money::EntryKind;
 
 fn at(time: u64) -> Timestamp {
     Timestamp::from_millis(time)
@@ -26,7 +28,7 @@ impl Account {
         AccountEntry {
             id,
             sequence: self.sequence,
-            effect: BalanceEffect::of_kind(kind).unwrap(),
+            effect: EntryKind::parse(kind).and_then(BalanceEffect::of_kind).unwrap(),
             minor_units,
             occurred_at: at(time),
             of: None,
@@ -43,8 +45,8 @@ impl Account {
         parts
     }
 
-    fn ask(&self, entry: &AccountEntry<'_>, floor: i64, partial: bool, now: u64) -> Answer {
-        AccountEdit::new(&self.rows).ask(entry, floor, partial, at(now)).unwrap()
+    fn decide(&self, entry: &AccountEntry<'_>, floor: i64, partial: bool, now: u64) -> CreditDecision {
+        AccountEdit::new(&self.rows).decide(entry, floor, partial, at(now)).unwrap()
     }
 
     fn balance(&self, now: u64) -> Balance {

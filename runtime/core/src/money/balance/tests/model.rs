@@ -15,7 +15,7 @@ pub(super) struct ModelGrant {
 /// A minor unit that was taken: from the grant with that index, or from none.
 type Slot = Option<usize>;
 
-struct ModelTaking {
+struct ModelUse {
     id: String,
     sequence: u64,
     occurred_at: Timestamp,
@@ -27,13 +27,13 @@ struct ModelTaking {
 #[derive(Default)]
 pub(super) struct BalanceModel {
     pub(super) grants: Vec<ModelGrant>,
-    takings: Vec<ModelTaking>,
+    uses: Vec<ModelUse>,
 }
 
 impl BalanceModel {
     fn taken(&self, grant: usize, held_only: bool) -> i64 {
-        let takings = self.takings.iter().filter(|taking| !held_only || taking.hold.is_some());
-        i64::try_from(takings.flat_map(|taking| &taking.slots).filter(|slot| **slot == Some(grant)).count()).unwrap()
+        let uses = self.uses.iter().filter(|usage| !held_only || usage.hold.is_some());
+        i64::try_from(uses.flat_map(|usage| &usage.slots).filter(|slot| **slot == Some(grant)).count()).unwrap()
     }
 
     pub(super) fn left(&self, grant: usize) -> i64 {
@@ -56,17 +56,17 @@ impl BalanceModel {
     }
 
     pub(super) fn debt(&self, held_too: bool) -> i64 {
-        let takings = self.takings.iter().filter(|taking| held_too || taking.hold.is_none());
-        i64::try_from(takings.flat_map(|taking| &taking.slots).filter(|slot| slot.is_none()).count()).unwrap()
+        let uses = self.uses.iter().filter(|usage| held_too || usage.hold.is_none());
+        i64::try_from(uses.flat_map(|usage| &usage.slots).filter(|slot| slot.is_none()).count()).unwrap()
     }
 
     pub(super) fn held(&self) -> i64 {
-        let takings = self.takings.iter().filter(|taking| taking.hold.is_some());
-        i64::try_from(takings.map(|taking| taking.slots.len()).sum::<usize>()).unwrap()
+        let uses = self.uses.iter().filter(|usage| usage.hold.is_some());
+        i64::try_from(uses.map(|usage| usage.slots.len()).sum::<usize>()).unwrap()
     }
 
     pub(super) fn release_due(&mut self, now: Timestamp) {
-        self.takings.retain(|taking| !matches!(taking.hold, Some(Some(due)) if due <= now));
+        self.uses.retain(|usage| !matches!(usage.hold, Some(Some(due)) if due <= now));
     }
 
     pub(super) fn available(&self, at: Timestamp, now: Timestamp) -> i64 {
@@ -97,21 +97,21 @@ impl BalanceModel {
         let (id, sequence) = (entry.id.to_owned(), entry.sequence);
         self.grants.push(ModelGrant { id, kind, terms, closes_at, sequence, granted });
         let new = self.grants.len() - 1;
-        self.takings.sort_by_key(|taking| taking.sequence);
+        self.uses.sort_by_key(|usage| usage.sequence);
         let mut parts = Vec::new();
-        for taking in 0..self.takings.len() {
-            if terms.expires_at.is_some_and(|end| end <= self.takings[taking].occurred_at) {
+        for usage in 0..self.uses.len() {
+            if terms.expires_at.is_some_and(|end| end <= self.uses[usage].occurred_at) {
                 continue;
             }
             let mut paid = 0;
             while self.left(new) > 0
-                && let Some(open) = self.takings[taking].slots.iter_mut().find(|slot| slot.is_none())
+                && let Some(open) = self.uses[usage].slots.iter_mut().find(|slot| slot.is_none())
             {
                 *open = Some(new);
                 paid += 1;
             }
             if paid > 0 {
-                let source = PartSource::DebtOf(self.takings[taking].id.clone());
+                let source = PartSource::DebtOf(self.uses[usage].id.clone());
                 parts.push(GrantPart { source, minor_units: paid });
             }
         }
@@ -124,7 +124,7 @@ impl BalanceModel {
         let is_gone = entry.effect == BalanceEffect::TakeBack && named.is_some_and(|named| self.lapsed(named, now));
         let id = entry.id.to_owned();
         let (sequence, occurred_at) = (entry.sequence, entry.occurred_at);
-        self.takings.push(ModelTaking { id, sequence, occurred_at, hold, slots: Vec::new() });
+        self.uses.push(ModelUse { id, sequence, occurred_at, hold, slots: Vec::new() });
         for _ in 0..entry.minor_units {
             let slot = match named {
                 Some(named) => (!is_gone && self.left(named) > 0).then_some(named),
@@ -137,9 +137,9 @@ impl BalanceModel {
                         (grant.terms.priority, grant.terms.expires_at.unwrap_or(never), is_paid, grant.sequence)
                     }),
             };
-            self.takings.last_mut().unwrap().slots.push(slot);
+            self.uses.last_mut().unwrap().slots.push(slot);
         }
-        self.parts(&self.takings.last().unwrap().slots)
+        self.parts(&self.uses.last().unwrap().slots)
     }
 
     pub(super) fn apply(&mut self, change: &AccountChange<'_>, now: Timestamp) -> Vec<GrantPart> {
@@ -148,13 +148,11 @@ impl BalanceModel {
             AccountChange::Post(entry) => match entry.effect {
                 BalanceEffect::Grant(kind) => self.add_grant(entry, kind, entry.terms.unwrap(), entry.minor_units),
                 BalanceEffect::Return => {
-                    let of = self
-                        .takings
-                        .iter()
-                        .position(|taking| Some(taking.id.as_str()) == entry.of && taking.hold.is_none());
+                    let of =
+                        self.uses.iter().position(|usage| Some(usage.id.as_str()) == entry.of && usage.hold.is_none());
                     let mut back = Vec::new();
                     while back.len() < usize::try_from(entry.minor_units).unwrap()
-                        && let Some(slot) = of.and_then(|of| self.takings[of].slots.pop())
+                        && let Some(slot) = of.and_then(|of| self.uses[of].slots.pop())
                     {
                         back.push(slot);
                     }
@@ -170,15 +168,15 @@ impl BalanceModel {
             },
             AccountChange::Reserve(entry, expires_at) => self.take(entry, Some(*expires_at), now),
             AccountChange::Settle(entry) => {
-                let taking = self.takings.iter_mut().find(|taking| taking.id == entry.id).unwrap();
-                taking.slots.truncate(usize::try_from(entry.minor_units).unwrap());
-                (taking.hold, taking.sequence) = (None, entry.sequence);
-                let slots = taking.slots.clone();
+                let usage = self.uses.iter_mut().find(|usage| usage.id == entry.id).unwrap();
+                usage.slots.truncate(usize::try_from(entry.minor_units).unwrap());
+                (usage.hold, usage.sequence) = (None, entry.sequence);
+                let slots = usage.slots.clone();
                 self.parts(&slots)
             }
             AccountChange::Release(id) => {
-                let held = self.takings.iter().position(|taking| taking.id == *id && taking.hold.is_some());
-                let slots = held.map(|held| self.takings.remove(held).slots).unwrap_or_default();
+                let held = self.uses.iter().position(|usage| usage.id == *id && usage.hold.is_some());
+                let slots = held.map(|held| self.uses.remove(held).slots).unwrap_or_default();
                 self.parts(&slots)
             }
         }
@@ -186,7 +184,7 @@ impl BalanceModel {
 
     /// The reservations that can be settled, with what they hold.
     pub(super) fn open(&self) -> Vec<(String, Timestamp, i64)> {
-        let open = self.takings.iter().filter(|taking| taking.hold.is_some());
-        open.map(|taking| (taking.id.clone(), taking.occurred_at, i64::try_from(taking.slots.len()).unwrap())).collect()
+        let open = self.uses.iter().filter(|usage| usage.hold.is_some());
+        open.map(|usage| (usage.id.clone(), usage.occurred_at, i64::try_from(usage.slots.len()).unwrap())).collect()
     }
 }

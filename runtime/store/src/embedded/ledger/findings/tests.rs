@@ -100,6 +100,7 @@ fn entry(id: u8, draft: &Draft, now: Timestamp) -> NewEntry {
         expires_at: None,
         evidence: Evidence::default(),
         paper: false,
+        late_usage_millis: 0,
         content: <_>::default(),
     }
 }
@@ -135,6 +136,7 @@ fn end(reserved: &LedgerEntry, settles: bool) -> NewEntry {
         expires_at: None,
         evidence: Evidence::default(),
         paper: false,
+        late_usage_millis: 0,
         content: <_>::default(),
     }
 }

@@ -1,0 +1,185 @@
+//! The recount of customers' accounts for the check of the ledger: adds what each entry changed,
+//! and compares the sums with those of the stored rows. Needs memory only for open reservations.
+
+use tidemill_core::money::balance::{AccountChange, CreditGrant, CreditUse, GrantKind, PartSource};
+
+use crate::embedded::codec::decode;
+use crate::embedded::ledger::credit::account::{self, CreditAccountRecord, OrderRows};
+use crate::embedded::ledger::credit::deltas::{CreditDelta, OpenHolds};
+use crate::embedded::ledger::credit::entry::CreditEntry;
+use crate::embedded::ledger::credit::{keys, view};
+use crate::embedded::ledger::reservations;
+use crate::embedded::ledger::sketch::Sketch;
+use crate::embedded::tables::{
+    CREDIT_ACCOUNTS, CREDIT_ENDS, CREDIT_ENTRIES, CREDIT_GRANTS, CREDIT_ORDERS, CREDIT_USES,
+};
+use crate::embedded::tx::{ReadTx, prefix_range};
+use crate::error::Result;
+use crate::records::LedgerEntry;
+
+/// Sums over the rows of all accounts.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct CreditSums {
+    accounts: Sketch,
+    grants: Sketch,
+    uses: Sketch,
+    entries: Sketch,
+}
+
+/// The recount.
+#[derive(Default)]
+pub(crate) struct CreditRecount {
+    sums: CreditSums,
+    holds: OpenHolds,
+    /// The account that was looked up last, and its number.
+    last: (Vec<u8>, u64),
+}
+
+impl CreditRecount {
+    /// Adds what an entry changed.
+    pub(crate) fn count(&mut self, store: &impl ReadTx, stored: &LedgerEntry) -> Result<()> {
+        let Some(entry) = CreditEntry::of_stored(stored) else { return Ok(()) };
+        let key = entry.account();
+        if self.last.0 != key {
+            let record: Option<CreditAccountRecord> = store.record(CREDIT_ACCOUNTS, &key)?;
+            self.last = (key, record.unwrap_or_default().number);
+        }
+        let (key, number) = (&self.last.0, self.last.1);
+        if number == stored.sequence {
+            self.sums.accounts.add(key, [number.into(), 0, 0]);
+        }
+        self.sums.entries.add_row(&keys::entry(number, stored.sequence), &[]);
+        let change = change_of(store, &entry, stored)?;
+        let sums = &mut self.sums;
+        self.holds.visit(number, &change, &stored.parts, &mut |delta| sums.add(key, number, &delta));
+        Ok(())
+    }
+
+    /// Compares the sums with the stored rows, and reports differences.
+    pub(crate) fn compare(self, store: &impl ReadTx, problem: &mut dyn FnMut(String)) -> Result<()> {
+        let (mut stored, mut expected, mut orders, mut ends) =
+            (CreditSums::default(), [Sketch::default(); 2], Sketch::default(), Sketch::default());
+        let mut expect = |rows: OrderRows| {
+            for (table, key, value) in rows.into_iter().flatten() {
+                expected[usize::from(table.id == CREDIT_ENDS.id)].add_row(&key, &value);
+            }
+        };
+        store.each(CREDIT_ACCOUNTS, prefix_range(&[]), |key, bytes| {
+            let CreditAccountRecord { number, sums } = decode(CREDIT_ACCOUNTS, bytes)?;
+            stored.accounts.add(key, [number.into(), sums.debt, sums.held]);
+            Ok(())
+        })?;
+        store.each(CREDIT_GRANTS, prefix_range(&[]), |key, bytes| {
+            let grant: CreditGrant = decode(CREDIT_GRANTS, bytes)?;
+            stored.grants.add(key, numbers_of(&grant));
+            expect(account::rows_of_grant(keys::name_of(key)?.0, &grant));
+            Ok(())
+        })?;
+        store.each(CREDIT_USES, prefix_range(&[]), |key, bytes| {
+            let used: CreditUse = decode(CREDIT_USES, bytes)?;
+            stored.uses.add(key, numbers_of_use(&used));
+            used.parts.iter().for_each(|part| stored.uses.add(&part_key(key, &part.source), [part.minor_units.into()]));
+            expect(account::rows_of_use(keys::name_of(key)?.0, &used));
+            Ok(())
+        })?;
+        for (table, sketch) in
+            [(CREDIT_ENTRIES, &mut stored.entries), (CREDIT_ORDERS, &mut orders), (CREDIT_ENDS, &mut ends)]
+        {
+            store.each(table, prefix_range(&[]), |key, value| {
+                sketch.add_row(key, value);
+                Ok(())
+            })?;
+        }
+        for (name, differs) in [
+            ("accounts", stored.accounts != self.sums.accounts),
+            ("grants", stored.grants != self.sums.grants),
+            ("uses", stored.uses != self.sums.uses),
+            ("entries", stored.entries != self.sums.entries),
+        ] {
+            if differs {
+                problem(format!("the {name} of customers' credit differ from the entries"));
+            }
+        }
+        if orders != expected[0] {
+            problem("the order of customers' grants, debts and holds differs from their rows".to_owned());
+        }
+        if ends != expected[1] {
+            problem("the times at which customers' grants end differ from the grants".to_owned());
+        }
+        if stored != self.sums {
+            view::each_difference(store, problem)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a stored entry does to its account.
+pub(crate) fn change_of<'e>(
+    store: &impl ReadTx,
+    entry: &CreditEntry<'e>,
+    stored: &LedgerEntry,
+) -> Result<AccountChange<'e>> {
+    let reserved_at = match stored.reservation.as_deref().filter(|_| entry.settles_grant()) {
+        Some(id) => reservations::reservation(store, id)?.map(|reservation| reservation.entry.occurred_at),
+        None => None,
+    };
+    // How long late usage is covered is no number of the recount, because no entry has it.
+    Ok(entry.change(stored.sequence, reserved_at, 0))
+}
+
+impl CreditSums {
+    fn add(&mut self, account: &[u8], number: u64, delta: &CreditDelta<'_>) {
+        match *delta {
+            CreditDelta::NewGrant(entry, kind, granted) => {
+                let grant = view::new_grant(entry, kind, granted);
+                let made = CreditGrant { left: 0, held: 0, ..grant };
+                self.grants.add(&keys::named(number, entry.id), numbers_of(&made));
+            }
+            CreditDelta::Grant { id, left, held } => {
+                let numbers = [0, 0, 0, 0, 0, 0, left.into(), held.into()];
+                self.grants.add(&keys::named(number, id), numbers);
+            }
+            CreditDelta::Use { used, gone } => {
+                let sign = if gone { -1 } else { 1 };
+                self.uses.add(&keys::named(number, &used.id), numbers_of_use(used).map(|number| sign * number));
+            }
+            CreditDelta::Part { id, source, minor_units } => {
+                self.uses.add(&part_key(&keys::named(number, id), source), [minor_units.into()]);
+            }
+            CreditDelta::Sums { debt, held } => self.accounts.add(account, [0, debt.into(), held.into()]),
+        }
+    }
+}
+
+fn numbers_of(grant: &CreditGrant) -> [i128; 8] {
+    let kind = match grant.kind {
+        GrantKind::Promotion => 1,
+        GrantKind::Prepayment => 2,
+    };
+    [
+        kind,
+        grant.priority.into(),
+        grant.starts_at.as_millis().into(),
+        grant.expires_at.map_or(0, |end| i128::from(end.as_millis()) + 1),
+        grant.sequence.into(),
+        grant.granted.into(),
+        grant.left.into(),
+        grant.held.into(),
+    ]
+}
+
+fn numbers_of_use(used: &CreditUse) -> [i128; 4] {
+    let held = if used.hold.is_some() { 1 } else { 0 };
+    let end = used.due().map_or(0, |end| i128::from(end.as_millis()) + 1);
+    [used.sequence.into(), used.occurred_at.as_millis().into(), held, end]
+}
+
+/// The key of a part in the sum over uses.
+fn part_key(used: &[u8], source: &PartSource) -> Vec<u8> {
+    let (tag, id) = match source {
+        PartSource::Grant(id) => (0, id.as_str()),
+        PartSource::Debt => (1, ""),
+        PartSource::DebtOf(id) => (2, id.as_str()),
+    };
+    [used, &[0, tag], id.as_bytes()].concat()
+}

@@ -1,0 +1,69 @@
+//! The part of customers' accounts in the store's contract.
+
+use async_trait::async_trait;
+use tidemill_core::Timestamp;
+use tidemill_core::money::balance::{Balance, CreditDecision};
+
+use crate::embedded::ledger::credit::question::Questioner;
+use crate::embedded::ledger::credit::{floors, lapse, view};
+use crate::embedded::store::EmbeddedStore;
+use crate::error::Result;
+use crate::records::{
+    AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor, LapsedGrants,
+    NewEntry, Page, PageRequest,
+};
+use crate::traits::BalanceStore;
+
+#[async_trait]
+impl BalanceStore for EmbeddedStore {
+    async fn decide(&self, question: &BalanceQuestion, own: &[NewEntry], now: Timestamp) -> Result<CreditDecision> {
+        Questioner::new(&self.snapshot(), own, now).decide(question, own.len())
+    }
+
+    async fn decisions_hold(&self, checks: &[BalanceCheck], own: &[NewEntry], now: Timestamp) -> Result<bool> {
+        let store = self.snapshot();
+        let mut questioner = Questioner::new(&store, own, now);
+        for check in checks {
+            if questioner.changed(check)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn balance(
+        &self,
+        account: &CustomerAccount,
+        own: &[NewEntry],
+        now: Timestamp,
+    ) -> Result<(Balance, Option<i64>)> {
+        view::balance(&self.snapshot(), account, own, now)
+    }
+
+    async fn balances(
+        &self,
+        filter: &BalanceFilter,
+        page: PageRequest,
+        as_of: Option<AsOf>,
+        now: Timestamp,
+    ) -> Result<Page<CustomerBalance>> {
+        view::page(&self.snapshot(), filter, &page, as_of, now)
+    }
+
+    async fn customer_floor(&self, account: &CustomerAccount) -> Result<Option<CustomerFloor>> {
+        floors::get(self.latest(), account)
+    }
+
+    async fn set_customer_floor(&self, account: CustomerAccount, floor: Option<CustomerFloor>) -> Result<()> {
+        self.commit(move |c| floors::set(c, &account, floor.as_ref())).await
+    }
+
+    async fn lapse_grants(&self, now: Timestamp, limit: usize) -> Result<LapsedGrants> {
+        // Most ticks find nothing, and then nothing is committed.
+        let found = lapse::next_end(self.latest())?;
+        if found.is_none_or(|next| next > now) {
+            return Ok(LapsedGrants { lapsed: 0, next: found });
+        }
+        self.commit(move |c| lapse::lapse(c, now, limit)).await
+    }
+}

@@ -1,0 +1,59 @@
+//! Accounts of customers, and the floors of accounts.
+
+use async_trait::async_trait;
+use tidemill_core::Timestamp;
+use tidemill_core::money::balance::{Balance, CreditDecision};
+
+use crate::error::StoreError;
+use crate::records::{
+    AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor, LapsedGrants,
+    NewEntry, Page, PageRequest,
+};
+
+/// Accounts of customers. Entries move them in their own commit.
+#[async_trait]
+pub trait BalanceStore: Send + Sync + 'static {
+    /// Answers what an entry may take from an account at `now`, after the entries `own` that its
+    /// transaction has not committed.
+    async fn decide(
+        &self,
+        question: &BalanceQuestion,
+        own: &[NewEntry],
+        now: Timestamp,
+    ) -> Result<CreditDecision, StoreError>;
+    /// Returns whether each question still has its answer, if the entries `own` are all that the
+    /// transaction has not committed.
+    async fn decisions_hold(
+        &self,
+        checks: &[BalanceCheck],
+        own: &[NewEntry],
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// Returns what an account has at `now`, after the entries `own` of a transaction, and the
+    /// floor of its customer, if one was set.
+    async fn balance(
+        &self,
+        account: &CustomerAccount,
+        own: &[NewEntry],
+        now: Timestamp,
+    ) -> Result<(Balance, Option<i64>), StoreError>;
+    /// Lists accounts by stream, currency and customer as they are at `now`, or as they were after
+    /// the entry that `as_of` names, at its time.
+    async fn balances(
+        &self,
+        filter: &BalanceFilter,
+        page: PageRequest,
+        as_of: Option<AsOf>,
+        now: Timestamp,
+    ) -> Result<Page<CustomerBalance>, StoreError>;
+    /// Returns the floor of a customer; `None` if that of the deployment applies.
+    async fn customer_floor(&self, account: &CustomerAccount) -> Result<Option<CustomerFloor>, StoreError>;
+    /// Sets the floor of a customer; `None` removes it.
+    async fn set_customer_floor(
+        &self,
+        account: CustomerAccount,
+        floor: Option<CustomerFloor>,
+    ) -> Result<(), StoreError>;
+    /// Posts what at most `limit` grants have left after their expiry.
+    async fn lapse_grants(&self, now: Timestamp, limit: usize) -> Result<LapsedGrants, StoreError>;
+}
