@@ -9,7 +9,8 @@ use tidemill_core::money::{EntryCall, EntryContent, EntryKind};
 use tidemill_core::run::{Export, Seed};
 use tidemill_core::{ComponentDigest, EventId, Revision, RunId, Timestamp};
 use tidemill_store::records::{
-    Evidence, ExternalId, LedgerLeg, NewEntry, NewEvent, NewSignal, ScanPage, ScanRequest, Version, VersionedValue,
+    BalanceQuestion, Evidence, ExternalId, FloorAccount, LedgerLeg, NewEntry, NewEvent, NewSignal, ScanPage,
+    ScanRequest, Version, VersionedValue,
 };
 
 use crate::guest::metrics::{Metric, MetricKind};
@@ -87,6 +88,21 @@ fn reservations() -> Transaction {
         ..reserved
     });
     transaction.note_answer([8; 32]);
+    let question = BalanceQuestion {
+        stream: "shop".parse().unwrap(),
+        account: FloorAccount::Customer("c-7".to_owned()),
+        currency: "EUR".to_owned(),
+        kind: "drawdown".to_owned(),
+        external_id: "job".to_owned(),
+        of: Some("order".to_owned()),
+        minor_units: 1_999,
+        occurred_at: at(1),
+        partial: true,
+        floor: -5,
+    };
+    let bank = BalanceQuestion { account: FloorAccount::Stream("bank".to_owned()), ..question.clone() };
+    transaction.note_decision(question, Some(9));
+    transaction.note_decision(bank, None);
     transaction.add_entry(NewEntry {
         call: EntryCall::Settle,
         legs,

@@ -106,6 +106,7 @@ impl ControlPlane {
         let mut problems = exports::misfits(&manifest, &component.exports, component.schemas.as_deref());
         problems.extend(check_memory(&manifest, self.0.config.memory_max));
         problems.extend(manifest.unknown_zones());
+        problems.extend(manifest.ledger.floors.problems(&self.0.config.currencies));
         problems.extend(manifest.long_jitters(self.0.clock.now()));
         if !problems.is_empty() {
             return Err(ControlError::Problems { code: Code::BadManifest, problems });

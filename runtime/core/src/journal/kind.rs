@@ -67,6 +67,10 @@ kinds! {
     Void = 23 "ledger.void";
     /// A sum of the ledger.
     Revenue = 24 "ledger.revenue";
+    /// A draw from a customer's credit.
+    Draw = 25 "ledger.draw";
+    /// The balance of a customer.
+    Balance = 26 "ledger.balance";
     /// One HTTP request.
     Fetch = 30 "http.fetch";
     /// One answer of several requests, in the order of arrival.

@@ -309,6 +309,8 @@ records! {
     wit::state::Page { entries, next };
     wit::ledger::Entry { external_id, kind, amount, occurred_at, customer, description, metadata };
     wit::ledger::Posting { id };
+    wit::ledger::Drawn { posting, amount };
+    wit::ledger::AccountBalance { available, held, floor, next_expiry };
     wit::durable::StartOptions { idempotency_key, labels };
     wit::durable::Begun { id };
     wit::durable::First { index, event };

@@ -308,7 +308,7 @@ async fn arrived(guest: &mut GuestState, good: bool) -> wasmtime::Result<()> {
 fn no_claim(guest: &GuestState) -> Result<(), Failure> {
     if guest.transaction.has_claim_in_step() {
         return Err(Code::ClaimInStep.failure(
-            "a request that is neither GET nor HEAD follows a `compare-and-set` or a reservation in the same step: claim before the step",
+            "a request that is neither GET nor HEAD follows a `compare-and-set`, a reservation or a draw in the same step: claim before the step",
         ));
     }
     Ok(())

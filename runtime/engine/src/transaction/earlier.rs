@@ -104,6 +104,8 @@ impl EarlierLayer {
             held_keys: self.held_keys,
             held_ids: self.held_ids,
             claimed: self.claimed,
+            decisions: Vec::new(),
+            held_decisions: 0,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::RunId;
-use tidemill_store::records::{NewEvent, NewSignal, ReadCheck, ScanRequest, StateWrite, Version};
+use tidemill_store::records::{BalanceCheck, NewEvent, NewSignal, ReadCheck, ScanRequest, StateWrite, Version};
 
 use crate::guest::metrics::MetricSamples;
 use crate::transaction::effects::{Effects, StartRun};
@@ -16,7 +16,8 @@ use crate::transaction::entries::LayerEntries;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReadConflict;
 
-/// Everything read since the last commit.
+/// Everything read since the last commit. What accounts were asked is in the layers, because it
+/// depends on the entries there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ReadSet {
     pub(super) keys: BTreeMap<String, Version>,
@@ -55,8 +56,12 @@ pub(super) struct EffectLayer {
     /// and of external ids that it posts under.
     pub(super) held_keys: BTreeMap<String, Version>,
     pub(super) held_ids: BTreeMap<String, Version>,
-    /// Whether the layer holds a compare-and-set or a reservation.
+    /// Whether the layer holds a compare-and-set, a reservation or a draw.
     pub(super) claimed: bool,
+    /// What accounts were asked, with the number of the layer's entries before each question.
+    pub(super) decisions: Vec<BalanceCheck>,
+    /// The number of decisions that were made before a commit inside the step.
+    pub(super) held_decisions: usize,
 }
 
 impl EffectLayer {
@@ -70,6 +75,7 @@ impl EffectLayer {
             + self.taken.len()
             + self.cancels.len()
             + self.observed.len()
+            + self.decisions.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -87,6 +93,12 @@ impl EffectLayer {
             self.written_bytes -= self.written.get(&key).map_or(0, |value| size(&key, value));
             self.written.insert(key, value);
         }
+        let (entries, decisions) = (self.entries.len(), self.decisions.len());
+        if later.held_decisions > 0 {
+            self.held_decisions = decisions + later.held_decisions;
+        }
+        let later_decisions = later.decisions.into_iter();
+        self.decisions.extend(later_decisions.map(|check| BalanceCheck { after: entries + check.after, ..check }));
         self.entries.append(later.entries);
         self.id_conflicts.extend(later.id_conflicts);
         self.starts.extend(later.starts);
@@ -120,6 +132,7 @@ impl EffectLayer {
                 self.held_keys.entry(key.clone()).or_insert(*version);
             }
         }
+        self.held_decisions = self.decisions.len();
         for entry in self.entries.iter() {
             if let Some(version) = reads.ids.get(&entry.external_id) {
                 self.held_ids.entry(entry.external_id.clone()).or_insert(*version);
@@ -127,11 +140,16 @@ impl EffectLayer {
         }
     }
 
-    pub(super) fn effects<const N: usize>(layers: [&Self; N]) -> Effects {
-        let mut effects = Effects::default();
+    /// Returns the effects of layers, with the reads of the transaction before their decisions.
+    pub(super) fn effects<const N: usize>(reads: &ReadSet, layers: [&Self; N]) -> Effects {
+        let mut effects = Effects { reads: reads.checks(), ..Effects::default() };
         let mut written: BTreeMap<&String, &Option<Bytes>> = BTreeMap::new();
         for layer in layers {
             written.extend(&layer.written);
+            let before = effects.postings.len();
+            let decisions = layer.decisions.iter().cloned();
+            let checks = decisions.map(|check| BalanceCheck { after: before + check.after, ..check });
+            effects.reads.extend(checks.map(|check| ReadCheck::Balance(Box::new(check))));
             effects.postings.extend(layer.entries.iter().cloned());
             effects.id_conflicts.extend(layer.id_conflicts.iter().cloned());
             effects.starts.extend(layer.starts.iter().cloned());

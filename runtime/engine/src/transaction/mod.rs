@@ -35,6 +35,7 @@
 pub(crate) mod earlier;
 pub(crate) mod effects;
 mod entries;
+pub(crate) mod held;
 mod layer;
 
 pub(crate) use self::layer::ReadConflict;
@@ -47,7 +48,7 @@ use serde::{Deserialize, Serialize};
 use tidemill_core::limits::{STATE_PAGE_BYTES, TRANSACTION_KEYS, TRANSACTION_WRITE_BYTES};
 use tidemill_core::{RunId, Topic};
 use tidemill_store::records::{
-    ExternalId, NewEntry, NewEvent, NewSignal, ScanPage, ScanRequest, Version, VersionedValue,
+    BalanceCheck, BalanceQuestion, ExternalId, NewEntry, NewEvent, NewSignal, ScanPage, ScanRequest, VersionedValue,
 };
 
 use self::layer::{EffectLayer, ReadSet, ScanRead, note, size};
@@ -90,17 +91,6 @@ pub(crate) enum TransactionLimit {
     Keys,
     #[error("a run may write at most {TRANSACTION_WRITE_BYTES} bytes of state between two commits")]
     Bytes,
-}
-
-/// What a step relies on that a commit inside the step has not checked for good.
-#[derive(Debug, Default)]
-pub(crate) struct HeldVersions {
-    /// Keys of state that the step has read and written, with the versions seen.
-    pub keys: Vec<(String, Version)>,
-    /// External ids that the step posts under, with the versions seen.
-    pub ids: Vec<(String, Version)>,
-    /// Committed reservations that the step ends.
-    pub reservations: Vec<String>,
 }
 
 /// A page of a scan as the guest sees it, and as it is recorded.
@@ -158,14 +148,14 @@ impl Transaction {
         Ok(())
     }
 
-    /// Notes that the innermost open step holds a compare-and-set or a reservation.
+    /// Notes that the innermost open step holds a compare-and-set, a reservation or a draw.
     pub fn note_claim(&mut self) {
         if let Some(step) = self.steps.last_mut() {
             step.claimed = true;
         }
     }
 
-    /// Whether an open step holds an uncommitted compare-and-set or reservation.
+    /// Whether an open step holds an uncommitted compare-and-set, reservation or draw.
     pub fn has_claim_in_step(&self) -> bool {
         self.steps.iter().any(|step| step.claimed)
     }
@@ -225,6 +215,20 @@ impl Transaction {
     /// Returns the run's own entry that ends a reservation.
     pub fn own_end_of(&self, reservation: &str) -> Option<&NewEntry> {
         self.layers().find_map(|layer| layer.entries.end_of(reservation))
+    }
+
+    /// Returns the transaction's own entries of a currency that may move the account of a customer,
+    /// or any account of the stream if `customer` is `None`.
+    pub fn own_entries(&self, currency: &str, customer: Option<&str>) -> Vec<NewEntry> {
+        let own = self.layers().flat_map(|layer| layer.entries.iter());
+        let of = |entry: &&NewEntry| customer.is_none() || entry.customer.as_deref() == customer;
+        own.filter(|entry| entry.currency == currency).filter(of).cloned().collect()
+    }
+
+    /// Notes what an account has answered. The commit decides again.
+    pub fn note_decision(&mut self, question: BalanceQuestion, covered: Option<i64>) {
+        let top = self.top();
+        top.decisions.push(BalanceCheck { after: top.entries.len(), question, covered });
     }
 
     /// Notes the version seen of an external id.
@@ -392,20 +396,8 @@ impl Transaction {
         if outermost {
             into.held_keys.clear();
             into.held_ids.clear();
+            into.held_decisions = 0;
             into.claimed = false;
-        }
-    }
-
-    /// Returns what the innermost step relies on, if it is also the outermost.
-    pub fn held(&self) -> HeldVersions {
-        let list =
-            |map: &BTreeMap<String, Version>| map.iter().map(|(name, version)| (name.clone(), *version)).collect();
-        let [only] = self.steps.as_slice() else { return HeldVersions::default() };
-        let ended = only.entries.iter().filter_map(|entry| entry.reservation.as_ref());
-        HeldVersions {
-            keys: list(&only.held_keys),
-            ids: list(&only.held_ids),
-            reservations: ended.filter(|id| self.own_reservation(id).is_none()).cloned().collect(),
         }
     }
 
@@ -449,12 +441,12 @@ impl Transaction {
 
     /// Returns the effects of a commit: everything outside the open steps.
     pub fn effects(&self) -> Effects {
-        Effects { reads: self.reads.checks(), ..EffectLayer::effects([&self.kept, &self.since]) }
+        EffectLayer::effects(&self.reads, [&self.kept, &self.since])
     }
 
     /// Returns the effects that a retry keeps, with all reads.
     pub fn kept_effects(&self) -> Effects {
-        Effects { reads: self.reads.checks(), ..EffectLayer::effects([&self.kept]) }
+        EffectLayer::effects(&self.reads, [&self.kept])
     }
 
     /// Returns the transaction of the next attempt: the open steps as they were at the savepoint.
@@ -498,6 +490,7 @@ impl Transaction {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tidemill_store::records::Version;
 
     use super::*;
 

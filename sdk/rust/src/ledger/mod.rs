@@ -15,8 +15,10 @@
 //! # }
 //! ```
 
+mod draw;
 mod hold;
 
+pub use draw::{Balance, Draw, DrawRequest, balance, draw};
 pub use hold::{Hold, HoldEnd, HoldRequest, hold};
 
 use crate::host::ledger as host;
@@ -203,7 +205,7 @@ impl Entry {
     /// end.
     ///
     /// # Errors
-    /// As [`Entry::post`].
+    /// `host/insufficient-balance` if an account would end below its floor, and as [`Entry::post`].
     pub fn reserve(self) -> Result<Posting> {
         posting(host::reserve(&self.finish()?))
     }
@@ -265,11 +267,15 @@ pub fn void(posting_id: &str) -> Result<Posting> {
 /// `host/not-granted` without the grant.
 pub fn revenue(period: Period) -> Result<Vec<Money>> {
     let revenue = host::revenue(period.start.as_millis(), period.end.as_millis()).map_err(Error::from_failure)?;
-    Ok(revenue.into_iter().map(|WitMoney { minor_units, currency }| Money { minor_units, currency }).collect())
+    Ok(revenue.into_iter().map(from_wit).collect())
 }
 
 fn posting(answer: WitResult) -> Result<Posting> {
     answer.map(|host::Posting { id, duplicate }| Posting { id, duplicate }).map_err(Error::from_failure)
+}
+
+fn from_wit(WitMoney { minor_units, currency }: WitMoney) -> Money {
+    Money { minor_units, currency }
 }
 
 fn to_wit(money: &Money) -> WitMoney {

@@ -16,7 +16,7 @@ pub struct LedgerEntry {
     pub stream: String,
     /// The provider's id. That of the end of a reservation has `/settled` or `/voided` after it.
     pub external_id: String,
-    /// The call that made it: `post`, `reserve`, `settle` or `void`.
+    /// The call that made it: `post`, `reserve`, `draw`, `settle` or `void`.
     pub call: &'static str,
     /// The kind, such as `sale`.
     pub kind: String,
@@ -36,6 +36,9 @@ pub struct LedgerEntry {
     pub(super) content: ContentHash,
     /// When it expires, if it is a reservation.
     pub(super) expires_at: Option<tidemill_core::Timestamp>,
+    /// Its place in the order in which entries were written, and the time.
+    pub(super) number: u64,
+    pub(super) posted_at: tidemill_core::Timestamp,
 }
 
 impl LedgerEntry {
@@ -66,7 +69,17 @@ impl LedgerEntry {
             net_revenue: checked.net_revenue,
             content: checked.content,
             expires_at: checked.links.expires_at,
+            number: 0,
+            posted_at: tidemill_core::Timestamp::default(),
         })
+    }
+
+    /// Reduces the amount to what a partial draw takes. The content stays.
+    pub(super) fn reduce_to(&mut self, minor_units: i64) {
+        if self.net_revenue == self.amount.minor_units {
+            self.net_revenue = minor_units;
+        }
+        self.amount.minor_units = minor_units;
     }
 
     /// Returns the id of its posting.
@@ -90,7 +103,7 @@ impl LedgerEntry {
     }
 
     /// Returns the entry that ends it in a state. `None` if it stays open.
-    pub(super) fn ended(&self, state: ReservationState, now: u64) -> Option<Self> {
+    pub(super) fn ended(&self, state: ReservationState, now: u64, number: u64) -> Option<Self> {
         let (call, minor_units, revenue) = match state {
             ReservationState::Settled { minor_units } => {
                 let legs = EntryKind::parse(&self.kind)?.legs(minor_units)?;
@@ -105,6 +118,8 @@ impl LedgerEntry {
             occurred_at: Timestamp::from_millis(now),
             net_revenue: revenue,
             expires_at: None,
+            number,
+            posted_at: tidemill_core::Timestamp::from_millis(now),
             ..self.clone()
         })
     }

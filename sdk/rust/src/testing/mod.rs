@@ -69,6 +69,7 @@ pub use world::{Line, MetricSample, PublishedEvent, SentSignal, StartedRun};
 
 mod checks;
 mod crashes;
+mod credit;
 mod current;
 mod drive;
 mod failure;

@@ -162,6 +162,25 @@ enum Act {
         #[serde(default)]
         posting: Option<String>,
     },
+    /// Draws from a customer's credit; less is enough if `up_to`.
+    Draw {
+        external_id: String,
+        customer: String,
+        #[serde(default = "one")]
+        amount: i64,
+        #[serde(default = "eur")]
+        currency: String,
+        #[serde(default)]
+        occurred_at: u64,
+        #[serde(default)]
+        up_to: bool,
+    },
+    /// Returns what a customer's account has.
+    Balance {
+        customer: String,
+        #[serde(default = "eur")]
+        currency: String,
+    },
     /// Returns the net revenue of all time.
     Revenue,
     /// Sends a request and returns the response.
@@ -362,6 +381,19 @@ fn perform(act: Act) -> Result<Value, Error> {
         Act::Void { posting } => {
             let posting = ledger::void(&posting.unwrap_or_else(|| RESERVED.with_borrow(String::clone)))?;
             Ok(json!({ "id": posting.id, "duplicate": posting.duplicate }))
+        }
+        Act::Draw { external_id, customer, amount, currency, occurred_at, up_to } => {
+            let at = tidemill_sdk::Timestamp::from_millis(occurred_at);
+            let draw = ledger::draw(external_id, customer, Money::minor(amount, currency), at);
+            let draw = if up_to { draw.up_to() } else { draw }.take()?;
+            let posting = draw.posting.map(|posting| json!({ "id": posting.id, "duplicate": posting.duplicate }));
+            Ok(json!({ "posting": posting, "amount": draw.amount.minor_units }))
+        }
+        Act::Balance { customer, currency } => {
+            let balance = ledger::balance(&customer, &currency)?;
+            let floor = balance.floor.map(|floor| floor.minor_units);
+            let next = balance.next_expiry.map(tidemill_sdk::Timestamp::as_millis);
+            Ok(json!([balance.available.minor_units, balance.held.minor_units, floor, next]))
         }
         Act::Revenue => {
             let (start, end) = (tidemill_sdk::Timestamp::default(), tidemill_sdk::Timestamp::from_millis(u64::MAX));

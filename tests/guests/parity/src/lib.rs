@@ -66,6 +66,7 @@ fn parity(input: Input) -> Result<Value> {
         "http-limit" => Ok((1..=10).map(|_| code(http::get(format!("{}/ok", input.server)).send())).collect()),
         "ledger" => post(),
         "ledger-reserve" => reserve(),
+        "ledger-draw" => draw(),
         "ledger-claim" => reserve_and_send(&input.server),
         "secrets" => Ok(code(secrets::sign("key", Algorithm::HmacSha256, b"message"))),
         "cancel" => cancelled(),
@@ -322,6 +323,47 @@ fn reserve() -> Result<Value> {
     sleep(Duration::from_millis(1))?;
     let earned = ledger::revenue(Period { start: at, end: clock::now() })?;
     Ok(json!([codes, earned]))
+}
+
+/// Credit is used in its order, and neither a draw nor a reservation goes below the floor.
+fn draw() -> Result<Value> {
+    let at = clock::now();
+    let euro = |amount| Money::minor(amount, "EUR");
+    let entry = |id: &str, kind: ledger::Kind, amount: i64| ledger::entry(id, kind, euro(amount), at).customer("c");
+    let balance = || -> Result<Value> {
+        let balance = ledger::balance("c", "EUR")?;
+        let floor = balance.floor.map(|floor| floor.minor_units);
+        Ok(json!([balance.available.minor_units, balance.held.minor_units, floor, balance.next_expiry.is_some()]))
+    };
+    let draw = |id: &str, amount: i64| ledger::draw(id, "c", euro(amount), at);
+    let expires_at = (at + Duration::from_millis(2)).as_millis();
+    let mut seen = vec![
+        code(entry("bad", ledger::Kind::Promotion, 1).metadata(&json!({ "grant": { "priority": 256 } })).post()),
+        code(draw("none", 1).take()),
+        balance()?,
+    ];
+    entry("gift", ledger::Kind::Promotion, 500).metadata(&json!({ "grant": { "expires_at": expires_at } })).post()?;
+    let paid = entry("paid", ledger::Kind::Prepayment, 300).post()?;
+    entry("first", ledger::Kind::Prepayment, 100).metadata(&json!({ "grant": { "priority": 5 } })).post()?;
+    seen.push(balance()?);
+    seen.push(json!(draw("d1", 200).take()?.amount.minor_units));
+    seen.push(json!(draw("d1", 200).take()?.posting.is_some_and(|posting| posting.duplicate)));
+    seen.push(code(draw("d1", 201).take()));
+    sleep(Duration::from_millis(2))?;
+    seen.push(balance()?);
+    let later = clock::now();
+    let draw = |id: &str, amount: i64| ledger::draw(id, "c", euro(amount), later);
+    let held = ledger::entry("held", ledger::Kind::Drawdown, euro(120), later).customer("c").reserve()?.id;
+    seen.push(code(draw("d2", 181).take()));
+    seen.push(json!(draw("d2", 181).up_to().take()?.amount.minor_units));
+    seen.push(json!(draw("d3", 1).up_to().take()?.posting.is_none()));
+    seen.push(code(ledger::entry("held2", ledger::Kind::Drawdown, euro(1), later).customer("c").reserve()));
+    ledger::settle(&held, Some(&euro(20)))?;
+    seen.push(balance()?);
+    ledger::entry("post", ledger::Kind::Drawdown, euro(150), later).customer("c").post()?;
+    seen.push(balance()?);
+    seen.push(json!(!paid.duplicate));
+    Ok(json!(seen))
 }
 
 fn reserve_and_send(server: &str) -> Result<Value> {

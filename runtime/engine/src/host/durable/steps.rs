@@ -20,7 +20,7 @@ use crate::guest::{GRACE_WAITS, GuestState, read};
 use crate::host::abi::{HostResult, answer};
 use crate::replay::cancelled;
 use crate::replay::state::{JournalMark, NameCounters, hash};
-use crate::transaction::HeldVersions;
+use crate::transaction::held::HeldVersions;
 
 /// Maximum size of a name, in bytes.
 const NAME_BYTES: usize = 255;
@@ -181,7 +181,7 @@ async fn settle_reads(guest: &mut GuestState, depth: u32) -> wasmtime::Result<()
 /// Whether everything that the outermost step had read and written before a request left is
 /// unchanged.
 async fn is_held(guest: &mut GuestState) -> wasmtime::Result<bool> {
-    let HeldVersions { keys, ids, reservations } = guest.transaction.held();
+    let HeldVersions { keys, ids, reservations, decisions, entries } = guest.transaction.held();
     let store = Arc::clone(&guest.services.store);
     let run = Arc::clone(&guest.run);
     let deployment = &run.deployment;
@@ -201,7 +201,11 @@ async fn is_held(guest: &mut GuestState) -> wasmtime::Result<bool> {
             return Ok(false);
         }
     }
-    Ok(true)
+    if decisions.is_empty() {
+        return Ok(true);
+    }
+    let now = guest.log.clock.now();
+    Ok(read(|| store.decisions_hold(&decisions, &entries, now)).await?)
 }
 
 fn complete(guest: &mut GuestState, id: u32, depth: u32, result: &str) -> wasmtime::Result<()> {

@@ -1,13 +1,14 @@
-//! `post` and `reserve`: a new entry under an external id of the stream.
+//! `post` and `reserve`: a new entry under an external id of the stream. `draw` writes its entry
+//! here, too.
 
 use std::sync::Arc;
 
 use tidemill_core::journal::Kind;
-use tidemill_core::money::{ContentHash, EntryCall, EntryDraft, Posting as CheckedEntry};
+use tidemill_core::money::{ContentHash, EntryCall, EntryDraft, Posting as CheckedEntry, net_revenue};
 use tidemill_core::{Code, Failure, Timestamp};
 use tidemill_store::records::NewEntry;
 
-use super::{RecordedPosting, allowed, count_replayed, evidence, posting_id, stored, stream_of};
+use super::{RecordedPosting, allowed, count_replayed, evidence, floor, posting_id, stored, stream_of};
 use crate::component::bindings::wit::ledger::{Entry, Posting};
 use crate::guest::{GuestState, read};
 use crate::host::abi::{HostResult, answer};
@@ -26,6 +27,32 @@ pub(super) async fn write(
     if let Err(failure) = guest.check_cancelled().and_then(|()| guest.not_in_health_check(name)) {
         return answer(Err(failure));
     }
+    let checked = match check(guest, call, &entry) {
+        Ok(checked) => checked,
+        Err(bad) => return answer(Err(bad)),
+    };
+    let request = hash(&[entry.external_id.as_bytes(), &checked.fingerprint]);
+    if let Some(posted) = guest.replay::<Result<RecordedPosting, Failure>>(kind, request)? {
+        count_replayed(guest, posted.as_ref().ok());
+        return answer(posted.map(RecordedPosting::into_posting));
+    }
+    let shown = entry.external_id.clone();
+    let posted = match allowed(guest) {
+        Ok(()) => write_now(guest, call, false, entry, checked).await?.map(|written| written.posting),
+        Err(failure) => Err(failure),
+    };
+    // Only a partial draw may write nothing.
+    let missing = || Code::Internal.failure("the entry was not written");
+    let posted = posted.and_then(|posting| posting.ok_or_else(missing));
+    if call == EntryCall::Reserve && posted.as_ref().is_ok_and(|posted| !posted.duplicate) {
+        guest.transaction.note_claim();
+    }
+    guest.record(kind, request, &posted, Some(shown.as_bytes()))?;
+    answer(posted.map(RecordedPosting::into_posting))
+}
+
+/// Checks an entry by the rules of the ledger.
+pub(super) fn check(guest: &GuestState, call: EntryCall, entry: &Entry) -> Result<CheckedEntry, Failure> {
     let draft = EntryDraft {
         call,
         external_id: &entry.external_id,
@@ -37,35 +64,29 @@ pub(super) async fn write(
         description: &entry.description,
         metadata: &entry.metadata,
     };
-    let checked = match draft.check(&guest.services.currencies) {
-        Ok(checked) => checked,
-        Err(bad) => return answer(Err(bad.code().failure(bad.to_string()))),
-    };
-    let request = hash(&[entry.external_id.as_bytes(), &checked.fingerprint]);
-    if let Some(posted) = guest.replay::<Result<RecordedPosting, Failure>>(kind, request)? {
-        count_replayed(guest, &posted);
-        return answer(posted.map(RecordedPosting::into_posting));
-    }
-    let shown = entry.external_id.clone();
-    let posted = match allowed(guest) {
-        Ok(()) => write_now(guest, call, entry, checked).await?,
-        Err(failure) => Err(failure),
-    };
-    if call == EntryCall::Reserve && posted.as_ref().is_ok_and(|posted| !posted.duplicate) {
-        guest.transaction.note_claim();
-    }
-    guest.record(kind, request, &posted, Some(shown.as_bytes()))?;
-    answer(posted.map(RecordedPosting::into_posting))
+    draft.check(&guest.services.currencies).map_err(|bad| bad.code().failure(bad.to_string()))
 }
 
-async fn write_now(
+/// An entry as it was written, or was known before.
+pub(super) struct WrittenEntry {
+    /// The posting; `None` if a partial draw could take nothing.
+    pub(super) posting: Option<RecordedPosting>,
+    /// The amount, in minor units.
+    pub(super) minor_units: i64,
+}
+
+/// Writes an entry into the transaction, unless its external id is known. `partial` is whether a
+/// draw may take less than its amount.
+pub(super) async fn write_now(
     guest: &mut GuestState,
     call: EntryCall,
+    partial: bool,
     entry: Entry,
     checked: CheckedEntry,
-) -> wasmtime::Result<Result<RecordedPosting, Failure>> {
+) -> wasmtime::Result<Result<WrittenEntry, Failure>> {
     if let Some(own) = guest.transaction.own_entry(&entry.external_id) {
-        let known = duplicate((own.id.clone(), own.content), checked.content, &entry.external_id);
+        let known = (own.id.clone(), own.content, own.minor_units);
+        let known = duplicate(known, checked.content, &entry.external_id);
         if known.is_err() {
             guest.transaction.note_id_conflict(&entry.external_id);
         }
@@ -81,7 +102,7 @@ async fn write_now(
         return Err(guest.void(changed).into());
     }
     if let Some(id) = seen.posting {
-        let known = duplicate((id, seen.content), checked.content, &entry.external_id);
+        let known = duplicate((id, seen.content, seen.minor_units), checked.content, &entry.external_id);
         if known.is_err() {
             // Whatever becomes of the run, the provider gave one id to two contents.
             let now = guest.log.clock.now();
@@ -89,9 +110,20 @@ async fn write_now(
         }
         return Ok(known);
     }
+    let minor_units = match floor::take(guest, call, partial, &entry, &checked).await? {
+        Ok(minor_units) => minor_units,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if minor_units == 0 {
+        return Ok(Ok(WrittenEntry { posting: None, minor_units }));
+    }
+    let Some(legs) = checked.kind.legs(minor_units) else {
+        return Ok(Err(Code::AmountOverflow.failure("the amount is out of range")));
+    };
     let id = posting_id(guest);
     let reserves = call == EntryCall::Reserve;
-    let legs = stored(checked.legs);
+    let net = if reserves { 0 } else { net_revenue(legs) };
+    let legs = stored(legs);
     let (legs, pending) = if reserves { (Vec::new(), legs) } else { (legs, Vec::new()) };
     let default_expiry = guest.run.ledger.reservations_expire_millis;
     let expires_at = checked.links.expires_at.or_else(|| Some(guest.log.clock.now().plus_millis(default_expiry?)));
@@ -102,10 +134,10 @@ async fn write_now(
         external_id: entry.external_id,
         call,
         kind: checked.kind.as_str().to_owned(),
-        minor_units: checked.amount.minor_units,
+        minor_units,
         currency: checked.amount.currency.code().to_owned(),
         exponent: Some(checked.amount.currency.exponent()),
-        net_revenue: checked.net_revenue,
+        net_revenue: net,
         occurred_at: Timestamp::from_millis(entry.occurred_at),
         customer: entry.customer,
         description: entry.description,
@@ -117,22 +149,22 @@ async fn write_now(
         expires_at: if reserves { expires_at } else { None },
         evidence: evidence(guest),
         paper: guest.run.ledger.paper,
-        late_usage_millis: 0,
+        late_usage_millis: guest.run.ledger.late_usage_millis,
         content: checked.content,
     };
     guest.transaction.add_entry(new);
-    Ok(Ok(RecordedPosting { id, duplicate: false }))
+    Ok(Ok(WrittenEntry { posting: Some(RecordedPosting { id, duplicate: false }), minor_units }))
 }
 
 fn duplicate(
-    known: (String, ContentHash),
+    (id, known, minor_units): (String, ContentHash, i64),
     content: ContentHash,
     external_id: &str,
-) -> Result<RecordedPosting, Failure> {
-    if known.1 == content {
-        return Ok(RecordedPosting { id: known.0, duplicate: true });
+) -> Result<WrittenEntry, Failure> {
+    if known == content {
+        return Ok(WrittenEntry { posting: Some(RecordedPosting { id, duplicate: true }), minor_units });
     }
     let shown: String = external_id.chars().take(100).collect();
     Err(Code::ExternalIdConflict
-        .failure(format!("external id `{shown}` was posted before as {} with different content", known.0)))
+        .failure(format!("external id `{shown}` was posted before as {id} with different content")))
 }

@@ -1,7 +1,10 @@
 //! `tidemill:guest/ledger`: entries are validated by the domain's rules and wait for the run's
-//! commit; `revenue` reads committed entries.
+//! commit; `revenue` reads committed entries, and `balance` those of the transaction too.
 
+mod balance;
+mod draw;
 mod entry;
+mod floor;
 mod reservation;
 mod revenue;
 
@@ -24,7 +27,11 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
         Box::pin(reservation::settle(guest, posting, amount))
     })?;
     ledger.wait("void", |guest, (posting,): (String,)| Box::pin(reservation::void(guest, posting)))?;
-    ledger.wait("revenue", revenue::revenue)
+    ledger.wait("revenue", revenue::revenue)?;
+    ledger.wait("draw", |guest, (entry, partial): (Entry, bool)| Box::pin(draw::draw(guest, entry, partial)))?;
+    ledger.wait("balance", |guest, (customer, currency): (String, String)| {
+        Box::pin(balance::balance(guest, customer, currency))
+    })
 }
 
 /// A posting, as it is recorded.
@@ -69,8 +76,8 @@ fn posting_id(guest: &mut GuestState) -> String {
 
 /// Counts a replayed posting, so that the next new one gets the id that it would have without a
 /// replay.
-fn count_replayed(guest: &mut GuestState, posted: &Result<RecordedPosting, Failure>) {
-    guest.history.frame().posts += u32::from(posted.as_ref().is_ok_and(|posted| !posted.duplicate));
+fn count_replayed(guest: &mut GuestState, posted: Option<&RecordedPosting>) {
+    guest.history.frame().posts += u32::from(posted.is_some_and(|posted| !posted.duplicate));
 }
 
 /// Returns what the host knows about the origin of an entry: the component, the delivery that the

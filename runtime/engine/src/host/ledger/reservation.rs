@@ -55,7 +55,7 @@ async fn end(
         return answer(Err(failure));
     }
     if let Some(ended) = guest.replay::<Result<RecordedPosting, Failure>>(call.kind, call.request)? {
-        count_replayed(guest, &ended);
+        count_replayed(guest, ended.as_ref().ok());
         return answer(ended.map(RecordedPosting::into_posting));
     }
     let ended = match allowed(guest) {
@@ -207,6 +207,7 @@ impl SeenReservation {
             reservation: Some(reservation.to_owned()),
             expires_at: None,
             evidence: evidence(guest),
+            late_usage_millis: guest.run.ledger.late_usage_millis,
             content,
             ..reserved
         })

@@ -2,7 +2,8 @@
 
 use super::current;
 use super::types::{Failure as WitFailure, Money};
-pub(crate) use crate::bindings::imports::tidemill::guest::ledger::{Entry, Posting};
+pub(crate) use crate::bindings::imports::tidemill::guest::ledger::{AccountBalance, Drawn, Entry, Posting};
+use crate::testing::credit;
 use crate::testing::ledger::LedgerEntry;
 use crate::testing::run::Fake;
 use std::collections::BTreeMap;
@@ -10,19 +11,27 @@ use tidemill_core::money::{EntryCall, ReservationEvent, ReservationState, Reserv
 use tidemill_core::{Code, Timestamp};
 
 pub(crate) fn post(entry: &Entry) -> Result<Posting, WitFailure> {
-    write(EntryCall::Post, "ledger.post", entry)
+    written(write(EntryCall::Post, "ledger.post", entry, false))
 }
 
 pub(crate) fn reserve(entry: &Entry) -> Result<Posting, WitFailure> {
-    write(EntryCall::Reserve, "ledger.reserve", entry)
+    written(write(EntryCall::Reserve, "ledger.reserve", entry, false))
 }
 
-fn write(call: EntryCall, name: &str, entry: &Entry) -> Result<Posting, WitFailure> {
+pub(crate) fn draw(entry: &Entry, partial: bool) -> Result<Drawn, WitFailure> {
+    write(EntryCall::Draw, "ledger.draw", entry, partial)
+}
+
+fn written(drawn: Result<Drawn, WitFailure>) -> Result<Posting, WitFailure> {
+    drawn.map(|drawn| drawn.posting.unwrap_or_else(|| Posting { id: String::new(), duplicate: false }))
+}
+
+fn write(call: EntryCall, name: &str, entry: &Entry, partial: bool) -> Result<Drawn, WitFailure> {
     let fake = current();
     // Like a host, refuse it before it is recorded.
     let mut new = LedgerEntry::of(&fake.deployment, call, entry)?;
     let request = format!(
-        "{} {} {} {} at {} of {:?} {} {}",
+        "{} {} {} {} at {} of {:?} {} {}{}",
         entry.external_id,
         entry.kind,
         entry.amount.minor_units,
@@ -30,13 +39,14 @@ fn write(call: EntryCall, name: &str, entry: &Entry) -> Result<Posting, WitFailu
         entry.occurred_at,
         entry.customer,
         entry.description,
-        entry.metadata
+        entry.metadata,
+        if partial { " or less" } else { "" }
     );
     let answer = fake.fallible(name, &request, || {
         fake.may_post()?;
         let id = new.id();
         match find(&fake, &entry.external_id) {
-            Some(there) if there.content == new.content => Ok((id, true)),
+            Some(there) if there.content == new.content => Ok((Some(id), true, there.amount.minor_units)),
             Some(_) => {
                 let message = format!("external id `{}` was posted before with different content", entry.external_id);
                 Err(Code::ExternalIdConflict.failure(message))
@@ -44,19 +54,45 @@ fn write(call: EntryCall, name: &str, entry: &Entry) -> Result<Posting, WitFailu
             None => {
                 fake.has_room()?;
                 let reserves = call == EntryCall::Reserve;
+                if reserves || call == EntryCall::Draw {
+                    match credit::take(&fake, &new, partial)? {
+                        0 => return Ok((None, false, 0)),
+                        minor_units => new.reduce_to(minor_units),
+                    }
+                }
+                new.number = credit::next_number(&fake);
+                new.posted_at = Timestamp::from_millis(fake.now());
+                let minor_units = new.amount.minor_units;
                 if reserves && new.expires_at.is_none() {
                     let expires = fake.setup.ledger.reservations_expire_millis;
                     new.expires_at = expires.map(|millis| Timestamp::from_millis(fake.now()).plus_millis(millis));
                 }
                 fake.write(|layer| {
-                    layer.claimed |= reserves;
+                    layer.claimed |= reserves || call == EntryCall::Draw;
                     layer.postings.insert(entry.external_id.clone(), new);
                 });
-                Ok((id, false))
+                Ok((Some(id), false, minor_units))
             }
         }
     });
-    Ok(answer.map(|(id, duplicate)| Posting { id, duplicate })?)
+    let (id, duplicate, minor_units) = answer?;
+    let amount = Money { minor_units, currency: entry.amount.currency.clone() };
+    Ok(Drawn { posting: id.map(|id| Posting { id, duplicate }), amount })
+}
+
+pub(crate) fn balance(customer: &str, currency: &str) -> Result<AccountBalance, WitFailure> {
+    let fake = current();
+    let balance = fake.fallible("ledger.balance", &format!("{customer} in {currency}"), || {
+        fake.may_post()?;
+        let (balance, floor) = credit::balance(&fake, customer, currency)?;
+        let fits = |amount: i128| {
+            i64::try_from(amount).map_err(|_| Code::AmountOverflow.failure("the balance exceeds 64 bits"))
+        };
+        let next = balance.next_expiry.map(Timestamp::as_millis);
+        Ok((fits(balance.available)?, fits(balance.held)?, floor, next))
+    });
+    let (available, held, floor, next_expiry) = balance?;
+    Ok(AccountBalance { available, held, floor: Some(floor), next_expiry })
 }
 
 pub(crate) fn settle(posting: &str, amount: Option<&Money>) -> Result<Posting, WitFailure> {
@@ -90,7 +126,7 @@ fn end(name: &str, request: &str, posting: &str, event: ReservationEvent<'_>) ->
             ReservationStep::Duplicate => Ok((known.map(|known| known.id()).unwrap_or_default(), true)),
             ReservationStep::End(state) => {
                 fake.has_room()?;
-                let ended = reserved.ended(state, fake.now());
+                let ended = reserved.ended(state, fake.now(), credit::next_number(&fake));
                 let id = ended.as_ref().map(LedgerEntry::id).unwrap_or_default();
                 let new = ended.map(|ended| (ended.external_id.clone(), ended));
                 fake.write(|layer| layer.postings.extend(new));

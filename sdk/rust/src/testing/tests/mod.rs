@@ -2,6 +2,7 @@
 
 mod bounds;
 mod crashes;
+mod credit;
 mod durable;
 mod effects;
 mod money;

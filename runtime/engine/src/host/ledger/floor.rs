@@ -1,0 +1,114 @@
+//! Floors: what a `reserve` or `draw` may take from an account. `post` is never refused.
+//!
+//! The answer is noted in the transaction. Its commit decides again, so that runs which take from
+//! one account at the same time do not conflict while there is enough.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tidemill_core::money::balance::{BalanceEffect, CreditDecision};
+use tidemill_core::money::{Account, Currency, EntryCall, InvalidDecimal, Posting as CheckedEntry};
+use tidemill_core::{Code, Failure, Timestamp};
+use tidemill_store::records::{BalanceQuestion, FloorAccount};
+
+use super::stream_of;
+use crate::component::bindings::wit::ledger::Entry;
+use crate::guest::{GuestState, read};
+
+/// Returns the amount that an entry may take: all of it, or, of a partial draw, what is above the
+/// floor.
+pub(super) async fn take(
+    guest: &mut GuestState,
+    call: EntryCall,
+    partial: bool,
+    entry: &Entry,
+    checked: &CheckedEntry,
+) -> wasmtime::Result<Result<i64, Failure>> {
+    let mut minor_units = checked.amount.minor_units;
+    if !matches!(call, EntryCall::Reserve | EntryCall::Draw) {
+        return Ok(Ok(minor_units));
+    }
+    let currency = &checked.amount.currency;
+    let accounts = match accounts(guest, entry, checked) {
+        Ok(accounts) => accounts,
+        Err(why) => {
+            let message = format!("the floor under `[ledger.floor]` of the manifest cannot be used: {why}");
+            return Ok(Err(Code::BadEntry.failure(message)));
+        }
+    };
+    for (account, floor) in accounts {
+        let customer = match &account {
+            FloorAccount::Customer(customer) => Some(customer.as_str()),
+            FloorAccount::Stream(_) => None,
+        };
+        let own = guest.transaction.own_entries(currency.code(), customer);
+        let question = BalanceQuestion {
+            stream: stream_of(guest),
+            account,
+            currency: currency.code().to_owned(),
+            kind: checked.kind.as_str().to_owned(),
+            external_id: entry.external_id.clone(),
+            of: checked.links.of.clone(),
+            minor_units,
+            occurred_at: Timestamp::from_millis(entry.occurred_at),
+            partial,
+            floor,
+        };
+        let store = Arc::clone(&guest.services.store);
+        let now = guest.log.clock.now();
+        match read(|| store.decide(&question, &own, now)).await? {
+            CreditDecision::Covered(covered) => {
+                guest.transaction.note_decision(question, Some(covered));
+                minor_units = covered;
+            }
+            CreditDecision::Short { available, floor, needed } => {
+                guest.transaction.note_decision(question, None);
+                return Ok(Err(refusal(currency, &entry.external_id, (available, floor, needed))));
+            }
+        }
+    }
+    Ok(Ok(minor_units))
+}
+
+/// Returns the accounts that an entry takes from and that have a floor, each with the floor that
+/// the manifest gives.
+fn accounts(
+    guest: &GuestState,
+    entry: &Entry,
+    checked: &CheckedEntry,
+) -> Result<Vec<(FloorAccount, i64)>, InvalidDecimal> {
+    let (floors, currency) = (&guest.run.ledger.floors, &checked.amount.currency);
+    let mut accounts = Vec::new();
+    let customer = entry.customer.as_ref().filter(|customer| !customer.is_empty());
+    if let Some(customer) = customer
+        && BalanceEffect::of_kind(checked.kind).is_some_and(BalanceEffect::takes)
+    {
+        accounts.push((FloorAccount::Customer(customer.clone()), floors.of_customer(currency)?));
+    }
+    let [from, _] = &checked.legs;
+    if matches!(from.account, Account::Receivable | Account::Bank)
+        && let Some(floor) = floors.of_account(from.account, currency)?
+    {
+        accounts.push((FloorAccount::Stream(from.account.as_str().to_owned()), floor));
+    }
+    Ok(accounts)
+}
+
+fn refusal(currency: &Currency, external_id: &str, (available, floor, needed): (i128, i64, i64)) -> Failure {
+    let shown: String = external_id.chars().take(100).collect();
+    let show = |minor_units: i128| currency.show(minor_units);
+    let message = format!(
+        "`{shown}` needs {}, but {} is available, and the floor is {}",
+        show(needed.into()),
+        show(available),
+        show(floor.into())
+    );
+    // Texts, because a number in JSON may lose digits beyond 2^53.
+    let details = json!({
+        "available": available.to_string(),
+        "floor": floor.to_string(),
+        "needed": needed.to_string(),
+        "currency": currency.code(),
+    });
+    Code::InsufficientBalance.failure(message).with_details(details.to_string())
+}

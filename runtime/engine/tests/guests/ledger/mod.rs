@@ -1,0 +1,4 @@
+//! The ledger: entries, reservations, and balances of customers.
+
+mod balances;
+mod reservations;
