@@ -33,6 +33,7 @@ use crate::reconcile::cancellations::CancellationReconciler;
 use crate::reconcile::delivery::DeliveryReconciler;
 use crate::reconcile::dispatcher::Dispatcher;
 use crate::reconcile::findings::FindingReconciler;
+use crate::reconcile::grants::GrantReconciler;
 use crate::reconcile::key_rotation::KeyRotationReconciler;
 use crate::reconcile::operations::OperationReconciler;
 use crate::reconcile::recovery::RecoveryReconciler;
@@ -69,6 +70,7 @@ fn loops(host: &Arc<HostState>) -> Vec<Box<dyn Reconciler>> {
         Box::new(RetentionReconciler::new(host)),
         Box::new(ReservationReconciler::new(host)),
         Box::new(FindingReconciler::new(host)),
+        Box::new(GrantReconciler::new(host)),
         Box::new(Dispatcher::new(host)),
         Box::new(ZoneReconciler::new(host)),
         Box::new(SecretReconciler::new(host)),

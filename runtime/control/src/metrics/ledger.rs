@@ -13,6 +13,7 @@ pub(crate) struct LedgerMetrics {
     open_reservations: Gauge,
     findings: Gauge,
     pub(crate) reservations_expired: Counter,
+    pub(crate) grants_lapsed: Counter,
     checked: Gauge,
     problems: Gauge,
 }
@@ -40,6 +41,11 @@ impl LedgerMetrics {
             "ledger_reservations_expired",
             "Reservations whose amount was returned because their time was over",
             self.reservations_expired.clone(),
+        );
+        registry.register(
+            "ledger_grants_lapsed",
+            "Grants whose rest was posted because their time was over",
+            self.grants_lapsed.clone(),
         );
         registry.register_with_unit(
             "ledger_checked_timestamp",

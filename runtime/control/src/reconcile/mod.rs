@@ -10,6 +10,7 @@ pub(crate) mod cancellations;
 pub(crate) mod delivery;
 pub(crate) mod dispatcher;
 pub(crate) mod findings;
+pub(crate) mod grants;
 pub(crate) mod key_rotation;
 pub(crate) mod operations;
 pub(crate) mod recovery;
