@@ -14,9 +14,6 @@ mod event;
 mod health;
 mod json;
 mod ledger;
-mod ledger_book;
-mod ledger_finding;
-mod ledger_report;
 mod module;
 mod operation;
 mod problem;
@@ -38,12 +35,12 @@ pub use deployment::{
 pub use event::{FeedDetail, FeedEvent};
 pub use health::{ClockSetBack, Health, Scrub, SilentSchedule, StoreHealth, ZoneData};
 pub use json::StoredJson;
-pub use ledger::{Account, EntryEvidence, LedgerCheck, LedgerEntry, LedgerEntryDetail, LedgerHead, LedgerLeg, Stream};
-pub use ledger_book::{ClosedPeriod, CorrectionRequest, CorrectionResult, ExchangeRate, RateRequest, RightEntry};
-pub use ledger_finding::{Finding, FindingClosure};
-pub use ledger_report::{
-    Amount, ConvertedRevenue, CustomerCurrency, CustomerReport, CustomerRevenue, Growth, GrowthLine, PeriodRevenue,
-    ReportBasis, ReportRange, Revenue, RevenueTotal, Statement, StatementAccount, StatementCurrency, StatementLine,
+pub use ledger::{
+    Account, Amount, ClosedPeriod, ConvertedRevenue, CorrectionRequest, CorrectionResult, CustomerBalance,
+    CustomerCurrency, CustomerFloor, CustomerGrant, CustomerReport, CustomerRevenue, EntryEvidence, ExchangeRate,
+    Finding, FindingClosure, FloorRequest, GrantRequest, Growth, GrowthLine, LedgerCheck, LedgerEntry,
+    LedgerEntryDetail, LedgerHead, LedgerLeg, PeriodRevenue, RateRequest, ReportBasis, ReportRange, Revenue,
+    RevenueTotal, RightEntry, Statement, StatementAccount, StatementCurrency, StatementLine, Stream,
 };
 pub use module::{Module, ModuleVersion, UploadResult};
 pub use operation::{Operation, OperationTask, RunAction, ScheduleAction};

@@ -105,6 +105,9 @@ routes! {
     "/v1/ledger/entries/{id}": get ledger::show::show;
     "/v1/ledger/entries/{id}/correct": post ledger::correct::correct;
     "/v1/ledger/accounts": get ledger::accounts::accounts;
+    "/v1/ledger/balances": get ledger::balances::balances;
+    "/v1/ledger/grants": post ledger::grant::grant;
+    "/v1/ledger/floors": put ledger::floors::put;
     "/v1/ledger/reservations": get ledger::reservations::reservations;
     "/v1/ledger/head": get ledger::head::head;
     "/v1/ledger/findings": get ledger::findings::list;

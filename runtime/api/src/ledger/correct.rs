@@ -13,7 +13,7 @@ use tidemill_core::money::{
 use tidemill_core::{Code, InputProblem, Timestamp};
 use tidemill_store::records::{AppendedEntry, Evidence, HandEntry, LedgerEntry, LedgerLeg, NewEntry};
 
-use super::{Amounts, json, show};
+use super::{Amounts, json, policy_of, show};
 use crate::config::NOTE_BYTES;
 use crate::problem::{ApiResult, Problem};
 use crate::request::{JsonBody, PathParams, RawQuery};
@@ -71,6 +71,8 @@ pub async fn correct(
     if let Some(right) = &correction.right {
         entries.push(right_entry(&state, &wrong, right, &correction)?);
     }
+    let late_usage_millis = policy_of(&state, &wrong.stream).await?.late_usage_millis;
+    entries.iter_mut().for_each(|entry| entry.late_usage_millis = late_usage_millis);
     let appended = state.host.store().append_entries(entries, state.host.clock().now()).await?;
     let entries: Vec<_> = appended
         .iter()

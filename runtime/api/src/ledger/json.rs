@@ -3,6 +3,7 @@
 
 use data_encoding::HEXLOWER;
 use tidemill_api_types as shapes;
+use tidemill_core::money::balance::{CreditGrant, GrantKind};
 use tidemill_store::records::{
     AccountTotal, ClosedPeriod, Evidence, Finding, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, RateRecord,
 };
@@ -42,6 +43,26 @@ pub fn entry<'a>(entry: &'a LedgerEntry, amounts: &Amounts) -> shapes::LedgerEnt
         paper: entry.paper,
         evidence: evidence(&entry.evidence),
         hash: HEXLOWER.encode(&entry.hash),
+    }
+}
+
+/// Returns the shape of a grant.
+pub fn grant<'a>(grant: &'a CreditGrant, currency: &str, amounts: &Amounts) -> shapes::CustomerGrant<'a> {
+    let amount = |minor_units: i64| amounts.amount(minor_units.into(), currency);
+    let kind = match grant.kind {
+        GrantKind::Promotion => "promotion",
+        GrantKind::Prepayment => "prepayment",
+    };
+    shapes::CustomerGrant {
+        external_id: (&grant.id).into(),
+        sequence: grant.sequence,
+        kind: kind.into(),
+        priority: grant.priority,
+        starts_at: grant.starts_at.into(),
+        expires_at: grant.expires_at.map(Into::into),
+        granted: amount(grant.granted),
+        left: amount(grant.left),
+        held: amount(grant.held),
     }
 }
 

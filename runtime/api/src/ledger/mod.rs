@@ -3,11 +3,14 @@
 
 pub mod accounts;
 mod amounts;
+pub mod balances;
 pub mod check;
 pub mod correct;
 pub mod entries;
 pub mod export;
 pub mod findings;
+pub mod floors;
+pub mod grant;
 pub mod head;
 pub mod json;
 mod known;
@@ -18,4 +21,4 @@ pub mod reservations;
 pub mod show;
 
 pub use amounts::Amounts;
-use known::check_known;
+use known::{check_known, policy_of};

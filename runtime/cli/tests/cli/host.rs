@@ -172,6 +172,7 @@ fn a_module_is_deployed_run_inspected_and_removed() {
     assert!(host.call(&["deployments", "pause", "hello"]).code == 0);
     assert!(host.call(&["deployments", "list"]).stdout.contains("paused"));
     assert!(host.call(&["deployments", "resume", "hello"]).code == 0);
+    credit(&host);
     assert_eq!(host.call(&["ledger", "check"]).code, 0);
     assert!(host.call(&["ledger", "head"]).stdout.contains(&"0".repeat(64)));
     for list in [&["ledger", "reservations"][..], &["ledger", "findings", "--kind", "late"], &["streams", "list"]] {
@@ -356,4 +357,19 @@ fn state_and_revisions_are_shown_and_edited() {
         assert!(refused.code == 1 && refused.stderr.contains("host/deployment-not-found"), "{refused:?}");
         assert!(!refused.stderr.contains("GET /v1"), "{refused:?}");
     }
+}
+
+/// Grants credit, sets a floor, and lists the balance.
+fn credit(host: &TestHost) {
+    let whose = ["--stream", "hello", "--customer", "c-1", "--currency", "EUR"];
+    let grant =
+        [&["ledger", "grant", "gift-1", "--amount", "5.00", "--reason", "an outage", "--yes"], &whose[..]].concat();
+    assert_eq!(host.call(&grant).stdout, "entry 1: promotion 5.00 EUR\n");
+    assert!(host.call(&grant).stdout.starts_with("this grant was posted before\n"));
+    let floor = host.call(&[&["ledger", "floor", "--amount", "-2.50"], &whose[..]].concat());
+    assert_eq!(floor.stdout, "customer c-1 of hello has its own floor of -2.50 EUR\n");
+    let list = host.call(&["ledger", "balances", "--customer", "c-1"]);
+    assert!(list.stdout.contains("5.00 EUR") && list.stdout.contains("-2.50"), "{list:?}");
+    let removed = host.call(&[&["ledger", "floor", "--remove"], &whose[..]].concat());
+    assert_eq!(removed.stdout, "customer c-1 of hello has the deployment's floor of 0.00 EUR\n");
 }

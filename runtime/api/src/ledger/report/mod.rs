@@ -3,7 +3,7 @@
 mod conversion;
 pub mod customers;
 pub mod growth;
-mod query;
+pub mod query;
 pub mod revenue;
 pub mod statement;
 mod totals;

@@ -105,7 +105,11 @@ impl ReportQuery {
     }
 }
 
-fn as_of(params: &QueryParams) -> ApiResult<Option<AsOf>> {
+/// Reads `as_of`: a sequence number or a time.
+///
+/// # Errors
+/// If it is neither.
+pub fn as_of(params: &QueryParams) -> ApiResult<Option<AsOf>> {
     let Some(text) = params.text("as_of")? else { return Ok(None) };
     if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
         return Ok(Some(AsOf::Sequence(text.parse().map_err(|why| bad("as_of", text, why))?)));

@@ -1,5 +1,6 @@
 //! `/v1/streams` and `/v1/ledger`.
 
+mod balances;
 pub(crate) mod reports;
 
 use serde_json::json;

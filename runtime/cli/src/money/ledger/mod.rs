@@ -1,11 +1,14 @@
 //! The commands about the ledger.
 
 mod accounts;
+mod balances;
 mod check;
 mod correct;
 mod entries;
 mod export;
 mod findings;
+mod floor;
+mod grant;
 mod head;
 mod periods;
 mod report;
@@ -27,6 +30,12 @@ pub enum LedgerCommand {
     Show(show::LedgerShowArgs),
     /// List accounts with their balances
     Accounts(accounts::LedgerAccountsArgs),
+    /// List balances of customers
+    Balances(balances::LedgerBalancesArgs),
+    /// Grant a customer credit by hand
+    Grant(grant::LedgerGrantArgs),
+    /// Set the floor of a customer's account, or remove it
+    Floor(floor::LedgerFloorArgs),
     /// List open reservations, the oldest first
     Reservations(reservations::LedgerReservationsArgs),
     /// List what is odd about entries, the latest first, or close a finding
@@ -59,6 +68,9 @@ pub async fn run(command: LedgerCommand, client: &Client, printer: &Printer) -> 
         LedgerCommand::Entries(args) => entries::run(&args, client, printer).await,
         LedgerCommand::Show(args) => show::run(&args, client, printer).await,
         LedgerCommand::Accounts(args) => accounts::run(&args, client, printer).await,
+        LedgerCommand::Balances(args) => balances::run(&args, client, printer).await,
+        LedgerCommand::Grant(args) => grant::run(&args, client, printer).await,
+        LedgerCommand::Floor(args) => floor::run(&args, client, printer).await,
         LedgerCommand::Reservations(args) => reservations::run(&args, client, printer).await,
         LedgerCommand::Findings(args) => findings::run(&args, client, printer).await,
         LedgerCommand::Statement(args) => report::statement::run(&args, client, printer).await,
