@@ -336,7 +336,7 @@ fn draw() -> Result<Value> {
         Ok(json!([balance.available.minor_units, balance.held.minor_units, floor, balance.next_expiry.is_some()]))
     };
     let draw = |id: &str, amount: i64| ledger::draw(id, "c", euro(amount), at);
-    let expires_at = (at + Duration::from_millis(2)).as_millis();
+    let expires_at = (at + Duration::from_secs(3_600)).as_millis();
     let mut seen = vec![
         code(entry("bad", ledger::Kind::Promotion, 1).metadata(&json!({ "grant": { "priority": 256 } })).post()),
         code(draw("none", 1).take()),
@@ -354,8 +354,8 @@ fn draw() -> Result<Value> {
     let later = clock::now();
     let draw = |id: &str, amount: i64| ledger::draw(id, "c", euro(amount), later);
     let held = ledger::entry("held", ledger::Kind::Drawdown, euro(120), later).customer("c").reserve()?.id;
-    seen.push(code(draw("d2", 181).take()));
-    seen.push(json!(draw("d2", 181).up_to().take()?.amount.minor_units));
+    seen.push(code(draw("d2", 581).take()));
+    seen.push(json!(draw("d2", 581).up_to().take()?.amount.minor_units));
     seen.push(json!(draw("d3", 1).up_to().take()?.posting.is_none()));
     seen.push(code(ledger::entry("held2", ledger::Kind::Drawdown, euro(1), later).customer("c").reserve()));
     ledger::settle(&held, Some(&euro(20)))?;
