@@ -141,7 +141,7 @@ impl KeyId {
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        HEXLOWER.encode_display(&self.0).fmt(f)
+        write!(f, "{}", HEXLOWER.encode_display(&self.0))
     }
 }
 
