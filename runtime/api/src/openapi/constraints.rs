@@ -202,7 +202,7 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         "since" | "until" | "from" | "start" | "end" => time(),
         "terminate" | "dry_run" | "follow" => json!({ "type": "boolean" }),
         "priority" => json!({ "type": "integer", "minimum": 1, "maximum": 9 }),
-        "overlap" => pattern("^([0-9]{1,6}s|[0-9]{1,4}m|[0-9]{1,3}h)$"),
+        "overlap" => pattern("^(0|[0-9]{1,6}s|[0-9]{1,4}m|[0-9]{1,3}h)$"),
         "delay" => pattern("^([1-9][0-9]{0,3}(s|m)|[1-9][0-9]{0,2}h)$"),
         "export" => json!({ "type": "string", "enum": Export::ALL.map(Export::as_str) }),
         "label" => json!({ "type": "array", "items": label(), "maxItems": LABELS }),
