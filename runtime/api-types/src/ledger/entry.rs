@@ -159,11 +159,11 @@ pub struct Account<'a> {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(ToSchema))]
 pub struct LedgerHead {
-    /// The number of the last entry; 0 if there is none.
+    /// The number of the last entry; 0 if the ledger is empty.
     pub sequence: u64,
-    /// Its hash, in hexadecimal digits; zeros if there is none.
+    /// The hash of the last entry, in hexadecimal digits; zeros if the ledger is empty.
     pub hash: String,
-    /// When it was posted; left out if there is none.
+    /// When the last entry was posted; left out if the ledger is empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub posted_at: Option<Time>,
 }

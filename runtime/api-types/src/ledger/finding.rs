@@ -27,7 +27,7 @@ pub struct Finding<'a> {
     /// The currency; left out if the finding is about none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<Cow<'a, str>>,
-    /// The excess, the open sum or the reserved amount; left out if there is none.
+    /// The excess, the open sum or the reserved amount; left out for kinds without an amount.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Amount>,
     /// The sequence number of the entry that raised it.

@@ -23,7 +23,7 @@ pub struct BadWord {
     pub fix: String,
 }
 
-/// Returns the refusal of a word that is none of `known`; `what` names the kind, such as "state".
+/// Returns the refusal of a word that is not in `known`. `what` names its kind, such as "state".
 pub fn unknown_word(what: &str, text: &str, known: &[&str]) -> BadWord {
     let fix = match nearest(text, known) {
         Some(near) => format!("Did you mean `{near}`?"),
