@@ -8,12 +8,13 @@ use axum::response::Response;
 use serde_json::value::{RawValue, to_raw_value};
 use tidemill_api_types as shapes;
 use tidemill_core::money::{
-    CUSTOMER_BYTES, DESCRIPTION_BYTES, EntryCall, EntryDraft, EntryKind, InvalidEntry, Posting, parse_decimal,
+    CUSTOMER_BYTES, DESCRIPTION_BYTES, EntryCall, EntryDraft, EntryKind, InvalidEntry, parse_decimal,
 };
 use tidemill_core::{Code, InputProblem, Timestamp};
-use tidemill_store::records::{AppendedEntry, Evidence, HandEntry, LedgerEntry, LedgerLeg, NewEntry};
+use tidemill_store::records::{HandEntry, LedgerEntry, NewEntry};
 
-use super::{Amounts, json, policy_of, show};
+use super::hand_entry::{hand_entry, posted};
+use super::{Amounts, policy_of, show};
 use crate::config::NOTE_BYTES;
 use crate::problem::{ApiResult, Problem};
 use crate::request::{JsonBody, PathParams, RawQuery};
@@ -28,12 +29,11 @@ const LINKS: [&str; 2] = ["conversion", "invoice"];
 
 /// What a person wants to be corrected.
 struct Correction {
-    reason: String,
-    actor: String,
+    by_hand: HandEntry,
     right: Option<RightEntry>,
 }
 
-/// The entry in place of the wrong one; what is left out is as in the wrong one.
+/// The entry that replaces the wrong one. A field that is `None` is copied from the wrong one.
 #[derive(Default)]
 struct RightEntry {
     kind: Option<String>,
@@ -72,18 +72,10 @@ pub async fn correct(
         entries.push(right_entry(&state, &wrong, right, &correction)?);
     }
     let late_usage_millis = policy_of(&state, &wrong.stream).await?.late_usage_millis;
-    entries.iter_mut().for_each(|entry| entry.late_usage_millis = late_usage_millis);
+    let entries =
+        entries.into_iter().map(|entry| NewEntry { paper: wrong.paper, late_usage_millis, ..entry }).collect();
     let appended = state.host.store().append_entries(entries, state.host.clock().now()).await?;
-    let entries: Vec<_> = appended
-        .iter()
-        .map(|appended| match appended {
-            AppendedEntry::New(entry) | AppendedEntry::Duplicate(entry) => entry.as_ref(),
-        })
-        .collect();
-    let amounts = Amounts::of(&state).await?;
-    let duplicate = appended.iter().all(|appended| matches!(appended, AppendedEntry::Duplicate(_)));
-    let entries = entries.into_iter().map(|entry| json::entry(entry, &amounts)).collect();
-    Ok(ok(&shapes::CorrectionResult { duplicate, entries }))
+    Ok(ok(&posted(&appended, &Amounts::of(&state).await?)))
 }
 
 fn read(body: JsonBody) -> ApiResult<Correction> {
@@ -108,7 +100,7 @@ fn read(body: JsonBody) -> ApiResult<Correction> {
                 Some(RightEntry { kind, amount, currency, occurred_at, customer, description })
             }),
         };
-        Some(Correction { reason: reason?, actor: actor?, right: right? })
+        Some(Correction { by_hand: HandEntry { actor: actor?, reason: reason? }, right: right? })
     })
 }
 
@@ -135,7 +127,7 @@ fn reversal(state: &ApiState, wrong: &LedgerEntry, correction: &Correction) -> A
         metadata: &metadata(wrong, Some(&wrong.external_id), |name| LINKS.contains(&name)),
     };
     let posting = draft.check(state.host.currencies()).map_err(|why| conflict(format!("cannot be undone: {why}")))?;
-    Ok(by_hand(wrong, &draft, posting, correction))
+    Ok(hand_entry(&wrong.stream, &draft, posting, correction.by_hand.clone()))
 }
 
 /// Returns the entry in place of a wrong one.
@@ -180,7 +172,7 @@ fn right_entry(
         };
         bad(field, why.to_string())
     })?;
-    Ok(by_hand(wrong, &draft, posting, correction))
+    Ok(hand_entry(&wrong.stream, &draft, posting, correction.by_hand.clone()))
 }
 
 /// Returns the metadata of an entry by hand: some members of the wrong entry's, what it answers,
@@ -192,36 +184,6 @@ fn metadata(wrong: &LedgerEntry, of: Option<&str>, keeps: impl Fn(&str) -> bool)
     let own = [("of", of.and_then(|of| to_raw_value(of).ok())), ("corrects", to_raw_value(&wrong.sequence).ok())];
     members.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     serde_json::to_string(&members).unwrap_or_default()
-}
-
-/// Returns a checked entry by hand, of the stream of the wrong one.
-fn by_hand(wrong: &LedgerEntry, draft: &EntryDraft<'_>, posting: Posting, correction: &Correction) -> NewEntry {
-    let by_hand = HandEntry { actor: correction.actor.clone(), reason: correction.reason.clone() };
-    NewEntry {
-        id: String::new(),
-        stream: wrong.stream.clone(),
-        run: None,
-        external_id: draft.external_id.to_owned(),
-        call: draft.call,
-        kind: posting.kind.as_str().to_owned(),
-        minor_units: posting.amount.minor_units,
-        currency: posting.amount.currency.code().to_owned(),
-        exponent: Some(posting.amount.currency.exponent()),
-        net_revenue: posting.net_revenue,
-        occurred_at: draft.occurred_at,
-        customer: draft.customer.map(str::to_owned),
-        description: draft.description.to_owned(),
-        metadata: draft.metadata.to_owned(),
-        of: posting.links.of,
-        legs: posting.legs.map(LedgerLeg::from).to_vec(),
-        pending: Vec::new(),
-        reservation: None,
-        expires_at: None,
-        evidence: Evidence { by_hand: Some(by_hand), ..Evidence::default() },
-        paper: wrong.paper,
-        late_usage_millis: 0,
-        content: posting.content,
-    }
 }
 
 #[cfg(test)]
@@ -238,7 +200,7 @@ mod tests {
     fn a_correction_has_a_reason() {
         let correction = of(r#"{"reason": "typo", "entry": {"amount": "5.00"}}"#).unwrap();
         assert_eq!(
-            (correction.actor.as_str(), correction.right.unwrap().amount.as_deref()),
+            (correction.by_hand.actor.as_str(), correction.right.unwrap().amount.as_deref()),
             ("operator", Some("5.00"))
         );
         for (body, pointer) in [

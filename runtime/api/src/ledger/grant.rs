@@ -11,9 +11,10 @@ use tidemill_core::money::{
 };
 use tidemill_core::wire::ObjectField;
 use tidemill_core::{Code, InputProblem, Timestamp};
-use tidemill_store::records::{AppendedEntry, Evidence, HandEntry, LedgerLeg, NewEntry};
+use tidemill_store::records::{HandEntry, NewEntry};
 
-use super::{Amounts, check_known, json};
+use super::hand_entry::{hand_entry, posted};
+use super::{Amounts, check_known};
 use crate::config::NOTE_BYTES;
 use crate::problem::{ApiResult, Problem};
 use crate::request::{JsonBody, RawQuery};
@@ -61,12 +62,7 @@ pub async fn grant(State(state): State<ApiState>, query: RawQuery, body: JsonBod
     let LedgerPolicy { late_usage_millis, paper, .. } = super::policy_of(&state, &grant.stream).await?;
     let entry = NewEntry { late_usage_millis, paper, ..entry_of(&grant, occurred_at, state.host.currencies())? };
     let appended = state.host.store().append_entries(vec![entry], now).await?;
-    let amounts = Amounts::of(&state).await?;
-    let duplicate = appended.iter().all(|appended| matches!(appended, AppendedEntry::Duplicate(_)));
-    let entries = appended.iter().map(|appended| match appended {
-        AppendedEntry::New(entry) | AppendedEntry::Duplicate(entry) => json::entry(entry, &amounts),
-    });
-    Ok(ok(&shapes::CorrectionResult { duplicate, entries: entries.collect() }))
+    Ok(ok(&posted(&appended, &Amounts::of(&state).await?)))
 }
 
 fn read(body: JsonBody) -> ApiResult<HandGrant> {
@@ -141,36 +137,8 @@ fn entry_of(grant: &HandGrant, occurred_at: Timestamp, currencies: &Currencies) 
         description: &grant.by_hand.reason,
         metadata: &metadata,
     };
-    let checked = draft.check(currencies).map_err(|why| Problem::new(why.code(), why.to_string()))?;
-    let leg = |leg: tidemill_core::money::Leg| LedgerLeg {
-        account: leg.account.as_str().to_owned(),
-        minor_units: leg.minor_units,
-    };
-    Ok(NewEntry {
-        id: String::new(),
-        stream: grant.stream.clone(),
-        run: None,
-        external_id: grant.external_id.clone(),
-        call: EntryCall::Post,
-        kind: grant.kind.as_str().to_owned(),
-        minor_units,
-        currency: grant.currency.clone(),
-        exponent: Some(exponent),
-        net_revenue: checked.net_revenue,
-        occurred_at,
-        customer: Some(grant.customer.clone()),
-        description: grant.by_hand.reason.clone(),
-        metadata,
-        of: None,
-        legs: checked.legs.into_iter().map(leg).collect(),
-        pending: Vec::new(),
-        reservation: None,
-        expires_at: None,
-        evidence: Evidence { by_hand: Some(grant.by_hand.clone()), ..Evidence::default() },
-        paper: false,
-        late_usage_millis: 0,
-        content: checked.content,
-    })
+    let posting = draft.check(currencies).map_err(|why| Problem::new(why.code(), why.to_string()))?;
+    Ok(hand_entry(&grant.stream, &draft, posting, grant.by_hand.clone()))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod export;
 pub mod findings;
 pub mod floors;
 pub mod grant;
+mod hand_entry;
 pub mod head;
 pub mod json;
 mod known;
