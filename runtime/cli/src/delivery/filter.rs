@@ -4,7 +4,7 @@ use clap::builder::PossibleValuesParser;
 use tidemill_api_types::{self as shapes, Time};
 use tidemill_core::delivery::DeliveryOutcome;
 
-use crate::client::encoded;
+use crate::query::Query;
 
 /// A filter of deliveries.
 #[derive(Debug, Default, clap::Args)]
@@ -48,17 +48,15 @@ impl DeliveryFilter {
     }
 
     /// Builds the query of a list.
-    pub fn query(&self) -> String {
-        let texts =
-            [("deployment", &self.deployment), ("hook", &self.hook), ("key", &self.key), ("object", &self.object)];
-        let mut query: Vec<_> =
-            texts.iter().filter_map(|(name, text)| Some(format!("{name}={}", encoded(text.as_deref()?)))).collect();
-        query.extend(self.outcome.iter().map(|outcome| format!("outcome={outcome}")));
-        let times = [("since", self.since), ("until", self.until)];
-        query.extend(
-            times.iter().filter_map(|(name, time)| Some(format!("{name}={}", encoded(&time.as_ref()?.to_string())))),
-        );
-        query.join("&")
+    pub fn query(&self) -> Query {
+        Query::default()
+            .with_each("deployment", &self.deployment)
+            .with_each("hook", &self.hook)
+            .with_each("key", &self.key)
+            .with_each("object", &self.object)
+            .with_each("outcome", &self.outcome)
+            .with_each("since", self.since)
+            .with_each("until", self.until)
     }
 
     /// Builds the filter of an action.

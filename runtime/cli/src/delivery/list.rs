@@ -37,9 +37,8 @@ impl Row for Delivery<'_> {
 
 /// Runs the command.
 pub async fn run(args: &DeliveryListArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let path = format!("/v1/deliveries?{}", args.filter.query());
-    let path = path.trim_end_matches('?');
-    let found: Vec<Record<Delivery<'static>>> = client.list(path, args.limit as usize).await?;
+    let path = args.filter.query().of_path("/v1/deliveries");
+    let found: Vec<Record<Delivery<'static>>> = client.list(&path, args.limit as usize).await?;
     printer.rows(&found, "no deliveries: write a [[hook]] in a manifest, deploy it, and give its URL to the provider");
     Ok(())
 }
