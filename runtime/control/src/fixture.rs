@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use tidemill_core::clock::ManualClock;
 use tidemill_core::manifest::Manifest;
+use tidemill_core::money::{EntryCall, EntryKind};
 use tidemill_core::run::{Export, Run};
 use tidemill_core::{ComponentDigest, Fuel, RunId, Timestamp};
 use tidemill_engine::secrets::{EnvironmentAndFiles, StoredSecrets};
@@ -17,7 +18,9 @@ use tidemill_engine::{
     Activation, ActivationResult, ComponentInfo, ComponentRejection, DryRun, Effects, EngineError, EngineStats,
     Outcome, SourceFrame,
 };
-use tidemill_store::records::{Component, ModuleVersion, PageRequest, RunFilter, RunRequestResult};
+use tidemill_store::records::{
+    Component, Evidence, LedgerLeg, ModuleVersion, NewEntry, PageRequest, RunFilter, RunRequestResult,
+};
 use tidemill_store::{EmbeddedStore, Store};
 use tidemill_vault::Vault;
 
@@ -29,6 +32,35 @@ use crate::state::{ControlPlane, HostState};
 
 /// 2026-01-05T00:00:00Z, a Monday.
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_767_571_200_000);
+
+/// An entry of 5 euro cents of the host in stream `shop`, at [`START`].
+pub(crate) fn ledger_entry(kind: EntryKind, external_id: &str) -> NewEntry {
+    NewEntry {
+        id: String::new(),
+        stream: "shop".parse().unwrap(),
+        run: None,
+        external_id: external_id.to_owned(),
+        call: EntryCall::Post,
+        kind: kind.as_str().to_owned(),
+        minor_units: 5,
+        currency: "EUR".to_owned(),
+        exponent: Some(2),
+        net_revenue: 0,
+        occurred_at: START,
+        customer: None,
+        description: String::new(),
+        metadata: "{}".to_owned(),
+        of: None,
+        legs: kind.legs(5).unwrap().map(LedgerLeg::from).to_vec(),
+        pending: vec![],
+        reservation: None,
+        expires_at: None,
+        evidence: Evidence::default(),
+        paper: false,
+        late_usage_millis: 0,
+        content: <_>::default(),
+    }
+}
 
 /// A host whose loops a test creates and ticks.
 pub(crate) struct LoopFixture {

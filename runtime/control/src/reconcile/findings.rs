@@ -10,13 +10,9 @@ use tidemill_store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ControlError;
-use crate::reconcile::{NextTick, Reconciler, TickReport};
+use crate::reconcile::{Reconciler, TickReport, due};
 use crate::state::HostState;
 
-/// Maximum number of findings that one commit opens or closes.
-const FINDINGS_PER_COMMIT: usize = 500;
-/// Maximum number of commits per tick.
-const COMMITS_PER_TICK: usize = 10;
 /// Maximum time between two ticks, in milliseconds. A commit does not wake the loop.
 const INTERVAL: u64 = 60_000;
 
@@ -39,21 +35,7 @@ impl Reconciler for FindingReconciler {
     }
 
     async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
-        let (mut done, mut next) = (0, None);
-        for _ in 0..COMMITS_PER_TICK {
-            let due = self.store.update_due_findings(now, FINDINGS_PER_COMMIT).await?;
-            done += due.changed;
-            next = due.next;
-            if next.is_none_or(|next| next > now) || self.closing.is_cancelled() {
-                break;
-            }
-        }
-        let latest = now.plus_millis(INTERVAL);
-        let next = match next {
-            Some(next) if next <= now => NextTick::Now,
-            next => NextTick::At(next.map_or(latest, |next| next.min(latest))),
-        };
-        Ok(TickReport { found: done, done, failed: 0, next })
+        due::tick(now, INTERVAL, &self.closing, |limit| self.store.update_due_findings(now, limit)).await
     }
 }
 
@@ -61,41 +43,22 @@ impl Reconciler for FindingReconciler {
 mod tests {
     use serde_json::json;
     use tidemill_core::money::{EntryCall, EntryKind};
-    use tidemill_store::records::{Evidence, FindingFilter, LedgerLeg, NewEntry, PageRequest};
+    use tidemill_store::records::{FindingFilter, NewEntry, PageRequest};
 
     use super::*;
-    use crate::fixture::{LoopFixture, START};
+    use crate::fixture::{LoopFixture, START, ledger_entry};
+    use crate::reconcile::NextTick;
 
     const DAY: u64 = 24 * 60 * 60 * 1_000;
 
     fn entry(number: u64, kind: EntryKind, reserves: bool, occurred_at: Timestamp) -> NewEntry {
-        let legs = kind.legs(5).unwrap().map(LedgerLeg::from).to_vec();
-        let (legs, pending) = if reserves { (vec![], legs) } else { (legs, vec![]) };
-        NewEntry {
-            id: format!("entry-of-{number}"),
-            stream: "shop".parse().unwrap(),
-            run: None,
-            external_id: format!("id-{number}"),
-            call: if reserves { EntryCall::Reserve } else { EntryCall::Post },
-            kind: kind.as_str().to_owned(),
-            minor_units: 5,
-            currency: "EUR".to_owned(),
-            exponent: Some(2),
-            net_revenue: 0,
-            occurred_at,
-            customer: None,
-            description: String::new(),
-            metadata: r#"{"invoice":"in_1"}"#.to_owned(),
-            of: None,
-            legs,
-            pending,
-            reservation: None,
-            expires_at: None,
-            evidence: Evidence::default(),
-            paper: false,
-            late_usage_millis: 0,
-            content: <_>::default(),
+        let posted = ledger_entry(kind, &format!("id-{number}"));
+        let metadata = r#"{"invoice":"in_1"}"#.to_owned();
+        let entry = NewEntry { id: format!("entry-of-{number}"), occurred_at, metadata, ..posted };
+        if !reserves {
+            return entry;
         }
+        NewEntry { call: EntryCall::Reserve, pending: entry.legs.clone(), legs: vec![], ..entry }
     }
 
     #[tokio::test]

@@ -13,13 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::ControlError;
 use crate::metrics::Metrics;
-use crate::reconcile::{NextTick, Reconciler, TickReport};
+use crate::reconcile::{Reconciler, TickReport, due};
 use crate::state::HostState;
 
-/// Maximum number of grants whose rest one commit posts.
-const GRANTS_PER_COMMIT: usize = 500;
-/// Maximum number of commits per tick.
-const COMMITS_PER_TICK: usize = 10;
 /// Maximum time between two ticks, in milliseconds. A commit does not wake the loop.
 const INTERVAL: u64 = 1_000;
 
@@ -47,63 +43,31 @@ impl Reconciler for GrantReconciler {
     }
 
     async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
-        let (mut done, mut next) = (0, None);
-        for _ in 0..COMMITS_PER_TICK {
-            let tick = self.store.lapse_grants(now, GRANTS_PER_COMMIT).await?;
-            done += tick.lapsed;
-            next = tick.next;
-            if next.is_none_or(|next| next > now) || self.closing.is_cancelled() {
-                break;
-            }
+        let report = due::tick(now, INTERVAL, &self.closing, |limit| self.store.lapse_grants(now, limit)).await?;
+        if report.done > 0 {
+            self.metrics.ledger.grants_lapsed.inc_by(u64::try_from(report.done).unwrap_or(u64::MAX));
+            tracing::info!(done = report.done, "posted the rests of expired grants");
         }
-        if done > 0 {
-            self.metrics.ledger.grants_lapsed.inc_by(u64::try_from(done).unwrap_or(u64::MAX));
-            tracing::info!(done, "posted the rests of expired grants");
-        }
-        let latest = now.plus_millis(INTERVAL);
-        let next = match next {
-            Some(next) if next <= now => NextTick::Now,
-            next => NextTick::At(next.map_or(latest, |next| next.min(latest))),
-        };
-        Ok(TickReport { found: done, done, failed: 0, next })
+        Ok(report)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tidemill_core::money::EntryCall;
-    use tidemill_store::records::{Evidence, LedgerLeg, NewEntry, PageRequest};
+    use tidemill_core::money::EntryKind;
+    use tidemill_store::records::{NewEntry, PageRequest};
 
     use super::*;
-    use crate::fixture::{LoopFixture, START};
+    use crate::fixture::{LoopFixture, START, ledger_entry};
+    use crate::reconcile::NextTick;
 
     fn grant(number: u64, end: u64) -> NewEntry {
-        let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
         NewEntry {
-            id: String::new(),
-            stream: "shop".parse().unwrap(),
-            run: None,
-            external_id: format!("gift-{number}"),
-            call: EntryCall::Post,
-            kind: "promotion".to_owned(),
-            minor_units: 5,
-            currency: "EUR".to_owned(),
-            exponent: Some(2),
             net_revenue: -5,
-            occurred_at: START,
             customer: Some(format!("cus-{}", number % 7)),
-            description: String::new(),
             metadata: format!("{{\"grant\":{{\"expires_at\":{}}}}}", START.plus_millis(end).as_millis()),
-            of: None,
-            legs: vec![leg("deferred", -5), leg("promotions", 5)],
-            pending: vec![],
-            reservation: None,
-            expires_at: None,
-            evidence: Evidence::default(),
-            paper: false,
-            late_usage_millis: 0,
-            content: <_>::default(),
+            ..ledger_entry(EntryKind::Promotion, &format!("gift-{number}"))
         }
     }
 

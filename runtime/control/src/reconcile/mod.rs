@@ -9,6 +9,7 @@ pub(crate) mod backlog;
 pub(crate) mod cancellations;
 pub(crate) mod delivery;
 pub(crate) mod dispatcher;
+mod due;
 pub(crate) mod findings;
 pub(crate) mod grants;
 pub(crate) mod key_rotation;

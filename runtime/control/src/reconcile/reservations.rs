@@ -12,13 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::ControlError;
 use crate::metrics::Metrics;
-use crate::reconcile::{NextTick, Reconciler, TickReport};
+use crate::reconcile::{Reconciler, TickReport, due};
 use crate::state::HostState;
 
-/// Maximum number of reservations that one commit returns.
-const RESERVATIONS_PER_COMMIT: usize = 500;
-/// Maximum number of commits per tick.
-const COMMITS_PER_TICK: usize = 10;
 /// Maximum time between two ticks, in milliseconds. A commit does not wake the loop.
 const INTERVAL: u64 = 1_000;
 
@@ -46,63 +42,35 @@ impl Reconciler for ReservationReconciler {
     }
 
     async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
-        let (mut done, mut next) = (0, None);
-        for _ in 0..COMMITS_PER_TICK {
-            let expired = self.store.expire_reservations(now, RESERVATIONS_PER_COMMIT).await?;
-            done += expired.expired;
-            next = expired.next;
-            if next.is_none_or(|next| next > now) || self.closing.is_cancelled() {
-                break;
-            }
+        let report =
+            due::tick(now, INTERVAL, &self.closing, |limit| self.store.expire_reservations(now, limit)).await?;
+        if report.done > 0 {
+            self.metrics.ledger.reservations_expired.inc_by(u64::try_from(report.done).unwrap_or(u64::MAX));
+            tracing::info!(done = report.done, "returned the amounts of expired reservations");
         }
-        if done > 0 {
-            self.metrics.ledger.reservations_expired.inc_by(u64::try_from(done).unwrap_or(u64::MAX));
-            tracing::info!(done, "returned the amounts of expired reservations");
-        }
-        let latest = now.plus_millis(INTERVAL);
-        let next = match next {
-            Some(next) if next <= now => NextTick::Now,
-            next => NextTick::At(next.map_or(latest, |next| next.min(latest))),
-        };
-        Ok(TickReport { found: done, done, failed: 0, next })
+        Ok(report)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tidemill_core::money::EntryCall;
-    use tidemill_store::records::{Evidence, LedgerLeg, NewEntry};
+    use tidemill_core::money::{EntryCall, EntryKind};
+    use tidemill_store::records::NewEntry;
 
     use super::*;
-    use crate::fixture::{LoopFixture, START};
+    use crate::fixture::{LoopFixture, START, ledger_entry};
+    use crate::reconcile::NextTick;
 
     fn reservation(number: u64, end: u64) -> NewEntry {
-        let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
+        let posted = ledger_entry(EntryKind::Sale, &format!("hold-{number}"));
         NewEntry {
-            id: format!("hold-{number}"),
-            stream: "shop".parse().unwrap(),
-            run: None,
-            external_id: format!("hold-{number}"),
+            id: posted.external_id.clone(),
             call: EntryCall::Reserve,
-            kind: "sale".to_owned(),
-            minor_units: 5,
-            currency: "EUR".to_owned(),
-            exponent: Some(2),
-            net_revenue: 0,
-            occurred_at: START,
-            customer: None,
-            description: String::new(),
-            metadata: "{}".to_owned(),
-            of: None,
             legs: vec![],
-            pending: vec![leg("sales", -5), leg("receivable", 5)],
-            reservation: None,
+            pending: posted.legs.clone(),
             expires_at: Some(START.plus_millis(end)),
-            evidence: Evidence::default(),
-            paper: false,
-            late_usage_millis: 0,
-            content: <_>::default(),
+            ..posted
         }
     }
 

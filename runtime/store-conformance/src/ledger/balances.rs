@@ -106,7 +106,7 @@ pub(crate) async fn an_account_of_a_customer_moves_as_its_rules_say(store: Arc<d
     assert_eq!(drawn.parts, [part("B", 300), part("P", 300)]);
     assert_eq!((available(&store, later(9)).await, available(&store, later(10)).await), (1_200, 1_000));
     let lapsed = store.lapse_grants(later(10), 9).await.expect("a tick");
-    assert_eq!((lapsed.lapsed, lapsed.next), (1, None));
+    assert_eq!((lapsed.done, lapsed.next), (1, None));
     let rest = store.ledger_entry_of(&stream("a"), "P/expired").await.expect("a read").expect("an entry");
     assert_eq!((rest.kind.as_str(), rest.minor_units, rest.occurred_at), ("promotion-reversal", 200, later(10)));
     assert_eq!((rest.parts.as_slice(), rest.of.as_deref()), ([part("P", 200)].as_slice(), Some("P")));
@@ -145,7 +145,7 @@ pub(crate) async fn an_expired_hold_is_returned_before_the_next_entry(store: Arc
         let back = store.ledger_entry_of(&stream("a"), id).await.expect("a read").expect("an entry");
         assert_eq!((back.parts.as_slice(), back.occurred_at), ([part("A", 40)].as_slice(), later(5)));
     }
-    assert_eq!(store.expire_reservations(later(9), 9).await.expect("a tick").expired, 0);
+    assert_eq!(store.expire_reservations(later(9), 9).await.expect("a tick").done, 0);
     checked(&store).await;
 }
 
@@ -250,11 +250,11 @@ pub(crate) async fn a_rest_lapses_when_late_usage_is_over_and_nothing_is_held(st
     let late = append(&store, credit("late", EntryKind::Drawdown, 10, later(9)), later(14)).await;
     assert_eq!(late.parts, [part("A", 10)]);
     let tick = async |at| store.lapse_grants(later(at), 9).await.expect("a tick");
-    assert_eq!((tick(14).await.lapsed, tick(14).await.next), (0, Some(later(15))));
+    assert_eq!((tick(14).await.done, tick(14).await.next), (0, Some(later(15))));
     let first = tick(15).await;
-    assert_eq!((first.lapsed, first.next), (1, None), "a part of A is held");
-    assert_eq!(store.expire_reservations(later(20), 9).await.expect("a tick").expired, 1);
-    assert_eq!(tick(20).await.lapsed, 1);
+    assert_eq!((first.done, first.next), (1, None), "a part of A is held");
+    assert_eq!(store.expire_reservations(later(20), 9).await.expect("a tick").done, 1);
+    assert_eq!(tick(20).await.done, 1);
     let rest = async |id: &str| {
         let rest = store.ledger_entry_of(&stream("a"), id).await.expect("a read").expect("an entry");
         (rest.kind.clone(), rest.minor_units, rest.net_revenue)
@@ -264,7 +264,7 @@ pub(crate) async fn a_rest_lapses_when_late_usage_is_over_and_nothing_is_held(st
     // What returns later lapses again, under another id.
     let back = NewEntry { of: Some("late".into()), ..credit("x", EntryKind::DrawdownReversal, 10, later(21)) };
     append(&store, with_content(back), later(21)).await;
-    assert_eq!((available(&store, later(21)).await, tick(21).await.lapsed), (0, 1));
+    assert_eq!((available(&store, later(21)).await, tick(21).await.done), (0, 1));
     assert_eq!(rest("A/expired#2").await.1, 10);
     checked(&store).await;
 }

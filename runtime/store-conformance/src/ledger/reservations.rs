@@ -80,7 +80,7 @@ pub(crate) async fn a_void_returns_all(store: Arc<dyn Store>) {
     assert!(both.await, "a reservation ends in the transaction that makes it");
     assert_eq!(receivable(&store, NOON).await, (7, 0));
     let expired = store.expire_reservations(later(9), 10).await.expect("a tick");
-    assert_eq!((expired.expired, expired.next), (0, None));
+    assert_eq!((expired.done, expired.next), (0, None));
     checked(&store).await;
 }
 
@@ -131,9 +131,9 @@ pub(crate) async fn a_reservation_is_over_from_its_very_millisecond_on(store: Ar
         assert_eq!(receivable(&store, later(54)).await, (1, 0));
         if !timer {
             let expired = store.expire_reservations(later(50), 10).await.expect("a tick");
-            assert_eq!((expired.expired, expired.next), (0, Some(later(51))));
+            assert_eq!((expired.done, expired.next), (0, Some(later(51))));
             let expired = store.expire_reservations(later(51), 10).await.expect("a tick");
-            assert_eq!((expired.expired, expired.next), (1, Some(later(52))));
+            assert_eq!((expired.done, expired.next), (1, Some(later(52))));
         }
     }
     let stored = store.reservation(&all[1].id).await.expect("a read").expect("the reservation");
@@ -142,7 +142,7 @@ pub(crate) async fn a_reservation_is_over_from_its_very_millisecond_on(store: Ar
     assert_eq!((expiry.external_id.as_str(), expiry.run, expiry.occurred_at), ("1/expired", None, later(51)));
     assert_eq!(expiry.reservation, Some(stored.entry.id));
     let expired = store.expire_reservations(later(99), 2).await.expect("a tick");
-    assert_eq!((expired.expired, expired.next), (2, Some(later(54))));
+    assert_eq!((expired.done, expired.next), (2, Some(later(54))));
     let left = store.open_reservations(PageRequest::first(9)).await.expect("a page").items;
     assert_eq!(left.iter().map(|entry| entry.external_id.as_str()).collect::<Vec<_>>(), ["4"]);
     checked(&store).await;

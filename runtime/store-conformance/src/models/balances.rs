@@ -175,7 +175,7 @@ async fn lapse_all(store: &Arc<dyn Store>, model: &mut BalanceModel) -> Result<(
     let now = later(model.now);
     let lapsed = store.lapse_grants(now, 500).await.map_err(failed)?;
     let grants: Vec<_> = model.rows.grants.values().filter(|grant| grant.lapses(now)).cloned().collect();
-    prop_assert_eq!(lapsed.lapsed, grants.len());
+    prop_assert_eq!(lapsed.done, grants.len());
     for grant in grants {
         let entry = AccountEntry {
             id: "lapse",

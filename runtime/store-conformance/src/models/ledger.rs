@@ -178,7 +178,7 @@ async fn expire(store: &Arc<dyn Store>, model: &mut LedgerModel) -> Result<(), T
     let mut expired = 0;
     loop {
         let tick = store.expire_reservations(now, 2).await.map_err(failed)?;
-        expired += tick.expired;
+        expired += tick.done;
         if tick.next.is_none_or(|next| next > now) {
             break;
         }

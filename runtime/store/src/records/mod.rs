@@ -39,9 +39,9 @@ pub use hook_delivery::{
 pub use ledger::{
     AccountTotal, AppendedEntry, AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, Bucket, BucketAxis, ClosedPeriod,
     CustomerAccount, CustomerBalance, CustomerFloor, CustomerQuery, CustomerReport, CustomerSum, CustomerTotal,
-    DueFindings, Evidence, ExpiredReservations, ExternalId, Finding, FindingClosure, FindingFilter, FloorAccount,
-    HandEntry, KindSum, LapsedGrants, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, LedgerUnit, NewEntry,
-    RateRecord, ReportScope, ReportSums, StoredReservation, StreamTotal, UnitConflict,
+    DueBatch, Evidence, ExternalId, Finding, FindingClosure, FindingFilter, FloorAccount, HandEntry, KindSum,
+    LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, LedgerUnit, NewEntry, RateRecord, ReportScope, ReportSums,
+    StoredReservation, StreamTotal, UnitConflict,
 };
 pub use module::{Component, ModuleVersion, PutVersion};
 pub use operation::{Action, Operation, OperationState, Task};

@@ -6,7 +6,7 @@ use tidemill_core::money::balance::{Balance, CreditDecision};
 
 use crate::error::StoreError;
 use crate::records::{
-    AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor, LapsedGrants,
+    AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor, DueBatch,
     NewEntry, Page, PageRequest,
 };
 
@@ -55,5 +55,5 @@ pub trait BalanceStore: Send + Sync + 'static {
         floor: Option<CustomerFloor>,
     ) -> Result<(), StoreError>;
     /// Posts what at most `limit` grants have left after their expiry.
-    async fn lapse_grants(&self, now: Timestamp, limit: usize) -> Result<LapsedGrants, StoreError>;
+    async fn lapse_grants(&self, now: Timestamp, limit: usize) -> Result<DueBatch, StoreError>;
 }

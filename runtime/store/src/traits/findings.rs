@@ -5,7 +5,7 @@ use tidemill_core::Timestamp;
 use tidemill_core::money::LedgerStream;
 
 use crate::error::StoreError;
-use crate::records::{DueFindings, Finding, FindingClosure, FindingFilter, Page, PageRequest};
+use crate::records::{DueBatch, Finding, FindingClosure, FindingFilter, Page, PageRequest};
 
 /// What is odd about the ledger's entries.
 #[async_trait]
@@ -28,5 +28,5 @@ pub trait FindingStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<(), StoreError>;
     /// Opens and closes at most `limit` findings whose time has come at `now`.
-    async fn update_due_findings(&self, now: Timestamp, limit: usize) -> Result<DueFindings, StoreError>;
+    async fn update_due_findings(&self, now: Timestamp, limit: usize) -> Result<DueBatch, StoreError>;
 }

@@ -6,8 +6,8 @@ use tidemill_core::{DeploymentName, Timestamp};
 
 use crate::error::StoreError;
 use crate::records::{
-    AccountTotal, AppendedEntry, ExpiredReservations, ExternalId, LedgerCheck, LedgerEntry, LedgerHead, LedgerUnit,
-    NewEntry, Page, PageRequest, StoredReservation, StreamTotal, UnitConflict,
+    AccountTotal, AppendedEntry, DueBatch, ExternalId, LedgerCheck, LedgerEntry, LedgerHead, LedgerUnit, NewEntry,
+    Page, PageRequest, StoredReservation, StreamTotal, UnitConflict,
 };
 
 /// The ledger of revenue streams.
@@ -50,7 +50,7 @@ pub trait LedgerStore: Send + Sync + 'static {
     /// until its amount is returned.
     async fn open_reservations(&self, page: PageRequest) -> Result<Page<LedgerEntry>, StoreError>;
     /// Returns the amounts of at most `limit` reservations whose time is over at `now`.
-    async fn expire_reservations(&self, now: Timestamp, limit: usize) -> Result<ExpiredReservations, StoreError>;
+    async fn expire_reservations(&self, now: Timestamp, limit: usize) -> Result<DueBatch, StoreError>;
     /// Returns the net revenue of a stream in the half-open range `start..end`, for each currency.
     async fn revenue(
         &self,

@@ -430,7 +430,7 @@ mod tests {
         entries.extend([hold("open", None), hold("over", Some(Timestamp::from_millis(5)))]);
         entries.extend(credit(hold("held", Some(Timestamp::from_millis(900)))));
         store.append_entries(entries, Timestamp::from_millis(1)).await.unwrap();
-        assert_eq!(store.expire_reservations(Timestamp::from_millis(9), 5).await.unwrap().expired, 1);
+        assert_eq!(store.expire_reservations(Timestamp::from_millis(9), 5).await.unwrap().done, 1);
         (store, dir)
     }
 

@@ -7,10 +7,10 @@ use crate::embedded::ledger::append::EntryAppender;
 use crate::embedded::ledger::{entries, reservations};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::{Result, StoreError};
-use crate::records::{Evidence, ExpiredReservations, LedgerEntry, LedgerLeg, NewEntry};
+use crate::records::{DueBatch, Evidence, LedgerEntry, LedgerLeg, NewEntry};
 
 /// Returns the amounts of at most `limit` reservations whose time is over.
-pub(crate) fn expire(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize) -> Result<ExpiredReservations> {
+pub(crate) fn expire(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize) -> Result<DueBatch> {
     let mut due = Vec::new();
     reservations::each_due(commit, now, |entry| {
         due.push(entry);
@@ -24,7 +24,7 @@ pub(crate) fn expire(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize)
         }
         appending.finish(commit)?;
     }
-    Ok(ExpiredReservations { expired: due.len(), next: reservations::next_end(commit)? })
+    Ok(DueBatch { done: due.len(), next: reservations::next_end(commit)? })
 }
 
 /// Returns the entry that returns the amount of a reservation.

@@ -11,8 +11,8 @@ use crate::embedded::tables::{LEDGER_OF, WATERMARKS};
 use crate::embedded::tx::ReadTx;
 use crate::error::Result;
 use crate::records::{
-    AccountTotal, AppendedEntry, ExpiredReservations, ExternalId, LedgerCheck, LedgerEntry, LedgerHead, LedgerUnit,
-    NewEntry, Page, PageRequest, StoredReservation, StreamTotal, UnitConflict,
+    AccountTotal, AppendedEntry, DueBatch, ExternalId, LedgerCheck, LedgerEntry, LedgerHead, LedgerUnit, NewEntry,
+    Page, PageRequest, StoredReservation, StreamTotal, UnitConflict,
 };
 use crate::traits::LedgerStore;
 
@@ -61,11 +61,11 @@ impl LedgerStore for EmbeddedStore {
         reservations::page(&self.snapshot(), &page)
     }
 
-    async fn expire_reservations(&self, now: Timestamp, limit: usize) -> Result<ExpiredReservations> {
+    async fn expire_reservations(&self, now: Timestamp, limit: usize) -> Result<DueBatch> {
         // Most ticks find nothing, and then nothing is committed.
         let found = reservations::next_end(self.latest())?;
         if found.is_none_or(|next| next > now) {
-            return Ok(ExpiredReservations { expired: 0, next: found });
+            return Ok(DueBatch { done: 0, next: found });
         }
         self.commit(move |c| expiry::expire(c, now, limit)).await
     }

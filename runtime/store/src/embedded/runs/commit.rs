@@ -24,7 +24,7 @@ use tidemill_core::money::LedgerStream;
 use tidemill_core::money::balance::CreditDecision;
 use tidemill_core::run::{CancelRequest, Run, RunState};
 
-use crate::embedded::ledger::credit::question::Questioner;
+use crate::embedded::ledger::credit::question::CreditDecider;
 use crate::embedded::ledger::{self, entries};
 use crate::embedded::runs::admission::lanes;
 use crate::embedded::runs::record::{self, RunRecord};
@@ -206,7 +206,7 @@ type ChangedRead = (String, usize, Option<StoreError>);
 /// Returns the first read that has changed.
 fn find_changed_read(store: &impl ReadTx, transaction: &RunCommit) -> Result<Option<ChangedRead>> {
     let deployment = &transaction.run.deployment;
-    let mut questioner = Questioner::new(store, &transaction.postings, transaction.now);
+    let mut decider = CreditDecider::new(store, &transaction.postings, transaction.now);
     for (at, read) in transaction.reads.iter().enumerate() {
         let changed = match read {
             ReadCheck::State { key, version } => {
@@ -225,7 +225,7 @@ fn find_changed_read(store: &impl ReadTx, transaction: &RunCommit) -> Result<Opt
                 (present != *version).then(|| format!("external id `{external_id}`"))
             }
             ReadCheck::Balance(check) => {
-                let Some(decision) = questioner.changed(check)? else { continue };
+                let Some(decision) = decider.changed(check)? else { continue };
                 let what = format!("what `{}` may take from its account", check.question.external_id);
                 let refusal = check.covered.and_then(|_| refusal_of(&check.question, decision));
                 return Ok(Some((what, at, refusal)));

@@ -92,12 +92,3 @@ pub struct BalanceFilter {
     /// Only those of this customer.
     pub customer: Option<String>,
 }
-
-/// The result of posting what expired grants had left.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LapsedGrants {
-    /// The number of grants whose rest was posted.
-    pub lapsed: usize,
-    /// When the rest of the next grant lapses; `None` if none does. In the past if more are due.
-    pub next: Option<Timestamp>,
-}

@@ -65,12 +65,3 @@ impl FindingFilter {
             && self.stream.as_ref().is_none_or(|stream| Some(stream) == finding.stream.as_ref())
     }
 }
-
-/// The result of opening and closing findings whose time has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DueFindings {
-    /// The number of findings that were opened or closed.
-    pub changed: usize,
-    /// When the next one is due; `None` if none is. In the past if more are due.
-    pub next: Option<Timestamp>,
-}

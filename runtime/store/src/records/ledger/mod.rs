@@ -4,6 +4,7 @@ mod append;
 mod balance;
 mod canonical;
 mod check;
+mod due;
 mod entry;
 mod finding;
 mod period;
@@ -15,13 +16,13 @@ mod totals;
 pub use append::{AppendedEntry, NewEntry};
 pub use balance::{
     BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor, FloorAccount,
-    LapsedGrants,
 };
 pub use check::{LedgerCheck, LedgerHead, LedgerUnit, UnitConflict};
+pub use due::DueBatch;
 pub use entry::{Evidence, ExternalId, HandEntry, LedgerEntry, LedgerLeg};
-pub use finding::{DueFindings, Finding, FindingClosure, FindingFilter};
+pub use finding::{Finding, FindingClosure, FindingFilter};
 pub use period::ClosedPeriod;
 pub use rate::RateRecord;
 pub use report::{AsOf, CustomerQuery, CustomerReport, CustomerSum, CustomerTotal, KindSum, ReportScope, ReportSums};
-pub use reservation::{ExpiredReservations, StoredReservation};
+pub use reservation::StoredReservation;
 pub use totals::{AccountTotal, Bucket, BucketAxis, StreamTotal};

@@ -1,6 +1,5 @@
 //! Reservations: entries with pending legs, until they are settled, voided or expired.
 
-use tidemill_core::Timestamp;
 use tidemill_core::money::{EntryCall, Reservation, ReservationState};
 
 use super::LedgerEntry;
@@ -33,13 +32,4 @@ impl StoredReservation {
             state,
         }
     }
-}
-
-/// The result of returning the amounts of expired reservations.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ExpiredReservations {
-    /// The number of reservations that were returned.
-    pub expired: usize,
-    /// When the next reservation expires; `None` if none does. In the past if more are due.
-    pub next: Option<Timestamp>,
 }

@@ -15,7 +15,7 @@ use crate::embedded::ledger::{entries, expiry};
 use crate::embedded::tables::{CREDIT_ACCOUNTS, CREDIT_ENDS, CREDIT_GRANTS, time_of};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::{Result, StoreError};
-use crate::records::{Evidence, LapsedGrants, LedgerEntry, LedgerLeg, NewEntry};
+use crate::records::{DueBatch, Evidence, LedgerEntry, LedgerLeg, NewEntry};
 
 /// Returns when the rest of the next grant lapses, or lapsed.
 pub(crate) fn next_end(store: &impl ReadTx) -> Result<Option<Timestamp>> {
@@ -24,7 +24,7 @@ pub(crate) fn next_end(store: &impl ReadTx) -> Result<Option<Timestamp>> {
 }
 
 /// Posts the rests of at most `limit` grants that have lapsed.
-pub(crate) fn lapse(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize) -> Result<LapsedGrants> {
+pub(crate) fn lapse(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize) -> Result<DueBatch> {
     let until = keys::end(now.plus_millis(1), 0);
     let due = commit.range(CREDIT_ENDS, Vec::new()..until, false, limit)?;
     if !due.is_empty() {
@@ -36,7 +36,7 @@ pub(crate) fn lapse(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize) 
         }
         appending.finish(commit)?;
     }
-    Ok(LapsedGrants { lapsed: due.len(), next: next_end(commit)? })
+    Ok(DueBatch { done: due.len(), next: next_end(commit)? })
 }
 
 /// Returns the entry that posts the rest of the grant that an entry made.

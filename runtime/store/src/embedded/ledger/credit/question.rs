@@ -19,8 +19,8 @@ use crate::records::{BalanceCheck, BalanceQuestion, CustomerAccount, FloorAccoun
 /// The sequence number of the first entry that is not committed. It is after that of all others.
 const FIRST_UNCOMMITTED: u64 = u64::MAX / 2;
 
-/// Answers the questions of one transaction, in order.
-pub(crate) struct Questioner<'a, R: ReadTx> {
+/// Decides the questions of one transaction, in order.
+pub(crate) struct CreditDecider<'a, R: ReadTx> {
     store: &'a R,
     /// The entries of the transaction.
     own: &'a [NewEntry],
@@ -30,7 +30,7 @@ pub(crate) struct Questioner<'a, R: ReadTx> {
     changes: AccountChanges,
 }
 
-impl<'a, R: ReadTx> Questioner<'a, R> {
+impl<'a, R: ReadTx> CreditDecider<'a, R> {
     pub(crate) fn new(store: &'a R, own: &'a [NewEntry], now: Timestamp) -> Self {
         Self { store, own, now, applied: 0, changes: AccountChanges::default() }
     }

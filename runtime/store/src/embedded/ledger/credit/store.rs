@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use tidemill_core::Timestamp;
 use tidemill_core::money::balance::{Balance, CreditDecision};
 
-use crate::embedded::ledger::credit::question::Questioner;
+use crate::embedded::ledger::credit::question::CreditDecider;
 use crate::embedded::ledger::credit::{floors, lapse, view};
 use crate::embedded::store::EmbeddedStore;
 use crate::error::Result;
 use crate::records::{
-    AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor, LapsedGrants,
+    AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor, DueBatch,
     NewEntry, Page, PageRequest,
 };
 use crate::traits::BalanceStore;
@@ -17,14 +17,14 @@ use crate::traits::BalanceStore;
 #[async_trait]
 impl BalanceStore for EmbeddedStore {
     async fn decide(&self, question: &BalanceQuestion, own: &[NewEntry], now: Timestamp) -> Result<CreditDecision> {
-        Questioner::new(&self.snapshot(), own, now).decide(question, own.len())
+        CreditDecider::new(&self.snapshot(), own, now).decide(question, own.len())
     }
 
     async fn decisions_hold(&self, checks: &[BalanceCheck], own: &[NewEntry], now: Timestamp) -> Result<bool> {
         let store = self.snapshot();
-        let mut questioner = Questioner::new(&store, own, now);
+        let mut decider = CreditDecider::new(&store, own, now);
         for check in checks {
-            if questioner.changed(check)?.is_some() {
+            if decider.changed(check)?.is_some() {
                 return Ok(false);
             }
         }
@@ -58,11 +58,11 @@ impl BalanceStore for EmbeddedStore {
         self.commit(move |c| floors::set(c, &account, floor.as_ref())).await
     }
 
-    async fn lapse_grants(&self, now: Timestamp, limit: usize) -> Result<LapsedGrants> {
+    async fn lapse_grants(&self, now: Timestamp, limit: usize) -> Result<DueBatch> {
         // Most ticks find nothing, and then nothing is committed.
         let found = lapse::next_end(self.latest())?;
         if found.is_none_or(|next| next > now) {
-            return Ok(LapsedGrants { lapsed: 0, next: found });
+            return Ok(DueBatch { done: 0, next: found });
         }
         self.commit(move |c| lapse::lapse(c, now, limit)).await
     }

@@ -9,7 +9,7 @@ use crate::embedded::codec::decode;
 use crate::embedded::ledger::credit::account::{CreditAccountRecord, StoredAccount};
 use crate::embedded::ledger::credit::deltas::{CreditDelta, OpenHolds};
 use crate::embedded::ledger::credit::entry::CreditEntry;
-use crate::embedded::ledger::credit::question::Questioner;
+use crate::embedded::ledger::credit::question::CreditDecider;
 use crate::embedded::ledger::credit::{floors, keys, recount};
 use crate::embedded::ledger::entries::{self, EntryReader};
 use crate::embedded::ledger::keys::{sequence, sequence_at_end, stream_and_rest, text};
@@ -30,8 +30,8 @@ pub(crate) fn balance(
 ) -> Result<(Balance, Option<i64>)> {
     let key = keys::account(&account.stream, &account.currency, &account.customer);
     let floor = floors::get(store, account)?.map(|floor| floor.minor_units);
-    let mut questioner = Questioner::new(store, own, now);
-    let balance = questioner.apply_until(own.len())?.edit(store, &key, |edit| edit.balance(now))?;
+    let mut decider = CreditDecider::new(store, own, now);
+    let balance = decider.apply_until(own.len())?.edit(store, &key, |edit| edit.balance(now))?;
     Ok((balance, floor))
 }
 

@@ -1,8 +1,8 @@
 //! What answers an entry: refunds, disputes and reversals, in sums that a commit updates.
 //!
-//! For each external id, currency and kind, one sum is stored: of refunds and disputes what is left
-//! of each after its own reversals, of reversals the amounts. So a commit needs neither the other
-//! answers nor the order in which they came. The answered entry may come last.
+//! One sum is stored for each external id, currency and kind. A refund or a dispute counts with
+//! what its own reversals have left of it, and a reversal with its amount. So a commit does not
+//! read the other answers, and their order does not matter. The answered entry may come last.
 //!
 //! Example: sale `ch_1` of 100, refund `re_1` of 60, dispute `dp_1` of 60. The sums of `ch_1` are
 //! 60 and 60, which exceed it by 20. The dispute is won: `dispute-reversal` of 60 for `dp_1`. The
@@ -15,7 +15,7 @@ use tidemill_core::money::report::{AnswerSums, FindingKind, is_return};
 use tidemill_core::money::{EntryCall, EntryKind, LedgerStream};
 
 use super::book::FindingBook;
-use super::keys::{self, Subject};
+use super::keys::{self, FindingSubject};
 use super::noted::NotedEntry;
 use crate::embedded::ledger::{entries, reservations};
 use crate::embedded::tables::LEDGER_FINDING_SUMS;
@@ -149,7 +149,7 @@ impl AnswerBook {
                 [(FindingKind::OverRefunded, sums.over_refunded()), (FindingKind::OverReversed, sums.over_reversed())]
             {
                 let (stream, name) = (Some(stream.clone()), external_id.clone());
-                let subject = Subject { kind, paper, stream, name, currency: Some(currency.clone()) };
+                let subject = FindingSubject { kind, paper, stream, name, currency: Some(currency.clone()) };
                 if excess.is_some() {
                     book.raise(commit, &subject, sequence, excess)?;
                 } else {

@@ -11,7 +11,7 @@ use tidemill_core::Timestamp;
 use tidemill_core::money::LedgerStream;
 use tidemill_core::money::report::FindingKind;
 
-use super::keys::{self, Subject};
+use super::keys::{self, FindingSubject};
 use crate::embedded::tables::{LEDGER_FINDINGS, LEDGER_MARKS};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::{Result, StoreError};
@@ -53,7 +53,7 @@ impl FindingBook {
     pub(crate) fn raise(
         &mut self,
         commit: &mut WriteTx<'_, '_>,
-        subject: &Subject,
+        subject: &FindingSubject,
         sequence: u64,
         minor_units: Option<i128>,
     ) -> Result<bool> {
@@ -85,7 +85,7 @@ impl FindingBook {
     fn update(
         &mut self,
         commit: &mut WriteTx<'_, '_>,
-        subject: &Subject,
+        subject: &FindingSubject,
         number: u64,
         sequence: u64,
         minor_units: Option<i128>,
@@ -112,7 +112,7 @@ impl FindingBook {
 
     /// Removes the finding about a subject because entries explain it. Returns whether there was
     /// one, open or closed.
-    pub(crate) fn explain(&mut self, commit: &mut WriteTx<'_, '_>, subject: &Subject) -> Result<bool> {
+    pub(crate) fn explain(&mut self, commit: &mut WriteTx<'_, '_>, subject: &FindingSubject) -> Result<bool> {
         let key = subject.key();
         let Some(number) = commit.record::<u64>(LEDGER_FINDINGS, &key)? else { return Ok(false) };
         commit.delete(LEDGER_FINDINGS, &key);
@@ -126,11 +126,11 @@ impl FindingBook {
     }
 
     /// Returns whether a subject has a finding, open or closed.
-    pub(crate) fn has(store: &impl ReadTx, subject: &Subject) -> Result<bool> {
+    pub(crate) fn has(store: &impl ReadTx, subject: &FindingSubject) -> Result<bool> {
         Ok(store.bytes(LEDGER_FINDINGS, &subject.key())?.is_some())
     }
 
-    fn note(&mut self, subject: &Subject, change: &'static str, number: u64) {
+    fn note(&mut self, subject: &FindingSubject, change: &'static str, number: u64) {
         let (count, last) = self.changes.entry((subject.kind, subject.stream.clone(), change)).or_default();
         (*count, *last) = (*count + 1, number);
     }

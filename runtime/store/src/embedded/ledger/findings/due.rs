@@ -7,7 +7,7 @@ use tidemill_core::money::LedgerStream;
 use tidemill_core::money::report::{FindingKind, reservation_is_old_at};
 
 use super::book::FindingBook;
-use super::keys::{self, Subject};
+use super::keys::{self, FindingSubject};
 use super::sides::{ClearingRecord, clearing_subject};
 use crate::embedded::codec::decode;
 use crate::embedded::ledger::entries::EntryReader;
@@ -15,7 +15,7 @@ use crate::embedded::ledger::{entries, keys as ledger_keys};
 use crate::embedded::tables::{LEDGER_FINDING_SUMS, LEDGER_FINDINGS, LEDGER_RESERVATIONS};
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
 use crate::error::Result;
-use crate::records::{DueFindings, LedgerEntry};
+use crate::records::{DueBatch, LedgerEntry};
 
 /// What happens at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub(crate) enum DueChange {
 }
 
 /// Opens and closes at most `limit` findings whose time has come.
-pub(crate) fn update(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize) -> Result<DueFindings> {
+pub(crate) fn update(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize) -> Result<DueBatch> {
     let mut book = FindingBook::open(commit, now)?;
     let until = [&[keys::DUE][..], &now.plus_millis(1).as_millis().to_be_bytes()].concat();
     for (key, bytes) in commit.range(LEDGER_FINDINGS, vec![keys::DUE]..until, false, limit)? {
@@ -55,14 +55,14 @@ pub(crate) fn update(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize)
             }
             DueChange::Past { paper, stream, external_id } => {
                 let (kind, stream) = (FindingKind::FutureDated, Some(stream));
-                book.explain(commit, &Subject { kind, paper, stream, name: external_id, currency: None })?;
+                book.explain(commit, &FindingSubject { kind, paper, stream, name: external_id, currency: None })?;
             }
         }
     }
     open_old_reservations(commit, &mut book, now, limit)?;
-    let changed = book.changed();
+    let done = book.changed();
     book.finish(commit)?;
-    Ok(DueFindings { changed, next: next(commit)? })
+    Ok(DueBatch { done, next: next(commit)? })
 }
 
 /// Opens findings about reservations that became old, oldest first.
@@ -90,8 +90,8 @@ fn open_old_reservations(
 }
 
 /// The subject of an old reservation.
-pub(crate) fn old_subject(entry: LedgerEntry) -> Subject {
-    Subject {
+pub(crate) fn old_subject(entry: LedgerEntry) -> FindingSubject {
+    FindingSubject {
         kind: FindingKind::ReservationOld,
         paper: entry.paper,
         stream: Some(entry.stream),

@@ -27,7 +27,7 @@ pub(crate) const CLEARING: u8 = 2;
 
 /// What a finding is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Subject {
+pub(crate) struct FindingSubject {
     pub(crate) kind: FindingKind,
     pub(crate) paper: bool,
     pub(crate) stream: Option<LedgerStream>,
@@ -35,7 +35,7 @@ pub(crate) struct Subject {
     pub(crate) currency: Option<String>,
 }
 
-impl Subject {
+impl FindingSubject {
     /// The key of the finding about it.
     pub(crate) fn key(&self) -> Vec<u8> {
         let stream = self.stream.as_ref().map_or("", LedgerStream::as_str);

@@ -25,7 +25,7 @@ use tidemill_core::money::{Account, EntryKind, LedgerStream};
 use self::answers::AnswerBook;
 use self::book::{FindingBook, FindingMarks};
 use self::due::DueChange;
-use self::keys::Subject;
+use self::keys::FindingSubject;
 use self::noted::NotedEntry;
 use self::sides::ConversionBook;
 use crate::embedded::ledger::entries;
@@ -109,7 +109,7 @@ impl FindingNotes {
         answers.finish(commit, &mut book)?;
         for ReceivableSign { stream, currency, paper, below_zero } in balances {
             let (kind, stream) = (FindingKind::NegativeReceivable, Some(stream));
-            let subject = Subject { kind, paper, stream, name: String::new(), currency: Some(currency) };
+            let subject = FindingSubject { kind, paper, stream, name: String::new(), currency: Some(currency) };
             if below_zero {
                 let sequence = entries::head(commit)?.head.sequence;
                 book.raise(commit, &subject, sequence, None)?;
@@ -140,15 +140,15 @@ pub(crate) fn raise_id_conflicts(
     for external_id in external_ids {
         let Some(entry) = entries::by_external_id(commit, stream, external_id)? else { continue };
         let (kind, stream, name) = (FindingKind::IdConflict, Some(entry.stream), entry.external_id);
-        let subject = Subject { kind, paper: entry.paper, stream, name, currency: None };
+        let subject = FindingSubject { kind, paper: entry.paper, stream, name, currency: None };
         book.raise(commit, &subject, entry.sequence, None)?;
     }
     book.finish(commit)
 }
 
-fn subject_of(kind: FindingKind, entry: &NotedEntry) -> Subject {
+fn subject_of(kind: FindingKind, entry: &NotedEntry) -> FindingSubject {
     let (stream, name) = (Some(entry.stream.clone()), entry.external_id.clone());
-    Subject { kind, paper: entry.paper, stream, name, currency: None }
+    FindingSubject { kind, paper: entry.paper, stream, name, currency: None }
 }
 
 /// Opens and explains what follows from one entry alone.
@@ -170,15 +170,15 @@ fn judge_alone(commit: &mut WriteTx<'_, '_>, book: &mut FindingBook, entry: &Not
     {
         for kind in [FindingKind::Late, FindingKind::IdConflict] {
             let (stream, name) = (Some(wrong.stream.clone()), wrong.external_id.clone());
-            book.explain(commit, &Subject { kind, paper: wrong.paper, stream, name, currency: None })?;
+            book.explain(commit, &FindingSubject { kind, paper: wrong.paper, stream, name, currency: None })?;
         }
     }
     Ok(())
 }
 
-fn unknown(stream: &LedgerStream, external_id: String, paper: bool) -> Subject {
+fn unknown(stream: &LedgerStream, external_id: String, paper: bool) -> FindingSubject {
     let (kind, stream) = (FindingKind::OfUnknown, Some(stream.clone()));
-    Subject { kind, paper, stream, name: external_id, currency: None }
+    FindingSubject { kind, paper, stream, name: external_id, currency: None }
 }
 
 fn note_unknown(commit: &mut WriteTx<'_, '_>, book: &mut FindingBook, entry: &NotedEntry, of: &str) -> Result<()> {

@@ -10,7 +10,7 @@ use tidemill_core::money::{Account, EntryKind, LedgerStream};
 
 use super::book::FindingBook;
 use super::due::DueChange;
-use super::keys::{self, Subject};
+use super::keys::{self, FindingSubject};
 use super::noted::NotedEntry;
 use crate::embedded::tables::{LEDGER_FINDING_SUMS, LEDGER_FINDINGS};
 use crate::embedded::tx::{ReadTx, WriteTx};
@@ -72,7 +72,7 @@ impl ConversionBook {
                 false => commit.put_record(LEDGER_FINDING_SUMS, &key, &sums)?,
             }
             let (kind, stream) = (FindingKind::ConversionUnpaired, Some(stream));
-            let subject = Subject { kind, paper, stream, name: id, currency: None };
+            let subject = FindingSubject { kind, paper, stream, name: id, currency: None };
             if is_conversion_unpaired(sums.into_values()) {
                 book.raise(commit, &subject, sequence, None)?;
             } else {
@@ -117,8 +117,8 @@ pub(crate) fn clear(
 }
 
 /// The subject of an invoice between streams.
-pub(crate) fn clearing_subject(paper: bool, invoice: &str, currency: &str) -> Subject {
-    Subject {
+pub(crate) fn clearing_subject(paper: bool, invoice: &str, currency: &str) -> FindingSubject {
+    FindingSubject {
         kind: FindingKind::ClearingOpen,
         paper,
         stream: None,

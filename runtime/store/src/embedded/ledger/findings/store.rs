@@ -7,12 +7,12 @@ use tidemill_core::money::report::FindingKind;
 
 use super::book::{self, FindingBook};
 use super::due;
-use super::keys::Subject;
+use super::keys::FindingSubject;
 use super::raise_id_conflicts;
 use crate::embedded::ledger::entries;
 use crate::embedded::store::EmbeddedStore;
 use crate::error::Result;
-use crate::records::{DueFindings, Finding, FindingClosure, FindingFilter, Page, PageRequest};
+use crate::records::{DueBatch, Finding, FindingClosure, FindingFilter, Page, PageRequest};
 use crate::traits::FindingStore;
 
 #[async_trait]
@@ -32,7 +32,7 @@ impl FindingStore for EmbeddedStore {
     async fn note_id_conflict(&self, stream: &LedgerStream, external_id: &str, now: Timestamp) -> Result<()> {
         let Some(entry) = entries::by_external_id(self.latest(), stream, external_id)? else { return Ok(()) };
         let (kind, of, name) = (FindingKind::IdConflict, Some(entry.stream), entry.external_id);
-        let subject = Subject { kind, paper: entry.paper, stream: of, name, currency: None };
+        let subject = FindingSubject { kind, paper: entry.paper, stream: of, name, currency: None };
         // A module may try the same again and again.
         if FindingBook::has(self.latest(), &subject)? {
             return Ok(());
@@ -41,11 +41,11 @@ impl FindingStore for EmbeddedStore {
         self.commit(move |c| raise_id_conflicts(c, &stream, &external_ids, now)).await
     }
 
-    async fn update_due_findings(&self, now: Timestamp, limit: usize) -> Result<DueFindings> {
+    async fn update_due_findings(&self, now: Timestamp, limit: usize) -> Result<DueBatch> {
         // Most ticks find nothing, and then nothing is committed.
         let next = due::next(self.latest())?;
         if next.is_none_or(|next| next > now) {
-            return Ok(DueFindings { changed: 0, next });
+            return Ok(DueBatch { done: 0, next });
         }
         self.commit(move |c| due::update(c, now, limit)).await
     }
