@@ -58,6 +58,7 @@ pub(crate) fn ledger_entry(kind: EntryKind, external_id: &str) -> NewEntry {
         evidence: Evidence::default(),
         paper: false,
         late_usage_millis: 0,
+        customer_floor: None,
         content: <_>::default(),
     }
 }

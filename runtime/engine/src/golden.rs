@@ -60,6 +60,7 @@ fn entry(external_id: &str) -> NewEntry {
         evidence: Evidence::default(),
         paper: false,
         late_usage_millis: 0,
+        customer_floor: None,
         content: content.hash(),
     }
 }

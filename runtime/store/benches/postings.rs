@@ -56,6 +56,7 @@ fn entry(commit: u64, number: u64) -> NewEntry {
         evidence: Evidence::default(),
         paper: false,
         late_usage_millis: 0,
+        customer_floor: None,
         content: <_>::default(),
     }
 }

@@ -62,6 +62,7 @@ fn entry(number: u64) -> NewEntry {
         evidence: Evidence::default(),
         paper: false,
         late_usage_millis: 0,
+        customer_floor: None,
         content: ContentHash::default(),
     }
 }

@@ -8,7 +8,7 @@ use tidemill_core::RunId;
 #[cfg(feature = "schema")]
 use utoipa::ToSchema;
 
-use crate::{RevenueTotal, StoredJson, Time};
+use crate::{FindingCount, RevenueTotal, StoredJson, Time};
 
 /// An immutable entry of the ledger.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -180,6 +180,9 @@ pub struct LedgerCheck<'a> {
     pub totals: u64,
     /// Descriptions of the differences; at most 100.
     pub problems: Cow<'a, [String]>,
+    /// The open findings by kind. They are no differences.
+    #[serde(default)]
+    pub findings: Vec<FindingCount<'a>>,
 }
 
 /// A deployment whose component exports `revenue-stream`, or that has earned before.

@@ -15,19 +15,20 @@ pub struct Finding<'a> {
     /// The number of the finding.
     pub number: u64,
     /// Its kind: `over-refunded`, `over-reversed`, `of-unknown`, `negative-receivable`,
-    /// `clearing-open`, `conversion-unpaired`, `reservation-old`, `future-dated`, `late` or
-    /// `id-conflict`.
+    /// `clearing-open`, `conversion-unpaired`, `reservation-old`, `future-dated`, `late`,
+    /// `id-conflict` or `below-floor`.
     pub kind: Cow<'a, str>,
     /// The stream; left out if the finding is about several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<Cow<'a, str>>,
-    /// What it is about: an external id, the id of a conversion, or an invoice; empty if it is the
-    /// account `receivable`, or entries without an invoice.
+    /// What it is about: an external id, the id of a conversion, an invoice, or a customer; empty
+    /// if it is the account `receivable`, or entries without an invoice.
     pub subject: Cow<'a, str>,
     /// The currency; left out if the finding is about none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<Cow<'a, str>>,
-    /// The excess, the open sum or the reserved amount; left out for kinds without an amount.
+    /// The excess, the open sum, the reserved amount, or what is missing to the floor; left out for
+    /// kinds without an amount.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Amount>,
     /// The sequence number of the entry that raised it.
@@ -45,6 +46,18 @@ pub struct Finding<'a> {
     /// Why they closed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Cow<'a, str>>,
+}
+
+/// The number of open findings of one kind.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(ToSchema))]
+pub struct FindingCount<'a> {
+    /// The kind.
+    pub kind: Cow<'a, str>,
+    /// The number of open findings about streams that are not on paper.
+    pub open: u64,
+    /// The number of open findings about streams on paper.
+    pub on_paper: u64,
 }
 
 /// Why a finding is closed.

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::value::{RawValue, to_raw_value};
 use tidemill_api_types as shapes;
+use tidemill_core::manifest::LedgerPolicy;
 use tidemill_core::money::{
     CUSTOMER_BYTES, DESCRIPTION_BYTES, EntryCall, EntryDraft, EntryKind, InvalidEntry, parse_decimal,
 };
@@ -71,9 +72,13 @@ pub async fn correct(
     if let Some(right) = &correction.right {
         entries.push(right_entry(&state, &wrong, right, &correction)?);
     }
-    let late_usage_millis = policy_of(&state, &wrong.stream).await?.late_usage_millis;
-    let entries =
-        entries.into_iter().map(|entry| NewEntry { paper: wrong.paper, late_usage_millis, ..entry }).collect();
+    let LedgerPolicy { late_usage_millis, floors, .. } = policy_of(&state, &wrong.stream).await?;
+    let of_stream = |entry: NewEntry| {
+        let currency = state.host.currencies().get(&entry.currency);
+        let customer_floor = currency.and_then(|currency| floors.of_customer(&currency).ok());
+        NewEntry { paper: wrong.paper, late_usage_millis, customer_floor, ..entry }
+    };
+    let entries = entries.into_iter().map(of_stream).collect();
     let appended = state.host.store().append_entries(entries, state.host.clock().now()).await?;
     Ok(ok(&posted(&appended, &Amounts::of(&state).await?)))
 }

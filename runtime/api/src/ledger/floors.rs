@@ -34,8 +34,9 @@ pub async fn put(State(state): State<ApiState>, query: RawQuery, body: JsonBody)
     query.only(&[])?;
     let (account, own) = read(body, state.host.currencies())?;
     check_known(&state, Some(&account.stream)).await?;
-    let floor = own.map(|minor_units| CustomerFloor { minor_units, set_at: state.host.clock().now() });
-    state.host.store().set_customer_floor(account.clone(), floor).await?;
+    let now = state.host.clock().now();
+    let floor = own.map(|minor_units| CustomerFloor { minor_units, set_at: now });
+    state.host.store().set_customer_floor(account.clone(), floor, now).await?;
     let amounts = Amounts::of(&state).await?;
     let mut floors = Floors::default();
     floors.read(&state, &account.stream).await?;

@@ -31,6 +31,7 @@ pub fn hand_entry(stream: &LedgerStream, draft: &EntryDraft<'_>, posting: Postin
         evidence: Evidence { by_hand: Some(by_hand), ..Evidence::default() },
         paper: false,
         late_usage_millis: 0,
+        customer_floor: None,
         content: posting.content,
     }
 }

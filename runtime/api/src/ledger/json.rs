@@ -5,7 +5,7 @@ use data_encoding::HEXLOWER;
 use tidemill_api_types as shapes;
 use tidemill_core::money::balance::{CreditGrant, GrantKind};
 use tidemill_store::records::{
-    AccountTotal, ClosedPeriod, Evidence, Finding, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, RateRecord,
+    AccountTotal, ClosedPeriod, Evidence, Finding, FindingCount, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, RateRecord,
 };
 
 use super::Amounts;
@@ -164,6 +164,13 @@ impl<'a> FromRecord<&'a LedgerCheck> for shapes::LedgerCheck<'a> {
             entries: check.entries,
             totals: check.totals,
             problems: (&check.problems).into(),
+            findings: check.findings.iter().map(shapes::FindingCount::of).collect(),
         }
+    }
+}
+
+impl<'a> FromRecord<&'a FindingCount> for shapes::FindingCount<'a> {
+    fn of(count: &'a FindingCount) -> Self {
+        Self { kind: (&count.kind).into(), open: count.open, on_paper: count.on_paper }
     }
 }

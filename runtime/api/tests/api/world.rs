@@ -391,6 +391,7 @@ fn entry(job: &Activation) -> NewEntry {
         evidence: Evidence::default(),
         paper: job.run.ledger.paper,
         late_usage_millis: 0,
+        customer_floor: None,
         content: ContentHash::default(),
     }
 }

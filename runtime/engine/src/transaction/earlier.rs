@@ -147,6 +147,7 @@ impl EarlierEntry {
             evidence: Evidence::default(),
             paper: false,
             late_usage_millis: 0,
+            customer_floor: None,
         }
     }
 }

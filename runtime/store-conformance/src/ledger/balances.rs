@@ -207,10 +207,10 @@ pub(crate) async fn a_floor_is_the_customer_s_own_or_the_deployment_s(store: Arc
     assert_eq!((decide(0).await, decide(-49).await), (short(0), short(-49)));
     assert_eq!(decide(-50).await, CreditDecision::Covered(50));
     let floor = CustomerFloor { minor_units: -60, set_at: NOON };
-    store.set_customer_floor(account(), Some(floor.clone())).await.expect("a floor");
+    store.set_customer_floor(account(), Some(floor.clone()), NOON).await.expect("a floor");
     assert_eq!(store.customer_floor(&account()).await, Ok(Some(floor)));
     assert_eq!(decide(0).await, CreditDecision::Covered(50));
-    store.set_customer_floor(account(), None).await.expect("no floor");
+    store.set_customer_floor(account(), None, NOON).await.expect("no floor");
     assert_eq!(decide(0).await, short(0));
 }
 

@@ -57,6 +57,7 @@ fn new_entry(stream: LedgerStream, run: Option<RunId>, (id, external_id): (Strin
         evidence: Evidence::default(),
         paper: false,
         late_usage_millis: 0,
+        customer_floor: None,
         content: <_>::default(),
     };
     with_content(entry)

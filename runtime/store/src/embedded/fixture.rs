@@ -55,6 +55,7 @@ pub(crate) fn new_entry() -> NewEntry {
         evidence: Evidence::default(),
         paper: false,
         late_usage_millis: 0,
+        customer_floor: None,
         content: ContentHash::default(),
     }
 }

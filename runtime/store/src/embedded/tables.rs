@@ -209,7 +209,9 @@ tables! {
     /// → what opens or closes then.
     LEDGER_FINDINGS = new 113, "ledger-findings";
     /// 0 stream NUL external id NUL currency NUL kind → sum of the answers; 1 stream NUL conversion
-    /// → sum for each currency; 2 (1 if on paper, else 0) invoice NUL currency → sum.
+    /// → sum for each currency; 2 (1 if on paper, else 0) invoice NUL currency → sum; 3 stream NUL
+    /// currency NUL customer → the last entry that may have taken the account below its floor, while
+    /// it is below.
     LEDGER_FINDING_SUMS = new 114, "ledger-finding-sums";
     /// currency NUL day NUL other currency → rate from the other one.
     LEDGER_RATES = new 115, "ledger-rates";

@@ -48,11 +48,13 @@ pub trait BalanceStore: Send + Sync + 'static {
     ) -> Result<Page<CustomerBalance>, StoreError>;
     /// Returns the floor of a customer; `None` if that of the deployment applies.
     async fn customer_floor(&self, account: &CustomerAccount) -> Result<Option<CustomerFloor>, StoreError>;
-    /// Sets the floor of a customer; `None` removes it.
+    /// Sets the floor of a customer; `None` removes it. A finding that the account is below its
+    /// floor is explained if it no longer is.
     async fn set_customer_floor(
         &self,
         account: CustomerAccount,
         floor: Option<CustomerFloor>,
+        now: Timestamp,
     ) -> Result<(), StoreError>;
     /// Posts what at most `limit` grants have left after their expiry.
     async fn lapse_grants(&self, now: Timestamp, limit: usize) -> Result<DueBatch, StoreError>;

@@ -38,6 +38,7 @@ pub(crate) fn entry(id: &str, kind: EntryKind, cents: i64, currency: &str, time:
         evidence: Evidence::default(),
         paper: false,
         late_usage_millis: 0,
+        customer_floor: None,
         content: ContentHash::default(),
     }
 }

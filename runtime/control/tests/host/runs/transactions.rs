@@ -134,6 +134,7 @@ fn sale(run: Option<RunId>, external_id: &str, cents: i64) -> NewEntry {
         evidence: Evidence::default(),
         paper: false,
         late_usage_millis: 0,
+        customer_floor: None,
         content: content.hash(),
     }
 }

@@ -92,6 +92,21 @@ impl<R: AccountReader> AccountEdit<'_, R> {
         Ok(available)
     }
 
+    /// The next time after `now` at which a grant with something left begins to cover usage.
+    ///
+    /// # Errors
+    /// See [`AccountEdit::release_due`].
+    pub fn next_start(&self, now: Timestamp) -> Result<Option<Timestamp>, R::Error> {
+        let (mut next, mut after) = (None::<Timestamp>, None);
+        while let Some(grant) = self.next_grant(after)? {
+            after = Some(grant.order());
+            if grant.starts_at > now {
+                next = [next, Some(grant.starts_at)].into_iter().flatten().min();
+            }
+        }
+        Ok(next)
+    }
+
     /// Answers a `reserve` or `draw` of an entry. Changes nothing but what time has changed.
     ///
     /// # Errors

@@ -64,6 +64,8 @@ finding_kinds! {
     Late = 8, "late";
     /// A provider's id came again with other content.
     IdConflict = 9, "id-conflict";
+    /// Posted entries took an account of a customer below its floor.
+    BelowFloor = 10, "below-floor";
 }
 
 impl FindingKind {

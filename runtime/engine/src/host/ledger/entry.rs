@@ -126,6 +126,7 @@ pub(super) async fn write_now(
     let legs = stored(legs);
     let (legs, pending) = if reserves { (Vec::new(), legs) } else { (legs, Vec::new()) };
     let default_expiry = guest.run.ledger.reservations_expire_millis;
+    let customer_floor = floor::of_post(guest, call, &entry, &checked);
     let expires_at = checked.links.expires_at.or_else(|| Some(guest.log.clock.now().plus_millis(default_expiry?)));
     let new = NewEntry {
         id: id.clone(),
@@ -150,6 +151,7 @@ pub(super) async fn write_now(
         evidence: evidence(guest),
         paper: guest.run.ledger.paper,
         late_usage_millis: guest.run.ledger.late_usage_millis,
+        customer_floor,
         content: checked.content,
     };
     guest.transaction.add_entry(new);

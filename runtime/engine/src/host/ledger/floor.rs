@@ -70,6 +70,18 @@ pub(super) async fn take(
     Ok(Ok(minor_units))
 }
 
+/// Returns the floor of the customer whose account a posted entry takes from, in minor units;
+/// `None` if it takes from none. What has happened is not refused: the store reports an account
+/// that it leaves below the floor.
+pub(super) fn of_post(guest: &GuestState, call: EntryCall, entry: &Entry, checked: &CheckedEntry) -> Option<i64> {
+    let takes = BalanceEffect::of_kind(checked.kind).is_some_and(BalanceEffect::takes);
+    if call != EntryCall::Post || !takes || entry.customer.as_ref().is_none_or(String::is_empty) {
+        return None;
+    }
+    // The manifest was checked when it was deployed.
+    guest.run.ledger.floors.of_customer(&checked.amount.currency).ok()
+}
+
 /// Returns the accounts that an entry takes from and that have a floor, each with the floor that
 /// the manifest gives.
 fn accounts(

@@ -160,6 +160,7 @@ fn as_new(entry: LedgerEntry) -> NewEntry {
         evidence: entry.evidence,
         paper: entry.paper,
         late_usage_millis: 0,
+        customer_floor: None,
         content: entry.content,
     }
 }
@@ -208,6 +209,7 @@ impl SeenReservation {
             expires_at: None,
             evidence: evidence(guest),
             late_usage_millis: guest.run.ledger.late_usage_millis,
+            customer_floor: None,
             content,
             ..reserved
         })

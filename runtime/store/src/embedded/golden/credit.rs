@@ -7,7 +7,11 @@ use tidemill_core::money::balance::{
 use super::at;
 use super::records::Rows;
 use crate::embedded::ledger::credit::account::CreditAccountRecord;
-use crate::embedded::tables::{CREDIT_ACCOUNTS, CREDIT_FLOORS, CREDIT_GRANTS, CREDIT_USES};
+use crate::embedded::ledger::findings::due::DueChange;
+use crate::embedded::ledger::findings::floors::FloorRecord;
+use crate::embedded::tables::{
+    CREDIT_ACCOUNTS, CREDIT_FLOORS, CREDIT_GRANTS, CREDIT_USES, LEDGER_FINDING_SUMS, LEDGER_FINDINGS,
+};
 use crate::records::CustomerFloor;
 
 pub(super) fn credit(rows: &mut Rows) {
@@ -38,5 +42,7 @@ pub(super) fn credit(rows: &mut Rows) {
     };
     rows.add(CREDIT_USES, "held", &used);
     rows.add(CREDIT_USES, "used", &CreditUse { hold: None, ..used });
+    rows.add(LEDGER_FINDING_SUMS, "floor", &FloorRecord { floor: -500, paper: true, sequence: 8 });
+    rows.add(LEDGER_FINDINGS, "due floor", &DueChange::Floor { account: b"shop\0EUR\0c-1".to_vec() });
     rows.add(CREDIT_FLOORS, "floor", &CustomerFloor { minor_units: -500, set_at: at(1) });
 }

@@ -267,7 +267,7 @@ async fn credit(store: &EmbeddedStore) {
     let account =
         CustomerAccount { stream: fixture::new_entry().stream, currency: "EUR".to_owned(), customer: "c-1".to_owned() };
     let floor = CustomerFloor { minor_units: -500, set_at: at(32) };
-    store.set_customer_floor(account, Some(floor)).await.unwrap();
+    store.set_customer_floor(account, Some(floor), at(32)).await.unwrap();
 }
 
 /// Runs that succeed, are parked, keep running, or are first stored when they end.

@@ -21,6 +21,7 @@ use crate::embedded::ledger::credit::changes::AccountChanges;
 use crate::embedded::ledger::credit::entry::CreditEntry;
 use crate::embedded::ledger::credit::question;
 use crate::embedded::ledger::findings::FindingNotes;
+use crate::embedded::ledger::findings::floors::FloorRecord;
 use crate::embedded::ledger::record::{HeadRecord, ReservationRecord, StreamRecord};
 use crate::embedded::ledger::sums::LedgerSums;
 use crate::embedded::ledger::{self, entries, expiry, keys, periods, reservations, rows, units};
@@ -178,6 +179,10 @@ impl EntryAppender {
             let reserved_at = question::reserved_at(commit, &credit, new, own)?;
             let terms = (entry.sequence, reserved_at, new.late_usage_millis);
             entry.parts = self.credit.apply(commit, &credit, terms, self.clock)?;
+            if let Some(floor) = new.customer_floor.filter(|_| credit.may_pass_floor()) {
+                let floor = FloorRecord { floor, paper: new.paper, sequence: entry.sequence };
+                self.credit.note_floor(&credit.account(), floor);
+            }
         }
         self.append(commit, entry)
     }
@@ -240,13 +245,13 @@ impl EntryAppender {
     pub(crate) fn finish(mut self, commit: &mut WriteTx<'_, '_>) -> Result<HeadRecord> {
         self.write_chunk(commit)?;
         let signs = self.sums.write(commit)?;
-        self.credit.write(commit)?;
+        let accounts = self.credit.write(commit)?;
         for (run, first, count) in self.ranges {
             commit.put_record(LEDGER_RUNS, &keys::of_run(run, first), &count)?;
         }
         commit.put_record(LEDGER_MARKS, keys::HEAD, &self.head)?;
         // An earlier release's entries are converted without a clock.
-        self.findings.finish(commit, self.clock.max(self.head.head.posted_at), signs)?;
+        self.findings.finish(commit, self.clock.max(self.head.head.posted_at), signs, accounts)?;
         Ok(self.head)
     }
 

@@ -53,6 +53,7 @@ pub(crate) fn expiry_of(store: &impl ReadTx, reserved: &LedgerEntry) -> Result<N
         evidence: Evidence::default(),
         paper: reserved.paper,
         late_usage_millis: 0,
+        customer_floor: None,
         content: <_>::default(),
     };
     entry.external_id = free_id(store, &reserved.stream, &reserved.external_id)?;

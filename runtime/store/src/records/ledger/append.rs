@@ -56,6 +56,9 @@ pub struct NewEntry {
     /// How long after its expiry a grant that this entry makes covers usage from before, in
     /// milliseconds.
     pub late_usage_millis: u64,
+    /// The floor that the manifest gives customers in the currency, in minor units; `None` if it
+    /// is not known. An entry that was posted is never refused for it, but becomes a finding.
+    pub customer_floor: Option<i64>,
     /// See [`LedgerEntry::content`].
     pub content: ContentHash,
 }

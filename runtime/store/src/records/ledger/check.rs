@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tidemill_core::Timestamp;
 
+use super::FindingCount;
+
 /// The last entry of the ledger. A copy of it in another place proves later that no entry up to it
 /// was changed or removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,4 +48,6 @@ pub struct LedgerCheck {
     pub first_wrong: Option<u64>,
     /// A description of each difference, at most 100; empty if the ledger is consistent.
     pub problems: Vec<String>,
+    /// The open findings, by kind.
+    pub findings: Vec<FindingCount>,
 }

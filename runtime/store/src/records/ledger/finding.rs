@@ -42,6 +42,17 @@ pub struct FindingClosure {
     pub reason: String,
 }
 
+/// The number of open findings of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingCount {
+    /// The name of the kind.
+    pub kind: String,
+    /// The number of those about streams that are not on paper.
+    pub open: u64,
+    /// The number of those about streams on paper.
+    pub on_paper: u64,
+}
+
 /// Selects findings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FindingFilter {

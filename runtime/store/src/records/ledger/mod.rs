@@ -20,7 +20,7 @@ pub use balance::{
 pub use check::{LedgerCheck, LedgerHead, LedgerUnit, UnitConflict};
 pub use due::DueBatch;
 pub use entry::{Evidence, ExternalId, HandEntry, LedgerEntry, LedgerLeg};
-pub use finding::{Finding, FindingClosure, FindingFilter};
+pub use finding::{Finding, FindingClosure, FindingCount, FindingFilter};
 pub use period::ClosedPeriod;
 pub use rate::RateRecord;
 pub use report::{AsOf, CustomerQuery, CustomerReport, CustomerSum, CustomerTotal, KindSum, ReportScope, ReportSums};

@@ -8,6 +8,7 @@ use tidemill_core::money::balance::{AccountEdit, AccountReader as _, AccountRows
 use crate::embedded::ledger::credit::account::{self, CreditAccountRecord, StoredAccount};
 use crate::embedded::ledger::credit::entry::CreditEntry;
 use crate::embedded::ledger::credit::keys;
+use crate::embedded::ledger::findings::floors::{FloorRecord, MovedAccount};
 use crate::embedded::tables::{CREDIT_ACCOUNTS, CREDIT_ENTRIES};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::Result;
@@ -22,6 +23,8 @@ struct ChangedAccount {
     rows: AccountRows,
     /// The sequence numbers of the entries.
     entries: Vec<u64>,
+    /// The floor, if an entry may have passed it.
+    floor: Option<FloorRecord>,
 }
 
 impl AccountChanges {
@@ -68,10 +71,18 @@ impl AccountChanges {
         self.edit(store, key, |edit| if edit.sums()?.held == 0 { Ok(None) } else { edit.next_due(None, now) })
     }
 
-    /// Writes the changed rows.
-    pub(crate) fn write(self, commit: &mut WriteTx<'_, '_>) -> Result<()> {
+    /// Notes an entry that may have taken its account below the floor.
+    pub(crate) fn note_floor(&mut self, key: &[u8], floor: FloorRecord) {
+        if let Some(changed) = self.0.get_mut(key) {
+            changed.floor = Some(floor);
+        }
+    }
+
+    /// Writes the changed rows, and returns the accounts that entries have moved.
+    pub(crate) fn write(self, commit: &mut WriteTx<'_, '_>) -> Result<Vec<MovedAccount>> {
+        let mut moved = Vec::new();
         for (key, changed) in self.0 {
-            let ChangedAccount { mut record, rows, entries } = changed;
+            let ChangedAccount { mut record, rows, entries, floor } = changed;
             if entries.is_empty() {
                 continue;
             }
@@ -81,7 +92,8 @@ impl AccountChanges {
                 commit.put(CREDIT_ENTRIES, &keys::entry(record.number, sequence), &[]);
             }
             account::write(commit, record.number, rows)?;
+            moved.push(MovedAccount { key, floor });
         }
-        Ok(())
+        Ok(moved)
     }
 }

@@ -70,6 +70,12 @@ impl<'e> CreditEntry<'e> {
         self.call == EntryCall::Expire && self.ends
     }
 
+    /// Whether it takes from the account although nothing was asked first, so that the account may
+    /// end below its floor.
+    pub(crate) fn may_pass_floor(&self) -> bool {
+        self.effect.takes() && matches!(self.call, EntryCall::Post | EntryCall::Correct)
+    }
+
     /// Whether it settles a reservation and makes a grant, so that the terms of the grant count
     /// from the time of the reservation.
     pub(crate) fn settles_grant(&self) -> bool {

@@ -91,6 +91,7 @@ fn rest_of(store: &impl ReadTx, made: &LedgerEntry) -> Result<NewEntry> {
         evidence: Evidence::default(),
         paper: made.paper,
         late_usage_millis: 0,
+        customer_floor: None,
         content: content.hash(),
     })
 }

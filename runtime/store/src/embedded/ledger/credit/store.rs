@@ -54,8 +54,8 @@ impl BalanceStore for EmbeddedStore {
         floors::get(self.latest(), account)
     }
 
-    async fn set_customer_floor(&self, account: CustomerAccount, floor: Option<CustomerFloor>) -> Result<()> {
-        self.commit(move |c| floors::set(c, &account, floor.as_ref())).await
+    async fn set_customer_floor(&self, account: CustomerAccount, floor: Option<CustomerFloor>, now: Timestamp) -> Result<()> {
+        self.commit(move |c| floors::set(c, &account, floor.as_ref(), now)).await
     }
 
     async fn lapse_grants(&self, now: Timestamp, limit: usize) -> Result<DueBatch> {

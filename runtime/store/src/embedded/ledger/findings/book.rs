@@ -12,10 +12,11 @@ use tidemill_core::money::LedgerStream;
 use tidemill_core::money::report::FindingKind;
 
 use super::keys::{self, FindingSubject};
+use crate::embedded::codec::decode;
 use crate::embedded::tables::{LEDGER_FINDINGS, LEDGER_MARKS};
-use crate::embedded::tx::{ReadTx, WriteTx};
+use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
 use crate::error::{Result, StoreError};
-use crate::records::{FeedEvent, Finding, FindingClosure, FindingFilter, Page, PageRequest};
+use crate::records::{FeedEvent, Finding, FindingClosure, FindingCount, FindingFilter, Page, PageRequest};
 
 /// Maximum number of findings that a page reads to fill itself.
 const READ_AT_MOST: usize = 2_000;
@@ -156,6 +157,19 @@ impl FindingBook {
 /// Returns what all findings have in common.
 pub(crate) fn marks(store: &impl ReadTx) -> Result<FindingMarks> {
     Ok(store.record(LEDGER_MARKS, keys::MARKS)?.unwrap_or_default())
+}
+
+/// Counts the open findings by kind, in the order of the kinds' names.
+pub(crate) fn count_open(store: &impl ReadTx) -> Result<Vec<FindingCount>> {
+    let mut counts: BTreeMap<String, FindingCount> = BTreeMap::new();
+    store.each(LEDGER_FINDINGS, prefix_range(&[keys::OPEN]), |_, bytes| {
+        let finding: Finding = decode(LEDGER_FINDINGS, bytes)?;
+        let zero = || FindingCount { kind: finding.kind.clone(), open: 0, on_paper: 0 };
+        let count = counts.entry(finding.kind.clone()).or_insert_with(zero);
+        *(if finding.paper { &mut count.on_paper } else { &mut count.open }) += 1;
+        Ok(())
+    })?;
+    Ok(counts.into_values().collect())
 }
 
 /// Closes a finding by hand. If it is closed, returns it as it is.

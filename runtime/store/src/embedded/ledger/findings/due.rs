@@ -1,5 +1,6 @@
 //! Findings that open or close at a time: an invoice that is not cleared after a day, a reservation
-//! that is open after 30 days, an entry that was dated in the future.
+//! that is open after 30 days, an entry that was dated in the future, an account below its floor
+//! of which a grant begins.
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::Timestamp;
@@ -7,6 +8,7 @@ use tidemill_core::money::LedgerStream;
 use tidemill_core::money::report::{FindingKind, reservation_is_old_at};
 
 use super::book::FindingBook;
+use super::floors::MovedAccount;
 use super::keys::{self, FindingSubject};
 use super::sides::{ClearingRecord, clearing_subject};
 use crate::embedded::codec::decode;
@@ -38,6 +40,11 @@ pub(crate) enum DueChange {
         /// The external id of the entry.
         external_id: String,
     },
+    /// A grant of an account that is below its floor begins.
+    Floor {
+        /// The key of the account.
+        account: Vec<u8>,
+    },
 }
 
 /// Opens and closes at most `limit` findings whose time has come.
@@ -56,6 +63,9 @@ pub(crate) fn update(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize)
             DueChange::Past { paper, stream, external_id } => {
                 let (kind, stream) = (FindingKind::FutureDated, Some(stream));
                 book.explain(commit, &FindingSubject { kind, paper, stream, name: external_id, currency: None })?;
+            }
+            DueChange::Floor { account } => {
+                MovedAccount { key: account, floor: None }.judge(commit, &mut book, now)?;
             }
         }
     }

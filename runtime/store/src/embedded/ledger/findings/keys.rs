@@ -24,6 +24,8 @@ pub(crate) const ANSWERS: u8 = 0;
 pub(crate) const CONVERSION: u8 = 1;
 /// What precedes the sum of an invoice between streams.
 pub(crate) const CLEARING: u8 = 2;
+/// What precedes a customer's account that is below its floor.
+const FLOOR: u8 = 3;
 
 /// What a finding is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +66,11 @@ pub(crate) fn answers(stream: &LedgerStream, of: &str, currency: &str, kind: &st
 /// The key of the sums of a conversion.
 pub(crate) fn conversion(stream: &LedgerStream, id: &str) -> Vec<u8> {
     [&[CONVERSION], &name_key(stream.as_str(), id.as_bytes())[..]].concat()
+}
+
+/// The key of a customer's account that is below its floor, by the key of the account.
+pub(crate) fn floor(account: &[u8]) -> Vec<u8> {
+    [&[FLOOR], account].concat()
 }
 
 /// The key of the sum of an invoice between streams.

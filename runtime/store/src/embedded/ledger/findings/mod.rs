@@ -6,11 +6,15 @@
 //! sides of a conversion, may come in any order in one transaction.
 //!
 //! `noted` is what is judged of an entry. `answers` judges refunds, disputes and reversals; `sides`
-//! conversions and invoices; `due` what opens or closes at a time. `book` keeps the findings.
+//! conversions and invoices; `floors` customers' accounts; `due` what opens or closes at a time.
+//! `book` keeps the findings.
 
 mod answers;
 pub(crate) mod book;
 pub(crate) mod due;
+#[cfg(test)]
+mod floor_tests;
+pub(crate) mod floors;
 pub(crate) mod keys;
 mod noted;
 pub(crate) mod sides;
@@ -25,6 +29,7 @@ use tidemill_core::money::{Account, EntryKind, LedgerStream};
 use self::answers::AnswerBook;
 use self::book::{FindingBook, FindingMarks};
 use self::due::DueChange;
+use self::floors::MovedAccount;
 use self::keys::FindingSubject;
 use self::noted::NotedEntry;
 use self::sides::ConversionBook;
@@ -70,15 +75,22 @@ impl FindingNotes {
     }
 
     /// Judges the entries. `balances` are the accounts `receivable` whose sign has changed, and
-    /// whether they are below zero now.
+    /// whether they are below zero now. `accounts` are those of customers that entries have moved.
     pub(crate) fn finish(
         self,
         commit: &mut WriteTx<'_, '_>,
         now: Timestamp,
         balances: Vec<ReceivableSign>,
+        accounts: Vec<MovedAccount>,
     ) -> Result<()> {
         let Self { entries, ids, ended, .. } = self;
-        if entries.is_empty() && ids.is_empty() && ended.is_empty() && balances.is_empty() {
+        let mut judged = Vec::new();
+        for account in accounts {
+            if account.is_judged(commit)? {
+                judged.push(account);
+            }
+        }
+        if entries.is_empty() && ids.is_empty() && ended.is_empty() && balances.is_empty() && judged.is_empty() {
             return Ok(());
         }
         let mut book = FindingBook::open(commit, now)?;
@@ -116,6 +128,9 @@ impl FindingNotes {
             } else {
                 book.explain(commit, &subject)?;
             }
+        }
+        for account in judged {
+            account.judge(commit, &mut book, now)?;
         }
         book.finish(commit)
     }

@@ -101,6 +101,7 @@ fn entry(id: u8, draft: &Draft, now: Timestamp) -> NewEntry {
         evidence: Evidence::default(),
         paper: false,
         late_usage_millis: 0,
+        customer_floor: None,
         content: <_>::default(),
     }
 }
@@ -137,6 +138,7 @@ fn end(reserved: &LedgerEntry, settles: bool) -> NewEntry {
         evidence: Evidence::default(),
         paper: false,
         late_usage_millis: 0,
+        customer_floor: None,
         content: <_>::default(),
     }
 }
