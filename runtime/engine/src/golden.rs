@@ -26,7 +26,7 @@ fn run(number: u128) -> RunId {
     RunId::new(at(0), number)
 }
 
-fn entry(external_id: &str) -> NewEntry {
+pub(crate) fn entry(external_id: &str) -> NewEntry {
     let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
     let content = EntryContent {
         kind: EntryKind::Sale,

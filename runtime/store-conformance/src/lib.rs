@@ -153,6 +153,7 @@ claims! {
         a_reservation_is_over_from_its_very_millisecond_on;
     balances: an_account_of_a_customer_moves_as_its_rules_say, an_expired_hold_is_returned_before_the_next_entry,
         a_decision_conflicts_only_if_it_would_be_another, a_decision_sees_the_entries_of_its_transaction,
+        questions_in_a_row_have_the_answers_of_single_ones,
         a_floor_is_the_customer_s_own_or_the_deployment_s,
         an_account_of_the_stream_has_what_is_posted_less_what_is_reserved,
         a_rest_lapses_when_late_usage_is_over_and_nothing_is_held,

@@ -37,6 +37,7 @@ pub(crate) mod effects;
 mod entries;
 pub(crate) mod held;
 mod layer;
+mod own;
 
 pub(crate) use self::layer::ReadConflict;
 
@@ -48,10 +49,12 @@ use serde::{Deserialize, Serialize};
 use tidemill_core::limits::{STATE_PAGE_BYTES, TRANSACTION_KEYS, TRANSACTION_WRITE_BYTES};
 use tidemill_core::{RunId, Topic};
 use tidemill_store::records::{
-    BalanceCheck, BalanceQuestion, ExternalId, NewEntry, NewEvent, NewSignal, ScanPage, ScanRequest, VersionedValue,
+    BalanceCheck, BalanceQuestion, ExternalId, FloorAccount, NewEntry, NewEvent, NewSignal, OwnEntries, ScanPage,
+    ScanRequest, VersionedValue,
 };
 
 use self::layer::{EffectLayer, ReadSet, ScanRead, note, size};
+use self::own::OwnAccounts;
 use crate::guest::metrics::Metric;
 use crate::guest::metrics::MetricSamples;
 use crate::transaction::effects::{Effects, StartRun};
@@ -77,6 +80,10 @@ pub(crate) struct Transaction {
     /// Samples since the last journal entry. A run that resumes from that entry takes them again.
     #[serde(skip)]
     pending: MetricSamples,
+    /// The entries by the accounts that were asked. Empty again whenever entries leave a layer other
+    /// than for the enclosing one, which keeps their order.
+    #[serde(skip)]
+    own_accounts: OwnAccounts,
 }
 
 /// Maximum number of answers in the evidence of an entry: the last ones that its transaction read.
@@ -217,12 +224,18 @@ impl Transaction {
         self.layers().find_map(|layer| layer.entries.end_of(reservation))
     }
 
-    /// Returns the transaction's own entries of a currency that may move the account of a customer,
-    /// or any account of the stream if `customer` is `None`.
-    pub fn own_entries(&self, currency: &str, customer: Option<&str>) -> Vec<NewEntry> {
-        let own = self.layers().flat_map(|layer| layer.entries.iter());
-        let of = |entry: &&NewEntry| customer.is_none() || entry.customer.as_deref() == customer;
-        own.filter(|entry| entry.currency == currency).filter(of).cloned().collect()
+    /// Takes out the transaction's own entries that may move an account, with what the store has
+    /// derived from them. They have to be given back.
+    pub fn take_own_entries(&mut self, account: &(String, FloorAccount)) -> OwnEntries {
+        let mut own = std::mem::take(&mut self.own_accounts);
+        let entries = own.take(self.layers(), account);
+        self.own_accounts = own;
+        entries
+    }
+
+    /// Gives back what [`Transaction::take_own_entries`] took out.
+    pub fn give_back_own_entries(&mut self, account: (String, FloorAccount), own: OwnEntries) {
+        self.own_accounts.give_back(account, own);
     }
 
     /// Notes what an account has answered. The commit decides again.
@@ -367,6 +380,7 @@ impl Transaction {
     /// Drops the effects of a failed attempt of the innermost step. The step stays open.
     pub fn drop_attempt(&mut self) {
         self.pending = MetricSamples::default();
+        self.own_accounts = OwnAccounts::default();
         if let Some(step) = self.steps.last_mut() {
             *step = EffectLayer::default();
         }
@@ -379,6 +393,7 @@ impl Transaction {
         let Some(step) = self.steps.pop() else { return };
         self.kept_steps.truncate(self.steps.len());
         if !good {
+            self.own_accounts = OwnAccounts::default();
             return;
         }
         if self.steps.is_empty() {
@@ -435,6 +450,7 @@ impl Transaction {
         self.since = EffectLayer::default();
         self.answers = Vec::new();
         self.kept_answers = Vec::new();
+        self.own_accounts = OwnAccounts::default();
         self.keep_steps();
         self.begin_here();
     }

@@ -8,7 +8,7 @@ use tidemill_core::money::{EntryCall, EntryKind, net_revenue};
 use tidemill_store::Store;
 use tidemill_store::records::{
     AppendedEntry, AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor,
-    FloorAccount, LedgerEntry, NewEntry, PageRequest, ReadCheck, RunCommitResult,
+    FloorAccount, LedgerEntry, NewEntry, OwnEntries, PageRequest, ReadCheck, RunCommitResult,
 };
 
 use super::{by_host, legs, stream, with_content};
@@ -68,7 +68,7 @@ pub(crate) fn account() -> CustomerAccount {
 }
 
 async fn available(store: &Arc<dyn Store>, now: Timestamp) -> i128 {
-    store.balance(&account(), &[], now).await.expect("a balance").0.available
+    store.balance(&account(), &mut OwnEntries::default(), now).await.expect("a balance").0.available
 }
 
 fn asked(entry: &NewEntry, partial: bool) -> BalanceQuestion {
@@ -114,8 +114,8 @@ pub(crate) async fn an_account_of_a_customer_moves_as_its_rules_say(store: Arc<d
     assert_eq!(append(&store, hold.clone(), later(11)).await.parts, [part("A", 400)]);
     let d2 = credit("d2", EntryKind::Drawdown, 700, later(11));
     let short = CreditDecision::Short { available: 600, floor: 0, needed: 700 };
-    assert_eq!(store.decide(&asked(&d2, false), &[], later(11)).await, Ok(short));
-    assert_eq!(store.decide(&asked(&d2, true), &[], later(11)).await, Ok(CreditDecision::Covered(600)));
+    assert_eq!(store.decide(&asked(&d2, false), &mut OwnEntries::default(), later(11)).await, Ok(short));
+    assert_eq!(store.decide(&asked(&d2, true), &mut OwnEntries::default(), later(11)).await, Ok(CreditDecision::Covered(600)));
     append(&store, credit("d2", EntryKind::Drawdown, 600, later(11)), later(11)).await;
     assert_eq!(append(&store, ended(&hold, Some(250), later(12)), later(12)).await.parts, [part("A", 250)]);
     assert_eq!(available(&store, later(12)).await, 150);
@@ -190,19 +190,45 @@ pub(crate) async fn a_decision_sees_the_entries_of_its_transaction(store: Arc<dy
     ];
     let question = asked(&credit("n", EntryKind::Drawdown, 50, NOON), false);
     for (after, short) in [(1, 30), (2, 10), (3, 15)] {
-        let answer = store.decide(&question, &own[..after], NOON).await;
+        let answer = store.decide(&question, &mut own[..after].iter().cloned().collect(), NOON).await;
         assert_eq!(answer, Ok(CreditDecision::Short { available: short, floor: 0, needed: 50 }));
         let check = |covered| BalanceCheck { after, question: question.clone(), covered };
         assert_eq!(store.decisions_hold(&[check(None)], &own, NOON).await, Ok(true));
         assert_eq!(store.decisions_hold(&[check(None), check(Some(50))], &own, NOON).await, Ok(false));
     }
-    let (balance, floor) = store.balance(&account(), &own, NOON).await.expect("a balance");
+    let (balance, floor) = store.balance(&account(), &mut own.into_iter().collect(), NOON).await.expect("a balance");
     assert_eq!((balance.available, balance.held, floor), (15, 20, None));
+}
+
+pub(crate) async fn questions_in_a_row_have_the_answers_of_single_ones(store: Arc<dyn Store>) {
+    append(&store, credit("A", EntryKind::Prepayment, 500, NOON), NOON).await;
+    append(&store, credit("B", EntryKind::Prepayment, 300, NOON), NOON).await;
+    let later_grant = credit("G", EntryKind::Prepayment, 70, NOON);
+    let reserved = held(later_grant.clone(), None);
+    let mut entries = vec![reserved.clone(), held(credit("h", EntryKind::Drawdown, 20, NOON), Some(later(9)))];
+    entries.extend((0..20).map(|n| credit(&format!("d{n}"), EntryKind::Drawdown, 30, NOON)));
+    entries.push(ended(&reserved, Some(70), later(3)));
+    entries.extend((20..30).map(|n| credit(&format!("d{n}"), EntryKind::Drawdown, 30, later(4))));
+    let mut own = OwnEntries::default();
+    for (count, entry) in entries.iter().enumerate() {
+        own.push(Arc::new(entry.clone()));
+        let now = later(count as u64);
+        if count % 7 == 6 {
+            // Another commit moves the account.
+            append(&store, credit(&format!("o{count}"), EntryKind::Drawdown, 5, now), now).await;
+        }
+        let question = asked(&credit("n", EntryKind::Drawdown, 900, now), count % 2 == 0);
+        let single = || entries[..=count].iter().cloned().collect::<OwnEntries>();
+        let answer = store.decide(&question, &mut own, now).await;
+        assert_eq!(answer, store.decide(&question, &mut single(), now).await, "after {count} entries");
+        let balance = store.balance(&account(), &mut own, now).await;
+        assert_eq!(balance, store.balance(&account(), &mut single(), now).await, "after {count} entries");
+    }
 }
 
 pub(crate) async fn a_floor_is_the_customer_s_own_or_the_deployment_s(store: Arc<dyn Store>) {
     let question = |floor| BalanceQuestion { floor, ..asked(&credit("d", EntryKind::Drawdown, 50, NOON), false) };
-    let decide = async |floor| store.decide(&question(floor), &[], NOON).await.expect("a decision");
+    let decide = async |floor| store.decide(&question(floor), &mut OwnEntries::default(), NOON).await.expect("a decision");
     let short = |floor| CreditDecision::Short { available: 0, floor, needed: 50 };
     assert_eq!((decide(0).await, decide(-49).await), (short(0), short(-49)));
     assert_eq!(decide(-50).await, CreditDecision::Covered(50));
@@ -225,7 +251,7 @@ pub(crate) async fn an_account_of_the_stream_has_what_is_posted_less_what_is_res
         account: FloorAccount::Stream("receivable".into()),
         ..asked(&plain("p", EntryKind::Payout, 1_000), false)
     };
-    let left = async |own: &[NewEntry], now| match store.decide(&question, own, now).await.expect("a decision") {
+    let left = async |own: &[NewEntry], now| match store.decide(&question, &mut own.iter().cloned().collect(), now).await.expect("a decision") {
         CreditDecision::Short { available, .. } => available,
         CreditDecision::Covered(_) => panic!("1000 are not there"),
     };

@@ -213,10 +213,14 @@ tables! {
     /// currency NUL customer → the last entry that may have taken the account below its floor, while
     /// it is below.
     LEDGER_FINDING_SUMS = new 114, "ledger-finding-sums";
+    /// account, sequence number → the account after that entry: its sums, and the grants and open
+    /// reservations with something left or held.
+    CREDIT_CHECKPOINTS = new 118, "credit-checkpoints";
     /// currency NUL day NUL other currency → rate from the other one.
     LEDGER_RATES = new 115, "ledger-rates";
     /// stream NUL currency NUL customer → number of the customer's account, which is the sequence
-    /// number of its first entry, with its debt and what is held.
+    /// number of its first entry, with the number of entries until its next checkpoint, its debt and
+    /// what is held.
     CREDIT_ACCOUNTS = new 120, "credit-accounts";
     /// account, external id → grant.
     CREDIT_GRANTS = new 121, "credit-grants";

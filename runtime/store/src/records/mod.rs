@@ -40,9 +40,10 @@ pub use ledger::{
     AccountTotal, AppendedEntry, AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, Bucket, BucketAxis, ClosedPeriod,
     CustomerAccount, CustomerBalance, CustomerFloor, CustomerQuery, CustomerReport, CustomerSum, CustomerTotal,
     DueBatch, Evidence, ExternalId, Finding, FindingClosure, FindingCount, FindingFilter, FloorAccount, HandEntry, KindSum,
-    LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, LedgerUnit, NewEntry, RateRecord, ReportScope, ReportSums,
+    LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, LedgerUnit, NewEntry, OwnEntries, RateRecord, ReportScope, ReportSums,
     StoredReservation, StreamTotal, UnitConflict,
 };
+pub(crate) use ledger::AccountDraft;
 pub use module::{Component, ModuleVersion, PutVersion};
 pub use operation::{Action, Operation, OperationState, Task};
 pub use page::{Page, PageRequest};

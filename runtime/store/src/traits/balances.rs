@@ -7,18 +7,19 @@ use tidemill_core::money::balance::{Balance, CreditDecision};
 use crate::error::StoreError;
 use crate::records::{
     AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor, DueBatch,
-    NewEntry, Page, PageRequest,
+    NewEntry, OwnEntries, Page, PageRequest,
 };
 
 /// Accounts of customers. Entries move them in their own commit.
 #[async_trait]
 pub trait BalanceStore: Send + Sync + 'static {
-    /// Answers what an entry may take from an account at `now`, after the entries `own` that its
-    /// transaction has not committed.
+    /// Answers what an entry may take from an account at `now`, after the entries `own` on that
+    /// account that its transaction has not committed. Applies those that it has not seen yet, or
+    /// all if another commit has moved the account.
     async fn decide(
         &self,
         question: &BalanceQuestion,
-        own: &[NewEntry],
+        own: &mut OwnEntries,
         now: Timestamp,
     ) -> Result<CreditDecision, StoreError>;
     /// Returns whether each question still has its answer, if the entries `own` are all that the
@@ -29,12 +30,12 @@ pub trait BalanceStore: Send + Sync + 'static {
         own: &[NewEntry],
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// Returns what an account has at `now`, after the entries `own` of a transaction, and the
-    /// floor of its customer, if one was set.
+    /// Returns what an account has at `now`, after the entries `own` of a transaction on it, and the
+    /// floor of its customer, if one was set. See [`BalanceStore::decide`].
     async fn balance(
         &self,
         account: &CustomerAccount,
-        own: &[NewEntry],
+        own: &mut OwnEntries,
         now: Timestamp,
     ) -> Result<(Balance, Option<i64>), StoreError>;
     /// Lists accounts by stream, currency and customer as they are at `now`, or as they were after

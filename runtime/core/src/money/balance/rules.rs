@@ -46,7 +46,7 @@ impl<R: AccountReader> AccountEdit<'_, R> {
             return Ok(());
         }
         let mut after = None;
-        while let Some(usage) = self.next_due(after, now)? {
+        while let Some(usage) = self.find_due(after, now)? {
             after = usage.due().map(|due| (due, usage.sequence));
             self.release(usage)?;
         }
@@ -62,7 +62,7 @@ impl<R: AccountReader> AccountEdit<'_, R> {
         let sums = self.sums()?;
         let (mut left, mut next_expiry) = (0i128, None::<Timestamp>);
         let mut after = None;
-        while let Some(grant) = self.next_grant(after)? {
+        while let Some(grant) = self.find_grant(after)? {
             after = Some(grant.order());
             if grant.covers(now, now) {
                 left += i128::from(grant.left);
@@ -82,7 +82,7 @@ impl<R: AccountReader> AccountEdit<'_, R> {
         let mut available = -self.sums()?.debt;
         let mut after = None;
         while available < enough
-            && let Some(grant) = self.next_grant(after)?
+            && let Some(grant) = self.find_grant(after)?
         {
             after = Some(grant.order());
             if grant.covers(at, now) {
@@ -96,9 +96,9 @@ impl<R: AccountReader> AccountEdit<'_, R> {
     ///
     /// # Errors
     /// See [`AccountEdit::release_due`].
-    pub fn next_start(&self, now: Timestamp) -> Result<Option<Timestamp>, R::Error> {
+    pub fn next_start(&mut self, now: Timestamp) -> Result<Option<Timestamp>, R::Error> {
         let (mut next, mut after) = (None::<Timestamp>, None);
-        while let Some(grant) = self.next_grant(after)? {
+        while let Some(grant) = self.find_grant(after)? {
             after = Some(grant.order());
             if grant.starts_at > now {
                 next = [next, Some(grant.starts_at)].into_iter().flatten().min();
@@ -213,7 +213,7 @@ impl<R: AccountReader> AccountEdit<'_, R> {
         let mut after = None;
         while grant.left > 0
             && sums.debt > 0
-            && let Some(mut usage) = self.next_debt(after)?
+            && let Some(mut usage) = self.find_debt(after)?
         {
             after = Some(usage.sequence);
             if grant.expires_at.is_some_and(|end| end <= usage.occurred_at) {
@@ -259,7 +259,7 @@ impl<R: AccountReader> AccountEdit<'_, R> {
         } else {
             let mut after = None;
             while open > 0
-                && let Some(grant) = self.next_grant(after)?
+                && let Some(grant) = self.find_grant(after)?
             {
                 after = Some(grant.order());
                 if grant.covers(entry.occurred_at, now) {

@@ -1,17 +1,15 @@
 //! `balance`: what a customer's account has, after the entries of the transaction.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 use tidemill_core::journal::Kind;
 use tidemill_core::money::CUSTOMER_BYTES;
 use tidemill_core::wire::json::shown;
 use tidemill_core::{Code, Failure, Timestamp};
-use tidemill_store::records::CustomerAccount;
+use tidemill_store::records::{CustomerAccount, FloorAccount};
 
-use super::{allowed, stream_of};
+use super::{allowed, floor, stream_of};
 use crate::component::bindings::wit::ledger::AccountBalance;
-use crate::guest::{GuestState, read};
+use crate::guest::GuestState;
 use crate::host::abi::{HostResult, answer};
 use crate::replay::state::hash;
 
@@ -72,11 +70,10 @@ async fn balance_now(
             return Ok(Err(Code::BadEntry.failure(message)));
         }
     };
-    let own = guest.transaction.own_entries(&currency, Some(&customer));
+    let key = (currency.clone(), FloorAccount::Customer(customer.clone()));
     let account = CustomerAccount { stream: stream_of(guest), currency, customer };
-    let store = Arc::clone(&guest.services.store);
-    let now = guest.log.clock.now();
-    let (balance, floor) = read(|| store.balance(&account, &own, now)).await?;
+    let (balance, floor) =
+        floor::ask(guest, key, async |store, own, now| store.balance(&account, own, now).await).await?;
     let fits =
         |amount: i128| i64::try_from(amount).map_err(|_| Code::AmountOverflow.failure("the balance exceeds 64 bits"));
     Ok(fits(balance.available).and_then(|available| {

@@ -1,5 +1,7 @@
 //! Golden bytes of the records of customers' accounts.
 
+use std::collections::BTreeMap;
+
 use tidemill_core::money::balance::{
     AccountSums, CreditGrant, CreditHold, CreditUse, GrantKind, GrantPart, PartSource,
 };
@@ -7,16 +9,17 @@ use tidemill_core::money::balance::{
 use super::at;
 use super::records::Rows;
 use crate::embedded::ledger::credit::account::CreditAccountRecord;
+use crate::embedded::ledger::credit::past::CheckpointRecord;
 use crate::embedded::ledger::findings::due::DueChange;
 use crate::embedded::ledger::findings::floors::FloorRecord;
 use crate::embedded::tables::{
-    CREDIT_ACCOUNTS, CREDIT_FLOORS, CREDIT_GRANTS, CREDIT_USES, LEDGER_FINDING_SUMS, LEDGER_FINDINGS,
+    CREDIT_ACCOUNTS, CREDIT_CHECKPOINTS, CREDIT_FLOORS, CREDIT_GRANTS, CREDIT_USES, LEDGER_FINDING_SUMS, LEDGER_FINDINGS,
 };
 use crate::records::CustomerFloor;
 
 pub(super) fn credit(rows: &mut Rows) {
     let sums = AccountSums { debt: 50, held: 400 };
-    rows.add(CREDIT_ACCOUNTS, "account", &CreditAccountRecord { number: 7, sums });
+    rows.add(CREDIT_ACCOUNTS, "account", &CreditAccountRecord { number: 7, until_checkpoint: 9, sums });
     for (name, kind) in [("promotion", GrantKind::Promotion), ("prepayment", GrantKind::Prepayment)] {
         let grant = CreditGrant {
             id: "grant-1".to_owned(),
@@ -41,6 +44,9 @@ pub(super) fn credit(rows: &mut Rows) {
         parts: vec![GrantPart::of_grant("grant-1", 400), GrantPart::debt(50), debt_of],
     };
     rows.add(CREDIT_USES, "held", &used);
+    let grants = BTreeMap::from([("grant-1".to_owned(), (600, 400))]);
+    let checkpoint = CheckpointRecord { grants, holds: vec![used.clone()], sums };
+    rows.add(CREDIT_CHECKPOINTS, "checkpoint", &checkpoint);
     rows.add(CREDIT_USES, "used", &CreditUse { hold: None, ..used });
     rows.add(LEDGER_FINDING_SUMS, "floor", &FloorRecord { floor: -500, paper: true, sequence: 8 });
     rows.add(LEDGER_FINDINGS, "due floor", &DueChange::Floor { account: b"shop\0EUR\0c-1".to_vec() });

@@ -1,10 +1,11 @@
 //! Entries to be committed.
 
 use serde::{Deserialize, Serialize};
-use tidemill_core::money::{ContentHash, EntryCall, LedgerStream};
+use tidemill_core::money::balance::BalanceEffect;
+use tidemill_core::money::{Account, ContentHash, EntryCall, EntryKind, LedgerStream};
 use tidemill_core::{RunId, Timestamp};
 
-use super::{Evidence, LedgerEntry, LedgerLeg};
+use super::{Evidence, FloorAccount, LedgerEntry, LedgerLeg};
 
 /// An entry in the commit of a transaction. The commit adds the sequence number, the hash, the time
 /// of posting and what depends on the state of the ledger at that point.
@@ -64,6 +65,17 @@ pub struct NewEntry {
 }
 
 impl NewEntry {
+    /// Returns the accounts that may have a floor and that the entry may move.
+    pub fn floor_accounts(&self) -> impl Iterator<Item = FloorAccount> + use<'_> {
+        let moves = || EntryKind::parse(&self.kind).and_then(BalanceEffect::of_kind).is_some();
+        let customer = self.customer.clone().filter(|customer| !customer.is_empty() && moves());
+        let legs = || self.legs.iter().chain(&self.pending);
+        let of_stream = [Account::Receivable, Account::Bank].into_iter();
+        let of_stream = of_stream.filter(move |account| legs().any(|leg| leg.account == account.as_str()));
+        let of_stream = of_stream.map(|account| FloorAccount::Stream(account.as_str().to_owned()));
+        customer.map(FloorAccount::Customer).into_iter().chain(of_stream)
+    }
+
     /// Returns the entry as it is stored, without what the commit adds.
     #[must_use]
     pub fn to_entry(&self) -> LedgerEntry {

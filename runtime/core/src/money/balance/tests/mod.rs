@@ -5,8 +5,8 @@ mod laws;
 mod model;
 
 use super::{
-    AccountChange, AccountEdit, AccountEntry, AccountRows, Balance, BalanceEffect, CreditDecision, GrantPart,
-    GrantTerms,
+    AccountChange, AccountEdit, AccountEntry, AccountReader as _, AccountRows, Balance, BalanceEffect, CreditDecision,
+    CreditGrant, GrantPart, GrantTerms,
 };
 use crate::ids::Timestamp;
 use crate::money::EntryKind;
@@ -15,10 +15,11 @@ fn at(time: u64) -> Timestamp {
     Timestamp::from_millis(time)
 }
 
-/// An account in memory with numbered entries.
+/// An account in memory with numbered entries. Every third entry ends a transaction.
 #[derive(Debug, Default)]
 struct Account {
     rows: AccountRows,
+    open: AccountRows,
     sequence: u64,
 }
 
@@ -38,19 +39,32 @@ impl Account {
     }
 
     fn apply(&mut self, change: &AccountChange<'_>, now: u64) -> Vec<GrantPart> {
-        let mut edit = AccountEdit::new(&self.rows);
+        let mut edit = AccountEdit::resume(&self.rows, std::mem::take(&mut self.open));
         let parts = edit.apply(change, at(now)).unwrap();
-        let changes = edit.into_changes();
-        self.rows.extend(changes);
+        self.open = edit.into_changes();
+        if self.sequence.is_multiple_of(3) {
+            self.rows.extend(std::mem::take(&mut self.open));
+        }
         parts
     }
 
     fn decide(&self, entry: &AccountEntry<'_>, floor: i64, partial: bool, now: u64) -> CreditDecision {
-        AccountEdit::new(&self.rows).decide(entry, floor, partial, at(now)).unwrap()
+        AccountEdit::resume(&self.rows, self.open.clone()).decide(entry, floor, partial, at(now)).unwrap()
     }
 
     fn balance(&self, now: u64) -> Balance {
-        AccountEdit::new(&self.rows).balance(at(now)).unwrap()
+        AccountEdit::resume(&self.rows, self.open.clone()).balance(at(now)).unwrap()
+    }
+
+    fn grant(&self, id: &str) -> CreditGrant {
+        AccountEdit::resume(&self.rows, self.open.clone()).grant(id).unwrap().unwrap()
+    }
+
+    /// What all grants have left and held.
+    fn granted(&self) -> i64 {
+        let mut rows = self.rows.clone();
+        rows.extend(self.open.clone());
+        rows.grants().map(|grant| grant.left + grant.held).sum()
     }
 
     fn available(&self, now: u64) -> i128 {

@@ -18,6 +18,8 @@ use crate::error::{Result, StoreError};
 pub(crate) struct CreditAccountRecord {
     /// The sequence number of its first entry, which its other rows begin with; 0 if it has none.
     pub(crate) number: u64,
+    /// The number of its entries until the next checkpoint.
+    pub(crate) until_checkpoint: u64,
     /// Debt and holds.
     pub(crate) sums: AccountSums,
 }
@@ -104,22 +106,22 @@ pub(crate) fn rows_of_use(account: u64, used: &CreditUse) -> OrderRows {
 }
 
 /// Writes the changed rows of an account.
-pub(crate) fn write(commit: &mut WriteTx<'_, '_>, account: u64, rows: AccountRows) -> Result<()> {
-    for (id, grant) in rows.grants {
-        let key = keys::named(account, &id);
+pub(crate) fn write(commit: &mut WriteTx<'_, '_>, account: u64, rows: &AccountRows) -> Result<()> {
+    for grant in rows.grants() {
+        let key = keys::named(account, &grant.id);
         let before: Option<CreditGrant> = commit.record(CREDIT_GRANTS, &key)?;
         let before = before.map(|grant| rows_of_grant(account, &grant)).unwrap_or_default();
-        replace(commit, before, rows_of_grant(account, &grant));
-        commit.put(CREDIT_GRANTS, &key, &encode(&grant)?);
+        replace(commit, before, rows_of_grant(account, grant));
+        commit.put(CREDIT_GRANTS, &key, &encode(grant)?);
     }
-    for (id, used) in rows.uses {
-        let key = keys::named(account, &id);
+    for (id, used) in rows.uses() {
+        let key = keys::named(account, id);
         let before: Option<CreditUse> = commit.record(CREDIT_USES, &key)?;
         let is_stored = before.is_some();
         let before = before.map(|used| rows_of_use(account, &used)).unwrap_or_default();
-        replace(commit, before, used.as_ref().map(|used| rows_of_use(account, used)).unwrap_or_default());
+        replace(commit, before, used.map(|used| rows_of_use(account, used)).unwrap_or_default());
         match used {
-            Some(used) => commit.put(CREDIT_USES, &key, &encode(&used)?),
+            Some(used) => commit.put(CREDIT_USES, &key, &encode(used)?),
             None if is_stored => commit.delete(CREDIT_USES, &key),
             None => {}
         }

@@ -7,7 +7,7 @@ use tidemill_core::money::balance::{AccountEdit, AccountReader as _, AccountRows
 
 use crate::embedded::ledger::credit::account::{self, CreditAccountRecord, StoredAccount};
 use crate::embedded::ledger::credit::entry::CreditEntry;
-use crate::embedded::ledger::credit::keys;
+use crate::embedded::ledger::credit::{keys, past};
 use crate::embedded::ledger::findings::floors::{FloorRecord, MovedAccount};
 use crate::embedded::tables::{CREDIT_ACCOUNTS, CREDIT_ENTRIES};
 use crate::embedded::tx::{ReadTx, WriteTx};
@@ -61,6 +61,7 @@ impl AccountChanges {
         let changed = self.0.entry(key).or_default();
         if changed.record.number == 0 {
             changed.record.number = sequence;
+            changed.record.until_checkpoint = past::CHECKPOINT_ENTRIES;
         }
         changed.entries.push(sequence);
         Ok(parts)
@@ -86,12 +87,16 @@ impl AccountChanges {
             if entries.is_empty() {
                 continue;
             }
-            record.sums = rows.sums.unwrap_or(record.sums);
-            commit.put_record(CREDIT_ACCOUNTS, &key, &record)?;
+            record.sums = rows.changed_sums().unwrap_or(record.sums);
+            entries.iter().for_each(|sequence| commit.put(CREDIT_ENTRIES, &keys::entry(record.number, *sequence), &[]));
+            account::write(commit, record.number, &rows)?;
             for sequence in entries {
-                commit.put(CREDIT_ENTRIES, &keys::entry(record.number, sequence), &[]);
+                record.until_checkpoint = record.until_checkpoint.saturating_sub(1);
+                if record.until_checkpoint == 0 {
+                    record.until_checkpoint = past::write(commit, record.number, sequence)?;
+                }
             }
-            account::write(commit, record.number, rows)?;
+            commit.put_record(CREDIT_ACCOUNTS, &key, &record)?;
             moved.push(MovedAccount { key, floor });
         }
         Ok(moved)

@@ -76,6 +76,11 @@ impl<'e> CreditEntry<'e> {
         self.effect.takes() && matches!(self.call, EntryCall::Post | EntryCall::Correct)
     }
 
+    /// Whether it reserves what its settlement will grant.
+    pub(crate) fn reserves_grant(&self) -> bool {
+        self.call == EntryCall::Reserve && !self.effect.takes()
+    }
+
     /// Whether it settles a reservation and makes a grant, so that the terms of the grant count
     /// from the time of the reservation.
     pub(crate) fn settles_grant(&self) -> bool {
@@ -83,7 +88,7 @@ impl<'e> CreditEntry<'e> {
     }
 
     /// The external id of the reservation that it ends, or its own.
-    fn id(&self) -> &'e str {
+    pub(crate) fn id(&self) -> &'e str {
         match self.call {
             EntryCall::Settle => self.external_id.strip_suffix("/settled").unwrap_or(self.external_id),
             EntryCall::Void => self.external_id.strip_suffix("/voided").unwrap_or(self.external_id),

@@ -64,6 +64,12 @@ pub(crate) fn entry(account: u64, number: u64) -> Vec<u8> {
     [sequence(account), sequence(number)].concat()
 }
 
+/// Reads the account and the sequence number in a key made by [`entry`].
+pub(crate) fn entry_of(key: &[u8]) -> Result<(u64, u64)> {
+    let (account, _) = key.split_first_chunk::<8>().ok_or_else(keys::unreadable)?;
+    Ok((u64::from_be_bytes(*account), keys::sequence_at_end(key)?))
+}
+
 /// The key of a grant in the order in which rests lapse.
 pub(crate) fn end(closes_at: Timestamp, number: u64) -> Vec<u8> {
     time_key(closes_at, &sequence(number))

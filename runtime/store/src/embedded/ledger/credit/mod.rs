@@ -17,7 +17,10 @@ pub(crate) mod entry;
 pub(crate) mod floors;
 pub(crate) mod keys;
 pub(crate) mod lapse;
+pub(crate) mod past;
 pub(crate) mod question;
 pub(crate) mod recount;
 mod store;
+#[cfg(test)]
+mod tests;
 pub(crate) mod view;

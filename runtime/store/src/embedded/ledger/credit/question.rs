@@ -2,45 +2,60 @@
 //! leave it. A run decides before it answers its guest, and the commit decides again, against what
 //! is committed by then.
 
+use std::collections::HashMap;
+
 use tidemill_core::Timestamp;
 use tidemill_core::money::EntryKind;
-use tidemill_core::money::balance::{AccountEntry, BalanceEffect, CreditDecision};
+use tidemill_core::money::balance::{AccountEdit, AccountEntry, Balance, BalanceEffect, CreditDecision};
 
-use crate::embedded::ledger::credit::changes::AccountChanges;
+use crate::embedded::ledger::credit::account::{CreditAccountRecord, StoredAccount};
 use crate::embedded::ledger::credit::entry::CreditEntry;
 use crate::embedded::ledger::credit::{floors, keys};
+use crate::embedded::ledger::keys::sequence;
 use crate::embedded::ledger::record::AccountRecord;
 use crate::embedded::ledger::{keys as ledger_keys, reservations, sums};
-use crate::embedded::tables::{LEDGER_ACCOUNTS, LEDGER_OUTGOING};
-use crate::embedded::tx::ReadTx;
+use crate::embedded::tables::{CREDIT_ACCOUNTS, CREDIT_ENTRIES, LEDGER_ACCOUNTS, LEDGER_OUTGOING};
+use crate::embedded::tx::{ReadTx, prefix_range};
 use crate::error::Result;
-use crate::records::{BalanceCheck, BalanceQuestion, CustomerAccount, FloorAccount, NewEntry};
+use crate::records::{
+    AccountDraft, BalanceCheck, BalanceQuestion, CustomerAccount, FloorAccount, NewEntry, OwnEntries,
+};
 
 /// The sequence number of the first entry that is not committed. It is after that of all others.
 const FIRST_UNCOMMITTED: u64 = u64::MAX / 2;
 
-/// Decides the questions of one transaction, in order.
+/// Decides the questions of one transaction, in order. What earlier entries of the transaction did to
+/// an account is not computed again.
 pub(crate) struct CreditDecider<'a, R: ReadTx> {
     store: &'a R,
     /// The entries of the transaction.
     own: &'a [NewEntry],
     now: Timestamp,
-    /// The number of entries in `changes`.
-    applied: usize,
-    changes: AccountChanges,
+    /// The accounts with a question, by currency; `None` before the first question.
+    accounts: Option<HashMap<(String, FloorAccount), AccountPart>>,
+}
+
+/// What a transaction does to one account.
+#[derive(Default)]
+struct AccountPart {
+    /// The places of the entries that may move it.
+    places: Vec<usize>,
+    draft: AccountDraft,
 }
 
 impl<'a, R: ReadTx> CreditDecider<'a, R> {
-    pub(crate) fn new(store: &'a R, own: &'a [NewEntry], now: Timestamp) -> Self {
-        Self { store, own, now, applied: 0, changes: AccountChanges::default() }
+    pub(crate) const fn new(store: &'a R, own: &'a [NewEntry], now: Timestamp) -> Self {
+        Self { store, own, now, accounts: None }
     }
 
     /// Answers a question that follows the first `after` entries of the transaction.
-    pub(crate) fn decide(&mut self, question: &BalanceQuestion, after: usize) -> Result<CreditDecision> {
-        match &question.account {
-            FloorAccount::Customer(customer) => self.decide_of_customer(question, customer, after),
-            FloorAccount::Stream(account) => self.decide_of_stream(question, account, after),
-        }
+    fn decide(&mut self, question: &BalanceQuestion, after: usize) -> Result<CreditDecision> {
+        let own = self.own;
+        let accounts = self.accounts.get_or_insert_with(|| by_account(own));
+        let part = accounts.entry((question.currency.clone(), question.account.clone())).or_default();
+        let until = part.places.partition_point(|place| *place < after);
+        let new = part.places.get(part.draft.applied..until).unwrap_or_default().iter();
+        decide(self.store, question, &mut part.draft, new.filter_map(|place| own.get(*place)), self.now)
     }
 
     /// Returns the new answer to a question if it differs.
@@ -52,38 +67,95 @@ impl<'a, R: ReadTx> CreditDecider<'a, R> {
         };
         Ok((covered != check.covered).then_some(decision))
     }
+}
 
-    /// Applies the entries of the transaction up to the first `after`.
-    pub(crate) fn apply_until(&mut self, after: usize) -> Result<&mut AccountChanges> {
-        let after = after.min(self.own.len());
-        for (place, new) in self.own.iter().enumerate().take(after).skip(self.applied) {
-            let Some(entry) = CreditEntry::of_new(new) else { continue };
-            let own = |id: &str| self.own.iter().find(|own| own.id == id).map(|own| own.occurred_at);
-            let reserved_at = reserved_at(self.store, &entry, new, own)?;
-            let sequence = FIRST_UNCOMMITTED + place as u64;
-            self.changes.apply(self.store, &entry, (sequence, reserved_at, new.late_usage_millis), self.now)?;
+fn by_account(own: &[NewEntry]) -> HashMap<(String, FloorAccount), AccountPart> {
+    let mut accounts: HashMap<(String, FloorAccount), AccountPart> = HashMap::new();
+    for (place, new) in own.iter().enumerate() {
+        for account in new.floor_accounts() {
+            accounts.entry((new.currency.clone(), account)).or_default().places.push(place);
         }
-        self.applied = self.applied.max(after);
-        Ok(&mut self.changes)
     }
+    accounts
+}
 
-    fn decide_of_customer(
-        &mut self,
-        question: &BalanceQuestion,
-        customer: &str,
-        after: usize,
-    ) -> Result<CreditDecision> {
-        let effect = EntryKind::parse(&question.kind).and_then(BalanceEffect::of_kind);
-        let Some(effect) = effect else { return Ok(CreditDecision::Covered(question.minor_units)) };
-        let account = CustomerAccount {
-            stream: question.stream.clone(),
-            currency: question.currency.clone(),
-            customer: customer.to_owned(),
-        };
-        let floor = floors::get(self.store, &account)?.map_or(question.floor, |floor| floor.minor_units);
+/// Answers a question that follows the entries of a transaction on the account.
+pub(crate) fn decide_after(
+    store: &impl ReadTx,
+    question: &BalanceQuestion,
+    own: &mut OwnEntries,
+    now: Timestamp,
+) -> Result<CreditDecision> {
+    let follows = match &question.account {
+        FloorAccount::Customer(customer) => {
+            last_entry(store, &keys::account(&question.stream, &question.currency, customer))?
+        }
+        // What is committed is read each time.
+        FloorAccount::Stream(_) => 0,
+    };
+    resume(own, follows, |draft, new| decide(store, question, draft, new, now))
+}
+
+/// Returns the balance of an account after the entries of a transaction on it.
+pub(crate) fn balance_after(
+    store: &impl ReadTx,
+    account: &CustomerAccount,
+    own: &mut OwnEntries,
+    now: Timestamp,
+) -> Result<Balance> {
+    let follows = last_entry(store, &keys::account(&account.stream, &account.currency, &account.customer))?;
+    resume(own, follows, |draft, new| with_account(store, account, draft, new, now, |edit, _| edit.balance(now)))
+}
+
+/// Goes on with the draft of an account, or begins again if another commit has moved the account.
+fn resume<T>(
+    own: &mut OwnEntries,
+    follows: u64,
+    act: impl FnOnce(&mut AccountDraft, &mut dyn Iterator<Item = &NewEntry>) -> Result<T>,
+) -> Result<T> {
+    let mut draft = std::mem::take(&mut own.draft);
+    if draft.follows != follows {
+        draft = AccountDraft { follows, ..AccountDraft::default() };
+    }
+    let mut new = own.entries().iter().skip(draft.applied).map(|entry| &**entry);
+    // After an error the next question begins again.
+    let done = act(&mut draft, &mut new)?;
+    own.draft = draft;
+    Ok(done)
+}
+
+/// The sequence number of the last entry that moved an account; 0 if none did. No row of an account
+/// changes without an entry.
+fn last_entry(store: &impl ReadTx, account: &[u8]) -> Result<u64> {
+    let Some(record) = store.record::<CreditAccountRecord>(CREDIT_ACCOUNTS, account)? else { return Ok(0) };
+    let last = store.range(CREDIT_ENTRIES, prefix_range(&sequence(record.number)), true, 1)?;
+    last.first().map_or(Ok(0), |(key, _)| ledger_keys::sequence_at_end(key))
+}
+
+/// Answers a question. `new` are the entries of the transaction that follow those in the draft.
+fn decide<'e>(
+    store: &impl ReadTx,
+    question: &BalanceQuestion,
+    draft: &mut AccountDraft,
+    new: impl Iterator<Item = &'e NewEntry>,
+    now: Timestamp,
+) -> Result<CreditDecision> {
+    let customer = match &question.account {
+        FloorAccount::Customer(customer) => customer,
+        FloorAccount::Stream(account) => return decide_of_stream(store, question, account, draft, new, now),
+    };
+    let effect = EntryKind::parse(&question.kind).and_then(BalanceEffect::of_kind);
+    let Some(effect) = effect else { return Ok(CreditDecision::Covered(question.minor_units)) };
+    let account = CustomerAccount {
+        stream: question.stream.clone(),
+        currency: question.currency.clone(),
+        customer: customer.clone(),
+    };
+    let floor = floors::get(store, &account)?.map_or(question.floor, |floor| floor.minor_units);
+    with_account(store, &account, draft, new, now, |edit, next| {
         let entry = AccountEntry {
             id: &question.external_id,
-            sequence: FIRST_UNCOMMITTED + after as u64,
+            sequence: next,
             effect,
             minor_units: question.minor_units,
             occurred_at: question.occurred_at,
@@ -91,35 +163,73 @@ impl<'a, R: ReadTx> CreditDecider<'a, R> {
             terms: None,
             late_usage_millis: 0,
         };
-        let (store, now, partial) = (self.store, self.now, question.partial);
-        let key = keys::account(&question.stream, &question.currency, customer);
-        self.apply_until(after)?.edit(store, &key, |edit| edit.decide(&entry, floor, partial, now))
-    }
+        edit.decide(&entry, floor, question.partial, now)
+    })
+}
 
-    /// An account of the stream has available what is posted, less what reservations take from it.
-    fn decide_of_stream(&self, question: &BalanceQuestion, account: &str, after: usize) -> Result<CreditDecision> {
-        let BalanceQuestion { stream, currency, minor_units, floor, .. } = question;
-        let key = ledger_keys::account(stream, account, currency);
-        let record: AccountRecord = self.store.record(LEDGER_ACCOUNTS, &key)?.unwrap_or_default();
-        let outgoing: i128 = self.store.record(LEDGER_OUTGOING, &key)?.unwrap_or_default();
-        let mut available = record.posted - outgoing;
-        reservations::each_due(self.store, self.now, |entry| {
-            if entry.stream == *stream && entry.currency == *currency {
-                available += sums::outgoing(&entry.pending, true, account);
-            }
-            Ok(true)
-        })?;
-        for own in self.own.iter().take(after).filter(|own| own.stream == *stream && own.currency == *currency) {
-            let posted = own.legs.iter().filter(|leg| leg.account == account);
-            available += posted.map(|leg| i128::from(leg.minor_units)).sum::<i128>();
-            available -= sums::outgoing(&own.pending, own.reservation.is_none(), account);
+/// Lets the rules act on a customer's account as the entries of a transaction leave it. `act` gets
+/// the sequence number of the next entry.
+fn with_account<'e, R: ReadTx, T>(
+    store: &R,
+    account: &CustomerAccount,
+    draft: &mut AccountDraft,
+    new: impl Iterator<Item = &'e NewEntry>,
+    now: Timestamp,
+    act: impl FnOnce(&mut AccountEdit<'_, StoredAccount<'_, R>>, u64) -> Result<T>,
+) -> Result<T> {
+    let key = keys::account(&account.stream, &account.currency, &account.customer);
+    let record = store.record(CREDIT_ACCOUNTS, &key)?.unwrap_or_default();
+    let stored = StoredAccount::new(store, record);
+    let mut edit = AccountEdit::resume(&stored, std::mem::take(&mut draft.rows));
+    for new in new {
+        let sequence = FIRST_UNCOMMITTED + draft.applied as u64;
+        draft.applied += 1;
+        let Some(entry) = CreditEntry::of_new(new).filter(|entry| entry.account() == key) else { continue };
+        if entry.reserves_grant() {
+            draft.reserved.insert(new.id.clone(), new.occurred_at);
         }
-        Ok(if available - i128::from(*minor_units) >= i128::from(*floor) {
-            CreditDecision::Covered(*minor_units)
-        } else {
-            CreditDecision::Short { available, floor: *floor, needed: *minor_units }
-        })
+        let reserved_at = reserved_at(store, &entry, new, |id| draft.reserved.get(id).copied())?;
+        edit.apply(&entry.change(sequence, reserved_at, new.late_usage_millis), now)?;
     }
+    let done = act(&mut edit, FIRST_UNCOMMITTED + draft.applied as u64)?;
+    draft.rows = edit.into_changes();
+    Ok(done)
+}
+
+/// An account of the stream has available what is posted, less what reservations take from it.
+fn decide_of_stream<'e>(
+    store: &impl ReadTx,
+    question: &BalanceQuestion,
+    account: &str,
+    draft: &mut AccountDraft,
+    new: impl Iterator<Item = &'e NewEntry>,
+    now: Timestamp,
+) -> Result<CreditDecision> {
+    let BalanceQuestion { stream, currency, minor_units, floor, .. } = question;
+    let key = ledger_keys::account(stream, account, currency);
+    let record: AccountRecord = store.record(LEDGER_ACCOUNTS, &key)?.unwrap_or_default();
+    let outgoing: i128 = store.record(LEDGER_OUTGOING, &key)?.unwrap_or_default();
+    let mut available = record.posted - outgoing;
+    reservations::each_due(store, now, |entry| {
+        if entry.stream == *stream && entry.currency == *currency {
+            available += sums::outgoing(&entry.pending, true, account);
+        }
+        Ok(true)
+    })?;
+    for own in new {
+        draft.applied += 1;
+        if own.stream == *stream && own.currency == *currency {
+            let posted = own.legs.iter().filter(|leg| leg.account == account);
+            draft.available += posted.map(|leg| i128::from(leg.minor_units)).sum::<i128>();
+            draft.available -= sums::outgoing(&own.pending, own.reservation.is_none(), account);
+        }
+    }
+    available += draft.available;
+    Ok(if available - i128::from(*minor_units) >= i128::from(*floor) {
+        CreditDecision::Covered(*minor_units)
+    } else {
+        CreditDecision::Short { available, floor: *floor, needed: *minor_units }
+    })
 }
 
 /// The time of the reservation that an entry settles, if the terms of a grant depend on it. `own`

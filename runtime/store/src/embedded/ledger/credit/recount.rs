@@ -3,15 +3,17 @@
 
 use tidemill_core::money::balance::{AccountChange, CreditGrant, CreditUse, GrantKind, PartSource};
 
-use crate::embedded::codec::decode;
+use crate::embedded::codec::{decode, encode};
 use crate::embedded::ledger::credit::account::{self, CreditAccountRecord, OrderRows};
 use crate::embedded::ledger::credit::deltas::{CreditDelta, OpenHolds};
 use crate::embedded::ledger::credit::entry::CreditEntry;
+use crate::embedded::ledger::credit::past::CheckpointRecord;
 use crate::embedded::ledger::credit::{keys, view};
+use crate::embedded::ledger::keys::{sequence, sequence_at_end};
 use crate::embedded::ledger::reservations;
 use crate::embedded::ledger::sketch::Sketch;
 use crate::embedded::tables::{
-    CREDIT_ACCOUNTS, CREDIT_ENDS, CREDIT_ENTRIES, CREDIT_GRANTS, CREDIT_ORDERS, CREDIT_USES,
+    CREDIT_ACCOUNTS, CREDIT_CHECKPOINTS, CREDIT_ENDS, CREDIT_ENTRIES, CREDIT_GRANTS, CREDIT_ORDERS, CREDIT_USES,
 };
 use crate::embedded::tx::{ReadTx, prefix_range};
 use crate::error::Result;
@@ -24,6 +26,7 @@ struct CreditSums {
     grants: Sketch,
     uses: Sketch,
     entries: Sketch,
+    checkpoints: Sketch,
 }
 
 /// The recount.
@@ -33,6 +36,8 @@ pub(crate) struct CreditRecount {
     holds: OpenHolds,
     /// The account that was looked up last, and its number.
     last: (Vec<u8>, u64),
+    /// The account whose checkpoint was looked up last, and that checkpoint.
+    checkpoint: (u64, Option<u64>),
 }
 
 impl CreditRecount {
@@ -50,8 +55,28 @@ impl CreditRecount {
         }
         self.sums.entries.add_row(&keys::entry(number, stored.sequence), &[]);
         let change = change_of(store, &entry, stored)?;
-        let sums = &mut self.sums;
-        self.holds.visit(number, &change, &stored.parts, &mut |delta| sums.add(key, number, &delta));
+        if self.checkpoint.0 != number || self.checkpoint.1.is_some_and(|at| at < stored.sequence) {
+            self.checkpoint = (number, next_checkpoint(store, number, stored.sequence)?);
+        }
+        let (sums, checkpoint) = (&mut self.sums, self.checkpoint.1);
+        self.holds.visit(number, &change, &stored.parts, &mut |delta| {
+            sums.add(key, number, &delta);
+            if let Some(at) = checkpoint {
+                sums.add_checkpoint(number, at, &delta);
+            }
+        });
+        if checkpoint == Some(stored.sequence) {
+            self.count_holds(number, stored.sequence)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what the reservations that are open after an entry hold.
+    fn count_holds(&mut self, account: u64, sequence: u64) -> Result<()> {
+        let held = self.holds.0.range((account, String::new())..(account + 1, String::new()));
+        for (_, held) in held {
+            self.sums.checkpoints.add_row(&checkpoint_key(account, sequence, 2, &held.id), &encode(held)?);
+        }
         Ok(())
     }
 
@@ -65,7 +90,7 @@ impl CreditRecount {
             }
         };
         store.each(CREDIT_ACCOUNTS, prefix_range(&[]), |key, bytes| {
-            let CreditAccountRecord { number, sums } = decode(CREDIT_ACCOUNTS, bytes)?;
+            let CreditAccountRecord { number, sums, .. } = decode(CREDIT_ACCOUNTS, bytes)?;
             stored.accounts.add(key, [number.into(), sums.debt, sums.held]);
             Ok(())
         })?;
@@ -100,6 +125,10 @@ impl CreditRecount {
                 problem(format!("the {name} of customers' credit differ from the entries"));
             }
         }
+        if checkpoints(store)? != self.sums.checkpoints {
+            problem("the checkpoints of customers' accounts differ from the entries".to_owned());
+        }
+        stored.checkpoints = self.sums.checkpoints;
         if orders != expected[0] {
             problem("the order of customers' grants, debts and holds differs from their rows".to_owned());
         }
@@ -127,7 +156,53 @@ pub(crate) fn change_of<'e>(
     Ok(entry.change(stored.sequence, reserved_at, 0))
 }
 
+/// The sum over all checkpoints. What each adds is its difference from the one before, so that it is
+/// what the entries between them changed.
+fn checkpoints(store: &impl ReadTx) -> Result<Sketch> {
+    let mut sum = Sketch::default();
+    let mut last = (0, CheckpointRecord::default());
+    store.each(CREDIT_CHECKPOINTS, prefix_range(&[]), |key, bytes| {
+        let (account, sequence) = keys::entry_of(key)?;
+        let record: CheckpointRecord = decode(CREDIT_CHECKPOINTS, bytes)?;
+        let before = if last.0 == account { std::mem::take(&mut last.1) } else { CheckpointRecord::default() };
+        let (debt, held) = (record.sums.debt - before.sums.debt, record.sums.held - before.sums.held);
+        sum.add(&checkpoint_key(account, sequence, 0, ""), [debt, held]);
+        for (grants, sign) in [(&record.grants, 1), (&before.grants, -1)] {
+            for (id, (left, held)) in grants {
+                let numbers = [left, held].map(|number| sign * i128::from(*number));
+                sum.add(&checkpoint_key(account, sequence, 1, id), numbers);
+            }
+        }
+        for held in &record.holds {
+            sum.add_row(&checkpoint_key(account, sequence, 2, &held.id), &encode(held)?);
+        }
+        last = (account, record);
+        Ok(())
+    })?;
+    Ok(sum)
+}
+
+/// The sequence number of the first checkpoint of an account from an entry on.
+fn next_checkpoint(store: &impl ReadTx, account: u64, from: u64) -> Result<Option<u64>> {
+    let range = keys::entry(account, from)..prefix_range(&sequence(account)).end;
+    let found = store.range(CREDIT_CHECKPOINTS, range, false, 1)?;
+    found.first().map(|(key, _)| sequence_at_end(key)).transpose()
+}
+
+fn checkpoint_key(account: u64, sequence: u64, part: u8, id: &str) -> Vec<u8> {
+    [&keys::entry(account, sequence)[..], &[part], id.as_bytes()].concat()
+}
+
 impl CreditSums {
+    fn add_checkpoint(&mut self, account: u64, at: u64, delta: &CreditDelta<'_>) {
+        let (key, numbers) = match *delta {
+            CreditDelta::Grant { id, left, held } => (checkpoint_key(account, at, 1, id), [left, held]),
+            CreditDelta::Sums { debt, held } => (checkpoint_key(account, at, 0, ""), [debt, held]),
+            CreditDelta::NewGrant(..) | CreditDelta::Use { .. } | CreditDelta::Part { .. } => return,
+        };
+        self.checkpoints.add(&key, numbers.map(i128::from));
+    }
+
     fn add(&mut self, account: &[u8], number: u64, delta: &CreditDelta<'_>) {
         match *delta {
             CreditDelta::NewGrant(entry, kind, granted) => {

@@ -5,19 +5,24 @@ use tidemill_core::Timestamp;
 use tidemill_core::money::balance::{Balance, CreditDecision};
 
 use crate::embedded::ledger::credit::question::CreditDecider;
-use crate::embedded::ledger::credit::{floors, lapse, view};
+use crate::embedded::ledger::credit::{floors, lapse, question, view};
 use crate::embedded::store::EmbeddedStore;
 use crate::error::Result;
 use crate::records::{
     AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor, DueBatch,
-    NewEntry, Page, PageRequest,
+    NewEntry, OwnEntries, Page, PageRequest,
 };
 use crate::traits::BalanceStore;
 
 #[async_trait]
 impl BalanceStore for EmbeddedStore {
-    async fn decide(&self, question: &BalanceQuestion, own: &[NewEntry], now: Timestamp) -> Result<CreditDecision> {
-        CreditDecider::new(&self.snapshot(), own, now).decide(question, own.len())
+    async fn decide(
+        &self,
+        question: &BalanceQuestion,
+        own: &mut OwnEntries,
+        now: Timestamp,
+    ) -> Result<CreditDecision> {
+        question::decide_after(&self.snapshot(), question, own, now)
     }
 
     async fn decisions_hold(&self, checks: &[BalanceCheck], own: &[NewEntry], now: Timestamp) -> Result<bool> {
@@ -34,7 +39,7 @@ impl BalanceStore for EmbeddedStore {
     async fn balance(
         &self,
         account: &CustomerAccount,
-        own: &[NewEntry],
+        own: &mut OwnEntries,
         now: Timestamp,
     ) -> Result<(Balance, Option<i64>)> {
         view::balance(&self.snapshot(), account, own, now)

@@ -2,37 +2,31 @@
 
 use tidemill_core::Timestamp;
 use tidemill_core::money::balance::{
-    AccountEdit, AccountEntry, AccountRows, Balance, CreditGrant, GRANT_PRIORITY, GrantKind, GrantTerms,
+    AccountEdit, AccountEntry, Balance, CreditGrant, GRANT_PRIORITY, GrantKind, GrantTerms,
 };
 
 use crate::embedded::codec::decode;
 use crate::embedded::ledger::credit::account::{CreditAccountRecord, StoredAccount};
-use crate::embedded::ledger::credit::deltas::{CreditDelta, OpenHolds};
-use crate::embedded::ledger::credit::entry::CreditEntry;
-use crate::embedded::ledger::credit::question::CreditDecider;
-use crate::embedded::ledger::credit::{floors, keys, recount};
-use crate::embedded::ledger::entries::{self, EntryReader};
-use crate::embedded::ledger::keys::{sequence, sequence_at_end, stream_and_rest, text};
-use crate::embedded::tables::{CREDIT_ACCOUNTS, CREDIT_ENTRIES, CREDIT_GRANTS, LEDGER_STREAMS, name_key};
+use crate::embedded::ledger::credit::{floors, keys, past, question};
+use crate::embedded::ledger::entries;
+use crate::embedded::ledger::keys::{sequence, stream_and_rest, text};
+use crate::embedded::tables::{CREDIT_ACCOUNTS, CREDIT_GRANTS, LEDGER_STREAMS, name_key};
 use crate::embedded::tx::{Key, ReadTx, Value, prefix_range};
 use crate::error::{Result, StoreError};
-use crate::records::{AsOf, BalanceFilter, CustomerAccount, CustomerBalance, NewEntry, Page, PageRequest};
+use crate::records::{AsOf, BalanceFilter, CustomerAccount, CustomerBalance, OwnEntries, Page, PageRequest};
 
 /// Maximum number of grants that are shown of one account.
 const GRANTS: usize = 500;
 
-/// Returns what an account has after the given entries of a transaction.
+/// Returns what an account has after the entries of a transaction, and the floor of its customer.
 pub(crate) fn balance(
     store: &impl ReadTx,
     account: &CustomerAccount,
-    own: &[NewEntry],
+    own: &mut OwnEntries,
     now: Timestamp,
 ) -> Result<(Balance, Option<i64>)> {
-    let key = keys::account(&account.stream, &account.currency, &account.customer);
     let floor = floors::get(store, account)?.map(|floor| floor.minor_units);
-    let mut decider = CreditDecider::new(store, own, now);
-    let balance = decider.apply_until(own.len())?.edit(store, &key, |edit| edit.balance(now))?;
-    Ok((balance, floor))
+    Ok((question::balance_after(store, account, own, now)?, floor))
 }
 
 /// Returns a page of accounts, by stream, currency and customer, as they are at `now` or were
@@ -59,10 +53,10 @@ pub(crate) fn page(
         let floor = floors::get(store, &account)?.map(|floor| floor.minor_units);
         let (balance, grants) = match then {
             Some((through, at)) => {
-                let rows = rows_through(store, record.number, through)?;
+                let rows = past::rows_through(store, record.number, through)?;
                 // Nothing can fail in memory.
                 let Ok(balance) = AccountEdit::new(&rows).balance(at);
-                (balance, rows.grants.into_values().collect())
+                (balance, rows.grants().cloned().collect())
             }
             None => {
                 let balance = AccountEdit::new(&StoredAccount::new(store, record)).balance(now)?;
@@ -126,47 +120,6 @@ fn in_order(grants: Vec<CreditGrant>) -> Vec<CreditGrant> {
     grants
 }
 
-/// Returns the rows of an account after the entries up to a sequence number. Of what entries have
-/// used, only what is held is among them.
-pub(crate) fn rows_through(store: &impl ReadTx, account: u64, through: u64) -> Result<AccountRows> {
-    let mut rows = AccountRows::default();
-    let mut holds = OpenHolds::default();
-    let mut sums = tidemill_core::money::balance::AccountSums::default();
-    let mut reader = EntryReader::new(store);
-    let range = prefix_range(&sequence(account)).start..keys::entry(account, through.saturating_add(1));
-    store.each(CREDIT_ENTRIES, range, |key, _| {
-        let stored = reader.named(sequence_at_end(key)?)?;
-        let Some(entry) = CreditEntry::of_stored(&stored) else { return Ok(()) };
-        let change = recount::change_of(store, &entry, &stored)?;
-        holds.visit(account, &change, &stored.parts, &mut |delta| match delta {
-            CreditDelta::NewGrant(entry, kind, granted) => {
-                let grant = CreditGrant { left: 0, ..new_grant(entry, kind, granted) };
-                rows.grants.insert(grant.id.clone(), grant);
-            }
-            CreditDelta::Grant { id, left, held } => {
-                if let Some(grant) = rows.grants.get_mut(id) {
-                    grant.left += left;
-                    grant.held += held;
-                }
-            }
-            CreditDelta::Sums { debt, held } => {
-                sums.debt += i128::from(debt);
-                sums.held += i128::from(held);
-            }
-            CreditDelta::Use { .. } | CreditDelta::Part { .. } => {}
-        });
-        Ok(())
-    })?;
-    // No entry has the time until which late usage is covered.
-    for (id, grant) in &mut rows.grants {
-        let stored: Option<CreditGrant> = store.record(CREDIT_GRANTS, &keys::named(account, id))?;
-        grant.closes_at = stored.map_or(grant.closes_at, |stored| stored.closes_at);
-    }
-    rows.sums = Some(sums);
-    rows.uses = holds.0.into_iter().map(|((_, id), used)| (id, Some(used))).collect();
-    Ok(rows)
-}
-
 /// A grant as its entry made it.
 pub(crate) fn new_grant(entry: &AccountEntry<'_>, kind: GrantKind, granted: i64) -> CreditGrant {
     let default = GrantTerms { priority: GRANT_PRIORITY, starts_at: entry.occurred_at, expires_at: None };
@@ -190,15 +143,16 @@ pub(crate) fn each_difference(store: &impl ReadTx, problem: &mut dyn FnMut(Strin
     store.each(CREDIT_ACCOUNTS, prefix_range(&[]), |key, bytes| {
         let record: CreditAccountRecord = decode(CREDIT_ACCOUNTS, bytes)?;
         let CustomerAccount { stream, currency, customer } = keys::account_of(key)?;
-        let counted = rows_through(store, record.number, u64::MAX - 1)?;
-        if counted.sums.unwrap_or_default() != record.sums {
+        let counted = past::recounted_rows(store, record.number)?;
+        if counted.changed_sums().unwrap_or_default() != record.sums {
             problem(format!(
                 "the debt or the holds of customer `{customer}` of {stream} in {currency} differ from the entries"
             ));
         }
-        for (id, grant) in counted.grants {
-            let stored: Option<CreditGrant> = store.record(CREDIT_GRANTS, &keys::named(record.number, &id))?;
-            if stored.as_ref() != Some(&grant) {
+        for grant in counted.grants() {
+            let id = &grant.id;
+            let stored: Option<CreditGrant> = store.record(CREDIT_GRANTS, &keys::named(record.number, id))?;
+            if stored.as_ref() != Some(grant) {
                 problem(format!("grant `{id}` of customer `{customer}` of {stream} differs from the entries"));
             }
         }

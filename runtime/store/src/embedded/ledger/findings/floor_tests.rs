@@ -8,7 +8,7 @@ use crate::embedded::fixture::new_entry;
 use crate::embedded::store::EmbeddedStore;
 use crate::records::{
     CustomerAccount, CustomerFloor, Finding, FindingClosure, FindingFilter, LedgerEntry, LedgerLeg, NewEntry,
-    PageRequest,
+    OwnEntries, PageRequest,
 };
 use crate::traits::{BalanceStore as _, FindingStore as _, LedgerStore as _};
 
@@ -82,7 +82,7 @@ struct Model {
 impl Model {
     /// Compares the finding after something happened. `posts` is whether usage was posted.
     async fn check(&mut self, store: &EmbeddedStore, now: u64, posts: bool, moves: bool) -> Result<(), TestCaseError> {
-        let (balance, own) = store.balance(&account(), &[], Timestamp::from_millis(now)).await.unwrap();
+        let (balance, own) = store.balance(&account(), &mut OwnEntries::default(), Timestamp::from_millis(now)).await.unwrap();
         prop_assert_eq!(own, self.own_floor);
         let missing = i128::from(own.unwrap_or(self.floor)) - balance.available;
         self.is_open = missing > 0 && (self.is_open || posts);
