@@ -114,6 +114,7 @@ routes! {
     "/v1/ledger/findings/{number}/close": post ledger::findings::close;
     "/v1/ledger/statement": get ledger::report::statement::statement;
     "/v1/ledger/revenue": get ledger::report::revenue::revenue;
+    "/v1/ledger/fuel": get ledger::report::fuel::fuel;
     "/v1/ledger/growth": get ledger::report::growth::growth;
     "/v1/ledger/customers": get ledger::report::customers::customers;
     "/v1/ledger/periods": get ledger::periods::list;

@@ -138,6 +138,7 @@ claims! {
         a_settled_delivery_expires_completely, a_deployment_with_waiting_deliveries_is_not_deleted;
     reports: sums_of_a_range_equal_a_recount_of_its_entries,
         customers_are_ranked_by_net_revenue_and_then_by_id,
+        runs_add_their_fuel_to_the_stream_when_they_end, a_deployment_has_the_streams_of_its_name_alone,
         the_statement_of_a_closed_period_does_not_change, a_rate_belongs_to_its_day_and_currencies;
     entries: an_external_id_posts_once, totals_are_the_sum_of_the_entries,
         revenue_counts_a_half_open_range, an_external_id_outlives_its_deployment,

@@ -266,3 +266,41 @@ pub struct CustomerReport<'a> {
     /// One part for each currency.
     pub currencies: Vec<CustomerCurrency>,
 }
+
+/// The fuel of all runs of streams within a range of time, and what they earned with it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(ToSchema))]
+pub struct FuelReport<'a> {
+    /// What it counts.
+    #[serde(flatten)]
+    pub basis: ReportBasis<'a>,
+    /// Its range, in whole quarters of an hour.
+    pub range: ReportRange,
+    /// One part for each stream with runs or net revenue.
+    pub streams: Vec<StreamFuel>,
+}
+
+/// The fuel of all runs of one stream, and what it earned.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(ToSchema))]
+pub struct StreamFuel {
+    /// The stream.
+    pub stream: String,
+    /// Number of runs that ended in the range.
+    pub runs: u64,
+    /// Their fuel, all attempts and generations included.
+    pub fuel: u64,
+    /// The net revenue of the range, by currency.
+    pub revenue: Vec<FuelRevenue>,
+}
+
+/// Net revenue in one currency in relation to fuel.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(ToSchema))]
+pub struct FuelRevenue {
+    /// Net revenue.
+    pub net_revenue: Amount,
+    /// Net revenue per million fuel in the currency's own unit, with four decimals; `null` if no run
+    /// ended.
+    pub per_million_fuel: Option<String>,
+}

@@ -178,11 +178,10 @@ impl ControlPlane {
 
     /// Refuses a deployment whose entries would be on other accounts than its stream has already.
     async fn check_paper(&self, name: &DeploymentName, paper: bool) -> Result<(), ControlError> {
-        let totals = self.0.store.stream_totals().await?;
-        let own = totals.into_iter().find(|total| total.stream.deployment() == name.as_str());
-        let Some(other) = own.filter(|own| own.paper != paper) else { return Ok(()) };
-        let (is, asked) = if other.paper { ("on paper", "paper = true") } else { ("not on paper", "paper = false") };
-        let detail = format!("the entries of stream `{}` are {is}: write `{asked}` under `[ledger]`", other.stream);
+        let own = self.0.store.stream_of(name).await?;
+        let Some((stream, is_on_paper)) = own.filter(|own| own.1 != paper) else { return Ok(()) };
+        let (is, asked) = if is_on_paper { ("on paper", "paper = true") } else { ("not on paper", "paper = false") };
+        let detail = format!("the entries of stream `{stream}` are {is}: write `{asked}` under `[ledger]`");
         Err(ControlError::refused(Code::PaperChanged, detail))
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tidemill_core::Timestamp;
 use tidemill_core::money::EntryKind;
+use tidemill_core::{Fuel, Timestamp};
 use tidemill_store::Store;
 use tidemill_store::StoreError;
 use tidemill_store::records::{
@@ -14,7 +14,7 @@ use tidemill_store::records::{
 };
 
 use super::{by_host, legs, stream, with_content};
-use crate::fixture::NOON;
+use crate::fixture::{NOON, claimed_run, deploy, done, owner, success};
 
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
@@ -120,13 +120,17 @@ pub(crate) async fn sums_of_a_range_equal_a_recount_of_its_entries(store: Arc<dy
 pub(crate) async fn customers_are_ranked_by_net_revenue_and_then_by_id(store: Arc<dyn Store>) {
     fill(&store).await;
     let entries = store.entries_in(1..501, 1_000).await.expect("entries");
-    for (of, range, limit) in [
+    let ranges = [
         (None, Timestamp::default()..Timestamp::MAX, None),
         (Some("a"), before(95 * DAY + 5)..before(20 * DAY), None),
         (Some("a"), before(30 * DAY)..before(27 * DAY), None),
+        (Some("a"), before(40 * DAY)..before(0).plus_millis(DAY), None),
         (None, before(95 * DAY)..before(20 * DAY), Some(332)),
-    ] {
-        let scope = ReportScope { as_of: limit.map(AsOf::Sequence), ..scope(of) };
+        (None, NOON.plus_millis(10 * MINUTE)..NOON.plus_millis(60 * MINUTE), Some(180)),
+    ];
+    let ranges = ranges.iter().flat_map(|range| [(BucketAxis::Occurred, range), (BucketAxis::Posted, range)]);
+    for (axis, (of, range, limit)) in ranges {
+        let scope = ReportScope { as_of: limit.map(AsOf::Sequence), axis, ..scope(*of) };
         let query = CustomerQuery { scope: scope.clone(), range: range.clone(), top: 4 };
         let report = store.customer_totals(query).await.expect("totals");
         for currency in ["EUR", "USD"] {
@@ -135,14 +139,14 @@ pub(crate) async fn customers_are_ranked_by_net_revenue_and_then_by_id(store: Ar
                 let counts = scope.stream.as_ref().is_none_or(|of| *of == entry.stream)
                     && !entry.paper
                     && limit.is_none_or(|limit| entry.sequence <= limit)
-                    && range.contains(&entry.occurred_at);
+                    && range.contains(if axis == BucketAxis::Occurred { &entry.occurred_at } else { &entry.posted_at });
                 if counts {
                     let sum = customers.entry(entry.customer.clone().unwrap_or_default()).or_default();
                     sum.entries += 1;
                     sum.net_revenue += i128::from(entry.net_revenue);
                 }
             }
-            let total = report.totals.iter().find(|total| total.currency == currency).expect("a total");
+            let total = report.totals.iter().find(|total| total.currency == currency).cloned().unwrap_or_default();
             assert_eq!(total.without_customer, customers.remove("").unwrap_or_default());
             assert_eq!(total.customers, customers.len() as u64);
             assert_eq!(total.net_revenue, customers.values().map(|sum| sum.net_revenue).sum::<i128>());
@@ -152,6 +156,53 @@ pub(crate) async fn customers_are_ranked_by_net_revenue_and_then_by_id(store: Ar
             assert_eq!(total.top, ranked);
         }
     }
+}
+
+pub(crate) async fn runs_add_their_fuel_to_the_stream_when_they_end(store: Arc<dyn Store>) {
+    const QUARTER: u64 = 15 * MINUTE;
+    deploy(&store, "a").await;
+    deploy(&store, "b").await;
+    let owner = owner(&store).await;
+    let end = async |of: &str, fuel: Option<u64>, at: Timestamp| {
+        let run = claimed_run(&store, &owner, of).await;
+        let mut commit = success(&owner, &run);
+        (commit.stream_fuel, commit.now) = (fuel.map(Fuel::new), at);
+        done(&store, commit).await;
+    };
+    // A quarter of an hour has 900,000 milliseconds.
+    let start = Timestamp::from_millis(NOON.as_millis().next_multiple_of(40 * DAY));
+    for (of, fuel, after) in
+        [("a", 5, 0), ("a", 7, QUARTER - 1), ("a", 11, QUARTER), ("b", 13, 35 * DAY), ("a", u64::MAX, 36 * DAY)]
+    {
+        end(of, Some(fuel), start.plus_millis(after)).await;
+    }
+    end("b", None, start).await;
+    for (range, of, expected) in [
+        (0..QUARTER, Some("a"), vec![("a", 12, 2)]),
+        (1..QUARTER - 1, Some("a"), vec![("a", 12, 2)]),
+        (QUARTER..QUARTER + 1, Some("a"), vec![("a", 11, 1)]),
+        (5..5, Some("a"), vec![]),
+        (0..36 * DAY, None, vec![("a", 23, 3), ("b", 13, 1)]),
+        (0..90 * DAY, None, vec![("a", 23 + u128::from(u64::MAX), 4), ("b", 13, 1)]),
+        (DAY..35 * DAY, None, vec![]),
+    ] {
+        let shown = format!("{range:?}");
+        let range = start.plus_millis(range.start)..start.plus_millis(range.end);
+        let of = of.map(stream);
+        let found = store.fuel_totals(of.as_ref(), range).await.expect("totals");
+        let found: Vec<_> = found.iter().map(|one| (one.stream.as_str(), one.sum.fuel, one.sum.runs)).collect();
+        assert_eq!(found, expected, "{shown}");
+    }
+}
+
+pub(crate) async fn a_deployment_has_the_streams_of_its_name_alone(store: Arc<dyn Store>) {
+    let of = async |name: &str| store.stream_of(&name.parse().expect("a name")).await.expect("a read");
+    let sale = |of: &str, id: &str| NewEntry { paper: of == "b/two", ..entry(of, id, EntryKind::Sale, 5, NOON) };
+    let sales = ["aa", "a0", "b/two", "b-c"].map(|of| sale(of, "s")).to_vec();
+    store.append_entries(sales, NOON).await.expect("appended");
+    assert_eq!((of("a").await, of("b").await), (None, Some((stream("b/two"), true))));
+    store.append_entries(vec![sale("a", "s")], NOON).await.expect("appended");
+    assert_eq!(of("a").await, Some((stream("a"), false)));
 }
 
 pub(crate) async fn a_rate_belongs_to_its_day_and_currencies(store: Arc<dyn Store>) {

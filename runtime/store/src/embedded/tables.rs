@@ -213,6 +213,11 @@ tables! {
     /// currency NUL customer → the last entry that may have taken the account below its floor, while
     /// it is below.
     LEDGER_FINDING_SUMS = new 114, "ledger-finding-sums";
+    /// stream NUL level, start of a range of time → fuel and number of the runs that ended in it.
+    LEDGER_FUEL = new 116, "ledger-fuel";
+    /// stream NUL month currency NUL customer → what posting in that month differs from what is
+    /// booked in it: number and net revenue.
+    LEDGER_CUSTOMERS_POSTED = new 117, "ledger-customers-posted";
     /// account, sequence number → the account after that entry: its sums, and the grants and open
     /// reservations with something left or held.
     CREDIT_CHECKPOINTS = new 118, "credit-checkpoints";

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::run::Run;
-use tidemill_core::{DeploymentName, RunId, ScheduleName, Timestamp, Topic};
+use tidemill_core::{DeploymentName, Fuel, RunId, ScheduleName, Timestamp, Topic};
 
 use super::{
     BalanceCheck, FailureRecord, LogLine, NewEntry, NewEvent, NewRun, NewSignal, ScanRequest, UndeliveredSignal,
@@ -95,6 +95,9 @@ pub struct RunCommit {
     pub failures: Vec<FailureRecord>,
     /// The JSON text of the output, if the run succeeded.
     pub output: Option<Bytes>,
+    /// The fuel of the run, if it has ended and its deployment may post: it is added to that of the
+    /// stream.
+    pub stream_fuel: Option<Fuel>,
     /// The new watermark of the stream, if a collection succeeded. The watermark never decreases.
     pub watermark: Option<Timestamp>,
     /// The change of the journal.
@@ -136,6 +139,7 @@ impl RunCommit {
             logs: Vec::new(),
             failures: Vec::new(),
             output: None,
+            stream_fuel: None,
             watermark: None,
             journal: None,
             snapshot: None,

@@ -39,7 +39,7 @@ pub use hook_delivery::{
 pub use ledger::{
     AccountTotal, AppendedEntry, AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, Bucket, BucketAxis, ClosedPeriod,
     CustomerAccount, CustomerBalance, CustomerFloor, CustomerQuery, CustomerReport, CustomerSum, CustomerTotal,
-    DueBatch, Evidence, ExternalId, Finding, FindingClosure, FindingCount, FindingFilter, FloorAccount, HandEntry, KindSum,
+    DueBatch, Evidence, ExternalId, Finding, FindingClosure, FindingCount, FindingFilter, FloorAccount, FuelSum, FuelTotal, HandEntry, KindSum,
     LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, LedgerUnit, NewEntry, OwnEntries, RateRecord, ReportScope, ReportSums,
     StoredReservation, StreamTotal, UnitConflict,
 };

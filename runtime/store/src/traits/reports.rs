@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use async_trait::async_trait;
-use tidemill_core::Timestamp;
+use tidemill_core::money::LedgerStream;
+use tidemill_core::{DeploymentName, Timestamp};
 
 use crate::error::StoreError;
 use crate::records::{
-    ClosedPeriod, CustomerQuery, CustomerReport, LedgerEntry, Page, PageRequest, RateRecord, ReportScope, ReportSums,
+    ClosedPeriod, CustomerQuery, CustomerReport, FuelTotal, LedgerEntry, Page, PageRequest, RateRecord, ReportScope, ReportSums,
 };
 
 /// Sums and lists of ledger entries for reports.
@@ -19,6 +20,15 @@ pub trait ReportStore: Send + Sync + 'static {
     -> Result<ReportSums, StoreError>;
     /// Returns what customers brought, for each currency.
     async fn customer_totals(&self, query: CustomerQuery) -> Result<CustomerReport, StoreError>;
+    /// Returns the fuel of the runs of one stream or of all that have ended in a half-open range. A
+    /// quarter of an hour that the range cuts counts as a whole.
+    async fn fuel_totals(
+        &self,
+        stream: Option<&LedgerStream>,
+        range: Range<Timestamp>,
+    ) -> Result<Vec<FuelTotal>, StoreError>;
+    /// Returns the first stream of a deployment that has entries, and whether it is on paper.
+    async fn stream_of(&self, deployment: &DeploymentName) -> Result<Option<(LedgerStream, bool)>, StoreError>;
     /// Returns entries of a range of sequence numbers in order, at most `limit`.
     async fn entries_in(&self, range: Range<u64>, limit: usize) -> Result<Vec<LedgerEntry>, StoreError>;
     /// Closes a period, so that no later entry changes its statement. Closing it again returns the

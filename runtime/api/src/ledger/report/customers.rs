@@ -30,6 +30,7 @@ const TOP_MOST: usize = 1_000;
         ("start" = Option<String>, Query, description = "from this time (RFC 3339), inclusive; the beginning if left out"),
         ("end" = Option<String>, Query, description = "before this time (RFC 3339); the end of this quarter of an hour if left out"),
         ("time_zone" = Option<String>, Query, description = "IANA time zone of the period; UTC if left out"),
+        ("by" = Option<String>, Query, description = "`occurred` (if left out) or `posted`: the time by which entries count"),
         ("as_of" = Option<String>, Query, description = "count only entries up to this sequence number, or posted up to this time (RFC 3339)"),
         ("paper" = Option<bool>, Query, description = "about streams on paper instead"),
         ("top" = Option<usize>, Query, description = "maximum number of customers for each currency, 1 to 1000; 10 if left out"),
@@ -37,8 +38,7 @@ const TOP_MOST: usize = 1_000;
     responses((status = 200, body = shapes::CustomerReport<'_>))
 )]
 pub async fn customers(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
-    let names: Vec<_> = PARAMS.into_iter().filter(|name| *name != "by").chain(["top"]).collect();
-    let params = query.only(&names)?;
+    let params = query.only(&[&PARAMS[..], &["top"]].concat())?;
     let query = ReportQuery::read(&state, &params, DefaultRange::All)?;
     let top = params.number("top", TOP_DEFAULT, TOP_MOST)?;
     let request = CustomerQuery { scope: query.scope.clone(), range: query.range.range(), top };

@@ -48,6 +48,8 @@ pub enum LedgerCommand {
     Growth(report::growth::LedgerGrowthArgs),
     /// List the customers with the highest net revenue
     Customers(report::customers::LedgerCustomersArgs),
+    /// Sum the fuel of streams, and show net revenue per million fuel
+    Fuel(report::fuel::LedgerFuelArgs),
     /// Correct an entry: post its reversal, and the right entry
     Correct(correct::LedgerCorrectArgs),
     /// Close a period, so that its statement does not change any more
@@ -77,6 +79,7 @@ pub async fn run(command: LedgerCommand, client: &Client, printer: &Printer) -> 
         LedgerCommand::Revenue(args) => report::revenue::run(&args, client, printer).await,
         LedgerCommand::Growth(args) => report::growth::run(&args, client, printer).await,
         LedgerCommand::Customers(args) => report::customers::run(&args, client, printer).await,
+        LedgerCommand::Fuel(args) => report::fuel::run(&args, client, printer).await,
         LedgerCommand::Correct(args) => correct::run(&args, client, printer).await,
         LedgerCommand::Close(args) => periods::close(&args, client, printer).await,
         LedgerCommand::Periods(args) => periods::list(&args, client, printer).await,

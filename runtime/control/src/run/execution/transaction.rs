@@ -134,7 +134,9 @@ impl Execution {
         // What a conflict must not lose. Logs are copied only if the commit can be refused.
         let refusable = !(effects.reads.is_empty() && effects.postings.is_empty() && effects.starts.is_empty());
         let kept = (journal.clone(), if refusable { logs.clone() } else { Vec::new() });
+        let stream_fuel = (run.state.has_ended() && self.plan.grants.ledger).then_some(run.fuel);
         let commit = RunCommit {
+            stream_fuel,
             begins: if self.fresh { CommitStart::Fresh { input: self.input.clone() } } else { CommitStart::Continues },
             reads: effects.reads,
             writes: effects.writes,

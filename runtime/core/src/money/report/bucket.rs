@@ -5,6 +5,8 @@
 //! entries. Sums are exact, so a range may also be a larger range less its ends: October in Berlin
 //! is October in UTC, plus the last two hours of September, less the last hour of October.
 
+use std::ops::Range;
+
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, Utc};
 
 use crate::ids::Timestamp;
@@ -61,6 +63,16 @@ impl BucketLevel {
             // No month has more than 31 days or fewer than 28.
             Self::Month => self.start_of(start.plus_millis(31 * DAY_MILLIS)).max(start.plus_millis(28 * DAY_MILLIS)),
         }
+    }
+
+    /// The least range of whole buckets that contains a range; an empty one stays empty.
+    #[must_use]
+    pub fn widen(self, range: &Range<Timestamp>) -> Range<Timestamp> {
+        if range.is_empty() {
+            return range.clone();
+        }
+        let (start, end) = (self.start_of(range.start), self.start_of(range.end));
+        start..if end < range.end { self.end_of(range.end) } else { end }
     }
 
     /// The start of a bucket that is nearest to `at`.

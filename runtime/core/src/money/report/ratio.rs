@@ -40,6 +40,12 @@ impl Ratio {
         Self::of(minor_units, parts.checked_mul(10i128.checked_pow(exponent.into())?)?)
     }
 
+    /// The amount per million `parts` in a currency's own unit; see [`Ratio::per`].
+    #[must_use]
+    pub fn per_million(minor_units: i128, exponent: u8, parts: u128) -> Option<Self> {
+        Self::per(minor_units.checked_mul(1_000_000)?, exponent, parts)
+    }
+
     /// The ratio in ten-thousandths.
     #[must_use]
     pub const fn ten_thousandths(self) -> i128 {
@@ -96,6 +102,23 @@ mod tests {
         assert_eq!(Ratio::per(1, 2, 0), None);
     }
 
+    #[test]
+    fn an_amount_per_million_is_rounded_once_half_to_even() {
+        for (minor_units, exponent, parts, shown) in [
+            (1_234, 2, 5_000_000, "2.4680"),
+            (1_234, 0, 5_000_000, "246.8000"),
+            (1, 2, 3_000_000, "0.0033"),
+            (-1, 2, 200_000_000, "0.0000"),
+            (3, 2, 200_000_000, "0.0002"),
+            (5, 2, 1, "50000.0000"),
+        ] {
+            let ratio = Ratio::per_million(minor_units, exponent, parts).map(|ratio| ratio.to_string());
+            assert_eq!(ratio.as_deref(), Some(shown), "{minor_units} {exponent} {parts}");
+        }
+        assert_eq!(Ratio::per_million(1, 2, 0), None);
+        assert_eq!(Ratio::per_million(i128::MAX, 2, 1), None);
+    }
+
     proptest! {
         #[test]
         fn a_ratio_is_the_nearest_of_four_decimals(a in any::<i64>(), b in any::<i64>()) {
@@ -110,7 +133,7 @@ mod tests {
 
         #[test]
         fn any_numbers_give_a_ratio_or_none(a in any::<i128>(), b in any::<i128>(), exponent in any::<u8>(), parts in any::<u128>()) {
-            let _ = (Ratio::of(a, b), Ratio::growth(a, b), Ratio::per(a, exponent, parts));
+            let _ = (Ratio::of(a, b), Ratio::growth(a, b), Ratio::per(a, exponent, parts), Ratio::per_million(a, exponent, parts));
         }
     }
 }

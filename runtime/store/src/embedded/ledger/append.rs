@@ -16,16 +16,16 @@ use tidemill_core::money::{EntryCall, LedgerStream};
 use tidemill_core::run::Run;
 use tidemill_core::{Code, RunId, Timestamp};
 
-use crate::embedded::codec::{decode, encode};
+use crate::embedded::codec::encode;
 use crate::embedded::ledger::credit::changes::AccountChanges;
 use crate::embedded::ledger::credit::entry::CreditEntry;
 use crate::embedded::ledger::credit::question;
 use crate::embedded::ledger::findings::FindingNotes;
 use crate::embedded::ledger::findings::floors::FloorRecord;
-use crate::embedded::ledger::record::{HeadRecord, ReservationRecord, StreamRecord};
+use crate::embedded::ledger::record::{HeadRecord, ReservationRecord};
 use crate::embedded::ledger::sums::LedgerSums;
-use crate::embedded::ledger::{self, entries, expiry, keys, periods, reservations, rows, units};
-use crate::embedded::tables::{LEDGER_ENTRIES, LEDGER_MARKS, LEDGER_RUNS, LEDGER_STREAMS, name_key};
+use crate::embedded::ledger::{self, entries, expiry, keys, periods, reservations, rows, totals, units};
+use crate::embedded::tables::{LEDGER_ENTRIES, LEDGER_MARKS, LEDGER_RUNS};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::{Result, StoreError};
 use crate::records::{AppendedEntry, FeedEvent, LedgerEntry, LedgerLeg, NewEntry};
@@ -279,11 +279,8 @@ impl EntryAppender {
         let paper = match known {
             Some(paper) => paper,
             None => {
-                let stored = commit.scan_prefix(LEDGER_STREAMS, &name_key(new.stream.as_str(), &[]), 1)?;
-                let paper = match stored.first() {
-                    Some((_, bytes)) => decode::<StreamRecord>(LEDGER_STREAMS, bytes)?.paper,
-                    None => self.sums.is_on_paper(&new.stream).unwrap_or(new.paper),
-                };
+                let stored = totals::is_on_paper(commit, &new.stream)?;
+                let paper = stored.unwrap_or_else(|| self.sums.is_on_paper(&new.stream).unwrap_or(new.paper));
                 self.stream = Some((new.stream.clone(), paper));
                 paper
             }

@@ -11,6 +11,7 @@ pub(crate) mod customers;
 pub(crate) mod entries;
 mod expiry;
 pub(crate) mod findings;
+pub(crate) mod fuel;
 pub(crate) mod keys;
 mod periods;
 mod rates;

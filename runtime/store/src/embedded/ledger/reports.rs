@@ -6,19 +6,19 @@
 use std::ops::Range;
 
 use async_trait::async_trait;
-use tidemill_core::Timestamp;
 use tidemill_core::money::LedgerStream;
 use tidemill_core::money::report::{RangeCover, SignedRange};
+use tidemill_core::{DeploymentName, Timestamp};
 
 use crate::embedded::codec::decode;
 use crate::embedded::ledger::record::{StreamRecord, TimeRecord};
-use crate::embedded::ledger::{customers, entries, keys, periods, rates};
+use crate::embedded::ledger::{customers, entries, fuel, keys, periods, rates, totals};
 use crate::embedded::store::{EmbeddedStore, blocking};
 use crate::embedded::tables::{LEDGER_BUCKETS, LEDGER_LATE, LEDGER_STREAMS, LEDGER_TIMES, name_key, time_key};
 use crate::embedded::tx::{ReadTx, prefix_range};
 use crate::error::Result;
 use crate::records::{
-    AsOf, Bucket, BucketAxis, ClosedPeriod, CustomerQuery, CustomerReport, KindSum, LedgerEntry, Page, PageRequest,
+    AsOf, Bucket, BucketAxis, ClosedPeriod, CustomerQuery, CustomerReport, FuelTotal, KindSum, LedgerEntry, Page, PageRequest,
     RateRecord, ReportScope, ReportSums, StreamTotal,
 };
 use crate::traits::ReportStore;
@@ -33,6 +33,14 @@ impl ReportStore for EmbeddedStore {
     async fn customer_totals(&self, query: CustomerQuery) -> Result<CustomerReport> {
         let store = self.clone();
         blocking(move || customers::report(&store.snapshot(), &query)).await
+    }
+
+    async fn fuel_totals(&self, stream: Option<&LedgerStream>, range: Range<Timestamp>) -> Result<Vec<FuelTotal>> {
+        fuel::in_range(&self.snapshot(), stream, &range)
+    }
+
+    async fn stream_of(&self, deployment: &DeploymentName) -> Result<Option<(LedgerStream, bool)>> {
+        totals::of_deployment(self.latest(), deployment)
     }
 
     async fn entries_in(&self, range: Range<u64>, limit: usize) -> Result<Vec<LedgerEntry>> {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidemill_core::Timestamp;
 use tidemill_core::money::LedgerStream;
+use tidemill_core::{DeploymentName, Timestamp};
 
 use crate::embedded::codec::decode;
 use crate::embedded::ledger::record::{AccountRecord, StreamRecord};
@@ -23,6 +23,24 @@ pub(crate) fn streams(store: &impl ReadTx) -> Result<Vec<StreamTotal>> {
         Ok(())
     })?;
     Ok(totals)
+}
+
+/// Returns whether a stream is on paper; `None` if it has no entries.
+pub(crate) fn is_on_paper(store: &impl ReadTx, stream: &LedgerStream) -> Result<Option<bool>> {
+    let found = store.scan_prefix(LEDGER_STREAMS, &name_key(stream.as_str(), &[]), 1)?;
+    found.first().map(|(_, bytes)| Ok(decode::<StreamRecord>(LEDGER_STREAMS, bytes)?.paper)).transpose()
+}
+
+/// Returns the first stream of a deployment that has entries, and whether it is on paper.
+pub(crate) fn of_deployment(store: &impl ReadTx, deployment: &DeploymentName) -> Result<Option<(LedgerStream, bool)>> {
+    // The streams of instances have a name of their own after a slash.
+    for prefix in [name_key(deployment.as_str(), &[]), format!("{deployment}/").into_bytes()] {
+        if let Some((key, bytes)) = store.scan_prefix(LEDGER_STREAMS, &prefix, 1)?.first() {
+            let record: StreamRecord = decode(LEDGER_STREAMS, bytes)?;
+            return Ok(Some((keys::stream_and_rest(key)?.0, record.paper)));
+        }
+    }
+    Ok(None)
 }
 
 /// Returns the balance of each account of one stream or of all at `now`.

@@ -116,6 +116,9 @@ pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> R
     for write in &transaction.writes {
         state::write(commit, &run.deployment, write)?;
     }
+    if let Some(fuel) = transaction.stream_fuel {
+        ledger::fuel::add(commit, &LedgerStream::of(&run.deployment), fuel, transaction.now)?;
+    }
     ledger::post(commit, run, &transaction.postings, transaction.leaves_out_duplicates, transaction.now)?;
     if !transaction.id_conflicts.is_empty() {
         let stream = LedgerStream::of(&run.deployment);

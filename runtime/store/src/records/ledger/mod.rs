@@ -26,6 +26,9 @@ pub(crate) use own::AccountDraft;
 pub use own::OwnEntries;
 pub use period::ClosedPeriod;
 pub use rate::RateRecord;
-pub use report::{AsOf, CustomerQuery, CustomerReport, CustomerSum, CustomerTotal, KindSum, ReportScope, ReportSums};
+pub use report::{
+    AsOf, CustomerQuery, CustomerReport, CustomerSum, CustomerTotal, FuelSum, FuelTotal, KindSum, ReportScope,
+    ReportSums,
+};
 pub use reservation::StoredReservation;
 pub use totals::{AccountTotal, Bucket, BucketAxis, StreamTotal};

@@ -59,7 +59,7 @@ pub struct ReportSums {
 /// Selects the customers of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomerQuery {
-    /// The entries. They count by the time at which they are booked.
+    /// The entries.
     pub scope: ReportScope,
     /// The range of time.
     pub range: Range<Timestamp>,
@@ -98,4 +98,24 @@ pub struct CustomerSum {
     pub entries: u64,
     /// Their net revenue, in minor units.
     pub net_revenue: i128,
+}
+
+/// The fuel of the runs of one stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FuelTotal {
+    /// The stream.
+    pub stream: LedgerStream,
+    /// Whether it is on paper; one that has posted nothing is not.
+    pub paper: bool,
+    /// The sum.
+    pub sum: FuelSum,
+}
+
+/// Fuel of runs that have ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FuelSum {
+    /// The fuel.
+    pub fuel: u128,
+    /// The number of runs.
+    pub runs: u64,
 }

@@ -14,6 +14,10 @@ pub struct LedgerCustomersArgs {
     #[command(flatten)]
     report: ReportArgs,
 
+    /// Count entries by when they were posted instead of when they occurred
+    #[arg(long)]
+    by_posting: bool,
+
     /// Maximum number of customers for each currency
     #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     top: u32,
@@ -31,7 +35,8 @@ impl Row for CustomerRevenue {
 /// Runs the command.
 pub async fn run(args: &LedgerCustomersArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let top = args.top.to_string();
-    let path = args.report.path("customers", &[("top", Some(top.as_str()))]);
+    let more = [("by", args.by_posting.then_some("posted")), ("top", Some(top.as_str()))];
+    let path = args.report.path("customers", &more);
     let report: Record<CustomerReport<'static>> = client.get(&path).await?;
     if printer.is_json() {
         printer.value(&report);

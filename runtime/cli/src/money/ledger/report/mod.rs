@@ -1,6 +1,7 @@
 //! Reports about the ledger.
 
 pub mod customers;
+pub mod fuel;
 pub mod growth;
 pub mod revenue;
 pub mod statement;
@@ -14,6 +15,17 @@ use crate::query::Query;
 /// Arguments that every report has.
 #[derive(Debug, clap::Args)]
 pub struct ReportArgs {
+    #[command(flatten)]
+    range: RangeArgs,
+
+    /// Count only entries up to this number, or posted up to this time (RFC 3339)
+    #[arg(long, value_name = "NUMBER|TIME")]
+    as_of: Option<String>,
+}
+
+/// The stream and the range of a report.
+#[derive(Debug, clap::Args)]
+pub struct RangeArgs {
     /// The stream; all if left out
     stream: Option<String>,
 
@@ -33,16 +45,19 @@ pub struct ReportArgs {
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
 
-    /// Count only entries up to this number, or posted up to this time (RFC 3339)
-    #[arg(long, value_name = "NUMBER|TIME")]
-    as_of: Option<String>,
-
     /// Report about streams on paper instead
     #[arg(long)]
     paper: bool,
 }
 
 impl ReportArgs {
+    /// Returns the path of a report with its query.
+    fn path(&self, report: &str, more: &[(&str, Option<&str>)]) -> String {
+        self.range.path(report, &[&[("as_of", self.as_of.as_deref())], more].concat())
+    }
+}
+
+impl RangeArgs {
     /// Returns the path of a report with its query.
     fn path(&self, report: &str, more: &[(&str, Option<&str>)]) -> String {
         let (start, end) = (self.start.map(|time| time.to_string()), self.end.map(|time| time.to_string()));
@@ -52,7 +67,6 @@ impl ReportArgs {
             ("start", start.as_deref()),
             ("end", end.as_deref()),
             ("time_zone", self.time_zone.as_deref()),
-            ("as_of", self.as_of.as_deref()),
             ("paper", self.paper.then_some("true")),
         ];
         let given = own.iter().chain(more).filter_map(|(name, value)| Some((*name, (*value)?)));

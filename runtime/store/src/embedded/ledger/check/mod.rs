@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use crate::embedded::codec::decode;
 use crate::embedded::ledger::credit::recount::CreditRecount;
+use crate::embedded::ledger::customers::PostedDifference;
 use crate::embedded::ledger::entries::{self, EntryReader};
 use crate::embedded::ledger::findings::book;
 use crate::embedded::ledger::record::{AccountRecord, ReservationRecord, StreamRecord};
@@ -19,7 +20,7 @@ use crate::embedded::ledger::sketch::Sketch;
 use crate::embedded::ledger::sums::{LedgerSums, bucket_keys, bucket_of};
 use crate::embedded::ledger::{customers, keys, reservations, rows};
 use crate::embedded::tables::{
-    LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_CUSTOMERS, LEDGER_IDS, LEDGER_LATE, LEDGER_OF, LEDGER_OUTGOING,
+    LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_CUSTOMERS, LEDGER_CUSTOMERS_POSTED, LEDGER_IDS, LEDGER_LATE, LEDGER_OF, LEDGER_OUTGOING,
     LEDGER_RESERVATIONS, LEDGER_RUNS, LEDGER_STREAMS, LEDGER_TIMES,
 };
 use crate::embedded::tx::{ReadTx, Table, prefix_range};
@@ -58,6 +59,7 @@ struct Check {
     sums: LedgerSums,
     rows: [Sketch; 4],
     customers: Sketch,
+    customers_posted: Sketch,
     credit: CreditRecount,
     runs: Sketch,
     reservations: Sketch,
@@ -133,6 +135,9 @@ impl Check {
         bucket_keys(entry).for_each(|key| add_bucket(&mut self.buckets, &key, &added));
         if let Some((key, added)) = customers::record_of(entry) {
             add_customer(&mut self.customers, &key, &added);
+        }
+        for (key, added) in customers::differences_of(entry) {
+            self.customers_posted.add(&key, [added.entries.into(), added.net_revenue]);
         }
         Ok(())
     }
@@ -311,6 +316,16 @@ impl Check {
         })?;
         if stored != self.customers {
             self.problem("the sums of customers differ from the entries".to_owned());
+        }
+        let mut stored = Sketch::default();
+        store.each(LEDGER_CUSTOMERS_POSTED, prefix_range(&[]), |key, bytes| {
+            self.result.totals += 1;
+            let PostedDifference { entries, net_revenue } = decode(LEDGER_CUSTOMERS_POSTED, bytes)?;
+            stored.add(key, [entries.into(), net_revenue]);
+            Ok(())
+        })?;
+        if stored != self.customers_posted {
+            self.problem("the sums of customers by posting differ from the entries".to_owned());
         }
         Ok(())
     }

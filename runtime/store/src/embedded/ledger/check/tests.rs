@@ -6,15 +6,16 @@ use crate::embedded::codec::encode;
 use crate::embedded::fixture::new_entry;
 use crate::embedded::ledger::record::HeadRecord;
 use crate::embedded::tables::{
-    CREDIT_ACCOUNTS, CREDIT_ENDS, CREDIT_ENTRIES, CREDIT_GRANTS, CREDIT_ORDERS, CREDIT_USES, LEDGER_ENTRIES,
-    LEDGER_MARKS,
+    CREDIT_ACCOUNTS, CREDIT_ENDS, CREDIT_ENTRIES, CREDIT_GRANTS, CREDIT_ORDERS, CREDIT_USES, LEDGER_CUSTOMERS_POSTED,
+    LEDGER_ENTRIES, LEDGER_MARKS,
 };
 use crate::records::NewEntry;
 use crate::traits::{LedgerStore as _, NodeStore as _};
 use tidemill_core::Timestamp;
 use tidemill_core::money::{EntryKind, Leg};
 
-/// A ledger with 40 entries of two streams, and a settled and an open reservation.
+/// A ledger with 40 sales of two streams, an expired and an open reservation, entries of customers,
+/// and a sale that is posted in another month.
 async fn ledger() -> (EmbeddedStore, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
@@ -42,6 +43,7 @@ async fn ledger() -> (EmbeddedStore, tempfile::TempDir) {
     let mut entries: Vec<NewEntry> = (0..40).map(sale).collect();
     entries.extend([hold("open", None), hold("over", Some(Timestamp::from_millis(5)))]);
     entries.extend(credit(hold("held", Some(Timestamp::from_millis(900)))));
+    entries.push(NewEntry { external_id: "another-month".to_owned(), ..new_entry() });
     store.append_entries(entries, Timestamp::from_millis(1)).await.unwrap();
     assert_eq!(store.expire_reservations(Timestamp::from_millis(9), 5).await.unwrap().done, 1);
     (store, dir)
@@ -167,6 +169,8 @@ async fn every_derived_record_is_compared() {
         LEDGER_BUCKETS,
         LEDGER_RESERVATIONS,
         LEDGER_OUTGOING,
+        LEDGER_CUSTOMERS,
+        LEDGER_CUSTOMERS_POSTED,
         CREDIT_ACCOUNTS,
         CREDIT_GRANTS,
         CREDIT_USES,
@@ -196,5 +200,5 @@ async fn every_derived_record_is_compared() {
     let mut head: HeadRecord = store.latest().record(LEDGER_MARKS, keys::HEAD).unwrap().unwrap();
     head.head.hash[0] ^= 1;
     let found = tampered(&store, LEDGER_MARKS, keys::HEAD.to_vec(), Some(encode(&head).unwrap())).await;
-    assert!(found[0].starts_with("the head is entry 49"), "{found:?}");
+    assert!(found[0].starts_with("the head is entry 50"), "{found:?}");
 }
