@@ -38,9 +38,10 @@ pub use json::StoredJson;
 pub use ledger::{
     Account, Amount, ClosedPeriod, ConvertedRevenue, CorrectionRequest, CorrectionResult, CustomerBalance,
     CustomerCurrency, CustomerFloor, CustomerGrant, CustomerReport, CustomerRevenue, EntryEvidence, ExchangeRate,
-    Finding, FindingClosure, FloorRequest, GrantRequest, Growth, GrowthLine, LedgerCheck, LedgerEntry,
-    LedgerEntryDetail, LedgerHead, LedgerLeg, PeriodRevenue, RateRequest, ReportBasis, ReportRange, Revenue,
-    RevenueTotal, RightEntry, Statement, StatementAccount, StatementCurrency, StatementLine, Stream,
+    Finding, FindingClosure, FindingCount, FloorRequest, FuelReport, FuelRevenue, GrantRequest, Growth, GrowthLine,
+    LedgerCheck, LedgerEntry, LedgerEntryDetail, LedgerHead, LedgerLeg, PeriodRevenue, RateRequest, ReportBasis,
+    ReportRange, Revenue, RevenueTotal, RightEntry, Statement, StatementAccount, StatementCurrency, StatementLine,
+    Stream, StreamFuel,
 };
 pub use module::{Module, ModuleVersion, UploadResult};
 pub use operation::{Operation, OperationTask, RunAction, ScheduleAction};

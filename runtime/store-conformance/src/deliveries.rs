@@ -11,8 +11,8 @@ use tidemill_core::run::{Export, Run, RunEvent, Trigger, TriggerKind};
 use tidemill_core::{DeliveryId, RunId, Timestamp};
 use tidemill_store::records::{
     AdmissionTerms, DeliveryAdmission, DeliveryBody, DeliveryFilter, DeliveryPolicy, DeliveryReceipt, DeliveryReplay,
-    FeedEvent, HookDelivery, KeyRotation, NewDelivery, NewRun, Operation, OperationState, Page, PageRequest,
-    ReplayObstacle, RetryChange, RewrappedKey, RunCommit, SealedTable, Task,
+    Evidence, FeedEvent, HookDelivery, KeyRotation, NewDelivery, NewEntry, NewRun, Operation, OperationState, Page,
+    PageRequest, ReplayObstacle, RetryChange, RewrappedKey, RunCommit, SealedTable, Task,
 };
 use tidemill_store::{Store, StoreError};
 
@@ -352,6 +352,47 @@ pub(crate) async fn a_settled_delivery_is_replayed_with_another_run(store: Arc<d
     let result = store.replay_deliveries(replay).await.expect("a replay");
     assert_eq!(result.operation.map(|operation| operation.state), Some(OperationState::Cancelled));
     assert!(result.runs.is_empty() && result.skipped.is_empty());
+}
+
+pub(crate) async fn a_delivery_that_is_evidence_is_kept_longer(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let [kept, replayed, plain] = ["evt_1", "evt_2", "evt_3"].map(|key| with_run(arrived("a", key, "{}", NOON), 9));
+    let post = async |of: &NewDelivery, id: &str, now: Timestamp| {
+        let run = claim_one(&store, &owner, "a").await.run;
+        let mut commit = success(&owner, &run);
+        let evidence = Evidence { delivery: Some(of.delivery.id.to_string()), ..Evidence::default() };
+        commit.postings = vec![NewEntry { evidence, ..posting(&run, id, 5) }];
+        (commit.keep_evidence_millis, commit.now) = (400 * DAY, now);
+        done(&store, commit).await;
+    };
+    for (of, id) in [(&kept, "1"), (&replayed, "2")] {
+        queued(&store, of).await;
+        post(of, id, NOON).await;
+    }
+    queued(&store, &plain).await;
+    let run = claim_one(&store, &owner, "a").await.run;
+    done(&store, success(&owner, &run)).await;
+    let expire = async |now: Timestamp| {
+        let before = Timestamp::from_millis(now.as_millis() - 30 * DAY);
+        let policy = DeliveryPolicy { settled_before: before, dead_before: before };
+        let deleted = store.expire_deliveries(policy, 9, now).await.expect("an expiry").deleted;
+        (deleted, store.expire_evidence(now, 9).await.expect("an expiry").removed)
+    };
+    let body = async |of: &NewDelivery| store.delivery_body(of.delivery.id).await.expect("a read").is_some();
+    assert_eq!(expire(later(31 * DAY)).await, (1, 0));
+    assert_eq!((body(&kept).await, body(&replayed).await, body(&plain).await), (true, true, false));
+    // A replay posts again, and makes the delivery evidence for longer.
+    let again = later(100 * DAY);
+    let runs = vec![(replayed.delivery.id, run_of(&replayed.delivery, 9))];
+    store.replay_deliveries(DeliveryReplay { runs, operation: None, now: again }).await.expect("a replay");
+    post(&replayed, "3", again).await;
+    assert_eq!(expire(NOON.plus_millis(400 * DAY)).await, (0, 2));
+    assert_eq!((body(&kept).await, body(&replayed).await), (false, true));
+    assert_eq!(expire(again.plus_millis(399 * DAY)).await, (0, 0));
+    assert_eq!(expire(again.plus_millis(400 * DAY)).await, (0, 1));
+    assert!(!body(&replayed).await);
+    assert_eq!(expire(Timestamp::MAX).await, (0, 0));
 }
 
 pub(crate) async fn a_delivery_has_the_entries_of_its_runs(store: Arc<dyn Store>) {

@@ -133,7 +133,7 @@ claims! {
         another_body_of_a_transmission_is_refused_and_kept,
         deliveries_wait_in_order_outside_a_full_queue, the_outcome_of_a_delivery_follows_its_run,
         a_delivery_that_makes_no_run_is_settled_at_once,
-        a_settled_delivery_is_replayed_with_another_run, a_delivery_has_the_entries_of_its_runs,
+        a_settled_delivery_is_replayed_with_another_run, a_delivery_has_the_entries_of_its_runs, a_delivery_that_is_evidence_is_kept_longer,
         a_list_of_deliveries_finds_each_once,
         a_settled_delivery_expires_completely, a_deployment_with_waiting_deliveries_is_not_deleted;
     reports: sums_of_a_range_equal_a_recount_of_its_entries,
@@ -146,6 +146,7 @@ claims! {
         an_entry_of_the_host_posts_once, an_entry_that_does_not_balance_is_refused,
         a_stream_is_on_paper_or_not_from_its_first_entry_on,
         a_unit_keeps_the_decimal_places_of_its_first_entry;
+    evidence: the_journal_of_a_removed_run_stays_while_it_is_evidence;
     findings: a_finding_is_open_until_entries_explain_it,
         a_finding_that_a_person_closed_is_kept_with_the_reason,
         an_id_with_two_contents_in_one_transaction_is_a_finding;

@@ -11,6 +11,7 @@ pub use book::{ClosedPeriod, CorrectionRequest, CorrectionResult, ExchangeRate, 
 pub use entry::{Account, EntryEvidence, LedgerCheck, LedgerEntry, LedgerEntryDetail, LedgerHead, LedgerLeg, Stream};
 pub use finding::{Finding, FindingClosure, FindingCount};
 pub use report::{
-    Amount, ConvertedRevenue, CustomerCurrency, CustomerReport, CustomerRevenue, FuelReport, FuelRevenue, Growth, GrowthLine, PeriodRevenue,
-    ReportBasis, ReportRange, Revenue, RevenueTotal, Statement, StatementAccount, StatementCurrency, StatementLine, StreamFuel,
+    Amount, ConvertedRevenue, CustomerCurrency, CustomerReport, CustomerRevenue, FuelReport, FuelRevenue, Growth,
+    GrowthLine, PeriodRevenue, ReportBasis, ReportRange, Revenue, RevenueTotal, Statement, StatementAccount,
+    StatementCurrency, StatementLine, StreamFuel,
 };

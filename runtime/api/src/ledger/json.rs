@@ -5,7 +5,8 @@ use data_encoding::HEXLOWER;
 use tidemill_api_types as shapes;
 use tidemill_core::money::balance::{CreditGrant, GrantKind};
 use tidemill_store::records::{
-    AccountTotal, ClosedPeriod, Evidence, Finding, FindingCount, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, RateRecord,
+    AccountTotal, ClosedPeriod, Evidence, Finding, FindingCount, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg,
+    RateRecord,
 };
 
 use super::Amounts;

@@ -30,6 +30,8 @@ const RUNS_PER_COMMIT: usize = 200;
 const EVENTS_PER_COMMIT: usize = 250;
 /// Maximum number of deliveries that one tick deletes or announces.
 const DELIVERIES_PER_TICK: usize = 10_000;
+/// Maximum number of journals and deliveries that one tick deletes as evidence that is old enough.
+const EVIDENCE_PER_TICK: usize = 10_000;
 /// Maximum number of deleting commits per tick. The next tick continues.
 const COMMITS_PER_TICK: usize = 50;
 /// Interval after a pass that left something to delete, in milliseconds.
@@ -154,7 +156,9 @@ impl Reconciler for RetentionReconciler {
         let (deleted, more) = self.expire(now).await?;
         let (events, more_events) = self.expire_events(now).await?;
         let (deliveries, more_deliveries) = self.expire_deliveries(now).await?;
-        let (deleted, more) = (deleted + events + deliveries, more || more_events || more_deliveries);
+        let evidence = self.store.expire_evidence(now, EVIDENCE_PER_TICK).await?;
+        let deleted = deleted + events + deliveries + evidence.removed;
+        let more = more || more_events || more_deliveries || evidence.more;
         let next = NextTick::At(now.plus_millis(if more { INTERVAL_IF_MORE } else { INTERVAL }));
         Ok(TickReport { found: deleted, done: deleted, failed: 0, next })
     }

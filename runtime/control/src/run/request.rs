@@ -200,6 +200,9 @@ impl ControlPlane {
     /// length does not matter for memory. If the journal was truncated since `start` was created,
     /// the page continues after the same number of entries.
     ///
+    /// The journal of a run that retention has removed is there as long as it is evidence of entries
+    /// of the ledger.
+    ///
     /// # Errors
     /// `host/run-not-found`; `host/store-damaged` if the stored data is not a journal.
     pub async fn journal(
@@ -209,8 +212,11 @@ impl ControlPlane {
         limit: usize,
         bytes: usize,
     ) -> Result<JournalPage, ControlError> {
-        self.stored_run(id).await?;
-        journal::page(&*self.0.store, id, start, limit, bytes).await
+        let page = journal::page(&*self.0.store, id, start, limit, bytes).await?;
+        if page.entries.is_empty() {
+            self.stored_run(id).await?;
+        }
+        Ok(page)
     }
 
     /// Returns the runs that a run started, oldest first.

@@ -17,6 +17,10 @@ const DAY: u64 = 24 * 3_600_000;
 const EXPIRY_MILLIS: std::ops::RangeInclusive<u64> = 1_000..=3_660 * DAY;
 /// Least and greatest time for which late usage is covered, in milliseconds.
 const LATE_USAGE_MILLIS: std::ops::RangeInclusive<u64> = 0..=366 * DAY;
+/// Least and greatest time for which evidence is kept, in milliseconds.
+const KEEP_EVIDENCE_MILLIS: std::ops::RangeInclusive<u64> = DAY..=3_660 * DAY;
+/// Time for which evidence is kept by default, in milliseconds.
+const KEEP_EVIDENCE_DEFAULT_MILLIS: u64 = 400 * DAY;
 /// Maximum number of currencies in which an account has a floor.
 const FLOORS: usize = 200;
 /// Maximum length of the code of a currency or unit, in bytes.
@@ -26,18 +30,33 @@ const CODE_BYTES: usize = 16;
 const MOST_PLACES: u8 = 18;
 
 /// How the ledger treats the entries of a deployment. The operator sets it; the module cannot.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerPolicy {
     /// Time after which a reservation without `expires_at` expires, in milliseconds: 1 s to ten
     /// years. `None` means never.
     pub reservations_expire_millis: Option<u64>,
     /// How long after its expiry a grant covers usage from before, in milliseconds: 0 to 366 days.
     pub late_usage_millis: u64,
+    /// How long deliveries and recorded answers that an entry names as evidence are kept, in
+    /// milliseconds: a day to ten years; by default 400 days. Their digests are kept for ever.
+    pub keep_evidence_millis: u64,
     /// The floors of accounts.
     pub floors: LedgerFloors,
     /// Whether its entries are on paper: on accounts that no total, report or export includes
     /// unless it is asked for. It cannot change once the stream has entries.
     pub paper: bool,
+}
+
+impl Default for LedgerPolicy {
+    fn default() -> Self {
+        Self {
+            reservations_expire_millis: None,
+            late_usage_millis: 0,
+            keep_evidence_millis: KEEP_EVIDENCE_DEFAULT_MILLIS,
+            floors: LedgerFloors::default(),
+            paper: false,
+        }
+    }
 }
 
 /// The least that `reserve` and `draw` leave in an account, as decimal text by the code of the
@@ -100,6 +119,8 @@ pub(super) fn read(field: ObjectField, problems: &mut Vec<InputProblem>) -> Ledg
         object.take("reservations_expire").and_then(|field| field.duration(EXPIRY_MILLIS, problems));
     let late_usage = object.take("late_usage").and_then(|field| field.duration(LATE_USAGE_MILLIS, problems));
     policy.late_usage_millis = late_usage.unwrap_or_default();
+    let keep_evidence = object.take("keep_evidence").and_then(|field| field.duration(KEEP_EVIDENCE_MILLIS, problems));
+    policy.keep_evidence_millis = keep_evidence.unwrap_or(KEEP_EVIDENCE_DEFAULT_MILLIS);
     if let Some(mut floors) = object.take("floor").and_then(|field| field.object(problems)) {
         let mut table = |name| floors.take(name).map(|field| read_floors(field, problems)).unwrap_or_default();
         policy.floors =
@@ -144,13 +165,16 @@ fn read_floors(field: ObjectField, problems: &mut Vec<InputProblem>) -> BTreeMap
 /// table.
 #[cfg(feature = "host")]
 pub(super) fn write(policy: &LedgerPolicy) -> Option<Value> {
-    let LedgerPolicy { reservations_expire_millis, late_usage_millis, floors, paper } = policy;
+    let LedgerPolicy { reservations_expire_millis, late_usage_millis, keep_evidence_millis, floors, paper } = policy;
     let mut object = Map::new();
     if let Some(millis) = reservations_expire_millis {
         object.insert("reservations_expire".to_owned(), duration_text(*millis).into());
     }
     if *late_usage_millis > 0 {
         object.insert("late_usage".to_owned(), duration_text(*late_usage_millis).into());
+    }
+    if *keep_evidence_millis != KEEP_EVIDENCE_DEFAULT_MILLIS {
+        object.insert("keep_evidence".to_owned(), duration_text(*keep_evidence_millis).into());
     }
     let LedgerFloors { customer, receivable, bank } = floors;
     let tables = [("customer", customer), ("receivable", receivable), ("bank", bank)];
@@ -181,12 +205,16 @@ mod tests {
         let floors = json!({ "customer": { "EUR": "-5.00", "TOKENS": "0.125" }, "receivable": { "JPY": "7" },
             "bank": { "EUR": "0" } });
         let manifest =
-            parse(&json!({ "reservations_expire": "7d", "late_usage": "2d", "paper": true, "floor": floors })).unwrap();
+            parse(&json!({ "reservations_expire": "7d", "late_usage": "2d", "keep_evidence": "7d", "paper": true,
+                "floor": floors }))
+            .unwrap();
         assert_eq!(manifest.ledger.reservations_expire_millis, Some(604_800_000));
         assert!(manifest.ledger.paper);
         assert_eq!(manifest.ledger.late_usage_millis, 172_800_000);
+        assert_eq!(manifest.ledger.keep_evidence_millis, 604_800_000);
         let json = manifest.to_json();
-        let written = json!({ "reservations_expire": "7days", "late_usage": "2days", "paper": true, "floor": floors });
+        let written = json!({ "reservations_expire": "7days", "late_usage": "2days", "keep_evidence": "7days",
+            "paper": true, "floor": floors });
         assert_eq!(json["ledger"], written);
         assert_eq!(Manifest::parse_json(json.to_string().as_bytes()), Ok(manifest));
     }
@@ -220,6 +248,7 @@ mod tests {
             (json!({ "reservations_expire": 7 }), "/ledger/reservations_expire"),
             (json!({ "reservation_expire": "7d" }), "/ledger/reservation_expire"),
             (json!({ "late_usage": "400d" }), "/ledger/late_usage"),
+            (json!({ "keep_evidence": "1h" }), "/ledger/keep_evidence"),
             (json!({ "floor": 0 }), "/ledger/floor"),
             (json!({ "floor": { "sales": { "EUR": "0" } } }), "/ledger/floor/sales"),
             (json!({ "floor": { "customer": { "EUR": 0 } } }), "/ledger/floor/customer/EUR"),

@@ -115,7 +115,10 @@ pub(crate) async fn an_account_of_a_customer_moves_as_its_rules_say(store: Arc<d
     let d2 = credit("d2", EntryKind::Drawdown, 700, later(11));
     let short = CreditDecision::Short { available: 600, floor: 0, needed: 700 };
     assert_eq!(store.decide(&asked(&d2, false), &mut OwnEntries::default(), later(11)).await, Ok(short));
-    assert_eq!(store.decide(&asked(&d2, true), &mut OwnEntries::default(), later(11)).await, Ok(CreditDecision::Covered(600)));
+    assert_eq!(
+        store.decide(&asked(&d2, true), &mut OwnEntries::default(), later(11)).await,
+        Ok(CreditDecision::Covered(600))
+    );
     append(&store, credit("d2", EntryKind::Drawdown, 600, later(11)), later(11)).await;
     assert_eq!(append(&store, ended(&hold, Some(250), later(12)), later(12)).await.parts, [part("A", 250)]);
     assert_eq!(available(&store, later(12)).await, 150);
@@ -228,7 +231,8 @@ pub(crate) async fn questions_in_a_row_have_the_answers_of_single_ones(store: Ar
 
 pub(crate) async fn a_floor_is_the_customer_s_own_or_the_deployment_s(store: Arc<dyn Store>) {
     let question = |floor| BalanceQuestion { floor, ..asked(&credit("d", EntryKind::Drawdown, 50, NOON), false) };
-    let decide = async |floor| store.decide(&question(floor), &mut OwnEntries::default(), NOON).await.expect("a decision");
+    let decide =
+        async |floor| store.decide(&question(floor), &mut OwnEntries::default(), NOON).await.expect("a decision");
     let short = |floor| CreditDecision::Short { available: 0, floor, needed: 50 };
     assert_eq!((decide(0).await, decide(-49).await), (short(0), short(-49)));
     assert_eq!(decide(-50).await, CreditDecision::Covered(50));
@@ -251,7 +255,11 @@ pub(crate) async fn an_account_of_the_stream_has_what_is_posted_less_what_is_res
         account: FloorAccount::Stream("receivable".into()),
         ..asked(&plain("p", EntryKind::Payout, 1_000), false)
     };
-    let left = async |own: &[NewEntry], now| match store.decide(&question, &mut own.iter().cloned().collect(), now).await.expect("a decision") {
+    let left = async |own: &[NewEntry], now| match store
+        .decide(&question, &mut own.iter().cloned().collect(), now)
+        .await
+        .expect("a decision")
+    {
         CreditDecision::Short { available, .. } => available,
         CreditDecision::Covered(_) => panic!("1000 are not there"),
     };

@@ -2,6 +2,7 @@
 
 pub(crate) mod balances;
 pub(crate) mod entries;
+pub(crate) mod evidence;
 pub(crate) mod findings;
 pub(crate) mod proof;
 pub(crate) mod reports;

@@ -117,7 +117,8 @@ async fn play(store: Arc<dyn Store>, steps: Vec<BalanceStep>) -> Result<(), Test
     let mut model = BalanceModel::default();
     for (number, step) in steps.into_iter().enumerate() {
         run(&store, &mut model, number, step).await?;
-        let (balance, _) = store.balance(&account(), &mut OwnEntries::default(), later(model.now)).await.map_err(failed)?;
+        let (balance, _) =
+            store.balance(&account(), &mut OwnEntries::default(), later(model.now)).await.map_err(failed)?;
         prop_assert_eq!(balance, model.balance());
     }
     let check = store.check_ledger().await.map_err(failed)?;

@@ -8,6 +8,7 @@ use tidemill_core::run::Run;
 use tidemill_core::{ComponentDigest, RunId, Timestamp};
 
 use crate::embedded::codec::decode;
+use crate::embedded::ledger::evidence;
 use crate::embedded::runs::record::RunRecord;
 use crate::embedded::runs::{keys, record};
 use crate::embedded::store::{EmbeddedStore, blocking};
@@ -21,7 +22,9 @@ use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
 use crate::embedded::usage::{UsageDelta, signed};
 use crate::embedded::{blobs, feed, modules, operations, topics};
 use crate::error::{Result, StoreError};
-use crate::records::{Component, Deployment, EventPolicy, ExpiredEvents, RetentionPolicy, RetentionResult};
+use crate::records::{
+    Component, Deployment, EventPolicy, ExpiredEvents, ExpiredEvidence, RetentionPolicy, RetentionResult,
+};
 use crate::traits::RetentionStore;
 
 /// Maximum number of runs that one call reads, which bounds its duration if few of many are old
@@ -80,6 +83,14 @@ impl RetentionStore for EmbeddedStore {
         Ok(expired)
     }
 
+    async fn expire_evidence(&self, now: Timestamp, limit: usize) -> Result<ExpiredEvidence> {
+        let mut removed = 0;
+        while removed < limit && evidence::is_due(self.latest(), now)? {
+            removed += paced(self.commit(move |c| evidence::remove_due(c, now, PIECE))).await?;
+        }
+        Ok(ExpiredEvidence { removed, more: evidence::is_due(self.latest(), now)? })
+    }
+
     async fn expire_events(&self, policy: EventPolicy, limit: usize, now: Timestamp) -> Result<ExpiredEvents> {
         expiry::expire_events(self, policy, limit, now).await
     }
@@ -134,16 +145,21 @@ fn forget_runs(commit: &mut WriteTx<'_, '_>, ids: &[RunId], before: Timestamp) -
     for (done, id) in ids.iter().enumerate() {
         let Some(record) = record::find(commit, *id)? else { continue };
         // It may have been retried since the search.
-        if is_expired(commit, &record.run, before)? && !forget(commit, &record.run, &mut left)? {
+        if is_expired(commit, &record.run, before)? && !forget(commit, &record, &mut left)? {
             return Ok(done);
         }
     }
     Ok(ids.len())
 }
 
-fn forget(commit: &mut WriteTx<'_, '_>, run: &Run, left: &mut usize) -> Result<bool> {
+fn forget(commit: &mut WriteTx<'_, '_>, record: &RunRecord, left: &mut usize) -> Result<bool> {
+    let run = &record.run;
     let id = run.id.to_bytes();
+    let keeps_journal = evidence::keep_journal(commit, run.id, &run.deployment, record.counters.chunks)?;
     for table in [LOGS, JOURNAL, INBOX, SIGNAL_KEYS, FAILURES, CHILDREN, OPEN_CHILDREN] {
+        if table == JOURNAL && keeps_journal {
+            continue;
+        }
         let rows = commit.scan_prefix(table, &id, *left)?;
         for (key, value) in &rows {
             if [JOURNAL, INBOX].contains(&table) {

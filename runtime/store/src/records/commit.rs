@@ -81,6 +81,8 @@ pub struct RunCommit {
     pub writes: Vec<StateWrite>,
     /// The entries of the ledger, in order.
     pub postings: Vec<NewEntry>,
+    /// How long what the entries name as evidence is kept, in milliseconds.
+    pub keep_evidence_millis: u64,
     /// Whether to leave out posted entries that the ledger has with the same content. Otherwise
     /// they are a conflict, because the module would have learned of the duplicate.
     pub leaves_out_duplicates: bool,
@@ -134,6 +136,7 @@ impl RunCommit {
             reads: Vec::new(),
             writes: Vec::new(),
             postings: Vec::new(),
+            keep_evidence_millis: 0,
             leaves_out_duplicates: false,
             id_conflicts: Vec::new(),
             logs: Vec::new(),

@@ -36,19 +36,19 @@ pub use hook_delivery::{
     DeliveryAdmission, DeliveryBody, DeliveryFilter, DeliveryPolicy, DeliveryProgress, DeliveryReceipt, DeliveryRecord,
     DeliveryReplay, DeliveryReplayResult, ExpiredDeliveries, HookDelivery, NewDelivery, ReplayObstacle,
 };
+pub(crate) use ledger::AccountDraft;
 pub use ledger::{
     AccountTotal, AppendedEntry, AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, Bucket, BucketAxis, ClosedPeriod,
     CustomerAccount, CustomerBalance, CustomerFloor, CustomerQuery, CustomerReport, CustomerSum, CustomerTotal,
-    DueBatch, Evidence, ExternalId, Finding, FindingClosure, FindingCount, FindingFilter, FloorAccount, FuelSum, FuelTotal, HandEntry, KindSum,
-    LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, LedgerUnit, NewEntry, OwnEntries, RateRecord, ReportScope, ReportSums,
-    StoredReservation, StreamTotal, UnitConflict,
+    DueBatch, Evidence, ExternalId, Finding, FindingClosure, FindingCount, FindingFilter, FloorAccount, FuelSum,
+    FuelTotal, HandEntry, KindSum, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, LedgerUnit, NewEntry, OwnEntries,
+    RateRecord, ReportScope, ReportSums, StoredReservation, StreamTotal, UnitConflict,
 };
-pub(crate) use ledger::AccountDraft;
 pub use module::{Component, ModuleVersion, PutVersion};
 pub use operation::{Action, Operation, OperationState, Task};
 pub use page::{Page, PageRequest};
 pub use parked::{ParkRecord, ParkedFilter, ParkedGroup, ParkedRun};
-pub use retention::{RetentionPolicy, RetentionResult};
+pub use retention::{ExpiredEvidence, RetentionPolicy, RetentionResult};
 pub use run::{
     AdmissionResult, AdmissionTerms, ClaimedRun, DebounceTerms, LaneView, LogLevel, LogLine, LogPage, NewRun,
     QueueKind, QueuePosition, RecoveryFilter, RetryChange, RunCounts, RunFilter, RunRequestResult,

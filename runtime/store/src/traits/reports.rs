@@ -8,7 +8,8 @@ use tidemill_core::{DeploymentName, Timestamp};
 
 use crate::error::StoreError;
 use crate::records::{
-    ClosedPeriod, CustomerQuery, CustomerReport, FuelTotal, LedgerEntry, Page, PageRequest, RateRecord, ReportScope, ReportSums,
+    ClosedPeriod, CustomerQuery, CustomerReport, FuelTotal, LedgerEntry, Page, PageRequest, RateRecord, ReportScope,
+    ReportSums,
 };
 
 /// Sums and lists of ledger entries for reports.

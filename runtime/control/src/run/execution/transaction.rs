@@ -141,6 +141,7 @@ impl Execution {
             reads: effects.reads,
             writes: effects.writes,
             postings: effects.postings,
+            keep_evidence_millis: self.plan.ledger.keep_evidence_millis,
             leaves_out_duplicates: self.refusal.is_some(),
             id_conflicts: effects.id_conflicts,
             starts: children::requests(&self.host, &run, effects.starts),

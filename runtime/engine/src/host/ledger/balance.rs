@@ -1,15 +1,18 @@
 //! `balance`: what a customer's account has, after the entries of the transaction.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use tidemill_core::journal::Kind;
 use tidemill_core::money::CUSTOMER_BYTES;
 use tidemill_core::wire::json::shown;
 use tidemill_core::{Code, Failure, Timestamp};
 use tidemill_store::records::{CustomerAccount, FloorAccount};
+use tokio::sync::Mutex;
 
-use super::{allowed, floor, stream_of};
+use super::{allowed, stream_of};
 use crate::component::bindings::wit::ledger::AccountBalance;
-use crate::guest::GuestState;
+use crate::guest::{GuestState, read};
 use crate::host::abi::{HostResult, answer};
 use crate::replay::state::hash;
 
@@ -72,8 +75,11 @@ async fn balance_now(
     };
     let key = (currency.clone(), FloorAccount::Customer(customer.clone()));
     let account = CustomerAccount { stream: stream_of(guest), currency, customer };
-    let (balance, floor) =
-        floor::ask(guest, key, async |store, own, now| store.balance(&account, own, now).await).await?;
+    let (store, now) = (Arc::clone(&guest.services.store), guest.log.clock.now());
+    let own = Mutex::new(guest.transaction.take_own_entries(&key));
+    let balance = read(|| async { store.balance(&account, &mut *own.lock().await, now).await }).await;
+    guest.transaction.give_back_own_entries(key, own.into_inner());
+    let (balance, floor) = balance?;
     let fits =
         |amount: i128| i64::try_from(amount).map_err(|_| Code::AmountOverflow.failure("the balance exceeds 64 bits"));
     Ok(fits(balance.available).and_then(|available| {

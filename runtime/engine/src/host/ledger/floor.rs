@@ -9,8 +9,7 @@ use serde_json::json;
 use tidemill_core::money::balance::{BalanceEffect, CreditDecision};
 use tidemill_core::money::{Account, Currency, EntryCall, InvalidDecimal, Posting as CheckedEntry};
 use tidemill_core::{Code, Failure, Timestamp};
-use tidemill_store::records::{BalanceQuestion, FloorAccount, OwnEntries};
-use tidemill_store::{Store, StoreError};
+use tidemill_store::records::{BalanceQuestion, FloorAccount};
 use tokio::sync::Mutex;
 
 use super::stream_of;
@@ -52,8 +51,11 @@ pub(super) async fn take(
             partial,
             floor,
         };
-        let decision = ask(guest, key, async |store, own, now| store.decide(&question, own, now).await).await?;
-        match decision {
+        let (store, now) = (Arc::clone(&guest.services.store), guest.log.clock.now());
+        let own = Mutex::new(guest.transaction.take_own_entries(&key));
+        let decision = read(|| async { store.decide(&question, &mut *own.lock().await, now).await }).await;
+        guest.transaction.give_back_own_entries(key, own.into_inner());
+        match decision? {
             CreditDecision::Covered(covered) => {
                 guest.transaction.note_decision(question, Some(covered));
                 minor_units = covered;
@@ -65,20 +67,6 @@ pub(super) async fn take(
         }
     }
     Ok(Ok(minor_units))
-}
-
-/// Asks an account, after the transaction's own entries on it.
-pub(super) async fn ask<T>(
-    guest: &mut GuestState,
-    account: (String, FloorAccount),
-    question: impl AsyncFn(&dyn Store, &mut OwnEntries, Timestamp) -> Result<T, StoreError>,
-) -> wasmtime::Result<T> {
-    let store = Arc::clone(&guest.services.store);
-    let now = guest.log.clock.now();
-    let own = Mutex::new(guest.transaction.take_own_entries(&account));
-    let answer = read(|| async { question(&*store, &mut *own.lock().await, now).await }).await;
-    guest.transaction.give_back_own_entries(account, own.into_inner());
-    Ok(answer?)
 }
 
 /// Returns the floor of the customer whose account a posted entry takes from, in minor units;

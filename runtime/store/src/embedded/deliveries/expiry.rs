@@ -5,6 +5,7 @@ use std::ops::Range;
 use tidemill_core::{DeliveryId, Timestamp};
 
 use crate::embedded::deliveries::{duplicates, keys, progress};
+use crate::embedded::ledger::evidence;
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{
     DEAD_DELIVERIES, DELIVERIES, DELIVERIES_BY_OBJECT, DELIVERY_BODIES, DELIVERY_PROGRESS, DELIVERY_REPLAYS,
@@ -29,8 +30,11 @@ pub(crate) async fn expire(
     while expired.announced < limit && due(DEAD_DELIVERIES, policy.dead_before)? {
         expired.announced += paced(store.commit(move |c| announce(c, policy.dead_before, now))).await?;
     }
-    while expired.deleted < limit && due(SETTLED_DELIVERIES, policy.settled_before)? {
-        expired.deleted += paced(store.commit(move |c| delete(c, policy.settled_before))).await?;
+    let mut looked_at = 0;
+    while looked_at < limit && due(SETTLED_DELIVERIES, policy.settled_before)? {
+        let (found, deleted) = paced(store.commit(move |c| delete(c, policy.settled_before))).await?;
+        looked_at += found;
+        expired.deleted += deleted;
     }
     expired.more = due(DEAD_DELIVERIES, policy.dead_before)? || due(SETTLED_DELIVERIES, policy.settled_before)?;
     Ok(expired)
@@ -56,19 +60,31 @@ fn announce(commit: &mut WriteTx<'_, '_>, before: Timestamp, now: Timestamp) -> 
     Ok(rows.len())
 }
 
-fn delete(commit: &mut WriteTx<'_, '_>, before: Timestamp) -> Result<usize> {
+/// Deletes deliveries, except those that are evidence of entries. Returns the number of those that
+/// it looked at, and of those that are deleted.
+fn delete(commit: &mut WriteTx<'_, '_>, before: Timestamp) -> Result<(usize, usize)> {
     let rows = commit.range(SETTLED_DELIVERIES, until(before), false, AT_ONCE)?;
+    let mut deleted = 0;
     for (row, _) in &rows {
-        if let Some(id) = keys::delivery_at_end(row) {
+        if let Some(id) = keys::delivery_at_end(row)
+            && !evidence::keep_delivery(commit, id)?
+        {
             delete_one(commit, id)?;
+            deleted += 1;
         }
         commit.delete(SETTLED_DELIVERIES, row);
         commit.delete(DEAD_DELIVERIES, row);
     }
-    Ok(rows.len())
+    Ok((rows.len(), deleted))
 }
 
-fn delete_one(commit: &mut WriteTx<'_, '_>, id: DeliveryId) -> Result<()> {
+/// Whether retention has not looked at the outcome of a delivery yet.
+pub(crate) fn is_settled(store: &impl ReadTx, id: DeliveryId, settled_at: Timestamp) -> Result<bool> {
+    Ok(store.bytes(SETTLED_DELIVERIES, &keys::at_time(settled_at, id))?.is_some())
+}
+
+/// Deletes a delivery with all its rows.
+pub(crate) fn delete_one(commit: &mut WriteTx<'_, '_>, id: DeliveryId) -> Result<()> {
     let Some(delivery) = progress::find(commit, id)? else { return Ok(()) };
     let deployment = &delivery.deployment;
     duplicates::forget(commit, &delivery)?;

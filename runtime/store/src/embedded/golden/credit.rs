@@ -2,20 +2,30 @@
 
 use std::collections::BTreeMap;
 
+use tidemill_core::Fuel;
 use tidemill_core::money::balance::{
     AccountSums, CreditGrant, CreditHold, CreditUse, GrantKind, GrantPart, PartSource,
 };
+use tidemill_core::money::{EntryCall, EntryKind, Leg, net_revenue};
 
-use super::at;
 use super::records::Rows;
+use super::{at, delivery, run};
 use crate::embedded::ledger::credit::account::CreditAccountRecord;
-use crate::embedded::ledger::credit::past::CheckpointRecord;
+use crate::embedded::ledger::credit::keys;
+use crate::embedded::ledger::credit::past::{self, CheckpointRecord};
+use crate::embedded::ledger::customers::PostedDifference;
+use crate::embedded::ledger::evidence::{self, EvidenceRecord, KeptJournal};
 use crate::embedded::ledger::findings::due::DueChange;
 use crate::embedded::ledger::findings::floors::FloorRecord;
+use crate::embedded::ledger::fuel;
 use crate::embedded::tables::{
-    CREDIT_ACCOUNTS, CREDIT_CHECKPOINTS, CREDIT_FLOORS, CREDIT_GRANTS, CREDIT_USES, LEDGER_FINDING_SUMS, LEDGER_FINDINGS,
+    CREDIT_ACCOUNTS, CREDIT_CHECKPOINTS, CREDIT_FLOORS, CREDIT_GRANTS, CREDIT_USES, LEDGER_CUSTOMERS_POSTED,
+    LEDGER_EVIDENCE, LEDGER_FINDING_SUMS, LEDGER_FINDINGS, LEDGER_FUEL,
 };
-use crate::records::CustomerFloor;
+use crate::embedded::tx::{ReadTx as _, WriteTx};
+use crate::embedded::{EmbeddedStore, fixture};
+use crate::records::{AppendedEntry, CustomerAccount, CustomerFloor, Evidence, FuelSum, LedgerLeg, NewEntry};
+use crate::traits::{BalanceStore as _, LedgerStore as _};
 
 pub(super) fn credit(rows: &mut Rows) {
     let sums = AccountSums { debt: 50, held: 400 };
@@ -50,5 +60,72 @@ pub(super) fn credit(rows: &mut Rows) {
     rows.add(CREDIT_USES, "used", &CreditUse { hold: None, ..used });
     rows.add(LEDGER_FINDING_SUMS, "floor", &FloorRecord { floor: -500, paper: true, sequence: 8 });
     rows.add(LEDGER_FINDINGS, "due floor", &DueChange::Floor { account: b"shop\0EUR\0c-1".to_vec() });
+    rows.add(LEDGER_FUEL, "fuel", &FuelSum { fuel: 1 << 70, runs: 3 });
+    rows.add(LEDGER_CUSTOMERS_POSTED, "difference", &PostedDifference { entries: -1, net_revenue: -1_999 });
+    let journal = Some(KeptJournal { deployment: "shop".parse().unwrap(), chunks: 2 });
+    rows.add(LEDGER_EVIDENCE, "kept", &EvidenceRecord { until: at(9), journal });
     rows.add(CREDIT_FLOORS, "floor", &CustomerFloor { minor_units: -500, set_at: at(1) });
+}
+
+/// Posts entries of a customer with a grant that expires, a hold, a debt and a floor, a reserved refund,
+/// and a sale of another month; and rows that long accounts, ended runs and retention
+/// leave.
+pub(super) async fn post(store: &EmbeddedStore) {
+    let entry = |id: &str, kind: EntryKind, minor_units: i64| {
+        let legs = kind.legs(minor_units).unwrap();
+        let leg = |leg: Leg| LedgerLeg { account: leg.account.as_str().to_owned(), minor_units: leg.minor_units };
+        NewEntry {
+            external_id: id.to_owned(),
+            kind: kind.as_str().to_owned(),
+            minor_units,
+            net_revenue: net_revenue(legs),
+            occurred_at: at(2),
+            customer: Some("c-1".to_owned()),
+            legs: legs.into_iter().map(leg).collect(),
+            ..fixture::new_entry()
+        }
+    };
+    let reserved = |made: NewEntry| NewEntry {
+        id: made.external_id.clone(),
+        call: EntryCall::Reserve,
+        net_revenue: 0,
+        pending: made.legs.clone(),
+        legs: vec![],
+        expires_at: Some(at(1_000_000)),
+        ..made
+    };
+    let metadata = format!("{{\"grant\":{{\"expires_at\":{}}}}}", at(1_000_000).as_millis());
+    let entries = vec![
+        NewEntry { metadata, ..entry("gift", EntryKind::Promotion, 500) },
+        reserved(entry("hold-2", EntryKind::Drawdown, 100)),
+        entry("draw-1", EntryKind::Drawdown, 450),
+        NewEntry { customer: None, ..reserved(entry("refund-2", EntryKind::Refund, 5)) },
+        NewEntry {
+            customer: Some("c-2".to_owned()),
+            metadata: format!("{{\"grant\":{{\"expires_at\":{}}}}}", at(9).as_millis()),
+            late_usage_millis: 1_000_000,
+            ..entry("paid", EntryKind::Prepayment, 7)
+        },
+    ];
+    store.append_entries(entries, at(8)).await.unwrap();
+    let account =
+        CustomerAccount { stream: fixture::new_entry().stream, currency: "EUR".to_owned(), customer: "c-1".to_owned() };
+    let floor = CustomerFloor { minor_units: -500, set_at: at(32) };
+    store.set_customer_floor(account, Some(floor), at(32)).await.unwrap();
+    let month = 31 * 24 * 3_600_000;
+    let sale = NewEntry { occurred_at: at(2).plus_millis(month), ..entry("sale-9", EntryKind::Sale, 9) };
+    let sale = store.append_entries(vec![sale], at(33)).await.unwrap().remove(0);
+    let AppendedEntry::New(sale) = sale else { panic!("it is new") };
+    let first: CreditAccountRecord =
+        store.latest().record(CREDIT_ACCOUNTS, &keys::account(&sale.stream, "EUR", "c-1")).unwrap().unwrap();
+    let evidence =
+        Evidence { responses: vec![[7; 32]], delivery: Some(delivery(1).to_string()), ..Evidence::default() };
+    let posted = NewEntry { evidence, ..fixture::new_entry() };
+    let rows = move |c: &mut WriteTx<'_, '_>| {
+        past::write(c, first.number, sale.sequence)?;
+        fuel::add(c, &sale.stream, Fuel::new(123), at(34))?;
+        evidence::note(c, run(90), &[posted.clone()], at(40))?;
+        evidence::keep_journal(c, run(90), &"shop".parse().unwrap(), 2)
+    };
+    assert!(store.commit(rows).await.unwrap());
 }

@@ -9,7 +9,7 @@ use tidemill_core::flow::Rate;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::lane::Lane;
-use tidemill_core::money::{EntryCall, EntryKind, Leg, net_revenue};
+use tidemill_core::money::{EntryCall, EntryKind};
 use tidemill_core::run::{Export, Run, RunEvent, Trigger, TriggerKind, Wait, WaitCondition};
 use tidemill_core::schedule::Overlap;
 use tidemill_core::topics::SubscriptionStart;
@@ -22,12 +22,12 @@ use crate::embedded::tables::{
 use crate::embedded::{EmbeddedStore, fixture};
 use crate::kv::{KeyRange, Table};
 use crate::records::{
-    AdmissionTerms, ClosedPeriod, CommitStart, Component, CustomerAccount, CustomerFloor, DebounceTerms,
-    DeliveryAdmission, DeliveryBody, DeliveryReceipt, DeliveryReplay, FailedPart, FailureRecord, FindingClosure,
-    FiringCommit, HookDelivery, KeyRotation, LedgerLeg, LogLevel, LogLine, MasterKeyRecord, ModuleVersion, NewDelivery,
-    NewEntry, NewEvent, NewFiring, NewPublication, NewRun, NewSignal, NominalRange as Times, Operation, PutDeployment,
-    PutSecret, RateRecord, RunCommit, RunCommitResult, RunRequestResult, ScheduleChange, SealedValue, SecretEncoding,
-    StateEdit, StateWrite, SubscriptionChange, Task,
+    AdmissionTerms, ClosedPeriod, CommitStart, Component, DebounceTerms, DeliveryAdmission, DeliveryBody,
+    DeliveryReceipt, DeliveryReplay, FailedPart, FailureRecord, FindingClosure, FiringCommit, HookDelivery,
+    KeyRotation, LedgerLeg, LogLevel, LogLine, MasterKeyRecord, ModuleVersion, NewDelivery, NewEntry, NewEvent,
+    NewFiring, NewPublication, NewRun, NewSignal, NominalRange as Times, Operation, PutDeployment, PutSecret,
+    RateRecord, RunCommit, RunCommitResult, RunRequestResult, ScheduleChange, SealedValue, SecretEncoding, StateEdit,
+    StateWrite, SubscriptionChange, Task,
 };
 use crate::traits::*;
 
@@ -225,51 +225,6 @@ fn reservation(of: &Run) -> NewEntry {
     }
 }
 
-/// A customer with a grant that expires, a hold, a debt and a floor, and a reserved refund.
-async fn credit(store: &EmbeddedStore) {
-    let entry = |id: &str, kind: EntryKind, minor_units: i64| {
-        let legs = kind.legs(minor_units).unwrap();
-        let leg = |leg: Leg| LedgerLeg { account: leg.account.as_str().to_owned(), minor_units: leg.minor_units };
-        NewEntry {
-            external_id: id.to_owned(),
-            kind: kind.as_str().to_owned(),
-            minor_units,
-            net_revenue: net_revenue(legs),
-            occurred_at: at(2),
-            customer: Some("c-1".to_owned()),
-            legs: legs.into_iter().map(leg).collect(),
-            ..fixture::new_entry()
-        }
-    };
-    let reserved = |made: NewEntry| NewEntry {
-        id: made.external_id.clone(),
-        call: EntryCall::Reserve,
-        net_revenue: 0,
-        pending: made.legs.clone(),
-        legs: vec![],
-        expires_at: Some(at(1_000_000)),
-        ..made
-    };
-    let metadata = format!("{{\"grant\":{{\"expires_at\":{}}}}}", at(1_000_000).as_millis());
-    let entries = vec![
-        NewEntry { metadata, ..entry("gift", EntryKind::Promotion, 500) },
-        reserved(entry("hold-2", EntryKind::Drawdown, 100)),
-        entry("draw-1", EntryKind::Drawdown, 450),
-        NewEntry { customer: None, ..reserved(entry("refund-2", EntryKind::Refund, 5)) },
-        NewEntry {
-            customer: Some("c-2".to_owned()),
-            metadata: format!("{{\"grant\":{{\"expires_at\":{}}}}}", at(9).as_millis()),
-            late_usage_millis: 1_000_000,
-            ..entry("paid", EntryKind::Prepayment, 7)
-        },
-    ];
-    store.append_entries(entries, at(8)).await.unwrap();
-    let account =
-        CustomerAccount { stream: fixture::new_entry().stream, currency: "EUR".to_owned(), customer: "c-1".to_owned() };
-    let floor = CustomerFloor { minor_units: -500, set_at: at(32) };
-    store.set_customer_floor(account, Some(floor), at(32)).await.unwrap();
-}
-
 /// Runs that succeed, are parked, keep running, or are first stored when they end.
 async fn end(session: &Session) {
     let succeeded = session.admit().await;
@@ -385,7 +340,7 @@ async fn steer(session: &Session) {
     store.append_entries(entries, at(33)).await.unwrap();
     let closure = FindingClosure { at: at(33), actor: "ann".to_owned(), reason: "known".to_owned() };
     store.close_finding(1, closure).await.unwrap();
-    credit(store).await;
+    super::credit::post(store).await;
     let payload = Bytes::from_static(b"{}");
     let signal = NewSignal { to: run(3), name: "paid".to_owned(), payload, key: Some("outside".to_owned()) };
     store.signal(signal, at(32)).await.unwrap();

@@ -49,10 +49,8 @@ pub(crate) fn in_range(
                 Ok(())
             })?;
         }
-        let sum = FuelSum {
-            fuel: u128::try_from(fuel).unwrap_or_default(),
-            runs: u64::try_from(runs).unwrap_or_default(),
-        };
+        let sum =
+            FuelSum { fuel: u128::try_from(fuel).unwrap_or_default(), runs: u64::try_from(runs).unwrap_or_default() };
         if sum.runs > 0 {
             let paper = totals::is_on_paper(store, &stream)?.unwrap_or_default();
             found.push(FuelTotal { stream, paper, sum });

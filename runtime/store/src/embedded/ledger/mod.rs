@@ -9,6 +9,7 @@ pub(crate) mod convert;
 pub(crate) mod credit;
 pub(crate) mod customers;
 pub(crate) mod entries;
+pub(crate) mod evidence;
 mod expiry;
 pub(crate) mod findings;
 pub(crate) mod fuel;

@@ -18,8 +18,8 @@ use crate::embedded::tables::{LEDGER_BUCKETS, LEDGER_LATE, LEDGER_STREAMS, LEDGE
 use crate::embedded::tx::{ReadTx, prefix_range};
 use crate::error::Result;
 use crate::records::{
-    AsOf, Bucket, BucketAxis, ClosedPeriod, CustomerQuery, CustomerReport, FuelTotal, KindSum, LedgerEntry, Page, PageRequest,
-    RateRecord, ReportScope, ReportSums, StreamTotal,
+    AsOf, Bucket, BucketAxis, ClosedPeriod, CustomerQuery, CustomerReport, FuelTotal, KindSum, LedgerEntry, Page,
+    PageRequest, RateRecord, ReportScope, ReportSums, StreamTotal,
 };
 use crate::traits::ReportStore;
 

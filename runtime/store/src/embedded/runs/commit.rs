@@ -120,6 +120,8 @@ pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> R
         ledger::fuel::add(commit, &LedgerStream::of(&run.deployment), fuel, transaction.now)?;
     }
     ledger::post(commit, run, &transaction.postings, transaction.leaves_out_duplicates, transaction.now)?;
+    let kept_until = transaction.now.plus_millis(transaction.keep_evidence_millis);
+    ledger::evidence::note(commit, run.id, &transaction.postings, kept_until)?;
     if !transaction.id_conflicts.is_empty() {
         let stream = LedgerStream::of(&run.deployment);
         ledger::findings::raise_id_conflicts(commit, &stream, &transaction.id_conflicts, transaction.now)?;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::{RunId, batch};
 
+use crate::embedded::ledger::evidence;
 use crate::embedded::runs::record::{self, RunRecord};
 use crate::embedded::tables::{JOURNAL, REPLAY_SNAPSHOTS, chunk};
 use crate::embedded::tx::{ReadTx, WriteTx};
@@ -71,8 +72,12 @@ pub(crate) fn read(store: &impl ReadTx, id: RunId) -> Result<(Vec<ValueRef>, Opt
 
 /// Returns the chunks from `from` on, up to the chunk that brings the total to `limit` bytes.
 pub(crate) fn part(store: &impl ReadTx, id: RunId, from: u32, limit: u64) -> Result<Vec<ValueRef>> {
-    let Some(record) = record::find(store, id)? else { return Ok(Vec::new()) };
-    let mut chunks = chunks(store, id, from..record.counters.chunks.min(from.saturating_add(PART)))?;
+    let count = match record::find(store, id)? {
+        Some(record) => record.counters.chunks,
+        // The journal of a removed run may be evidence of its entries.
+        None => evidence::kept_chunks(store, id)?,
+    };
+    let mut chunks = chunks(store, id, from..count.min(from.saturating_add(PART)))?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     chunks.truncate(batch::head(&chunks, usize::MAX, limit, ValueRef::len));
     Ok(chunks)

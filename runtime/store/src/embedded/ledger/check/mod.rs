@@ -20,8 +20,8 @@ use crate::embedded::ledger::sketch::Sketch;
 use crate::embedded::ledger::sums::{LedgerSums, bucket_keys, bucket_of};
 use crate::embedded::ledger::{customers, keys, reservations, rows};
 use crate::embedded::tables::{
-    LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_CUSTOMERS, LEDGER_CUSTOMERS_POSTED, LEDGER_IDS, LEDGER_LATE, LEDGER_OF, LEDGER_OUTGOING,
-    LEDGER_RESERVATIONS, LEDGER_RUNS, LEDGER_STREAMS, LEDGER_TIMES,
+    LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_CUSTOMERS, LEDGER_CUSTOMERS_POSTED, LEDGER_IDS, LEDGER_LATE, LEDGER_OF,
+    LEDGER_OUTGOING, LEDGER_RESERVATIONS, LEDGER_RUNS, LEDGER_STREAMS, LEDGER_TIMES,
 };
 use crate::embedded::tx::{ReadTx, Table, prefix_range};
 use crate::error::Result;

@@ -16,12 +16,7 @@ use crate::traits::BalanceStore;
 
 #[async_trait]
 impl BalanceStore for EmbeddedStore {
-    async fn decide(
-        &self,
-        question: &BalanceQuestion,
-        own: &mut OwnEntries,
-        now: Timestamp,
-    ) -> Result<CreditDecision> {
+    async fn decide(&self, question: &BalanceQuestion, own: &mut OwnEntries, now: Timestamp) -> Result<CreditDecision> {
         question::decide_after(&self.snapshot(), question, own, now)
     }
 
@@ -59,7 +54,12 @@ impl BalanceStore for EmbeddedStore {
         floors::get(self.latest(), account)
     }
 
-    async fn set_customer_floor(&self, account: CustomerAccount, floor: Option<CustomerFloor>, now: Timestamp) -> Result<()> {
+    async fn set_customer_floor(
+        &self,
+        account: CustomerAccount,
+        floor: Option<CustomerFloor>,
+        now: Timestamp,
+    ) -> Result<()> {
         self.commit(move |c| floors::set(c, &account, floor.as_ref(), now)).await
     }
 

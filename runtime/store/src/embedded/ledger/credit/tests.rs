@@ -170,7 +170,7 @@ async fn a_past_balance_reads_few_entries_of_an_account_of_any_length() {
         }
         most.push(reads);
     }
-    assert!(most[1] <= most[0] + 4 && most[1] < 150, "{most:?}");
+    assert!(most.iter().all(|reads| *reads < 100), "{most:?}");
 }
 
 #[tokio::test]
@@ -180,7 +180,8 @@ async fn checkpoints_that_differ_from_the_entries_are_found() {
     store.append_entries(vec![NewEntry { expires_at: None, ..hold }], NOW).await.unwrap();
     let more = (200..240).map(|n| entry(&format!("d{n}"), EntryKind::Drawdown, 1)).collect();
     store.append_entries(more, NOW).await.unwrap();
-    let checked = || check::check(&store.snapshot()).map_or_else(|error| vec![error.to_string()], |found| found.problems);
+    let checked =
+        || check::check(&store.snapshot()).map_or_else(|error| vec![error.to_string()], |found| found.problems);
     assert_eq!(checked(), Vec::<String>::new());
     let put = async |key: Key, value: Vec<u8>| {
         let change = move |c: &mut WriteTx<'_, '_>| {

@@ -82,7 +82,8 @@ struct Model {
 impl Model {
     /// Compares the finding after something happened. `posts` is whether usage was posted.
     async fn check(&mut self, store: &EmbeddedStore, now: u64, posts: bool, moves: bool) -> Result<(), TestCaseError> {
-        let (balance, own) = store.balance(&account(), &mut OwnEntries::default(), Timestamp::from_millis(now)).await.unwrap();
+        let (balance, own) =
+            store.balance(&account(), &mut OwnEntries::default(), Timestamp::from_millis(now)).await.unwrap();
         prop_assert_eq!(own, self.own_floor);
         let missing = i128::from(own.unwrap_or(self.floor)) - balance.available;
         self.is_open = missing > 0 && (self.is_open || posts);
@@ -96,7 +97,13 @@ impl Model {
         Ok(())
     }
 
-    async fn apply(&mut self, store: &EmbeddedStore, number: usize, event: &Event, now: &mut u64) -> Result<(), TestCaseError> {
+    async fn apply(
+        &mut self,
+        store: &EmbeddedStore,
+        number: usize,
+        event: &Event,
+        now: &mut u64,
+    ) -> Result<(), TestCaseError> {
         let id = format!("e{number}");
         match *event {
             Event::Grant { cents, starts, lives } => {
@@ -170,15 +177,16 @@ fn a_draw_opens_no_finding_and_a_closed_one_opens_with_another_amount() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = EmbeddedStore::open(EmbeddedStore::config(folder.path())).unwrap();
-        let usage = |id: &str, cents| NewEntry {
-            customer_floor: Some(0),
-            ..entry(id, EntryKind::Drawdown, cents, START)
-        };
+        let usage =
+            |id: &str, cents| NewEntry { customer_floor: Some(0), ..entry(id, EntryKind::Drawdown, cents, START) };
         append(&store, NewEntry { call: EntryCall::Draw, ..usage("d", 5) }, START).await;
         assert_eq!(found(&store, false).await, []);
         append(&store, usage("p", 2), START).await;
         let [open] = &found(&store, false).await[..] else { panic!("one finding") };
-        assert_eq!((open.number, open.minor_units, open.sequence, open.currency.as_deref()), (1, Some(7), 2, Some("EUR")));
+        assert_eq!(
+            (open.number, open.minor_units, open.sequence, open.currency.as_deref()),
+            (1, Some(7), 2, Some("EUR"))
+        );
         let closure =
             FindingClosure { at: Timestamp::from_millis(START), actor: "ann".into(), reason: "a credit".into() };
         store.close_finding(1, closure).await.unwrap();
