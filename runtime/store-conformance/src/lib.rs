@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use tidemill_store::Store;
 
-use crate::ledger::{balances, entries, findings, proof, reports, reservations};
+use crate::ledger::{balances, entries, evidence, findings, proof, reports, reservations};
 use crate::runs::{failures, flow, journals, lanes, parked, requests, signals, transactions, trees, values, waits};
 use crate::schedules::{changes, firings, overlaps};
 use crate::topics::{events, subscriptions};

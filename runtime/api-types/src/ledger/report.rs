@@ -300,7 +300,7 @@ pub struct StreamFuel {
 pub struct FuelRevenue {
     /// Net revenue.
     pub net_revenue: Amount,
-    /// Net revenue per million fuel in the currency's own unit, with four decimals; `null` if no run
-    /// ended.
+    /// Net revenue per million fuel in the currency's own unit, with four decimals; `null` if no
+    /// run ended.
     pub per_million_fuel: Option<String>,
 }

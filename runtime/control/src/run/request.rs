@@ -200,8 +200,8 @@ impl ControlPlane {
     /// length does not matter for memory. If the journal was truncated since `start` was created,
     /// the page continues after the same number of entries.
     ///
-    /// The journal of a run that retention has removed is there as long as it is evidence of entries
-    /// of the ledger.
+    /// The journal of a run that retention has removed is there as long as it is evidence of
+    /// entries of the ledger.
     ///
     /// # Errors
     /// `host/run-not-found`; `host/store-damaged` if the stored data is not a journal.

@@ -80,8 +80,8 @@ pub(crate) struct Transaction {
     /// Samples since the last journal entry. A run that resumes from that entry takes them again.
     #[serde(skip)]
     pending: MetricSamples,
-    /// The entries by the accounts that were asked. Empty again whenever entries leave a layer other
-    /// than for the enclosing one, which keeps their order.
+    /// The entries by the accounts that were asked. Empty again whenever entries leave a layer
+    /// other than for the enclosing one, which keeps their order.
     #[serde(skip)]
     own_accounts: OwnAccounts,
 }

@@ -1,7 +1,7 @@
 //! The entries of a transaction by the accounts that they move, for questions to these accounts.
 //!
-//! Each entry is looked at once, at the first question after it. A transaction that asks no account
-//! pays nothing.
+//! Each entry is looked at once, at the first question after it. A transaction without
+//! questions pays nothing.
 
 use std::collections::HashMap;
 

@@ -210,8 +210,8 @@ tables! {
     LEDGER_FINDINGS = new 113, "ledger-findings";
     /// 0 stream NUL external id NUL currency NUL kind → sum of the answers; 1 stream NUL conversion
     /// → sum for each currency; 2 (1 if on paper, else 0) invoice NUL currency → sum; 3 stream NUL
-    /// currency NUL customer → the last entry that may have taken the account below its floor, while
-    /// it is below.
+    /// currency NUL customer → the last entry that may have taken the account below its floor,
+    /// while it is below.
     LEDGER_FINDING_SUMS = new 114, "ledger-finding-sums";
     /// stream NUL level, start of a range of time → fuel and number of the runs that ended in it.
     LEDGER_FUEL = new 116, "ledger-fuel";
@@ -227,8 +227,8 @@ tables! {
     /// currency NUL day NUL other currency → rate from the other one.
     LEDGER_RATES = new 115, "ledger-rates";
     /// stream NUL currency NUL customer → number of the customer's account, which is the sequence
-    /// number of its first entry, with the number of entries until its next checkpoint, its debt and
-    /// what is held.
+    /// number of its first entry, with the number of entries until its next checkpoint, its debt
+    /// and what is held.
     CREDIT_ACCOUNTS = new 120, "credit-accounts";
     /// account, external id → grant.
     CREDIT_GRANTS = new 121, "credit-grants";

@@ -30,8 +30,8 @@ pub trait BalanceStore: Send + Sync + 'static {
         own: &[NewEntry],
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// Returns what an account has at `now`, after the entries `own` of a transaction on it, and the
-    /// floor of its customer, if one was set. See [`BalanceStore::decide`].
+    /// Returns what an account has at `now`, after the entries `own` of a transaction on it, and
+    /// the floor of its customer, if one was set. See [`BalanceStore::decide`].
     async fn balance(
         &self,
         account: &CustomerAccount,

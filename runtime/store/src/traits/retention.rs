@@ -16,7 +16,8 @@ pub trait RetentionStore: Send + Sync + 'static {
     /// Deletes what the policy selects, at most `limit` runs and `limit` components.
     async fn expire(&self, policy: RetentionPolicy, limit: usize) -> Result<RetentionResult, StoreError>;
     /// Deletes what entries of the ledger name as evidence and what is kept no longer: journals of
-    /// runs that [`RetentionStore::expire`] has deleted, and deliveries. Stops after `limit` of them.
+    /// runs that [`RetentionStore::expire`] has deleted, and deliveries. Stops after `limit` of
+    /// them.
     async fn expire_evidence(&self, now: Timestamp, limit: usize) -> Result<ExpiredEvidence, StoreError>;
     /// Deletes events that the policy selects, at most `limit` of each topic, and topics without
     /// events. Counts events that a subscription had not received as lost, and announces them on

@@ -49,6 +49,21 @@ async fn revenue_is_shown_everywhere_and_adds_up() {
     let check = world.post("/v1/ledger/check", json!({})).await.is(200).json();
     assert_eq!((&check["good"], &check["entries"]), (&json!(true), &json!(3)));
 
+    // Only a deployment that may post adds its fuel.
+    world.put("/v1/deployments/zoo", json!({"module": "shop@1.0.0"})).await;
+    world.ask("POST", "/v1/deployments/zoo/runs", &[("prefer", "wait=20")], "{}").await;
+    let fuel = world.get("/v1/ledger/fuel").await.is(200).json();
+    let net_revenue = json!({"minor_units": 5997, "amount": "59.97", "currency": "EUR", "exponent": 2});
+    let revenue = json!([{"net_revenue": net_revenue, "per_million_fuel": "19990.0000"}]);
+    let [shop, other] = fuel["streams"].as_array().unwrap().as_slice() else { panic!("{fuel}") };
+    assert_eq!(shop, &json!({"stream": "shop", "runs": 3, "fuel": 3_000, "revenue": revenue}));
+    assert_eq!((&other["runs"], &other["revenue"][0]["per_million_fuel"]), (&json!(0), &json!(null)));
+    let before = world.get("/v1/ledger/fuel?stream=shop&end=2020-01-01T00:10:00Z").await.is(200).json();
+    assert_eq!((&before["streams"], &before["range"]["end"]), (&json!([]), &json!("2020-01-01T00:15:00.000Z")));
+    let paper = world.get("/v1/ledger/fuel?stream=shop&paper=true").await.is(200).json();
+    assert_eq!(paper["streams"], json!([]));
+    world.get("/v1/ledger/fuel?as_of=1").await.refused(400, "host/bad-query");
+
     // The deployment is deleted; its entries remain.
     world.delete("/v1/deployments/shop").await.is(204);
     let gone = world.get("/v1/streams").await.json()["items"][0].clone();

@@ -151,6 +151,11 @@ async fn growth_and_customers_have_ratios_of_four_decimals() {
         (&json!("customer of a"), &json!("200.00"))
     );
     assert_eq!(euro["top"].as_array().unwrap().len(), 1);
+    // All was posted in November.
+    let posted = world.get("/v1/ledger/customers?period=2020-11&by=posted").await.is(200).json();
+    assert_eq!((&posted["by"], &posted["currencies"][0]["customers"]), (&json!("posted"), &json!(2)));
+    let earlier = world.get("/v1/ledger/customers?period=2020-10&by=posted").await.is(200).json();
+    assert_eq!(earlier["currencies"], json!([]));
     world.get("/v1/ledger/customers?top=0").await.refused(400, "host/bad-query");
     world.get("/v1/ledger/growth").await.is(200);
 }

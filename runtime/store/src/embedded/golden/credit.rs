@@ -15,7 +15,7 @@ use crate::embedded::ledger::credit::keys;
 use crate::embedded::ledger::credit::past::{self, CheckpointRecord};
 use crate::embedded::ledger::customers::PostedDifference;
 use crate::embedded::ledger::evidence::{self, EvidenceRecord, KeptJournal};
-use crate::embedded::ledger::findings::due::DueChange;
+use crate::embedded::ledger::findings::due_change::DueChange;
 use crate::embedded::ledger::findings::floors::FloorRecord;
 use crate::embedded::ledger::fuel;
 use crate::embedded::tables::{
@@ -67,8 +67,8 @@ pub(super) fn credit(rows: &mut Rows) {
     rows.add(CREDIT_FLOORS, "floor", &CustomerFloor { minor_units: -500, set_at: at(1) });
 }
 
-/// Posts entries of a customer with a grant that expires, a hold, a debt and a floor, a reserved refund,
-/// and a sale of another month; and rows that long accounts, ended runs and retention
+/// Posts entries of a customer with a grant that expires, a hold, a debt and a floor, a reserved
+/// refund, and a sale of another month; and rows that long accounts, ended runs and retention
 /// leave.
 pub(super) async fn post(store: &EmbeddedStore) {
     let entry = |id: &str, kind: EntryKind, minor_units: i64| {
@@ -124,7 +124,7 @@ pub(super) async fn post(store: &EmbeddedStore) {
     let rows = move |c: &mut WriteTx<'_, '_>| {
         past::write(c, first.number, sale.sequence)?;
         fuel::add(c, &sale.stream, Fuel::new(123), at(34))?;
-        evidence::note(c, run(90), &[posted.clone()], at(40))?;
+        evidence::note(c, run(90), std::slice::from_ref(&posted), at(40))?;
         evidence::keep_journal(c, run(90), &"shop".parse().unwrap(), 2)
     };
     assert!(store.commit(rows).await.unwrap());

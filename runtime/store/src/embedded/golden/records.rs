@@ -20,7 +20,7 @@ use super::{SEED, at, delivery, golden, run};
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::ledger::convert::OldEntry;
 use crate::embedded::ledger::findings::book::FindingMarks;
-use crate::embedded::ledger::findings::due::DueChange;
+use crate::embedded::ledger::findings::due_change::DueChange;
 use crate::embedded::ledger::findings::sides::ClearingRecord;
 use crate::embedded::ledger::record::{AccountRecord, HeadRecord, ReservationRecord, StreamRecord};
 use crate::embedded::runs::RunKeyRecord;

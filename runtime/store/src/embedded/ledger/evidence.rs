@@ -2,8 +2,8 @@
 //! recorded answers, which are in the journals of their runs.
 //!
 //! The commit of an entry notes until when. When retention removes such a run, its journal stays;
-//! when it would remove such a delivery, the delivery stays. Both get a row by the time at which they
-//! go, so that no later pass of retention reads what is kept.
+//! when it would remove such a delivery, the delivery stays. Both get a row by the time at which
+//! they go, so that no later pass of retention reads what is kept.
 //!
 //! The digests are on the entries, for ever.
 
@@ -103,7 +103,8 @@ pub(crate) fn is_due(store: &impl ReadTx, now: Timestamp) -> Result<bool> {
     Ok(first.first().and_then(|(key, _)| time_of(key.get(1..)?)).is_some_and(|end| end <= now))
 }
 
-/// Removes what goes at `now`, within at most `rows` rows. Returns the number of runs and deliveries.
+/// Removes what goes at `now`, within at most `rows` rows. Returns the number of runs and
+/// deliveries.
 pub(crate) fn remove_due(commit: &mut WriteTx<'_, '_>, now: Timestamp, rows: usize) -> Result<usize> {
     let until = end(now.plus_millis(1), &[]);
     let (mut left, mut removed) = (rows, 0);

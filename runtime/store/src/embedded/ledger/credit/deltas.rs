@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use tidemill_core::money::balance::{
-    AccountChange, AccountEntry, BalanceEffect, CreditHold, CreditUse, GrantKind, GrantPart, PartSource,
+    AccountChange, AccountEntry, BalanceEffect, CreditGrant, CreditHold, CreditUse, GRANT_PRIORITY, GrantKind,
+    GrantPart, GrantTerms, PartSource,
 };
 
 /// A change of one row.
@@ -179,4 +180,22 @@ fn add(parts: &mut Vec<GrantPart>, source: &PartSource, minor_units: i64) {
 
 fn sum(parts: &[GrantPart]) -> i64 {
     parts.iter().map(|part| part.minor_units).sum()
+}
+
+/// A grant as its entry made it.
+pub(crate) fn new_grant(entry: &AccountEntry<'_>, kind: GrantKind, granted: i64) -> CreditGrant {
+    let default = GrantTerms { priority: GRANT_PRIORITY, starts_at: entry.occurred_at, expires_at: None };
+    let terms = entry.terms.unwrap_or(default);
+    CreditGrant {
+        id: entry.id.to_owned(),
+        kind,
+        priority: terms.priority,
+        starts_at: terms.starts_at,
+        expires_at: terms.expires_at,
+        closes_at: terms.expires_at.map(|end| end.plus_millis(entry.late_usage_millis)),
+        sequence: entry.sequence,
+        granted,
+        left: granted,
+        held: 0,
+    }
 }

@@ -5,6 +5,9 @@ use tidemill_core::money::balance::{AccountChange, AccountEntry, BalanceEffect, 
 use tidemill_core::money::{EntryCall, EntryKind, LedgerStream};
 
 use crate::embedded::ledger::credit::keys;
+use crate::embedded::ledger::reservations;
+use crate::embedded::tx::ReadTx;
+use crate::error::Result;
 use crate::records::{LedgerEntry, NewEntry};
 
 /// The fields of an entry that decide what it does to an account.
@@ -128,5 +131,15 @@ impl<'e> CreditEntry<'e> {
             EntryCall::Expire if self.ends => AccountChange::Release(entry.id),
             _ => AccountChange::Post(entry),
         }
+    }
+
+    /// What it did to the account when it was committed, as the stored entry.
+    pub(crate) fn stored_change(&self, store: &impl ReadTx, stored: &LedgerEntry) -> Result<AccountChange<'e>> {
+        let reserved_at = match stored.reservation.as_deref().filter(|_| self.settles_grant()) {
+            Some(id) => reservations::reservation(store, id)?.map(|reservation| reservation.entry.occurred_at),
+            None => None,
+        };
+        // How long late usage is covered is on no entry.
+        Ok(self.change(stored.sequence, reserved_at, 0))
     }
 }

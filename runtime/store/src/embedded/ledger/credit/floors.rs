@@ -1,10 +1,6 @@
 //! The floors of customers' accounts that an operator set.
 
-use tidemill_core::Timestamp;
-
 use crate::embedded::ledger::credit::keys;
-use crate::embedded::ledger::findings::book::FindingBook;
-use crate::embedded::ledger::findings::floors::MovedAccount;
 use crate::embedded::tables::CREDIT_FLOORS;
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::Result;
@@ -19,24 +15,17 @@ pub(crate) fn get(store: &impl ReadTx, account: &CustomerAccount) -> Result<Opti
     store.record(CREDIT_FLOORS, &key(account))
 }
 
-/// Sets the floor of a customer; `None` removes it. An account that is below its floor is judged
-/// again.
+/// Sets the floor of a customer; `None` removes it.
 pub(crate) fn set(
     commit: &mut WriteTx<'_, '_>,
     account: &CustomerAccount,
     floor: Option<&CustomerFloor>,
-    now: Timestamp,
 ) -> Result<()> {
-    let key = key(account);
     match floor {
-        Some(floor) => commit.put_record(CREDIT_FLOORS, &key, floor)?,
-        None => commit.delete(CREDIT_FLOORS, &key),
+        Some(floor) => commit.put_record(CREDIT_FLOORS, &key(account), floor),
+        None => {
+            commit.delete(CREDIT_FLOORS, &key(account));
+            Ok(())
+        }
     }
-    let account = MovedAccount { key, floor: None };
-    if account.is_judged(commit)? {
-        let mut book = FindingBook::open(commit, now)?;
-        account.judge(commit, &mut book, now)?;
-        book.finish(commit)?;
-    }
-    Ok(())
 }

@@ -1,12 +1,13 @@
-//! Accounts of customers as they were after an earlier entry, from checkpoints and the entries since.
+//! Accounts of customers as they were after an earlier entry, from checkpoints and the entries
+//! since.
 //!
 //! Every [`CHECKPOINT_ENTRIES`] entries of an account, their commit writes a checkpoint: the sums,
-//! and the grants and open reservations with something left or held. So a read of the past reads one
-//! checkpoint and few entries, however many the account has. An account with more of these rows has
-//! a checkpoint after as many entries, so that checkpoints cost no more than the entries do.
+//! and the grants and open reservations with something left or held. So a read of the past reads
+//! one checkpoint and few entries, however many the account has. An account with more of these rows
+//! has a checkpoint after as many entries, so that checkpoints cost no more than the entries do.
 //!
-//! A grant that has nothing left is in no checkpoint. If something returns to it, its terms are read
-//! from its own row, which keeps them for ever.
+//! A grant that has nothing left is in no checkpoint. If something returns to it, its terms are
+//! read from its own row, which keeps them for ever.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use tidemill_core::money::balance::{AccountRows, AccountSums, CreditGrant, Credi
 use crate::embedded::codec::decode;
 use crate::embedded::ledger::credit::deltas::{CreditDelta, OpenHolds};
 use crate::embedded::ledger::credit::entry::CreditEntry;
-use crate::embedded::ledger::credit::{keys, recount, view};
+use crate::embedded::ledger::credit::{deltas, keys};
 use crate::embedded::ledger::entries::EntryReader;
 use crate::embedded::ledger::keys::sequence_at_end;
 use crate::embedded::tables::{CREDIT_CHECKPOINTS, CREDIT_ENTRIES, CREDIT_GRANTS};
@@ -109,12 +110,12 @@ impl PastAccount {
 
     fn add(&mut self, store: &impl ReadTx, account: u64, stored: &LedgerEntry) -> Result<()> {
         let Some(entry) = CreditEntry::of_stored(stored) else { return Ok(()) };
-        let change = recount::change_of(store, &entry, stored)?;
+        let change = entry.stored_change(store, stored)?;
         let Self { sums, grants, holds } = self;
         let mut added = Ok(());
         holds.visit(account, &change, &stored.parts, &mut |delta| match delta {
             CreditDelta::NewGrant(entry, kind, granted) => {
-                let grant = CreditGrant { left: 0, ..view::new_grant(entry, kind, granted) };
+                let grant = CreditGrant { left: 0, ..deltas::new_grant(entry, kind, granted) };
                 grants.insert(grant.id.clone(), grant);
             }
             CreditDelta::Grant { id, left, held } => {

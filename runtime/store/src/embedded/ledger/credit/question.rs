@@ -24,8 +24,8 @@ use crate::records::{
 /// The sequence number of the first entry that is not committed. It is after that of all others.
 const FIRST_UNCOMMITTED: u64 = u64::MAX / 2;
 
-/// Decides the questions of one transaction, in order. What earlier entries of the transaction did to
-/// an account is not computed again.
+/// Decides the questions of one transaction, in order. What earlier entries of the transaction did
+/// to an account is not computed again.
 pub(crate) struct CreditDecider<'a, R: ReadTx> {
     store: &'a R,
     /// The entries of the transaction.
@@ -107,7 +107,7 @@ pub(crate) fn balance_after(
     resume(own, follows, |draft, new| with_account(store, account, draft, new, now, |edit, _| edit.balance(now)))
 }
 
-/// Goes on with the draft of an account, or begins again if another commit has moved the account.
+/// Continues the draft of an account, or starts another one if a commit has moved the account.
 fn resume<T>(
     own: &mut OwnEntries,
     follows: u64,

@@ -1,16 +1,15 @@
 //! The recount of customers' accounts for the check of the ledger: adds what each entry changed,
 //! and compares the sums with those of the stored rows. Needs memory only for open reservations.
 
-use tidemill_core::money::balance::{AccountChange, CreditGrant, CreditUse, GrantKind, PartSource};
+use tidemill_core::money::balance::{CreditGrant, CreditUse, GrantKind, PartSource};
 
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::ledger::credit::account::{self, CreditAccountRecord, OrderRows};
 use crate::embedded::ledger::credit::deltas::{CreditDelta, OpenHolds};
 use crate::embedded::ledger::credit::entry::CreditEntry;
 use crate::embedded::ledger::credit::past::CheckpointRecord;
-use crate::embedded::ledger::credit::{keys, view};
+use crate::embedded::ledger::credit::{deltas, keys, view};
 use crate::embedded::ledger::keys::{sequence, sequence_at_end};
-use crate::embedded::ledger::reservations;
 use crate::embedded::ledger::sketch::Sketch;
 use crate::embedded::tables::{
     CREDIT_ACCOUNTS, CREDIT_CHECKPOINTS, CREDIT_ENDS, CREDIT_ENTRIES, CREDIT_GRANTS, CREDIT_ORDERS, CREDIT_USES,
@@ -54,7 +53,7 @@ impl CreditRecount {
             self.sums.accounts.add(key, [number.into(), 0, 0]);
         }
         self.sums.entries.add_row(&keys::entry(number, stored.sequence), &[]);
-        let change = change_of(store, &entry, stored)?;
+        let change = entry.stored_change(store, stored)?;
         if self.checkpoint.0 != number || self.checkpoint.1.is_some_and(|at| at < stored.sequence) {
             self.checkpoint = (number, next_checkpoint(store, number, stored.sequence)?);
         }
@@ -142,22 +141,8 @@ impl CreditRecount {
     }
 }
 
-/// What a stored entry does to its account.
-pub(crate) fn change_of<'e>(
-    store: &impl ReadTx,
-    entry: &CreditEntry<'e>,
-    stored: &LedgerEntry,
-) -> Result<AccountChange<'e>> {
-    let reserved_at = match stored.reservation.as_deref().filter(|_| entry.settles_grant()) {
-        Some(id) => reservations::reservation(store, id)?.map(|reservation| reservation.entry.occurred_at),
-        None => None,
-    };
-    // How long late usage is covered is no number of the recount, because no entry has it.
-    Ok(entry.change(stored.sequence, reserved_at, 0))
-}
-
-/// The sum over all checkpoints. What each adds is its difference from the one before, so that it is
-/// what the entries between them changed.
+/// The sum over all checkpoints. What each adds is its difference from the one before, so that it
+/// is what the entries between them changed.
 fn checkpoints(store: &impl ReadTx) -> Result<Sketch> {
     let mut sum = Sketch::default();
     let mut last = (0, CheckpointRecord::default());
@@ -206,7 +191,7 @@ impl CreditSums {
     fn add(&mut self, account: &[u8], number: u64, delta: &CreditDelta<'_>) {
         match *delta {
             CreditDelta::NewGrant(entry, kind, granted) => {
-                let grant = view::new_grant(entry, kind, granted);
+                let grant = deltas::new_grant(entry, kind, granted);
                 let made = CreditGrant { left: 0, held: 0, ..grant };
                 self.grants.add(&keys::named(number, entry.id), numbers_of(&made));
             }

@@ -5,8 +5,11 @@ use tidemill_core::Timestamp;
 use tidemill_core::money::balance::{Balance, CreditDecision};
 
 use crate::embedded::ledger::credit::question::CreditDecider;
-use crate::embedded::ledger::credit::{floors, lapse, question, view};
+use crate::embedded::ledger::credit::{floors, keys, lapse, question, view};
+use crate::embedded::ledger::findings;
+use crate::embedded::ledger::findings::floors::MovedAccount;
 use crate::embedded::store::EmbeddedStore;
+use crate::embedded::tx::WriteTx;
 use crate::error::Result;
 use crate::records::{
     AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor, DueBatch,
@@ -60,7 +63,12 @@ impl BalanceStore for EmbeddedStore {
         floor: Option<CustomerFloor>,
         now: Timestamp,
     ) -> Result<()> {
-        self.commit(move |c| floors::set(c, &account, floor.as_ref(), now)).await
+        let key = keys::account(&account.stream, &account.currency, &account.customer);
+        let set = move |c: &mut WriteTx<'_, '_>| {
+            floors::set(c, &account, floor.as_ref())?;
+            findings::judge_account(c, MovedAccount { key: key.clone(), floor: None }, now)
+        };
+        self.commit(set).await
     }
 
     async fn lapse_grants(&self, now: Timestamp, limit: usize) -> Result<DueBatch> {

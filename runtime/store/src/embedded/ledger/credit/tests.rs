@@ -95,8 +95,8 @@ fn usage(n: usize) -> NewEntry {
     NewEntry { id: format!("h{n}"), call: EntryCall::Reserve, legs: vec![], pending, expires_at, ..drawn }
 }
 
-/// The number of reads for that many draws of one transaction, each of another grant: as the run
-/// asks, as it asks for the balance, and as its commit decides.
+/// The number of reads for that many draws of one transaction, each of another grant: for the
+/// questions of the run, for a balance, and for the decisions of the commit.
 async fn reads_of(draws: usize) -> [usize; 3] {
     let (store, _folder) = with_grants(draws).await;
     let store = store.snapshot();

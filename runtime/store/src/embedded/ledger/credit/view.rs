@@ -1,9 +1,7 @@
 //! Reads of customers' accounts: as they are, and as they were after an earlier entry.
 
 use tidemill_core::Timestamp;
-use tidemill_core::money::balance::{
-    AccountEdit, AccountEntry, Balance, CreditGrant, GRANT_PRIORITY, GrantKind, GrantTerms,
-};
+use tidemill_core::money::balance::{AccountEdit, Balance, CreditGrant};
 
 use crate::embedded::codec::decode;
 use crate::embedded::ledger::credit::account::{CreditAccountRecord, StoredAccount};
@@ -118,24 +116,6 @@ fn in_order(grants: Vec<CreditGrant>) -> Vec<CreditGrant> {
     grants.sort_by_key(CreditGrant::order);
     grants.truncate(GRANTS);
     grants
-}
-
-/// A grant as its entry made it.
-pub(crate) fn new_grant(entry: &AccountEntry<'_>, kind: GrantKind, granted: i64) -> CreditGrant {
-    let default = GrantTerms { priority: GRANT_PRIORITY, starts_at: entry.occurred_at, expires_at: None };
-    let terms = entry.terms.unwrap_or(default);
-    CreditGrant {
-        id: entry.id.to_owned(),
-        kind,
-        priority: terms.priority,
-        starts_at: terms.starts_at,
-        expires_at: terms.expires_at,
-        closes_at: terms.expires_at.map(|end| end.plus_millis(entry.late_usage_millis)),
-        sequence: entry.sequence,
-        granted,
-        left: granted,
-        held: 0,
-    }
 }
 
 /// Visits the accounts whose sums or grants differ from their entries.

@@ -2,12 +2,11 @@
 //! that is open after 30 days, an entry that was dated in the future, an account below its floor
 //! of which a grant begins.
 
-use serde::{Deserialize, Serialize};
 use tidemill_core::Timestamp;
-use tidemill_core::money::LedgerStream;
 use tidemill_core::money::report::{FindingKind, reservation_is_old_at};
 
 use super::book::FindingBook;
+use super::due_change::DueChange;
 use super::floors::MovedAccount;
 use super::keys::{self, FindingSubject};
 use super::sides::{ClearingRecord, clearing_subject};
@@ -18,34 +17,6 @@ use crate::embedded::tables::{LEDGER_FINDING_SUMS, LEDGER_FINDINGS, LEDGER_RESER
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
 use crate::error::Result;
 use crate::records::{DueBatch, LedgerEntry};
-
-/// What happens at a time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum DueChange {
-    /// The invoice becomes a finding.
-    Clearing {
-        /// Whether its streams are on paper.
-        paper: bool,
-        /// The invoice.
-        invoice: String,
-        /// The currency.
-        currency: String,
-    },
-    /// The time of an entry is past, which explains it.
-    Past {
-        /// Whether its stream is on paper.
-        paper: bool,
-        /// The stream of the entry.
-        stream: LedgerStream,
-        /// The external id of the entry.
-        external_id: String,
-    },
-    /// A grant of an account that is below its floor begins.
-    Floor {
-        /// The key of the account.
-        account: Vec<u8>,
-    },
-}
 
 /// Opens and closes at most `limit` findings whose time has come.
 pub(crate) fn update(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize) -> Result<DueBatch> {

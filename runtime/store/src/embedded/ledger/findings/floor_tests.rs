@@ -1,4 +1,4 @@
-//! The finding `below-floor` is open as a plain model of one account says, at any time.
+//! The finding `below-floor` agrees with a plain model of one account at any time.
 
 use proptest::prelude::*;
 use tidemill_core::Timestamp;
@@ -16,7 +16,7 @@ const START: u64 = 1_000_000;
 
 /// What happens to the account.
 #[derive(Debug, Clone)]
-enum Event {
+enum AccountEvent {
     /// A grant, which begins and ends so much later.
     Grant { cents: i64, starts: u64, lives: Option<u64> },
     /// Usage is posted, without asking, under a manifest with this floor.
@@ -29,14 +29,14 @@ enum Event {
     Wait(u64),
 }
 
-fn events() -> impl Strategy<Value = Vec<Event>> {
+fn events() -> impl Strategy<Value = Vec<AccountEvent>> {
     let event = prop_oneof![
         3 => (1i64..9, prop_oneof![3 => Just(0), 1 => 1u64..6], prop::option::of(1u64..9))
-            .prop_map(|(cents, starts, lives)| Event::Grant { cents, starts, lives }),
-        4 => (1i64..9, prop_oneof![3 => Just(0), 1 => -5i64..0]).prop_map(|(cents, floor)| Event::Post { cents, floor }),
-        1 => (1i64..9, 1u64..6).prop_map(|(cents, lives)| Event::Hold { cents, lives }),
-        1 => prop::option::of(-9i64..3).prop_map(Event::Floor),
-        3 => (1u64..7).prop_map(Event::Wait),
+            .prop_map(|(cents, starts, lives)| AccountEvent::Grant { cents, starts, lives }),
+        4 => (1i64..9, prop_oneof![3 => Just(0), 1 => -5i64..0]).prop_map(|(cents, floor)| AccountEvent::Post { cents, floor }),
+        1 => (1i64..9, 1u64..6).prop_map(|(cents, lives)| AccountEvent::Hold { cents, lives }),
+        1 => prop::option::of(-9i64..3).prop_map(AccountEvent::Floor),
+        3 => (1u64..7).prop_map(AccountEvent::Wait),
     ];
     prop::collection::vec(event, 1..20)
 }
@@ -101,25 +101,25 @@ impl Model {
         &mut self,
         store: &EmbeddedStore,
         number: usize,
-        event: &Event,
+        event: &AccountEvent,
         now: &mut u64,
     ) -> Result<(), TestCaseError> {
         let id = format!("e{number}");
         match *event {
-            Event::Grant { cents, starts, lives } => {
+            AccountEvent::Grant { cents, starts, lives } => {
                 let starts = *now + starts;
                 let end = lives.map(|lives| format!(",\"expires_at\":{}", starts + lives)).unwrap_or_default();
                 let metadata = format!("{{\"grant\":{{\"starts_at\":{starts}{end}}}}}");
                 append(store, NewEntry { metadata, ..entry(&id, EntryKind::Promotion, cents, *now) }, *now).await;
                 self.check(store, *now, false, true).await
             }
-            Event::Post { cents, floor } => {
+            AccountEvent::Post { cents, floor } => {
                 let usage = entry(&id, EntryKind::Drawdown, cents, *now);
                 append(store, NewEntry { customer_floor: Some(floor), ..usage }, *now).await;
                 self.floor = floor;
                 self.check(store, *now, true, true).await
             }
-            Event::Hold { cents, lives } => {
+            AccountEvent::Hold { cents, lives } => {
                 let usage = entry(&id, EntryKind::Drawdown, cents, *now);
                 let expires_at = Some(Timestamp::from_millis(*now + lives));
                 let (legs, pending) = (Vec::new(), usage.legs.clone());
@@ -127,14 +127,14 @@ impl Model {
                 append(store, held, *now).await;
                 self.check(store, *now, false, true).await
             }
-            Event::Floor(own) => {
+            AccountEvent::Floor(own) => {
                 let now = Timestamp::from_millis(*now);
                 let floor = own.map(|minor_units| CustomerFloor { minor_units, set_at: now });
                 store.set_customer_floor(account(), floor, now).await.unwrap();
                 self.own_floor = own;
                 self.check(store, now.as_millis(), false, true).await
             }
-            Event::Wait(millis) => {
+            AccountEvent::Wait(millis) => {
                 for _ in 0..millis {
                     *now += 1;
                     let at = Timestamp::from_millis(*now);

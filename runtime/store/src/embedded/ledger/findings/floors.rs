@@ -1,8 +1,8 @@
 //! Accounts of customers below their floors.
 //!
-//! `reserve` and `draw` leave an account at its floor at least. What was posted has happened, and may
-//! take it below. Then a finding is open until `available` is back, by entries, by a lower floor, or
-//! because a grant begins.
+//! `reserve` and `draw` leave an account at its floor at least. What was posted has happened, and
+//! may take it below. Then a finding is open until `available` is back, by entries, by a lower
+//! floor, or because a grant begins.
 //!
 //! Only an account that an entry took from without asking, or that has a record here, is judged.
 
@@ -12,7 +12,7 @@ use tidemill_core::money::balance::AccountEdit;
 use tidemill_core::money::report::FindingKind;
 
 use super::book::FindingBook;
-use super::due::DueChange;
+use super::due_change::DueChange;
 use super::keys::{self, FindingSubject};
 use crate::embedded::ledger::credit::account::{CreditAccountRecord, StoredAccount};
 use crate::embedded::ledger::credit::{floors, keys as credit_keys};

@@ -12,6 +12,7 @@
 mod answers;
 pub(crate) mod book;
 pub(crate) mod due;
+pub(crate) mod due_change;
 #[cfg(test)]
 mod floor_tests;
 pub(crate) mod floors;
@@ -28,7 +29,7 @@ use tidemill_core::money::{Account, EntryKind, LedgerStream};
 
 use self::answers::AnswerBook;
 use self::book::{FindingBook, FindingMarks};
-use self::due::DueChange;
+use self::due_change::DueChange;
 use self::floors::MovedAccount;
 use self::keys::FindingSubject;
 use self::noted::NotedEntry;
@@ -158,6 +159,16 @@ pub(crate) fn raise_id_conflicts(
         let subject = FindingSubject { kind, paper: entry.paper, stream, name, currency: None };
         book.raise(commit, &subject, entry.sequence, None)?;
     }
+    book.finish(commit)
+}
+
+/// Judges the account of a customer again, if it was below its floor.
+pub(crate) fn judge_account(commit: &mut WriteTx<'_, '_>, account: MovedAccount, now: Timestamp) -> Result<()> {
+    if !account.is_judged(commit)? {
+        return Ok(());
+    }
+    let mut book = FindingBook::open(commit, now)?;
+    account.judge(commit, &mut book, now)?;
     book.finish(commit)
 }
 

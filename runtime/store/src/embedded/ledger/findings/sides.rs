@@ -9,7 +9,7 @@ use tidemill_core::money::report::{FindingKind, clearing_is_open_at, is_conversi
 use tidemill_core::money::{Account, EntryKind, LedgerStream};
 
 use super::book::FindingBook;
-use super::due::DueChange;
+use super::due_change::DueChange;
 use super::keys::{self, FindingSubject};
 use super::noted::NotedEntry;
 use crate::embedded::tables::{LEDGER_FINDING_SUMS, LEDGER_FINDINGS};

@@ -1,0 +1,32 @@
+//! What opens or closes at a time, as it is stored.
+
+use serde::{Deserialize, Serialize};
+use tidemill_core::money::LedgerStream;
+
+/// What happens at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum DueChange {
+    /// The invoice becomes a finding.
+    Clearing {
+        /// Whether its streams are on paper.
+        paper: bool,
+        /// The invoice.
+        invoice: String,
+        /// The currency.
+        currency: String,
+    },
+    /// The time of an entry is past, which explains it.
+    Past {
+        /// Whether its stream is on paper.
+        paper: bool,
+        /// The stream of the entry.
+        stream: LedgerStream,
+        /// The external id of the entry.
+        external_id: String,
+    },
+    /// A grant of an account that is below its floor begins.
+    Floor {
+        /// The key of the account.
+        account: Vec<u8>,
+    },
+}
