@@ -60,6 +60,7 @@ claims! {
         log_lines_are_read_in_order_from_any_position, a_page_of_log_lines_is_bounded_in_bytes;
     transactions: two_transactions_that_read_the_same_version_do_not_both_commit,
         a_value_that_is_visible_early_is_valid_for_the_next_commit,
+        a_content_version_is_valid_while_the_key_has_that_value,
         a_scan_conflicts_with_a_write_to_its_range, a_refused_transaction_leaves_nothing,
         a_stale_epoch_is_refused, a_fresh_run_loses_its_key_to_the_first,
         a_watermark_never_moves_back;

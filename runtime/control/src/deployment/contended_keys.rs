@@ -1,22 +1,28 @@
 //! Turns on state keys that several runs of a deployment change at once. A key is contended from
 //! its first refused commit. From then on a run that reads it waits for its turn, and keeps the
-//! turn until its commit is ordered, so that the next run reads the committed value instead of
-//! conflicting. A turn is advice, not a lock: every commit still checks what it read, so a turn
-//! that expires, or a wait that times out, costs a retry but no correctness. That also ends every
-//! deadlock between two keys.
+//! turn until its transaction is complete. The turn then passes to the next run together with the
+//! value that the transaction writes, so that the next run neither conflicts nor waits for the
+//! commit. Commits reach the store in the order of the turns.
+//!
+//! A turn is advice, not a lock, and a forwarded value is a guess: every commit still checks what
+//! it read, so a turn that expires, a wait that times out, or a forwarded value that is never
+//! committed costs a retry but no correctness. That also ends every deadlock between two keys.
 //!
 //! Example: a hundred runs add one to `n`. One commit conflicts, and `n` becomes contended. From
-//! then on each run reads `n` once the previous commit is ordered in the log. A run costs the next
-//! one only the time from its read to its commit.
+//! then on each run reads the `n` that the run before it has computed. A run costs the next one
+//! only the time from its read to its end, on the same thread of the guests. If the commit of one
+//! run is refused, the commits of those that computed on top of its value are refused as well, and
+//! they execute again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Maximum time that a run keeps a turn while others wait for it.
 const TURN_MAX: Duration = Duration::from_millis(50);
@@ -26,6 +32,8 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 const COOLS_AFTER: Duration = Duration::from_secs(1);
 /// Maximum number of contended keys of a deployment. Conflicts on other keys are retried.
 const KEYS_MAX: usize = 1_000;
+/// Maximum size of a forwarded value, in bytes. The next run reads a longer value from the store.
+const FORWARDED_BYTES: usize = 4 << 10;
 
 /// The contended keys of a deployment.
 #[derive(Debug, Default)]
@@ -42,6 +50,21 @@ pub(crate) struct KeyTurn {
     turns: Arc<ContendedKeys>,
     key: String,
     id: u64,
+    /// What the run before this one has computed, if its commit was not ordered yet.
+    forwarded: Option<ForwardedValue>,
+    /// Dropped when the commit of this run is in the store's queue, or never will be.
+    submitting: Option<CommitSubmission>,
+}
+
+/// Lives until the commit of a run is in the store's queue.
+pub(crate) type CommitSubmission = watch::Sender<()>;
+
+/// A value that the next commit of another run is to write.
+#[derive(Debug, Clone)]
+struct ForwardedValue {
+    value: Option<Bytes>,
+    /// Closed when that commit is in the store's queue.
+    submitted: watch::Receiver<()>,
 }
 
 /// The holder and the queue of each key. The caller passes the time in.
@@ -52,7 +75,10 @@ struct KeyQueues(HashMap<String, KeyQueue>);
 struct KeyQueue {
     /// The run that has the turn, and since when.
     holder: Option<(u64, Instant)>,
-    waiting: VecDeque<(u64, oneshot::Sender<()>)>,
+    /// The value of the last complete transaction and the turn of its run, until its commit is
+    /// ordered.
+    forwarded: Option<(u64, ForwardedValue)>,
+    waiting: VecDeque<(u64, oneshot::Sender<Option<ForwardedValue>>)>,
     contended_at: Instant,
 }
 
@@ -62,21 +88,28 @@ enum QueueEntry {
     /// The key is not contended.
     Free,
     /// The run has the turn.
-    Granted,
+    Granted(Option<ForwardedValue>),
     /// The run has the turn once the receiver resolves.
-    Queued(oneshot::Receiver<()>),
+    Queued(oneshot::Receiver<Option<ForwardedValue>>),
 }
 
 impl KeyQueue {
     fn is_idle(&self, now: Instant) -> bool {
-        self.holder.is_none() && self.waiting.is_empty() && self.contended_at + COOLS_AFTER <= now
+        self.holder.is_none()
+            && self.forwarded.is_none()
+            && self.waiting.is_empty()
+            && self.contended_at + COOLS_AFTER <= now
+    }
+
+    fn forwarded(&self) -> Option<ForwardedValue> {
+        self.forwarded.as_ref().map(|(_, forwarded)| forwarded.clone())
     }
 
     fn pass_on(&mut self, now: Instant) {
         self.holder = None;
         while let Some((id, grant)) = self.waiting.pop_front() {
             // Skip a run that no longer waits.
-            if grant.send(()).is_ok() {
+            if grant.send(self.forwarded()).is_ok() {
                 self.holder = Some((id, now));
                 return;
             }
@@ -94,7 +127,8 @@ impl KeyQueues {
             self.0.retain(|_, queue| !queue.is_idle(now));
         }
         if self.0.len() < KEYS_MAX {
-            self.0.insert(key, KeyQueue { holder: None, waiting: VecDeque::new(), contended_at: now });
+            let queue = KeyQueue { holder: None, forwarded: None, waiting: VecDeque::new(), contended_at: now };
+            self.0.insert(key, queue);
         }
     }
 
@@ -102,7 +136,7 @@ impl KeyQueues {
         let Some(queue) = self.0.get_mut(key) else { return QueueEntry::Free };
         if queue.holder.is_none() {
             queue.holder = Some((id, now));
-            return QueueEntry::Granted;
+            return QueueEntry::Granted(queue.forwarded());
         }
         let (grant, granted) = oneshot::channel();
         queue.contended_at = now;
@@ -110,8 +144,21 @@ impl KeyQueues {
         QueueEntry::Queued(granted)
     }
 
+    /// Passes the turn on with the value that its run is to commit. Returns whether the run had the
+    /// turn.
+    fn hand_over(&mut self, key: &str, id: u64, forwarded: ForwardedValue, now: Instant) -> bool {
+        let Some(queue) = self.0.get_mut(key) else { return false };
+        let has = queue.holder.is_some_and(|(holder, _)| holder == id);
+        if has {
+            queue.forwarded = Some((id, forwarded));
+            queue.pass_on(now);
+        }
+        has
+    }
+
     fn leave(&mut self, key: &str, id: u64, now: Instant) {
         let Some(queue) = self.0.get_mut(key) else { return };
+        queue.forwarded.take_if(|(of, _)| *of == id);
         if queue.holder.is_some_and(|(holder, _)| holder == id) {
             queue.pass_on(now);
         } else if let Some(at) = queue.waiting.iter().position(|(waits, _)| *waits == id) {
@@ -159,18 +206,22 @@ impl ContendedKeys {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         let entry = self.lock().enter(key, id, now);
-        let turn = || KeyTurn { turns: Arc::clone(self), key: key.to_owned(), id };
-        let (turn, mut granted) = match entry {
+        let turn =
+            |forwarded| KeyTurn { turns: Arc::clone(self), key: key.to_owned(), id, forwarded, submitting: None };
+        let (mut turn, mut granted) = match entry {
             QueueEntry::Free => return None,
-            QueueEntry::Granted => return Some(turn()),
-            QueueEntry::Queued(granted) => (turn(), granted),
+            QueueEntry::Granted(forwarded) => return Some(turn(forwarded)),
+            QueueEntry::Queued(granted) => (turn(None), granted),
         };
         let until = now + WAIT_MAX;
         loop {
             let holder = self.lock().holder(key);
             let expires = holder.map_or(until, |(_, since)| until.min(since + TURN_MAX));
             match timeout_at(expires, &mut granted).await {
-                Ok(granted) => return granted.is_ok().then_some(turn),
+                Ok(granted) => {
+                    turn.forwarded = granted.ok()?;
+                    return Some(turn);
+                }
                 Err(_) if Instant::now() >= until => return None,
                 Err(_) => self.lock().evict(key, Instant::now()),
             }
@@ -181,6 +232,37 @@ impl ContendedKeys {
 impl KeyTurn {
     pub(crate) fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Returns the value that the run before this one has computed, if its commit was not ordered
+    /// when this run got the turn. `Some(None)` means that it deletes the key.
+    pub(crate) fn forwarded(&self) -> Option<Option<Bytes>> {
+        self.forwarded.as_ref().map(|forwarded| forwarded.value.clone())
+    }
+
+    /// Passes the turn on with the value that this run's next commit is to write.
+    pub(crate) fn hand_over(&mut self, value: Option<&Bytes>) {
+        if value.is_some_and(|value| value.len() > FORWARDED_BYTES) {
+            return;
+        }
+        let (submitting, submitted) = watch::channel(());
+        let forwarded = ForwardedValue { value: value.cloned(), submitted };
+        if self.turns.lock().hand_over(&self.key, self.id, forwarded, Instant::now()) {
+            self.submitting = Some(submitting);
+        }
+    }
+
+    /// Waits until the commit whose value this run has read is in the store's queue, at most for
+    /// the time of one turn.
+    pub(crate) async fn wait_for_predecessor(&mut self) {
+        if let Some(ForwardedValue { mut submitted, .. }) = self.forwarded.take() {
+            let _ = timeout(TURN_MAX, async { while submitted.changed().await.is_ok() {} }).await;
+        }
+    }
+
+    /// Takes what the run after this one waits for.
+    pub(crate) fn take_submission(&mut self) -> Option<CommitSubmission> {
+        self.submitting.take()
     }
 
     /// Returns whether the turn still belongs to this run.
@@ -209,7 +291,7 @@ mod tests {
         queues
     }
 
-    fn queued(entry: QueueEntry) -> oneshot::Receiver<()> {
+    fn queued(entry: QueueEntry) -> oneshot::Receiver<Option<ForwardedValue>> {
         match entry {
             QueueEntry::Queued(granted) => granted,
             other => panic!("{other:?}"),
@@ -221,7 +303,7 @@ mod tests {
         let now = Instant::now();
         let mut queues = queues(&["n"], now);
         assert!(matches!(queues.enter("other", 0, now), QueueEntry::Free));
-        assert!(matches!(queues.enter("n", 1, now), QueueEntry::Granted));
+        assert!(matches!(queues.enter("n", 1, now), QueueEntry::Granted(None)));
         let mut second = queued(queues.enter("n", 2, now));
         drop(queues.enter("n", 3, now));
         let mut fourth = queued(queues.enter("n", 4, now));
@@ -236,10 +318,61 @@ mod tests {
     }
 
     #[test]
+    fn a_forwarded_value_is_granted_until_its_commit_is_ordered() {
+        let now = Instant::now();
+        let mut queues = queues(&["n"], now);
+        let value = |value: &'static str| ForwardedValue { value: Some(value.into()), submitted: watch::channel(()).1 };
+        let granted = |entry| match entry {
+            QueueEntry::Granted(forwarded) => forwarded.and_then(|forwarded| forwarded.value),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(granted(queues.enter("n", 1, now)), None);
+        let mut second = queued(queues.enter("n", 2, now));
+        assert!(queues.hand_over("n", 1, value("1"), now));
+        assert!(!queues.hand_over("n", 1, value("1"), now), "its turn is over");
+        assert_eq!(second.try_recv().unwrap().and_then(|forwarded| forwarded.value), Some("1".into()));
+        assert!(queues.hand_over("n", 2, value("2"), now));
+        queues.leave("n", 1, now);
+        assert_eq!(granted(queues.enter("n", 3, now)), Some("2".into()), "the second is not ordered");
+        queues.leave("n", 2, now);
+        queues.leave("n", 3, now);
+        assert_eq!(granted(queues.enter("n", 4, now)), None);
+        assert!(queues.hand_over("n", 4, value("4"), now));
+        queues.leave("n", 4, now + COOLS_AFTER);
+        assert!(queues.0.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_run_follows_the_submission_of_the_value_that_it_has_read() {
+        let turns = Arc::new(ContendedKeys::default());
+        turns.mark_contended("n".to_owned());
+        let next = async || turns.take("n").await.unwrap();
+        let mut first = next().await;
+        assert_eq!(first.forwarded(), None);
+        first.hand_over(Some(&Bytes::from_static(b"1")));
+        let mut second = next().await;
+        assert_eq!(second.forwarded(), Some(Some(Bytes::from_static(b"1"))));
+        drop(first.take_submission());
+        assert!(second.wait_for_predecessor().now_or_never().is_some());
+
+        second.hand_over(None);
+        let mut third = next().await;
+        assert_eq!(third.forwarded(), Some(None));
+        third.hand_over(Some(&vec![0; FORWARDED_BYTES + 1].into()));
+        assert!(turns.take("n").now_or_never().is_none(), "a long value is read from the store");
+        let begun = Instant::now();
+        third.wait_for_predecessor().await;
+        assert!(begun.elapsed() >= TURN_MAX, "the second was not submitted");
+        drop(third);
+        drop((first, second));
+        assert_eq!(next().await.forwarded(), None);
+    }
+
+    #[test]
     fn a_turn_that_is_kept_too_long_is_given_to_the_next() {
         let now = Instant::now();
         let mut queues = queues(&["n"], now);
-        assert!(matches!(queues.enter("n", 1, now), QueueEntry::Granted));
+        assert!(matches!(queues.enter("n", 1, now), QueueEntry::Granted(None)));
         let mut next = queued(queues.enter("n", 2, now));
         queues.evict("n", now + TURN_MAX - Duration::from_millis(1));
         assert!(next.try_recv().is_err());

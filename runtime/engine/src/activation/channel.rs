@@ -64,13 +64,19 @@ pub trait RunChannel: Send + Sync + 'static {
         None
     }
 
-    /// Called before a live read of a state key from the store. Waits at most one second for the
-    /// run's turn if others change the key at the same time. Returns whether the run may read the
-    /// newest value, which may never become durable: only if everything that the run does is
-    /// committed with a check of its reads.
-    async fn before_read(&self, key: &str) -> bool {
+    /// Called before a live read of a state key. Waits at most one second for the run's turn if
+    /// others change the key at the same time. Returns what the run reads. A value that may never
+    /// become durable is returned only if everything that the run does is committed with a check of
+    /// its reads.
+    async fn before_read(&self, key: &str) -> StateSource {
         let _ = key;
-        false
+        StateSource::Durable
+    }
+
+    /// Called when a transaction is complete, before its commit. The run whose turn is next may
+    /// then read what the transaction writes.
+    fn before_commit(&self, effects: &Effects) {
+        let _ = effects;
     }
 
     /// Receives a line of the run's log; `seq` increases by one with each. Replay repeats none.
@@ -84,6 +90,18 @@ pub trait RunChannel: Send + Sync + 'static {
 
     /// Receives the run's status: the text of a JSON value of at most 64 KiB.
     fn status(&self, json: String);
+}
+
+/// What a live read of a state key reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateSource {
+    /// The durable value.
+    Durable,
+    /// The newest committed value, which may not be durable yet.
+    Newest,
+    /// This value, which the next commit of another run is to write. `None` means that it deletes
+    /// the key.
+    Forwarded(Option<Bytes>),
 }
 
 /// The content of a transaction at a commit point, or when it is saved.

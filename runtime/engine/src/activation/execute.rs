@@ -95,7 +95,12 @@ pub(crate) async fn execute(
     };
     let fuel = guest.fuel.used((!by_epoch).then_some(left));
     tracing::debug!(outcome = outcome.name(), fuel, "activation ended");
-    result_of(guest, outcome, fuel)
+    let channel = Arc::clone(&guest.channel);
+    let result = result_of(guest, outcome, fuel);
+    if matches!(result.outcome, Outcome::Output(_)) {
+        channel.before_commit(&result.all.effects);
+    }
+    result
 }
 
 fn same(left: Checkpoint) -> (Checkpoint, Checkpoint) {

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use tidemill_core::journal::{Hash, Kind};
 use tidemill_core::limits::{STATE_KEY_BYTES, STATE_VALUE_BYTES};
 use tidemill_core::{Code, Failure};
-use tidemill_store::records::ScanRequest;
+use tidemill_store::records::{ScanRequest, Version, VersionedValue};
 
 use super::abi::{Contract, HostFuture, HostResult, Interface, answer};
+use crate::activation::channel::StateSource;
 use crate::component::bindings::wit::state::{Entry, Page};
 use crate::guest::{GuestState, read};
 use crate::replay::state::hash;
@@ -172,11 +173,11 @@ async fn present(guest: &mut GuestState, key: &str) -> wasmtime::Result<Result<O
     let store = Arc::clone(&guest.services.store);
     let run = Arc::clone(&guest.run);
     // A value that is not durable yet is read only if this run's commit checks it.
-    let newest = guest.channel.before_read(key).await;
-    let seen = read(|| async {
-        if newest { store.newest_state(&run.deployment, key).await } else { store.state(&run.deployment, key).await }
-    })
-    .await?;
+    let seen = match guest.channel.before_read(key).await {
+        StateSource::Durable => read(|| store.state(&run.deployment, key)).await?,
+        StateSource::Newest => read(|| store.newest_state(&run.deployment, key)).await?,
+        StateSource::Forwarded(value) => VersionedValue { version: Version::of_content(value.as_deref()), value },
+    };
     if let Err(changed) = guest.transaction.note_read(key, &seen) {
         return Err(guest.void(changed).into());
     }

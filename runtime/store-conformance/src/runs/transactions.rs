@@ -84,6 +84,33 @@ pub(crate) async fn a_value_that_is_visible_early_is_valid_for_the_next_commit(s
     }
 }
 
+pub(crate) async fn a_content_version_is_valid_while_the_key_has_that_value(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let long = vec![7; 100_000];
+    let values: [Option<&[u8]>; 5] = [None, Some(b""), Some(b"1"), Some(b"2"), Some(&long)];
+    for current in values {
+        let run = claimed_run(&store, &owner, "a").await;
+        let write = StateWrite { key: "n".into(), value: current.map(Bytes::copy_from_slice) };
+        done(&store, RunCommit { writes: vec![write], ..success(&owner, &run) }).await;
+        for seen in values {
+            let run = claimed_run(&store, &owner, "a").await;
+            let read = ReadCheck::State { key: "n".into(), version: Version::of_content(seen) };
+            let commit = RunCommit { reads: vec![read], ..success(&owner, &run) };
+            // A value in a payload file is never read before its commit.
+            let valid = seen == current && current != Some(&long);
+            match store.commit_run(commit).await.expect("no error") {
+                RunCommitResult::Done(_) => assert!(valid, "{seen:?} is not {current:?}"),
+                RunCommitResult::Conflict { key, .. } => {
+                    assert!(!valid && key.as_deref() == Some("n"), "{seen:?} is {current:?}");
+                    done(&store, success(&owner, &run)).await;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
 pub(crate) async fn a_scan_conflicts_with_a_write_to_its_range(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;

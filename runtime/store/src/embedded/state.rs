@@ -58,12 +58,21 @@ impl StateStore for EmbeddedStore {
     }
 }
 
-/// Returns only the version, without copying the value.
-pub(crate) fn version(store: &impl ReadTx, deployment: &DeploymentName, key: &str) -> Result<Version> {
-    match store.bytes(STATE, &name_key(deployment.as_str(), key.as_bytes()))? {
-        None => Ok(Version::ABSENT),
-        Some(bytes) => Ok(split(&bytes)?.1),
-    }
+/// Returns whether a value that was read at this version is still the current one.
+pub(crate) fn is_current(
+    store: &impl ReadTx,
+    deployment: &DeploymentName,
+    key: &str,
+    version: Version,
+) -> Result<bool> {
+    let (value, current) = get(store, deployment, key)?;
+    Ok(match value {
+        _ if !version.is_of_content() => version == current,
+        None => version == Version::of_content(None),
+        Some(ValueRef::Inline(value)) => version == Version::of_content(Some(&value)),
+        // A value that is read before its commit is short enough for its record.
+        Some(ValueRef::Blob(_)) => false,
+    })
 }
 
 /// The entries of a scan. Values in payload files are not read yet.
@@ -120,7 +129,7 @@ fn edit(commit: &mut WriteTx<'_, '_>, edit: &StateEdit) -> Result<StateEditResul
     if commit.bytes(DEPLOYMENTS, deployment.as_str().as_bytes())?.is_none() {
         return Err(deployments::no_deployment(deployment));
     }
-    let before = version(commit, deployment, key)?;
+    let before = get(commit, deployment, key)?.1;
     if expected.is_some_and(|expected| expected != before) {
         return Err(StoreError::ValueChanged { present: before });
     }

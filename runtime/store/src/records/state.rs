@@ -2,10 +2,14 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tidemill_core::{DeploymentName, Timestamp};
 
 /// The position of the commit that wrote a value; 0 if there is no value. No other value of the key
 /// ever has the same version.
+///
+/// A run can read a short value before the commit that writes it has a position. It then notes a
+/// [content version](Self::of_content) instead, and its commit compares values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(pub u64);
@@ -13,6 +17,34 @@ pub struct Version(pub u64);
 impl Version {
     /// The version of a missing value.
     pub const ABSENT: Self = Self(0);
+    /// Marks a content version. No position is that large.
+    const CONTENT: u64 = 1 << 63;
+
+    /// Returns the content version of a value: 63 bits of its SHA-256. Two values of a key have the
+    /// same one by chance with a probability of 2⁻⁶³. A guest that constructs two such values
+    /// weakens only the checks of its own deployment's state.
+    #[must_use]
+    pub fn of_content(value: Option<&[u8]>) -> Self {
+        let digest = Sha256::new().chain_update([u8::from(value.is_some())]).chain_update(value.unwrap_or_default());
+        let digest = digest.finalize();
+        let bits = digest.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        Self(bits | Self::CONTENT)
+    }
+
+    /// Whether this is a content version.
+    #[must_use]
+    pub const fn is_of_content(self) -> bool {
+        self.0 & Self::CONTENT != 0
+    }
+
+    /// Whether a value that was read at this version is still the current one.
+    #[must_use]
+    pub fn is_current(self, current: &VersionedValue) -> bool {
+        match self.is_of_content() {
+            true => self == Self::of_content(current.value.as_deref()),
+            false => self == current.version,
+        }
+    }
 }
 
 /// A value with its version.

@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use tidemill_core::manifest::Grants;
 use tidemill_core::run::{Export, Progress};
 use tidemill_core::{Code, DeploymentName, Failure, Revision, RunId};
-use tidemill_engine::{CommitOutcome, PendingCommit, RunChannel, StartTarget};
+use tidemill_engine::{CommitOutcome, Effects, PendingCommit, RunChannel, StartTarget, StateSource};
 use tidemill_store::records::{FAILURES_OF_RUN, FailureRecord, LogLine};
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -186,6 +187,7 @@ impl GuestChannel {
 impl RunChannel for GuestChannel {
     async fn commit(&self, pending: PendingCommit) -> Result<CommitOutcome, Failure> {
         let (sender, receiver) = oneshot::channel();
+        self.before_commit(&pending.effects);
         self.send(GuestRequest::Commit(Box::new(pending), sender));
         receiver.await.unwrap_or_else(|_| Err(Code::ShuttingDown.failure("the host no longer executes the run")))
     }
@@ -208,21 +210,37 @@ impl RunChannel for GuestChannel {
         children::target(&self.host, parent, deployment, export, input).await
     }
 
-    async fn before_read(&self, key: &str) -> bool {
-        let Some(live) = self.host.deployments.get(&self.deployment) else { return true };
+    async fn before_read(&self, key: &str) -> StateSource {
+        let newest_or =
+            |forwarded: Option<Option<Bytes>>| forwarded.map_or(StateSource::Newest, StateSource::Forwarded);
+        let Some(live) = self.host.deployments.get(&self.deployment) else { return StateSource::Newest };
         if live.turns.is_empty() {
-            return true;
+            return StateSource::Newest;
         }
-        let has = {
+        {
             let mut turns = self.turns();
             // A turn that took too long was passed on.
             turns.retain(KeyTurn::is_valid);
-            turns.iter().any(|turn| turn.key() == key)
-        };
-        if !has && let Some(turn) = live.turns.take(key).await {
-            self.turns().push(turn);
+            if let Some(turn) = turns.iter().find(|turn| turn.key() == key) {
+                return newest_or(turn.forwarded());
+            }
         }
-        true
+        let Some(turn) = live.turns.take(key).await else { return StateSource::Newest };
+        let source = newest_or(turn.forwarded());
+        self.turns().push(turn);
+        source
+    }
+
+    fn before_commit(&self, effects: &Effects) {
+        // Without a check of what was read, the commit does not keep the order of the turns.
+        if effects.reads.is_empty() {
+            return;
+        }
+        for turn in self.turns().iter_mut() {
+            if let Some(write) = effects.writes.iter().find(|write| write.key == turn.key()) {
+                turn.hand_over(write.value.as_ref());
+            }
+        }
     }
 
     fn grants(&self) -> Option<Arc<Grants>> {

@@ -4,6 +4,9 @@
 //! not. The next write includes it, whatever the result of this one, so that a conflict or a store
 //! failure leaves no gap.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use bytes::Bytes;
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::journal::JournalChange;
@@ -345,13 +348,29 @@ impl Execution {
         let store = &self.host.store;
         let committed = match turns.is_empty() {
             true => store.commit_run(commit).await?,
-            false => store.commit_run_guarded(commit, Box::new(turns)).await?,
+            false => Box::pin(self.commit_in_turn(commit, turns)).await?,
         };
         match committed {
             RunCommitResult::Conflict { refusal: Some(refusal), .. } if self.refusal.as_ref() == Some(&refusal) => {
                 Err(*refusal)
             }
             committed => Ok(committed),
+        }
+    }
+
+    /// Commits a run that has turns, after the commits whose values it has read.
+    async fn commit_in_turn(&self, commit: RunCommit, mut turns: Vec<KeyTurn>) -> Result<RunCommitResult, StoreError> {
+        for turn in &mut turns {
+            turn.wait_for_predecessor().await;
+        }
+        let submissions: Vec<_> = turns.iter_mut().filter_map(KeyTurn::take_submission).collect();
+        let mut committing = self.host.store.commit_run_guarded(commit, Box::new(turns));
+        // The first poll puts the commit into the store's queue.
+        let first = poll_fn(|context| Poll::Ready(committing.as_mut().poll(context))).await;
+        drop(submissions);
+        match first {
+            Poll::Ready(committed) => committed,
+            Poll::Pending => committing.await,
         }
     }
 

@@ -187,7 +187,7 @@ async fn is_held(guest: &mut GuestState) -> wasmtime::Result<bool> {
     let deployment = &run.deployment;
     let stream = LedgerStream::of(deployment);
     for (key, version) in &keys {
-        if read(|| store.state(deployment, key)).await?.version != *version {
+        if !version.is_current(&read(|| store.state(deployment, key)).await?) {
             return Ok(false);
         }
     }

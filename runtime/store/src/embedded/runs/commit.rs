@@ -215,7 +215,7 @@ fn find_changed_read(store: &impl ReadTx, transaction: &RunCommit) -> Result<Opt
     for (at, read) in transaction.reads.iter().enumerate() {
         let changed = match read {
             ReadCheck::State { key, version } => {
-                (state::version(store, deployment, key)? != *version).then(|| format!("state key `{key}`"))
+                (!state::is_current(store, deployment, key, *version)?).then(|| format!("state key `{key}`"))
             }
             ReadCheck::Scan { request, seen, more } => {
                 let page = state::scan(store, deployment, request)?;
