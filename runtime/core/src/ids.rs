@@ -340,6 +340,8 @@ names! {
     SubscriptionName, "subscription name";
     /// The name of a hook within its deployment.
     HookName, "hook name";
+    /// The name of a budget within its deployment.
+    BudgetName, "budget name";
     /// The name of a secret.
     SecretName, "name of a secret";
     /// The name of a host process, which it keeps across restarts.

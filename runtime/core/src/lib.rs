@@ -10,6 +10,8 @@
 pub mod batch;
 #[cfg(feature = "host")]
 pub mod breaker;
+#[cfg(feature = "host")]
+pub mod budget;
 pub mod clock;
 pub mod codes;
 #[cfg(feature = "host")]
@@ -49,8 +51,8 @@ pub use clock::Clock;
 pub use codes::Code;
 pub use failure::Failure;
 pub use ids::{
-    ComponentDigest, DeliveryId, DeploymentName, Epoch, EventId, Fuel, HookName, ModuleName, NodeId, Revision, RunId,
-    ScheduleName, SubscriptionName, Timestamp,
+    BudgetName, ComponentDigest, DeliveryId, DeploymentName, Epoch, EventId, Fuel, HookName, ModuleName, NodeId,
+    Revision, RunId, ScheduleName, SubscriptionName, Timestamp,
 };
 pub use limits::Limits;
 pub use manifest::Manifest;

@@ -227,6 +227,9 @@ codes! {
     InsufficientBalance => "insufficient-balance", 409, retryable: false,
         "The account would end below its floor",
         "Ask for less, draw `up_to` the amount, grant the customer more credit, or lower the floor.";
+    BudgetExceeded => "budget-exceeded", 429, retryable: true,
+        "The budget of this period has no room",
+        "Ask for less, wait for the next period, or raise the limit of the budget.";
     // Schedules.
     BadCron => "bad-cron", 422, retryable: false,
         "The cron expression is not valid",
@@ -359,6 +362,9 @@ codes! {
     FindingNotFound => "finding-not-found", 404, retryable: false,
         "The ledger has no such finding",
         "Use a number of `tidemill ledger findings`.";
+    BudgetNotFound => "budget-not-found", 404, retryable: false,
+        "The deployment has no such budget",
+        "Use a budget of `tidemill budgets list`, or add one to the manifest.";
     PaperChanged => "paper-changed", 409, retryable: false,
         "The entries of the stream are on other accounts",
         "Keep `paper` under `[ledger]` as it was, or deploy under a new name.";

@@ -110,13 +110,16 @@ fn read_file(table: toml::Table, problems: &mut Vec<InputProblem>) -> Option<Mod
 
     let from = problems.len();
     #[cfg(feature = "host")]
-    let schedules = if flat.contains_key("schedule") { "/schedule/" } else { "/schedules/" };
+    let (schedules, budgets) = (
+        if flat.contains_key("schedule") { "/schedule/" } else { "/schedules/" },
+        if flat.contains_key("budget") { "/budget/" } else { "/budgets/" },
+    );
     let manifest = read::manifest(ObjectReader::new(String::new(), flat), problems);
     #[cfg(feature = "host")]
     if problems.is_empty() {
         let unknown = manifest.iter().flat_map(Manifest::unknown_zones);
         problems.extend(unknown.map(|mut problem| {
-            problem.pointer = problem.pointer.replacen("/schedules/", schedules, 1);
+            problem.pointer = problem.pointer.replacen("/schedules/", schedules, 1).replacen("/budgets/", budgets, 1);
             problem
         }));
     }

@@ -24,10 +24,10 @@ const KEEP_EVIDENCE_DEFAULT_MILLIS: u64 = 400 * DAY;
 /// Maximum number of currencies in which an account has a floor.
 const FLOORS: usize = 200;
 /// Maximum length of the code of a currency or unit, in bytes.
-const CODE_BYTES: usize = 16;
-/// Number of decimal places with which the floor in a unit of the operator is read, until the host
+pub(super) const CODE_BYTES: usize = 16;
+/// Number of decimal places with which an amount in a unit of the operator is read, until the host
 /// knows the unit.
-const MOST_PLACES: u8 = 18;
+pub(super) const MOST_PLACES: u8 = 18;
 
 /// How the ledger treats the entries of a deployment. The operator sets it; the module cannot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,8 +146,7 @@ fn read_floors(field: ObjectField, problems: &mut Vec<InputProblem>) -> BTreeMap
     for (code, field) in fields {
         let pointer = field.pointer.clone();
         let Some(text) = field.text(crate::money::DECIMAL_BYTES, problems) else { continue };
-        let is_code = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
-        if code.is_empty() || code.len() > CODE_BYTES || !code.bytes().all(is_code) {
+        if !is_currency_code(&code) {
             let message = format!("`{}` is no code of a currency", shown(&code));
             problems.push(InputProblem::field(pointer, message, FLOOR_FIX));
             continue;
@@ -159,6 +158,12 @@ fn read_floors(field: ObjectField, problems: &mut Vec<InputProblem>) -> BTreeMap
         }
     }
     floors
+}
+
+/// Whether a text can be the code of a currency or unit.
+pub(super) fn is_currency_code(text: &str) -> bool {
+    let is_code = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    !text.is_empty() && text.len() <= CODE_BYTES && text.bytes().all(is_code)
 }
 
 /// Writes the fields that `read` reads. Absent values have no field; a policy without any has no

@@ -6,6 +6,8 @@
 //! does not affect it.
 
 #[cfg(feature = "host")]
+mod budgets;
+#[cfg(feature = "host")]
 mod changes;
 #[cfg(feature = "host")]
 mod compact;
@@ -41,12 +43,16 @@ pub use ledger::{LedgerFloors, LedgerPolicy};
 pub use lines::line_of;
 pub use reference::{ModuleRef, ModuleVersion, Source};
 
+#[cfg(feature = "host")]
+use crate::budget::BudgetSpec;
 use crate::codes::Code;
 use crate::flow::Flow;
 #[cfg(feature = "host")]
 use crate::hook::HookSpec;
 use crate::ids::{DeploymentName, Timestamp};
 use crate::limits::Limits;
+#[cfg(feature = "host")]
+use crate::money::Currencies;
 use crate::retry::RunRetry;
 #[cfg(feature = "host")]
 use crate::schedule::Schedule;
@@ -63,6 +69,8 @@ pub const LABELS: usize = 32;
 pub const SCHEDULES: usize = 32;
 /// Maximum number of subscriptions.
 pub const SUBSCRIPTIONS: usize = 32;
+/// Maximum number of budgets.
+pub const BUDGETS: usize = 16;
 /// Maximum number of concurrent runs of one deployment.
 pub const CONCURRENCY_MAX: u32 = 10_000;
 /// Default of the maximum number of concurrent runs of one deployment.
@@ -103,6 +111,9 @@ pub struct Manifest {
     /// Its endpoints for webhooks; names are unique.
     #[cfg(feature = "host")]
     pub hooks: Vec<HookSpec>,
+    /// What it may use in each period; names are unique.
+    #[cfg(feature = "host")]
+    pub budgets: Vec<BudgetSpec>,
     /// How its health is checked.
     pub health: HealthPolicy,
     /// How the ledger treats its entries.
@@ -147,6 +158,8 @@ impl Manifest {
             subscriptions: Vec::new(),
             #[cfg(feature = "host")]
             hooks: Vec::new(),
+            #[cfg(feature = "host")]
+            budgets: Vec::new(),
             health: HealthPolicy::default(),
             ledger: LedgerPolicy::default(),
             since: None,
@@ -191,10 +204,18 @@ impl Manifest {
         schedules::long_jitters(&self.schedules, now)
     }
 
-    /// Schedules in a time zone that this process does not know.
+    /// Schedules and budgets in a time zone that this process does not know.
     #[must_use]
     pub fn unknown_zones(&self) -> Vec<InputProblem> {
-        schedules::unknown_zones(&self.schedules)
+        let mut unknown = schedules::unknown_zones(&self.schedules);
+        unknown.extend(budgets::unknown_zones(&self.budgets));
+        unknown
+    }
+
+    /// Budgets whose limits a host with these currencies cannot use, with the reason.
+    #[must_use]
+    pub fn unusable_budgets(&self, currencies: &Currencies) -> Vec<InputProblem> {
+        budgets::problems(&self.budgets, currencies)
     }
 
     /// The differences from `before`, field by field.

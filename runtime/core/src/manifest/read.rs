@@ -63,6 +63,12 @@ pub(super) fn manifest(mut object: ObjectReader, problems: &mut Vec<InputProblem
     }
     #[cfg(not(feature = "host"))]
     drop((object.take("hook"), object.take("hooks")));
+    #[cfg(feature = "host")]
+    {
+        manifest.budgets = super::budgets::read(&mut object, problems);
+    }
+    #[cfg(not(feature = "host"))]
+    drop((object.take("budget"), object.take("budgets")));
     if let Some(field) = object.take("health") {
         manifest.health = health(field, problems);
     }

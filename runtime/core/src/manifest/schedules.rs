@@ -165,7 +165,7 @@ pub(super) fn unknown_zones(schedules: &[Schedule]) -> Vec<InputProblem> {
         .collect()
 }
 
-fn no_zone(pointer: String, name: &str) -> InputProblem {
+pub(super) fn no_zone(pointer: String, name: &str) -> InputProblem {
     InputProblem::field(
         pointer,
         format!("`{}` is not a time zone of the IANA list", shown(name)),
@@ -173,7 +173,7 @@ fn no_zone(pointer: String, name: &str) -> InputProblem {
     )
 }
 
-fn time_zone(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Zone> {
+pub(super) fn time_zone(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Zone> {
     let pointer = field.pointer.clone();
     let text = field.text(ZONE_NAME_BYTES, problems)?;
     let zone = text.parse().ok().or_else(|| Zone::unknown(&text));

@@ -31,9 +31,12 @@ pub(super) fn manifest(manifest: &Manifest) -> Value {
     put("retry", retry(&manifest.retry));
     put("schedules", manifest.schedules.iter().map(|known| schedule(known.spec())).collect());
     put("subscriptions", manifest.subscriptions.iter().map(subscription).collect());
-    // The text of a manifest without hooks does not change.
+    // The text of a manifest without hooks and budgets does not change.
     if !manifest.hooks.is_empty() {
         put("hooks", manifest.hooks.iter().map(super::hooks::write).collect());
+    }
+    if !manifest.budgets.is_empty() {
+        put("budgets", manifest.budgets.iter().map(super::budgets::write).collect());
     }
     let health = manifest.health;
     put("health", json!({ "enabled": health.enabled, "every": duration_text(health.every_millis) }));

@@ -192,15 +192,21 @@ pub fn periods(
         if found.len() == PERIODS_MAX {
             return Err(TooManyPeriods);
         }
-        let period = match unit {
-            CalendarUnit::Hour => hour(zone, next),
-            _ => day_or_longer(unit, zone, next),
-        };
-        let Some(period) = period.filter(|period| period.end > next) else { break };
+        let Some(period) = period_at(unit, zone, next) else { break };
         next = period.end;
         found.push(period);
     }
     Ok(found)
+}
+
+/// The period that contains `at`; `None` at the end of the calendar.
+#[must_use]
+pub fn period_at(unit: CalendarUnit, zone: &Zone, at: Timestamp) -> Option<CalendarPeriod> {
+    let period = match unit {
+        CalendarUnit::Hour => hour(zone, at),
+        _ => day_or_longer(unit, zone, at),
+    };
+    period.filter(|period| period.end > at)
 }
 
 /// The day, week, month or year that contains `at`.

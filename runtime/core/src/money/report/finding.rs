@@ -66,6 +66,8 @@ finding_kinds! {
     IdConflict = 9, "id-conflict";
     /// Posted entries took an account of a customer below its floor.
     BelowFloor = 10, "below-floor";
+    /// Entries used more than a budget allows in a period.
+    OverBudget = 11, "over-budget";
 }
 
 impl FindingKind {

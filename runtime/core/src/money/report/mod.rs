@@ -12,7 +12,9 @@ mod ratio;
 mod statement;
 
 pub use bucket::{BucketLevel, RangeCover, SignedRange};
-pub use calendar::{CalendarPeriod, CalendarUnit, InvalidPeriod, PERIODS_MAX, PeriodName, TooManyPeriods, periods};
+pub use calendar::{
+    CalendarPeriod, CalendarUnit, InvalidPeriod, PERIODS_MAX, PeriodName, TooManyPeriods, period_at, periods,
+};
 pub use finding::{
     AnswerSums, CLEARING_MILLIS, FUTURE_MILLIS, FindingKind, RESERVATION_OLD_MILLIS, clearing_is_open_at,
     is_conversion_unpaired, is_future_dated, is_return, reservation_is_old_at,
