@@ -147,6 +147,7 @@ async fn put(dir: &Path, component: ComponentDigest, named: impl Iterator<Item =
             schedules: manifest.schedules.iter().map(change).collect(),
             manifest: manifest.to_json().to_string().into(),
             subscriptions: Vec::new(),
+            budgets: Vec::new(),
             now,
         };
         store.put_deployment(put)

@@ -1,5 +1,5 @@
-//! The ledger under kills: an external id posts once, each total is the sum of its entries, and no
-//! account ends below its floor.
+//! The ledger under kills: an external id posts once, each total is the sum of its entries, no
+//! account ends below its floor, and no budget is exceeded.
 
 use std::time::Duration;
 
@@ -83,4 +83,41 @@ async fn no_reserver_takes_an_account_below_its_floor_though_the_host_is_killed(
     let check = host.http.post(host.url("/v1/ledger/check")).send().await.unwrap();
     let check: serde_json::Value = serde_json::from_str(&check.text().await.unwrap()).unwrap();
     assert_eq!((&check["entries"], &check["problems"]), (&json!(101), &json!([])), "{check}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_reserver_exceeds_a_budget_though_the_host_is_killed() {
+    const LIMIT: usize = 60;
+    let dir = tempfile::tempdir().unwrap();
+    let mut host = Host::start(dir.path()).await;
+    let budget = json!({ "name": "cap", "unit": "EUR", "limit": "0.60", "per": "deployment", "period": "month" });
+    // The guest dates all of them 1970, so that they are in one period.
+    host.deploy_hostile("shop", json!({ "concurrency": 16, "retry": "never", "budgets": [budget] })).await;
+    let mut random = pseudo_random(13);
+    let mut ids = Vec::new();
+    for number in 0..2 * LIMIT {
+        let input = json!({ "do": "post", "external_id": format!("job-{number}"), "kind": "usage", "amount": 1,
+            "reserve": true });
+        ids.push(host.request_surely("shop", &number.to_string(), &input).await);
+        if number % 40 == 39 {
+            tokio::time::sleep(Duration::from_millis(random(60))).await;
+            host.kill();
+            host.resume().await;
+        }
+    }
+    let mut held = 0;
+    for id in &ids {
+        let run = host.settled(id).await;
+        match run["state"].as_str() {
+            Some("succeeded") => held += 1,
+            _ => assert_eq!(run["failure"]["code"], "host/budget-exceeded", "{run}"),
+        }
+    }
+    assert_eq!(held, LIMIT);
+    let entry = host.get("/v1/ledger/entries?stream=shop&limit=1").await["items"][0].clone();
+    let at = entry["occurred_at"].as_str().unwrap();
+    let cap = host.get(&format!("/v1/budgets/shop/cap?at={at}")).await;
+    assert_eq!((&cap["held"]["amount"], &cap["left"]["amount"]), (&json!("0.60"), &json!("0.00")), "{cap}");
+    let check = host.http.post(host.url("/v1/ledger/check")).send().await.unwrap().text().await.unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&check).unwrap()["problems"], json!([]), "{check}");
 }

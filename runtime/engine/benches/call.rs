@@ -177,6 +177,7 @@ fn benches(criterion: &mut Criterion) {
             limits: Limits::default(),
             grants: Arc::new(Grants::default()),
             ledger: LedgerPolicy::default(),
+            budgets: None,
             step_retry: RetryPolicy::NEVER,
             seed: Seed([7; 32]),
             next_log_seq: 0,

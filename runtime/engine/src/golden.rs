@@ -102,8 +102,11 @@ fn reservations() -> Transaction {
         floor: -5,
     };
     let bank = BalanceQuestion { account: FloorAccount::Stream("bank".to_owned()), ..question.clone() };
+    let budget = FloorAccount::Budget { name: "cap".to_owned(), customer: "c-7".to_owned() };
+    let capped = BalanceQuestion { account: budget, ..question.clone() };
     transaction.note_decision(question, Some(9));
     transaction.note_decision(bank, None);
+    transaction.note_decision(capped, None);
     transaction.add_entry(NewEntry {
         call: EntryCall::Settle,
         legs,

@@ -31,6 +31,7 @@ pub(crate) async fn an_unexpected_revision_is_refused(store: Arc<dyn Store>) {
         manifest: r#"{"priority":9}"#.into(),
         schedules: vec![],
         subscriptions: vec![],
+        budgets: vec![],
         now: NOON,
     };
     for wrong in [None, Some(Revision::new(2))] {

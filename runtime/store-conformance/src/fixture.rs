@@ -84,6 +84,7 @@ pub(crate) async fn deploy_with(
         manifest: manifest.into(),
         schedules,
         subscriptions: vec![],
+        budgets: vec![],
         now: NOON,
     };
     store.put_deployment(put).await.expect("a deployment")

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use tidemill_store::Store;
 
-use crate::ledger::{balances, entries, evidence, findings, proof, reports, reservations};
+use crate::ledger::{balances, budgets, entries, evidence, findings, proof, reports, reservations};
 use crate::runs::{failures, flow, journals, lanes, parked, requests, signals, transactions, trees, values, waits};
 use crate::schedules::{changes, firings, overlaps};
 use crate::topics::{events, subscriptions};
@@ -161,6 +161,10 @@ claims! {
         an_account_of_the_stream_has_what_is_posted_less_what_is_reserved,
         a_rest_lapses_when_late_usage_is_over_and_nothing_is_held,
         balances_are_listed_as_they_are_and_as_they_were;
+    budgets: usage_counts_in_its_own_period_and_a_settlement_in_that_of_the_reservation,
+        an_expired_hold_leaves_its_budget_at_once, a_budget_sees_the_entries_of_the_transaction,
+        concurrent_drawers_never_exceed_a_budget, usage_beyond_a_budget_is_a_finding_until_it_fits,
+        a_budget_that_changes_more_than_its_limit_counts_from_nothing, budgets_are_listed_with_their_customers;
     proof: entries_are_numbered_and_chained_in_the_order_of_commits,
         the_time_of_posting_does_not_decrease, every_field_of_an_entry_is_in_its_hash;
     secrets: a_new_version_is_the_newest_at_once_and_older_ones_end, an_ended_version_is_removed,
@@ -198,4 +202,5 @@ pub fn compare_with_model(cases: u32, empty: Factory<'_>) {
     models::flow::compare(cases, empty);
     models::ledger::compare(cases, empty);
     models::balances::compare(cases, empty);
+    models::budgets::compare(cases, empty);
 }

@@ -169,6 +169,7 @@ impl StoreError {
                 "state key" => Code::StateKeyNotFound,
                 "topic" => Code::TopicNotFound,
                 "secret" => Code::SecretNotFound,
+                "budget" | "budget of each customer" => Code::BudgetNotFound,
                 _ => Code::PathNotFound,
             },
             Self::VersionTaken { .. } => Code::VersionHasOtherBytes,

@@ -45,6 +45,7 @@ async fn deployed(dir: &Path) -> EmbeddedStore {
         manifest: "{}".into(),
         schedules: vec![],
         subscriptions: vec![],
+        budgets: vec![],
         now: NOON,
     };
     store.put_deployment(put).await.unwrap();

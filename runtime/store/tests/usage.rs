@@ -54,6 +54,7 @@ async fn open(dir: &std::path::Path, quotas: Quotas) -> (EmbeddedStore, Owner) {
         manifest: "{}".into(),
         schedules: vec![],
         subscriptions: vec![],
+        budgets: vec![],
         now: NOON,
     };
     store.put_deployment(put).await.unwrap();

@@ -12,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tidemill_core::budget::BudgetSpec;
 use tidemill_core::flow::{Debounce, Flow};
 use tidemill_core::lane::Lane;
 use tidemill_core::limits::LOG_BYTES;
@@ -51,6 +52,8 @@ pub(crate) struct ResolvedRevision {
     pub(crate) limits: Limits,
     pub(crate) grants: Arc<Grants>,
     pub(crate) ledger: LedgerPolicy,
+    /// Its budgets; `None` if it has none.
+    pub(crate) budgets: Option<Arc<[BudgetSpec]>>,
     pub(crate) retry: RunRetry,
     pub(crate) priority: u8,
     pub(crate) concurrency: u32,
@@ -91,6 +94,7 @@ impl ResolvedRevision {
             limits: Limits { log: manifest.limits.log.min(LOG_BYTES), ..manifest.limits },
             grants: Arc::new(manifest.grants),
             ledger: manifest.ledger,
+            budgets: (!manifest.budgets.is_empty()).then(|| manifest.budgets.into()),
             retry: manifest.retry,
             priority: manifest.priority,
             concurrency: manifest.concurrency,

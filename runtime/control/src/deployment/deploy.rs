@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use tidemill_core::budget::BudgetSpec;
 use tidemill_core::manifest::{LedgerPolicy, Manifest, ManifestChange, Source};
+use tidemill_core::money::Currencies;
 use tidemill_core::run::Export;
 use tidemill_core::schedule::{Schedule, ScheduleEnd, SchedulePreview};
 use tidemill_core::topics::Subscription;
@@ -12,7 +14,7 @@ use tidemill_core::wire::InputProblem;
 use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, ScheduleName, Timestamp};
 use tidemill_store::StoreError;
 use tidemill_store::records::{
-    Component, Deployment, PageRequest, Pause, PutDeployment, RunFilter, ScheduleChange, SubscriptionChange,
+    Component, Deployment, NewBudget, PageRequest, Pause, PutDeployment, RunFilter, ScheduleChange, SubscriptionChange,
 };
 use tidemill_webhook::Verifier;
 
@@ -107,6 +109,7 @@ impl ControlPlane {
         problems.extend(check_memory(&manifest, self.0.config.memory_max));
         problems.extend(manifest.unknown_zones());
         problems.extend(manifest.ledger.floors.problems(&self.0.config.currencies));
+        problems.extend(manifest.unusable_budgets(&self.0.config.currencies));
         problems.extend(manifest.long_jitters(self.0.clock.now()));
         if !problems.is_empty() {
             return Err(ControlError::Problems { code: Code::BadManifest, problems });
@@ -138,6 +141,7 @@ impl ControlPlane {
             manifest: json.to_string().into(),
             schedules: self.schedule_changes(&name, &manifest, &json, before.as_deref(), now).await?,
             subscriptions: subscription_changes(&manifest),
+            budgets: budgets(&manifest, &self.0.config.currencies),
             now,
         };
         let created = before.is_none();
@@ -500,6 +504,21 @@ fn subscription_changes(manifest: &Manifest) -> Vec<SubscriptionChange> {
         begin: subscription.from,
     };
     manifest.subscriptions.iter().map(change).collect()
+}
+
+/// Returns the budgets of a manifest whose limits these currencies can express.
+fn budgets(manifest: &Manifest, currencies: &Currencies) -> Vec<NewBudget> {
+    let budget = |spec: &BudgetSpec| {
+        Some(NewBudget {
+            name: spec.name.clone(),
+            unit: spec.unit.clone(),
+            limit: spec.limit_in(currencies).ok()?,
+            scope: spec.scope,
+            period: spec.period,
+            time_zone: spec.time_zone.name().to_owned(),
+        })
+    };
+    manifest.budgets.iter().filter_map(budget).collect()
 }
 
 /// Returns the deployment that the store would return.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidemill_core::budget::BudgetSpec;
 use tidemill_core::manifest::{Grants, LedgerPolicy};
 use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::{Seed, Trigger};
@@ -36,6 +37,8 @@ pub struct RunContext {
     pub grants: Arc<Grants>,
     /// How the ledger treats the run's entries: the deployment's.
     pub ledger: LedgerPolicy,
+    /// The deployment's budgets; `None` if it has none.
+    pub budgets: Option<Arc<[BudgetSpec]>>,
     /// Retry policy of steps that name none: the deployment's.
     pub step_retry: RetryPolicy,
     /// Seed of the run's random generators.

@@ -16,6 +16,8 @@ pub(super) struct OwnAccounts {
     /// The number of entries of the transaction that were looked at.
     seen: usize,
     accounts: HashMap<(String, FloorAccount), OwnEntries>,
+    /// The number of entries that each budget with a question has looked at.
+    seen_by_budgets: HashMap<(String, FloorAccount), usize>,
 }
 
 impl Clone for OwnAccounts {
@@ -40,6 +42,9 @@ impl OwnAccounts {
         layers: impl Iterator<Item = &'l EffectLayer>,
         account: &(String, FloorAccount),
     ) -> OwnEntries {
+        if let FloorAccount::Budget { .. } = &account.1 {
+            return self.take_of_budget(layers, account);
+        }
         let mut before = 0;
         for layer in layers {
             let new = layer.entries.after(self.seen.saturating_sub(before));
@@ -53,6 +58,26 @@ impl OwnAccounts {
             }
         }
         self.accounts.remove(account).unwrap_or_default()
+    }
+
+    /// Takes out the entries that a budget counts. No entry names a budget, so each budget looks at
+    /// the entries by itself.
+    fn take_of_budget<'l>(
+        &mut self,
+        layers: impl Iterator<Item = &'l EffectLayer>,
+        account: &(String, FloorAccount),
+    ) -> OwnEntries {
+        let mut own = self.accounts.remove(account).unwrap_or_default();
+        let seen = self.seen_by_budgets.entry(account.clone()).or_default();
+        let mut before = 0;
+        for layer in layers {
+            let new = layer.entries.after(seen.saturating_sub(before));
+            before += layer.entries.len();
+            *seen += new.len();
+            let counted = new.iter().filter(|entry| entry.currency == account.0 && entry.is_counted_in_budgets());
+            counted.for_each(|entry| own.push(entry.clone()));
+        }
+        own
     }
 
     /// Gives back the entries of an account.
@@ -118,10 +143,14 @@ mod tests {
                     }
                     Change::Ask { customer } => {
                         let customer = FloorAccount::Customer(format!("c{customer}"));
-                        for account in [customer, FloorAccount::Stream("receivable".to_owned())] {
+                        let budget = FloorAccount::Budget { name: "cap".to_owned(), customer: String::new() };
+                        for account in [customer, FloorAccount::Stream("receivable".to_owned()), budget] {
                             let key = ("EUR".to_owned(), account);
                             let own = transaction.take_own_entries(&key);
-                            let of = |entry: &&NewEntry| entry.floor_accounts().any(|account| account == key.1);
+                            let of = |entry: &&NewEntry| match &key.1 {
+                                FloorAccount::Budget { .. } => entry.is_counted_in_budgets(),
+                                account => entry.floor_accounts().any(|of| of == *account),
+                            };
                             let layers = transaction.layers().flat_map(|layer| layer.entries.iter());
                             let expected = ids(layers.filter(of));
                             prop_assert_eq!(ids(own.entries().iter().map(|entry| &**entry)), expected);

@@ -196,6 +196,7 @@ impl TestHost {
             manifest: "{}".into(),
             schedules: Vec::new(),
             subscriptions: Vec::new(),
+            budgets: Vec::new(),
             now: START,
         };
         self.store.put_deployment(put).await.unwrap();
@@ -219,6 +220,7 @@ impl TestHost {
                 limits: Limits::default(),
                 grants: Arc::new(Grants::default()),
                 ledger: LedgerPolicy::default(),
+                budgets: None,
                 step_retry: RetryPolicy::NEVER,
                 seed: Seed([7; 32]),
                 next_log_seq: 0,

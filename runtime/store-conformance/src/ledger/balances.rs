@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use tidemill_core::Timestamp;
-use tidemill_core::money::balance::{CreditDecision, GrantPart, PartSource};
+use tidemill_core::money::balance::{GrantPart, PartSource};
 use tidemill_core::money::{EntryCall, EntryKind, net_revenue};
 use tidemill_store::Store;
 use tidemill_store::records::{
-    AppendedEntry, AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor,
-    FloorAccount, LedgerEntry, NewEntry, OwnEntries, PageRequest, ReadCheck, RunCommitResult,
+    AppendedEntry, AsOf, BalanceCheck, BalanceDecision, BalanceFilter, BalanceQuestion, CustomerAccount,
+    CustomerBalance, CustomerFloor, FloorAccount, LedgerEntry, NewEntry, OwnEntries, PageRequest, ReadCheck,
+    RunCommitResult,
 };
 
 use super::{by_host, legs, stream, with_content};
@@ -113,11 +114,11 @@ pub(crate) async fn an_account_of_a_customer_moves_as_its_rules_say(store: Arc<d
     let hold = held(credit("r1", EntryKind::Drawdown, 400, later(11)), None);
     assert_eq!(append(&store, hold.clone(), later(11)).await.parts, [part("A", 400)]);
     let d2 = credit("d2", EntryKind::Drawdown, 700, later(11));
-    let short = CreditDecision::Short { available: 600, floor: 0, needed: 700 };
+    let short = BalanceDecision::Short { available: 600, floor: 0, needed: 700 };
     assert_eq!(store.decide(&asked(&d2, false), &mut OwnEntries::default(), later(11)).await, Ok(short));
     assert_eq!(
         store.decide(&asked(&d2, true), &mut OwnEntries::default(), later(11)).await,
-        Ok(CreditDecision::Covered(600))
+        Ok(BalanceDecision::Covered(600))
     );
     append(&store, credit("d2", EntryKind::Drawdown, 600, later(11)), later(11)).await;
     assert_eq!(append(&store, ended(&hold, Some(250), later(12)), later(12)).await.parts, [part("A", 250)]);
@@ -194,7 +195,7 @@ pub(crate) async fn a_decision_sees_the_entries_of_its_transaction(store: Arc<dy
     let question = asked(&credit("n", EntryKind::Drawdown, 50, NOON), false);
     for (after, short) in [(1, 30), (2, 10), (3, 15)] {
         let answer = store.decide(&question, &mut own[..after].iter().cloned().collect(), NOON).await;
-        assert_eq!(answer, Ok(CreditDecision::Short { available: short, floor: 0, needed: 50 }));
+        assert_eq!(answer, Ok(BalanceDecision::Short { available: short, floor: 0, needed: 50 }));
         let check = |covered| BalanceCheck { after, question: question.clone(), covered };
         assert_eq!(store.decisions_hold(&[check(None)], &own, NOON).await, Ok(true));
         assert_eq!(store.decisions_hold(&[check(None), check(Some(50))], &own, NOON).await, Ok(false));
@@ -233,13 +234,13 @@ pub(crate) async fn a_floor_is_the_customer_s_own_or_the_deployment_s(store: Arc
     let question = |floor| BalanceQuestion { floor, ..asked(&credit("d", EntryKind::Drawdown, 50, NOON), false) };
     let decide =
         async |floor| store.decide(&question(floor), &mut OwnEntries::default(), NOON).await.expect("a decision");
-    let short = |floor| CreditDecision::Short { available: 0, floor, needed: 50 };
+    let short = |floor| BalanceDecision::Short { available: 0, floor, needed: 50 };
     assert_eq!((decide(0).await, decide(-49).await), (short(0), short(-49)));
-    assert_eq!(decide(-50).await, CreditDecision::Covered(50));
+    assert_eq!(decide(-50).await, BalanceDecision::Covered(50));
     let floor = CustomerFloor { minor_units: -60, set_at: NOON };
     store.set_customer_floor(account(), Some(floor.clone()), NOON).await.expect("a floor");
     assert_eq!(store.customer_floor(&account()).await, Ok(Some(floor)));
-    assert_eq!(decide(0).await, CreditDecision::Covered(50));
+    assert_eq!(decide(0).await, BalanceDecision::Covered(50));
     store.set_customer_floor(account(), None, NOON).await.expect("no floor");
     assert_eq!(decide(0).await, short(0));
 }
@@ -260,8 +261,8 @@ pub(crate) async fn an_account_of_the_stream_has_what_is_posted_less_what_is_res
         .await
         .expect("a decision")
     {
-        CreditDecision::Short { available, .. } => available,
-        CreditDecision::Covered(_) => panic!("1000 are not there"),
+        BalanceDecision::Short { available, .. } => available,
+        other => panic!("1000 are not there: {other:?}"),
     };
     assert_eq!((left(&[], NOON).await, left(&[], later(5)).await), (50, 70));
     let own = [plain("t", EntryKind::Sale, 7), held(plain("u", EntryKind::Fee, 3), None), ended(&out, Some(10), NOON)];

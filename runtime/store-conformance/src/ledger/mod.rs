@@ -1,6 +1,7 @@
 //! Claims about the ledger.
 
 pub(crate) mod balances;
+pub(crate) mod budgets;
 pub(crate) mod entries;
 pub(crate) mod evidence;
 pub(crate) mod findings;

@@ -33,6 +33,7 @@ async fn subscribe(store: &Arc<dyn Store>, number: u32, subscriptions: Vec<Subsc
         manifest: format!("{{\"n\":{number}}}").into(),
         schedules: vec![],
         subscriptions,
+        budgets: vec![],
         now: NOON,
     };
     store.put_deployment(put).await.expect("a deployment").revision

@@ -1,11 +1,12 @@
 //! A request for a run and an entry of the ledger, for the tests of this folder.
 
 use bytes::Bytes;
+use tidemill_core::budget::{BudgetPeriod, BudgetScope, BudgetUnit};
 use tidemill_core::money::{ContentHash, EntryCall};
 use tidemill_core::run::{Export, Seed, Trigger};
 use tidemill_core::{ComponentDigest, Revision, RunId, Timestamp};
 
-use crate::records::{Evidence, LedgerLeg, NewEntry, NewRun};
+use crate::records::{Budget, Evidence, LedgerLeg, NewEntry, NewRun};
 
 /// A request for a run.
 pub(crate) fn new_run() -> NewRun {
@@ -57,5 +58,20 @@ pub(crate) fn new_entry() -> NewEntry {
         late_usage_millis: 0,
         customer_floor: None,
         content: ContentHash::default(),
+    }
+}
+
+/// A budget of 100.00 EUR a day of each customer.
+pub(crate) fn budget(deployment: &str, name: &str) -> Budget {
+    Budget {
+        deployment: deployment.parse().unwrap(),
+        name: name.parse().unwrap(),
+        number: 1,
+        unit: BudgetUnit::Currency("EUR".to_owned()),
+        limit: 10_000,
+        scope: BudgetScope::Customer,
+        period: BudgetPeriod::Day,
+        time_zone: "UTC".to_owned(),
+        since: 0,
     }
 }

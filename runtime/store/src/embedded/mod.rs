@@ -7,6 +7,7 @@
 //! when its effect is written.
 
 mod blobs;
+mod budgets;
 mod codec;
 mod deliveries;
 mod deployments;

@@ -246,6 +246,12 @@ tables! {
     CREDIT_FLOORS = new 126, "credit-floors";
     /// stream NUL account NUL currency → what reservations take from the account.
     LEDGER_OUTGOING = resident 127, "ledger-outgoing";
+    /// deployment NUL name → budget.
+    BUDGETS = resident 140, "budgets";
+    /// deployment NUL budget NUL number start customer → what was used and is held in the period.
+    BUDGET_COUNTERS = new 141, "budget-counters";
+    /// deployment NUL budget NUL number customer → the customer's own limit.
+    BUDGET_LIMITS = new 142, "budget-limits";
 }
 
 /// Builds the key `name NUL rest`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidemill_core::{ComponentDigest, DeploymentName, Revision, Timestamp};
 
-use super::{ScheduleChange, SubscriptionChange};
+use super::{NewBudget, ScheduleChange, SubscriptionChange};
 
 /// A deployment in one revision, with its current pause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,8 @@ pub struct Pause {
     pub note: String,
 }
 
-/// A change of a deployment: creates a revision and updates its schedules and subscriptions.
+/// A change of a deployment: creates a revision and updates its schedules, subscriptions and
+/// budgets.
 #[derive(Debug, Clone)]
 pub struct PutDeployment {
     /// The deployment.
@@ -52,6 +53,8 @@ pub struct PutDeployment {
     /// Every subscription of the manifest. All other subscriptions are removed with their
     /// positions.
     pub subscriptions: Vec<SubscriptionChange>,
+    /// Every budget of the manifest. All other budgets are removed with their counters.
+    pub budgets: Vec<NewBudget>,
     /// The time of the change.
     pub now: Timestamp,
 }

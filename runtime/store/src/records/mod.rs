@@ -1,6 +1,7 @@
 //! The types that the store exchanges with its callers, one file for each noun. Does not contain
 //! the stored layout.
 
+mod budget;
 mod commit;
 mod deployment;
 mod failure;
@@ -24,6 +25,7 @@ mod usage;
 
 use serde::{Deserialize, Deserializer};
 
+pub use budget::{Budget, BudgetFilter, BudgetLimit, BudgetLine, NewBudget};
 pub use commit::{CommitEffects, CommitStart, ReadCheck, RunCommit, RunCommitResult, StateWrite, StoredJournal};
 pub use deployment::{Deployment, Pause, PutDeployment};
 pub use failure::{
@@ -38,11 +40,11 @@ pub use hook_delivery::{
 };
 pub(crate) use ledger::AccountDraft;
 pub use ledger::{
-    AccountTotal, AppendedEntry, AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, Bucket, BucketAxis, ClosedPeriod,
-    CustomerAccount, CustomerBalance, CustomerFloor, CustomerQuery, CustomerReport, CustomerSum, CustomerTotal,
-    DueBatch, Evidence, ExternalId, Finding, FindingClosure, FindingCount, FindingFilter, FloorAccount, FuelSum,
-    FuelTotal, HandEntry, KindSum, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, LedgerUnit, NewEntry, OwnEntries,
-    RateRecord, ReportScope, ReportSums, StoredReservation, StreamTotal, UnitConflict,
+    AccountTotal, AppendedEntry, AsOf, BalanceCheck, BalanceDecision, BalanceFilter, BalanceQuestion, Bucket,
+    BucketAxis, ClosedPeriod, CustomerAccount, CustomerBalance, CustomerFloor, CustomerQuery, CustomerReport,
+    CustomerSum, CustomerTotal, DueBatch, Evidence, ExternalId, Finding, FindingClosure, FindingCount, FindingFilter,
+    FloorAccount, FuelSum, FuelTotal, HandEntry, KindSum, LedgerCheck, LedgerEntry, LedgerHead, LedgerLeg, LedgerUnit,
+    NewEntry, OwnEntries, RateRecord, ReportScope, ReportSums, StoredReservation, StreamTotal, UnitConflict,
 };
 pub use module::{Component, ModuleVersion, PutVersion};
 pub use operation::{Action, Operation, OperationState, Task};

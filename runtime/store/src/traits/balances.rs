@@ -2,26 +2,26 @@
 
 use async_trait::async_trait;
 use tidemill_core::Timestamp;
-use tidemill_core::money::balance::{Balance, CreditDecision};
+use tidemill_core::money::balance::Balance;
 
 use crate::error::StoreError;
 use crate::records::{
-    AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor, DueBatch,
-    NewEntry, OwnEntries, Page, PageRequest,
+    AsOf, BalanceCheck, BalanceDecision, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance,
+    CustomerFloor, DueBatch, NewEntry, OwnEntries, Page, PageRequest,
 };
 
 /// Accounts of customers. Entries move them in their own commit.
 #[async_trait]
 pub trait BalanceStore: Send + Sync + 'static {
-    /// Answers what an entry may take from an account at `now`, after the entries `own` on that
-    /// account that its transaction has not committed. Applies those that it has not seen yet, or
+    /// Answers what an entry may take from an account or a budget at `now`, after the entries `own`
+    /// on it that its transaction has not committed. Applies those that it has not seen yet, or
     /// all if another commit has moved the account.
     async fn decide(
         &self,
         question: &BalanceQuestion,
         own: &mut OwnEntries,
         now: Timestamp,
-    ) -> Result<CreditDecision, StoreError>;
+    ) -> Result<BalanceDecision, StoreError>;
     /// Returns whether each question still has its answer, if the entries `own` are all that the
     /// transaction has not committed.
     async fn decisions_hold(

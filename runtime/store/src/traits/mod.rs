@@ -8,6 +8,7 @@
 //! - Every write that belongs to a run carries `(node, epoch)`. A stale epoch is refused.
 
 mod balances;
+mod budgets;
 mod deliveries;
 mod deployments;
 mod feed;
@@ -33,6 +34,7 @@ mod topics;
 use Send as InspectionStore;
 
 pub use balances::BalanceStore;
+pub use budgets::BudgetStore;
 pub use deliveries::DeliveryStore;
 pub use deployments::{DeploymentStore, UsageStore};
 pub use feed::FeedStore;
@@ -81,6 +83,7 @@ store!(
         + StateStore
         + LedgerStore
         + BalanceStore
+        + BudgetStore
         + SecretStore
         + MasterKeyStore
         + ReportStore

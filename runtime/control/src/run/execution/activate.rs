@@ -247,6 +247,7 @@ fn context(
         limits: policy.bounded(run.deployment.as_str(), &live.plan.limits),
         grants: Arc::clone(&live.plan.grants),
         ledger: live.plan.ledger.clone(),
+        budgets: live.plan.budgets.clone(),
         step_retry: live.plan.retry.policy,
         seed: run.seed,
         next_log_seq,

@@ -1,4 +1,4 @@
-//! Floors: what a `reserve` or `draw` may take from an account. `post` is never refused.
+//! Floors and budgets: what a `reserve` or `draw` may take. `post` is never refused.
 //!
 //! The answer is noted in the transaction. Its commit decides again, so that runs which take from
 //! one account at the same time do not conflict while there is enough.
@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tidemill_core::money::balance::{BalanceEffect, CreditDecision};
+use tidemill_core::budget::BudgetCounter;
+use tidemill_core::money::balance::BalanceEffect;
 use tidemill_core::money::{Account, Currency, EntryCall, InvalidDecimal, Posting as CheckedEntry};
 use tidemill_core::{Code, Failure, Timestamp};
-use tidemill_store::records::{BalanceQuestion, FloorAccount};
+use tidemill_store::records::{BalanceDecision, BalanceQuestion, FloorAccount};
 use tokio::sync::Mutex;
 
 use super::stream_of;
@@ -17,7 +18,7 @@ use crate::component::bindings::wit::ledger::Entry;
 use crate::guest::{GuestState, read};
 
 /// Returns the amount that an entry may take: all of it, or, of a partial draw, what is above the
-/// floor.
+/// floor and within the budgets.
 pub(super) async fn take(
     guest: &mut GuestState,
     call: EntryCall,
@@ -30,13 +31,14 @@ pub(super) async fn take(
         return Ok(Ok(minor_units));
     }
     let currency = &checked.amount.currency;
-    let accounts = match accounts(guest, entry, checked) {
+    let mut accounts = match accounts(guest, entry, checked) {
         Ok(accounts) => accounts,
         Err(why) => {
             let message = format!("the floor under `[ledger.floor]` of the manifest cannot be used: {why}");
             return Ok(Err(Code::BadEntry.failure(message)));
         }
     };
+    accounts.extend(budgets(guest, entry, checked).map(|budget| (budget, 0)));
     for (account, floor) in accounts {
         let key = (currency.code().to_owned(), account.clone());
         let question = BalanceQuestion {
@@ -55,16 +57,22 @@ pub(super) async fn take(
         let own = Mutex::new(guest.transaction.take_own_entries(&key));
         let decision = read(|| async { store.decide(&question, &mut *own.lock().await, now).await }).await;
         guest.transaction.give_back_own_entries(key, own.into_inner());
-        match decision? {
-            CreditDecision::Covered(covered) => {
-                guest.transaction.note_decision(question, Some(covered));
-                minor_units = covered;
+        let (covered, refusal) = match decision? {
+            BalanceDecision::Covered(covered) => (Some(covered), None),
+            BalanceDecision::Short { available, floor, needed } => {
+                (None, Some(short(currency, &entry.external_id, (available, floor, needed))))
             }
-            CreditDecision::Short { available, floor, needed } => {
-                guest.transaction.note_decision(question, None);
-                return Ok(Err(refusal(currency, &entry.external_id, (available, floor, needed))));
+            BalanceDecision::OverBudget { limit, used, held, needed } => {
+                let counted = BudgetCounter { used, held };
+                let name = if let FloorAccount::Budget { name, .. } = &question.account { name } else { "" };
+                (None, Some(over_budget(currency, &entry.external_id, name, (limit, counted, needed))))
             }
+        };
+        guest.transaction.note_decision(question, covered);
+        if let Some(refusal) = refusal {
+            return Ok(Err(refusal));
         }
+        minor_units = covered.unwrap_or(minor_units);
     }
     Ok(Ok(minor_units))
 }
@@ -105,7 +113,50 @@ fn accounts(
     Ok(accounts)
 }
 
-fn refusal(currency: &Currency, external_id: &str, (available, floor, needed): (i128, i64, i64)) -> Failure {
+/// Returns the budgets that count an entry of this kind and currency.
+fn budgets<'a>(
+    guest: &'a GuestState,
+    entry: &'a Entry,
+    checked: &'a CheckedEntry,
+) -> impl Iterator<Item = FloorAccount> + 'a {
+    let counts = BudgetCounter::of_entry(checked.kind, 0, 1).is_some_and(|change| change.held > 0);
+    let all = guest.run.budgets.iter().flat_map(|budgets| budgets.iter()).filter(move |_| counts);
+    let own = all.filter(|budget| budget.unit.is_currency(checked.amount.currency.code()));
+    own.map(|budget| FloorAccount::Budget {
+        name: budget.name.as_str().to_owned(),
+        customer: entry.customer.clone().unwrap_or_default(),
+    })
+}
+
+fn over_budget(
+    currency: &Currency,
+    external_id: &str,
+    budget: &str,
+    (limit, counted, needed): (i64, BudgetCounter, i64),
+) -> Failure {
+    let shown: String = external_id.chars().take(100).collect();
+    let BudgetCounter { used, held } = counted;
+    let show = |minor_units: i128| currency.show(minor_units);
+    let message = format!(
+        "`{shown}` needs {}, but of the {} of budget `{budget}` {} is used and {} held in this period",
+        show(needed.into()),
+        show(limit.into()),
+        show(used),
+        show(held)
+    );
+    // Texts, because a number in JSON may lose digits beyond 2^53.
+    let details = json!({
+        "budget": budget,
+        "limit": limit.to_string(),
+        "used": used.to_string(),
+        "held": held.to_string(),
+        "needed": needed.to_string(),
+        "currency": currency.code(),
+    });
+    Code::BudgetExceeded.failure(message).with_details(details.to_string())
+}
+
+fn short(currency: &Currency, external_id: &str, (available, floor, needed): (i128, i64, i64)) -> Failure {
     let shown: String = external_id.chars().take(100).collect();
     let show = |minor_units: i128| currency.show(minor_units);
     let message = format!(

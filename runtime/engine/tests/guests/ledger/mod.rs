@@ -1,4 +1,5 @@
-//! The ledger: entries, reservations, and balances of customers.
+//! The ledger: entries, reservations, balances of customers, and budgets.
 
 mod balances;
+mod budgets;
 mod reservations;

@@ -3,7 +3,9 @@
 use tidemill_core::DeploymentName;
 
 use crate::embedded::store::EmbeddedStore;
-use crate::embedded::tables::{CURSORS, FIRING_LIST, PURGES, REVISIONS, STARTS, STATE, name_key};
+use crate::embedded::tables::{
+    BUDGET_COUNTERS, BUDGET_LIMITS, CURSORS, FIRING_LIST, PURGES, REVISIONS, STARTS, STATE, name_key,
+};
 use crate::embedded::throttle::PIECE;
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
 use crate::error::Result;
@@ -24,7 +26,7 @@ fn purge_part(commit: &mut WriteTx<'_, '_>, name: &DeploymentName) -> Result<boo
     if commit.bytes(PURGES, mark)?.is_none() {
         return Ok(true);
     }
-    for table in [STATE, REVISIONS, STARTS, FIRING_LIST, CURSORS] {
+    for table in [STATE, REVISIONS, STARTS, FIRING_LIST, CURSORS, BUDGET_COUNTERS, BUDGET_LIMITS] {
         let left = commit.scan_prefix(table, &name_key(name.as_str(), &[]), PIECE)?;
         for (key, _) in &left {
             if table == STATE { commit.delete_value(Some(name), table, key)? } else { commit.delete(table, key) }

@@ -13,7 +13,7 @@ use crate::embedded::tables::{
 use crate::embedded::throttle::{PIECE, paced};
 use crate::embedded::topics::subscriptions;
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
-use crate::embedded::{deployments, runs, schedules};
+use crate::embedded::{budgets, deployments, runs, schedules};
 use crate::error::{Result, StoreError};
 use crate::records::{CommitEffects, Deployment, FeedEvent, Page, PageRequest, Pause, PutDeployment};
 use crate::traits::DeploymentStore;
@@ -102,6 +102,7 @@ fn put(commit: &mut WriteTx<'_, '_>, put: &PutDeployment) -> Result<Deployment> 
     commit.put_record(REVISIONS, &key, &deployment)?;
     schedules::replace(commit, &deployment, &put.schedules, put.now)?;
     subscriptions::replace(commit, &deployment, &put.subscriptions, put.now)?;
+    budgets::define::replace(commit, &deployment, &put.budgets, put.now)?;
     announce(commit, &deployment, "put", put.now)?;
     Ok(deployment)
 }
@@ -174,6 +175,7 @@ fn delete(commit: &mut WriteTx<'_, '_>, name: &DeploymentName, now: Timestamp) -
         schedules::remove(commit, &schedule);
     }
     subscriptions::remove_all(commit, name)?;
+    budgets::define::remove_all(commit, name, now)?;
     commit.delete(DEPLOYMENTS, name.as_str().as_bytes());
     commit.delete(WATERMARKS, name.as_str().as_bytes());
     commit.delete(TURNS, name.as_str().as_bytes());

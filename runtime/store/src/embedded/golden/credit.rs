@@ -1,8 +1,9 @@
-//! Golden bytes of the records of customers' accounts.
+//! Golden bytes of the records of budgets and customers' accounts.
 
 use std::collections::BTreeMap;
 
 use tidemill_core::Fuel;
+use tidemill_core::budget::{BudgetCounter, BudgetPeriod, BudgetScope, BudgetUnit};
 use tidemill_core::money::balance::{
     AccountSums, CreditGrant, CreditHold, CreditUse, GrantKind, GrantPart, PartSource,
 };
@@ -19,15 +20,58 @@ use crate::embedded::ledger::findings::due_change::DueChange;
 use crate::embedded::ledger::findings::floors::FloorRecord;
 use crate::embedded::ledger::fuel;
 use crate::embedded::tables::{
-    CREDIT_ACCOUNTS, CREDIT_CHECKPOINTS, CREDIT_FLOORS, CREDIT_GRANTS, CREDIT_USES, LEDGER_CUSTOMERS_POSTED,
-    LEDGER_EVIDENCE, LEDGER_FINDING_SUMS, LEDGER_FINDINGS, LEDGER_FUEL,
+    BUDGET_COUNTERS, BUDGET_LIMITS, BUDGETS, CREDIT_ACCOUNTS, CREDIT_CHECKPOINTS, CREDIT_FLOORS, CREDIT_GRANTS,
+    CREDIT_USES, LEDGER_CUSTOMERS_POSTED, LEDGER_EVIDENCE, LEDGER_FINDING_SUMS, LEDGER_FINDINGS, LEDGER_FUEL,
 };
 use crate::embedded::tx::{ReadTx as _, WriteTx};
 use crate::embedded::{EmbeddedStore, fixture};
-use crate::records::{AppendedEntry, CustomerAccount, CustomerFloor, Evidence, FuelSum, LedgerLeg, NewEntry};
+use crate::records::{
+    AppendedEntry, Budget, BudgetLimit, CustomerAccount, CustomerFloor, Evidence, FuelSum, LedgerLeg, NewBudget,
+    NewEntry,
+};
 use crate::traits::{BalanceStore as _, LedgerStore as _};
 
+/// A budget of 100.00 EUR a month of each customer.
+pub(super) fn new_budget() -> NewBudget {
+    NewBudget {
+        name: "cap".parse().unwrap(),
+        unit: BudgetUnit::Currency("EUR".to_owned()),
+        limit: 10_000,
+        scope: BudgetScope::Customer,
+        period: BudgetPeriod::Month,
+        time_zone: "Europe/Berlin".to_owned(),
+    }
+}
+
+fn budgets(rows: &mut Rows) {
+    let NewBudget { name, unit, limit, time_zone, .. } = new_budget();
+    for (scope_name, scope) in BudgetScope::NAMES {
+        for (period_name, period) in BudgetPeriod::NAMES {
+            let budget = Budget {
+                deployment: "shop".parse().unwrap(),
+                name: name.clone(),
+                number: 3,
+                unit: unit.clone(),
+                limit,
+                scope: *scope,
+                period: *period,
+                time_zone: time_zone.clone(),
+                since: 7,
+            };
+            rows.add(BUDGETS, &format!("{scope_name}, {period_name}"), &budget);
+        }
+    }
+    rows.add(BUDGET_COUNTERS, "counter", &BudgetCounter { used: -5, held: 1 << 70 });
+    rows.add(BUDGET_LIMITS, "limit", &BudgetLimit { limit: 500, set_at: at(1) });
+    for (place, after) in [("start", None), ("part", Some(vec![2, 10]))] {
+        let change =
+            DueChange::Budget { paper: true, stream: "shop".parse().unwrap(), budget: "cap".to_owned(), after };
+        rows.add(LEDGER_FINDINGS, &format!("budget, {place}"), &change);
+    }
+}
+
 pub(super) fn credit(rows: &mut Rows) {
+    budgets(rows);
     let sums = AccountSums { debt: 50, held: 400 };
     rows.add(CREDIT_ACCOUNTS, "account", &CreditAccountRecord { number: 7, until_checkpoint: 9, sums });
     for (name, kind) in [("promotion", GrantKind::Promotion), ("prepayment", GrantKind::Prepayment)] {

@@ -22,7 +22,7 @@ use crate::embedded::tables::{
 use crate::embedded::{EmbeddedStore, fixture};
 use crate::kv::{KeyRange, Table};
 use crate::records::{
-    AdmissionTerms, ClosedPeriod, CommitStart, Component, DebounceTerms, DeliveryAdmission, DeliveryBody,
+    AdmissionTerms, BudgetLimit, ClosedPeriod, CommitStart, Component, DebounceTerms, DeliveryAdmission, DeliveryBody,
     DeliveryReceipt, DeliveryReplay, FailedPart, FailureRecord, FindingClosure, FiringCommit, HookDelivery,
     KeyRotation, LedgerLeg, LogLevel, LogLine, MasterKeyRecord, ModuleVersion, NewDelivery, NewEntry, NewEvent,
     NewFiring, NewPublication, NewRun, NewSignal, NominalRange as Times, Operation, PutDeployment, PutSecret,
@@ -75,7 +75,7 @@ impl Session {
             schemas: None,
         };
         self.store.put_version(version, component).await.unwrap();
-        let (mut schedules, mut subscriptions) = (vec![], vec![]);
+        let (mut schedules, mut subscriptions, mut budgets) = (vec![], vec![], vec![]);
         if name == "shop" {
             let times = crate::records::FiringTimes::new(|after| Some(after.plus_millis(60_000).into()));
             let (next, name) = (Some(at(60_000).into()), "nightly".parse().unwrap());
@@ -83,6 +83,7 @@ impl Session {
             schedules.push(ScheduleChange { name, spec: 7, next, times, limit, pause_after_failures, missed });
             let (name, topic) = ("orders".parse().unwrap(), "orders.*".parse().unwrap());
             subscriptions.push(SubscriptionChange { name, topic, begin: SubscriptionStart::Earliest });
+            budgets.push(super::credit::new_budget());
         }
         let put = PutDeployment {
             name: name.parse().unwrap(),
@@ -91,6 +92,7 @@ impl Session {
             manifest: manifest.into(),
             schedules,
             subscriptions,
+            budgets,
             now: at(0),
         };
         self.store.put_deployment(put).await.unwrap();
@@ -341,6 +343,9 @@ async fn steer(session: &Session) {
     let closure = FindingClosure { at: at(33), actor: "ann".to_owned(), reason: "known".to_owned() };
     store.close_finding(1, closure).await.unwrap();
     super::credit::post(store).await;
+    let limit = BudgetLimit { limit: 500, set_at: at(33) };
+    let (shop, cap) = ("shop".parse().unwrap(), "cap".parse().unwrap());
+    store.set_budget_limit(&shop, &cap, "c-1", Some(limit), at(33)).await.unwrap();
     let payload = Bytes::from_static(b"{}");
     let signal = NewSignal { to: run(3), name: "paid".to_owned(), payload, key: Some("outside".to_owned()) };
     store.signal(signal, at(32)).await.unwrap();

@@ -16,6 +16,7 @@ use tidemill_core::money::{EntryCall, LedgerStream};
 use tidemill_core::run::Run;
 use tidemill_core::{Code, RunId, Timestamp};
 
+use crate::embedded::budgets::count::{BudgetChanges, TakenBy};
 use crate::embedded::codec::encode;
 use crate::embedded::ledger::credit::changes::AccountChanges;
 use crate::embedded::ledger::credit::entry::CreditEntry;
@@ -120,6 +121,7 @@ pub(crate) struct EntryAppender {
     findings: FindingNotes,
     /// The accounts of customers that the entries move.
     credit: AccountChanges,
+    budgets: BudgetChanges,
     /// The first entry of each uninterrupted range of entries of one run, and their number.
     ranges: Vec<(RunId, u64, u64)>,
     /// The stream that was looked up last, and whether it is on paper.
@@ -156,6 +158,7 @@ impl EntryAppender {
             sums: LedgerSums::default(),
             findings,
             credit: AccountChanges::default(),
+            budgets: BudgetChanges::default(),
             ranges: Vec::new(),
             stream: None,
             unit: String::new(),
@@ -218,17 +221,21 @@ impl EntryAppender {
         self.head.head.sequence = sequence;
         self.head.head.hash = entry.hash;
         self.head.head.posted_at = entry.posted_at;
+        let mut taken_by = None;
         if entry.call == EntryCall::Reserve {
             reservations::open(commit, &entry)?;
             self.head.open_reservations += 1;
         } else if entry.reservation.is_some() {
             let ReservationRecord { sequence, answered, .. } = reservations::close(commit, &entry, self.clock)?;
             self.findings.note_end(sequence, answered);
+            taken_by = Some(sequence);
             self.head.open_reservations = self.head.open_reservations.saturating_sub(1);
         }
         for (table, key, value) in rows::of(&entry)? {
             commit.put(table, &key, &value);
         }
+        let chunk = &self.chunk;
+        self.budgets.add(commit, &entry, |store| taken_by_of(store, chunk, &entry, taken_by))?;
         self.sums.add_balances(&entry);
         self.sums.add_buckets(&entry);
         self.findings.note(&entry);
@@ -246,12 +253,14 @@ impl EntryAppender {
         self.write_chunk(commit)?;
         let signs = self.sums.write(commit)?;
         let accounts = self.credit.write(commit)?;
+        let now = self.clock.max(self.head.head.posted_at);
+        self.budgets.write(commit, now)?;
         for (run, first, count) in self.ranges {
             commit.put_record(LEDGER_RUNS, &keys::of_run(run, first), &count)?;
         }
         commit.put_record(LEDGER_MARKS, keys::HEAD, &self.head)?;
         // An earlier release's entries are converted without a clock.
-        self.findings.finish(commit, self.clock.max(self.head.head.posted_at), signs, accounts)?;
+        self.findings.finish(commit, now, signs, accounts)?;
         Ok(self.head)
     }
 
@@ -302,6 +311,24 @@ impl EntryAppender {
         code.clone_into(&mut self.unit);
         Ok(())
     }
+}
+
+/// Returns what took the amount of an entry: the entry, or the reservation with the number
+/// `reserved`, which may be in the chunk that is not written yet.
+fn taken_by_of<R: ReadTx>(
+    store: &R,
+    chunk: &[LedgerEntry],
+    entry: &LedgerEntry,
+    reserved: Option<u64>,
+) -> Result<TakenBy> {
+    let Some(sequence) = reserved else {
+        return Ok(TakenBy { sequence: entry.sequence, occurred_at: entry.occurred_at });
+    };
+    let occurred_at = match chunk.iter().find(|entry| entry.sequence == sequence) {
+        Some(reserved) => reserved.occurred_at,
+        None => entries::EntryReader::new(store).named(sequence)?.occurred_at,
+    };
+    Ok(TakenBy { sequence, occurred_at })
 }
 
 /// Refuses an entry whose legs do not balance.

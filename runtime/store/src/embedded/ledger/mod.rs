@@ -20,7 +20,7 @@ pub(crate) mod record;
 mod reports;
 pub(crate) mod reservations;
 pub(crate) mod rows;
-mod sketch;
+pub(crate) mod sketch;
 mod store;
 pub(crate) mod sums;
 pub(crate) mod totals;

@@ -21,10 +21,9 @@
 use bytes::Bytes;
 use tidemill_core::Code;
 use tidemill_core::money::LedgerStream;
-use tidemill_core::money::balance::CreditDecision;
 use tidemill_core::run::{CancelRequest, Run, RunState};
 
-use crate::embedded::ledger::credit::question::CreditDecider;
+use crate::embedded::ledger::credit::question::BalanceDecider;
 use crate::embedded::ledger::{self, entries};
 use crate::embedded::runs::admission::lanes;
 use crate::embedded::runs::record::{self, RunRecord};
@@ -34,7 +33,8 @@ use crate::embedded::tx::{ReadTx, VisibilityGuard, WriteTx};
 use crate::embedded::{state, topics};
 use crate::error::{Result, StoreError};
 use crate::records::{
-    BalanceQuestion, CommitStart, FailedPart, FailureRecord, NewRun, Publisher, ReadCheck, RunCommit, RunCommitResult,
+    BalanceDecision, BalanceQuestion, CommitStart, FailedPart, FailureRecord, FloorAccount, NewRun, Publisher,
+    ReadCheck, RunCommit, RunCommitResult,
 };
 
 /// Returns every value of a transaction that can exceed the inline size.
@@ -211,7 +211,7 @@ type ChangedRead = (String, usize, Option<StoreError>);
 /// Returns the first read that has changed.
 fn find_changed_read(store: &impl ReadTx, transaction: &RunCommit) -> Result<Option<ChangedRead>> {
     let deployment = &transaction.run.deployment;
-    let mut decider = CreditDecider::new(store, &transaction.postings, transaction.now);
+    let mut decider = BalanceDecider::new(store, &transaction.postings, transaction.now);
     for (at, read) in transaction.reads.iter().enumerate() {
         let changed = match read {
             ReadCheck::State { key, version } => {
@@ -243,14 +243,29 @@ fn find_changed_read(store: &impl ReadTx, transaction: &RunCommit) -> Result<Opt
     Ok(None)
 }
 
-/// Returns what prevents an entry that an account could cover when the transaction checked it.
-fn refusal_of(question: &BalanceQuestion, decision: CreditDecision) -> Option<StoreError> {
-    let CreditDecision::Short { available, floor, needed } = decision else { return None };
-    let BalanceQuestion { external_id, currency, .. } = question;
-    let detail = format!(
-        "`{external_id}` needs {needed} minor units of {currency}, but {available} are available, and the floor is {floor}"
-    );
-    Some(StoreError::EffectImpossible { code: Code::InsufficientBalance, detail })
+/// Returns what prevents an entry that an account or a budget allowed when the transaction checked
+/// it.
+fn refusal_of(question: &BalanceQuestion, decision: BalanceDecision) -> Option<StoreError> {
+    let BalanceQuestion { external_id, currency, account, .. } = question;
+    let (code, detail) = match decision {
+        BalanceDecision::Covered(_) => return None,
+        BalanceDecision::Short { available, floor, needed } => (
+            Code::InsufficientBalance,
+            format!(
+                "`{external_id}` needs {needed} minor units of {currency}, but {available} are available, and the floor is {floor}"
+            ),
+        ),
+        BalanceDecision::OverBudget { limit, used, held, needed } => {
+            let name = if let FloorAccount::Budget { name, .. } = account { name.as_str() } else { "" };
+            (
+                Code::BudgetExceeded,
+                format!(
+                    "`{external_id}` needs {needed} minor units of {currency}, but of the {limit} of budget `{name}` {used} are used and {held} held"
+                ),
+            )
+        }
+    };
+    Some(StoreError::EffectImpossible { code, detail })
 }
 
 /// Returns what prevents an effect that was possible when the transaction checked it.

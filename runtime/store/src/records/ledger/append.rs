@@ -1,6 +1,7 @@
 //! Entries to be committed.
 
 use serde::{Deserialize, Serialize};
+use tidemill_core::budget::BudgetCounter;
 use tidemill_core::money::balance::BalanceEffect;
 use tidemill_core::money::{Account, ContentHash, EntryCall, EntryKind, LedgerStream};
 use tidemill_core::{RunId, Timestamp};
@@ -74,6 +75,12 @@ impl NewEntry {
         let of_stream = of_stream.filter(move |account| legs().any(|leg| leg.account == account.as_str()));
         let of_stream = of_stream.map(|account| FloorAccount::Stream(account.as_str().to_owned()));
         customer.map(FloorAccount::Customer).into_iter().chain(of_stream)
+    }
+
+    /// Returns whether budgets count the entry.
+    #[must_use]
+    pub fn is_counted_in_budgets(&self) -> bool {
+        EntryKind::parse(&self.kind).is_some_and(|kind| BudgetCounter::of_entry(kind, 0, 0).is_some())
     }
 
     /// Returns the entry as it is stored, without what the commit adds.

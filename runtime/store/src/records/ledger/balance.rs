@@ -3,15 +3,58 @@
 use serde::{Deserialize, Serialize};
 use tidemill_core::Timestamp;
 use tidemill_core::money::LedgerStream;
-use tidemill_core::money::balance::{Balance, CreditGrant};
+use tidemill_core::money::balance::{Balance, CreditDecision, CreditGrant};
 
-/// An account that has a floor.
+/// An account that has a floor, or a budget. The order of the variants is stored: add at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FloorAccount {
     /// The account of a customer, a part of `deferred`.
     Customer(String),
     /// An account of the stream: `receivable` or `bank`.
     Stream(String),
+    /// A budget of the deployment.
+    Budget {
+        /// Its name.
+        name: String,
+        /// The customer of the entry; empty if it names none.
+        customer: String,
+    },
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BalanceDecision {
+    /// So much may be taken, in minor units: the whole, or less if the question is partial.
+    Covered(i64),
+    /// The account would end below its floor.
+    Short {
+        /// What is available, in minor units.
+        available: i128,
+        /// The floor, in minor units.
+        floor: i64,
+        /// What was asked for, in minor units.
+        needed: i64,
+    },
+    /// The budget would be exceeded.
+    OverBudget {
+        /// The limit, in minor units.
+        limit: i64,
+        /// What was used in the period, in minor units.
+        used: i128,
+        /// What is held in the period, in minor units.
+        held: i128,
+        /// What was asked for, in minor units.
+        needed: i64,
+    },
+}
+
+impl From<CreditDecision> for BalanceDecision {
+    fn from(decision: CreditDecision) -> Self {
+        match decision {
+            CreditDecision::Covered(minor_units) => Self::Covered(minor_units),
+            CreditDecision::Short { available, floor, needed } => Self::Short { available, floor, needed },
+        }
+    }
 }
 
 /// What an entry that is not posted yet would take from an account.

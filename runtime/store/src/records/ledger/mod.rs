@@ -16,7 +16,8 @@ mod totals;
 
 pub use append::{AppendedEntry, NewEntry};
 pub use balance::{
-    BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor, FloorAccount,
+    BalanceCheck, BalanceDecision, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor,
+    FloorAccount,
 };
 pub use check::{LedgerCheck, LedgerHead, LedgerUnit, UnitConflict};
 pub use due::DueBatch;

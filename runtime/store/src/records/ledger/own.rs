@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidemill_core::Timestamp;
+use tidemill_core::budget::BudgetCounter;
 use tidemill_core::money::balance::AccountRows;
 
 use super::NewEntry;
@@ -26,8 +27,11 @@ pub(crate) struct AccountDraft {
     pub(crate) follows: u64,
     /// The rows of a customer's account that they change.
     pub(crate) rows: AccountRows,
-    /// When grants were reserved that are not granted yet, by the ids of their reservations.
+    /// When grants were reserved that are not granted yet, or what budgets count, by the ids of
+    /// their reservations.
     pub(crate) reserved: BTreeMap<String, Timestamp>,
+    /// What they count in a budget, by the starts of its periods.
+    pub(crate) counted: BTreeMap<Timestamp, BudgetCounter>,
     /// What they add to an account of the stream, less what their reservations take from it.
     pub(crate) available: i128,
 }

@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use crate::embedded::budgets::recount::BudgetRecount;
 use crate::embedded::codec::decode;
 use crate::embedded::ledger::credit::recount::CreditRecount;
 use crate::embedded::ledger::customers::PostedDifference;
@@ -49,6 +50,7 @@ pub(crate) fn check(store: &impl ReadTx) -> Result<LedgerCheck> {
     check.compare_buckets(store)?;
     check.compare_customers(store)?;
     check.compare_credit(store)?;
+    check.compare_budgets(store)?;
     check.count_findings(store)?;
     Ok(check.result)
 }
@@ -61,6 +63,7 @@ struct Check {
     customers: Sketch,
     customers_posted: Sketch,
     credit: CreditRecount,
+    budgets: BudgetRecount,
     runs: Sketch,
     reservations: Sketch,
     open: i128,
@@ -84,6 +87,7 @@ impl Check {
             self.check_entry(&entry);
             self.count(&entry)?;
             self.credit.count(store, &entry)?;
+            self.budgets.count(store, &entry)?;
             let LedgerEntry { sequence, hash, posted_at, .. } = entry;
             self.result.head = LedgerHead { sequence, hash, posted_at };
             self.result.entries += 1;
@@ -332,6 +336,10 @@ impl Check {
 
     fn compare_credit(&mut self, store: &impl ReadTx) -> Result<()> {
         std::mem::take(&mut self.credit).compare(store, &mut |problem| self.problem(problem))
+    }
+
+    fn compare_budgets(&mut self, store: &impl ReadTx) -> Result<()> {
+        std::mem::take(&mut self.budgets).compare(store, &mut |problem| self.problem(problem))
     }
 
     /// Counts the open findings. They are no differences: the entries are as they were posted.

@@ -3,11 +3,11 @@
 use super::*;
 use crate::embedded::EmbeddedStore;
 use crate::embedded::codec::encode;
-use crate::embedded::fixture::new_entry;
+use crate::embedded::fixture::{budget, new_entry};
 use crate::embedded::ledger::record::HeadRecord;
 use crate::embedded::tables::{
-    CREDIT_ACCOUNTS, CREDIT_ENDS, CREDIT_ENTRIES, CREDIT_GRANTS, CREDIT_ORDERS, CREDIT_USES, LEDGER_CUSTOMERS_POSTED,
-    LEDGER_ENTRIES, LEDGER_MARKS,
+    BUDGET_COUNTERS, BUDGETS, CREDIT_ACCOUNTS, CREDIT_ENDS, CREDIT_ENTRIES, CREDIT_GRANTS, CREDIT_ORDERS, CREDIT_USES,
+    LEDGER_CUSTOMERS_POSTED, LEDGER_ENTRIES, LEDGER_MARKS,
 };
 use crate::records::NewEntry;
 use crate::traits::{LedgerStore as _, NodeStore as _};
@@ -20,6 +20,7 @@ async fn ledger() -> (EmbeddedStore, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
     store.begin_epoch(&"node-1".parse().unwrap()).await.unwrap();
+    store.commit(|c| c.put_record(BUDGETS, b"shop\0cap", &budget("shop", "cap"))).await.unwrap();
     let sale = |number: u64| NewEntry {
         stream: ["shop", "bar/one"][usize::try_from(number % 2).unwrap()].parse().unwrap(),
         external_id: format!("sale-{number}"),
@@ -177,6 +178,7 @@ async fn every_derived_record_is_compared() {
         CREDIT_ORDERS,
         CREDIT_ENTRIES,
         CREDIT_ENDS,
+        BUDGET_COUNTERS,
     ];
     for table in tables {
         let rows = store.latest().scan_prefix(table, &[], usize::MAX).unwrap();

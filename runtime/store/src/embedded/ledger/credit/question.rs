@@ -1,13 +1,14 @@
-//! Questions to accounts: what a `reserve` or `draw` may take, as the entries of its transaction
-//! leave it. A run decides before it answers its guest, and the commit decides again, against what
-//! is committed by then.
+//! Questions to accounts and budgets: what a `reserve` or `draw` may take, as the entries of its
+//! transaction leave it. A run decides before it answers its guest, and the commit decides again,
+//! against what is committed by then.
 
 use std::collections::HashMap;
 
 use tidemill_core::Timestamp;
 use tidemill_core::money::EntryKind;
-use tidemill_core::money::balance::{AccountEdit, AccountEntry, Balance, BalanceEffect, CreditDecision};
+use tidemill_core::money::balance::{AccountEdit, AccountEntry, Balance, BalanceEffect};
 
+use crate::embedded::budgets;
 use crate::embedded::ledger::credit::account::{CreditAccountRecord, StoredAccount};
 use crate::embedded::ledger::credit::entry::CreditEntry;
 use crate::embedded::ledger::credit::{floors, keys};
@@ -18,7 +19,7 @@ use crate::embedded::tables::{CREDIT_ACCOUNTS, CREDIT_ENTRIES, LEDGER_ACCOUNTS, 
 use crate::embedded::tx::{ReadTx, prefix_range};
 use crate::error::Result;
 use crate::records::{
-    AccountDraft, BalanceCheck, BalanceQuestion, CustomerAccount, FloorAccount, NewEntry, OwnEntries,
+    AccountDraft, BalanceCheck, BalanceDecision, BalanceQuestion, CustomerAccount, FloorAccount, NewEntry, OwnEntries,
 };
 
 /// The sequence number of the first entry that is not committed. It is after that of all others.
@@ -26,7 +27,7 @@ const FIRST_UNCOMMITTED: u64 = u64::MAX / 2;
 
 /// Decides the questions of one transaction, in order. What earlier entries of the transaction did
 /// to an account is not computed again.
-pub(crate) struct CreditDecider<'a, R: ReadTx> {
+pub(crate) struct BalanceDecider<'a, R: ReadTx> {
     store: &'a R,
     /// The entries of the transaction.
     own: &'a [NewEntry],
@@ -43,27 +44,28 @@ struct AccountPart {
     draft: AccountDraft,
 }
 
-impl<'a, R: ReadTx> CreditDecider<'a, R> {
+impl<'a, R: ReadTx> BalanceDecider<'a, R> {
     pub(crate) const fn new(store: &'a R, own: &'a [NewEntry], now: Timestamp) -> Self {
         Self { store, own, now, accounts: None }
     }
 
     /// Answers a question that follows the first `after` entries of the transaction.
-    fn decide(&mut self, question: &BalanceQuestion, after: usize) -> Result<CreditDecision> {
+    fn decide(&mut self, question: &BalanceQuestion, after: usize) -> Result<BalanceDecision> {
         let own = self.own;
         let accounts = self.accounts.get_or_insert_with(|| by_account(own));
-        let part = accounts.entry((question.currency.clone(), question.account.clone())).or_default();
+        let key = (question.currency.clone(), question.account.clone());
+        let part = accounts.entry(key).or_insert_with(|| of_budget(own, question));
         let until = part.places.partition_point(|place| *place < after);
         let new = part.places.get(part.draft.applied..until).unwrap_or_default().iter();
         decide(self.store, question, &mut part.draft, new.filter_map(|place| own.get(*place)), self.now)
     }
 
     /// Returns the new answer to a question if it differs.
-    pub(crate) fn changed(&mut self, check: &BalanceCheck) -> Result<Option<CreditDecision>> {
+    pub(crate) fn changed(&mut self, check: &BalanceCheck) -> Result<Option<BalanceDecision>> {
         let decision = self.decide(&check.question, check.after)?;
         let covered = match decision {
-            CreditDecision::Covered(minor_units) => Some(minor_units),
-            CreditDecision::Short { .. } => None,
+            BalanceDecision::Covered(minor_units) => Some(minor_units),
+            BalanceDecision::Short { .. } | BalanceDecision::OverBudget { .. } => None,
         };
         Ok((covered != check.covered).then_some(decision))
     }
@@ -79,19 +81,36 @@ fn by_account(own: &[NewEntry]) -> HashMap<(String, FloorAccount), AccountPart> 
     accounts
 }
 
+/// Returns the entries that a budget counts. No entry names a budget, so they are looked for at the
+/// first question to it. An account without entries has none.
+fn of_budget(own: &[NewEntry], question: &BalanceQuestion) -> AccountPart {
+    let is_counted = |new: &NewEntry| new.currency == question.currency && new.is_counted_in_budgets();
+    let places = match question.account {
+        FloorAccount::Budget { .. } => {
+            own.iter().enumerate().filter(|(_, new)| is_counted(new)).map(|(n, _)| n).collect()
+        }
+        FloorAccount::Customer(_) | FloorAccount::Stream(_) => Vec::new(),
+    };
+    AccountPart { places, draft: AccountDraft::default() }
+}
+
 /// Answers a question that follows the entries of a transaction on the account.
 pub(crate) fn decide_after(
     store: &impl ReadTx,
     question: &BalanceQuestion,
     own: &mut OwnEntries,
     now: Timestamp,
-) -> Result<CreditDecision> {
+) -> Result<BalanceDecision> {
     let follows = match &question.account {
         FloorAccount::Customer(customer) => {
             last_entry(store, &keys::account(&question.stream, &question.currency, customer))?
         }
         // What is committed is read each time.
         FloorAccount::Stream(_) => 0,
+        // Another number counts other entries.
+        FloorAccount::Budget { name, .. } => {
+            budgets::get(store, question.stream.deployment(), name)?.map_or(0, |budget| budget.number)
+        }
     };
     resume(own, follows, |draft, new| decide(store, question, draft, new, now))
 }
@@ -139,13 +158,16 @@ fn decide<'e>(
     draft: &mut AccountDraft,
     new: impl Iterator<Item = &'e NewEntry>,
     now: Timestamp,
-) -> Result<CreditDecision> {
+) -> Result<BalanceDecision> {
     let customer = match &question.account {
         FloorAccount::Customer(customer) => customer,
         FloorAccount::Stream(account) => return decide_of_stream(store, question, account, draft, new, now),
+        FloorAccount::Budget { name, customer } => {
+            return budgets::question::decide(store, question, (name, customer), draft, new, now);
+        }
     };
     let effect = EntryKind::parse(&question.kind).and_then(BalanceEffect::of_kind);
-    let Some(effect) = effect else { return Ok(CreditDecision::Covered(question.minor_units)) };
+    let Some(effect) = effect else { return Ok(BalanceDecision::Covered(question.minor_units)) };
     let account = CustomerAccount {
         stream: question.stream.clone(),
         currency: question.currency.clone(),
@@ -165,6 +187,7 @@ fn decide<'e>(
         };
         edit.decide(&entry, floor, question.partial, now)
     })
+    .map(Into::into)
 }
 
 /// Lets the rules act on a customer's account as the entries of a transaction leave it. `act` gets
@@ -204,7 +227,7 @@ fn decide_of_stream<'e>(
     draft: &mut AccountDraft,
     new: impl Iterator<Item = &'e NewEntry>,
     now: Timestamp,
-) -> Result<CreditDecision> {
+) -> Result<BalanceDecision> {
     let BalanceQuestion { stream, currency, minor_units, floor, .. } = question;
     let key = ledger_keys::account(stream, account, currency);
     let record: AccountRecord = store.record(LEDGER_ACCOUNTS, &key)?.unwrap_or_default();
@@ -226,9 +249,9 @@ fn decide_of_stream<'e>(
     }
     available += draft.available;
     Ok(if available - i128::from(*minor_units) >= i128::from(*floor) {
-        CreditDecision::Covered(*minor_units)
+        BalanceDecision::Covered(*minor_units)
     } else {
-        CreditDecision::Short { available, floor: *floor, needed: *minor_units }
+        BalanceDecision::Short { available, floor: *floor, needed: *minor_units }
     })
 }
 

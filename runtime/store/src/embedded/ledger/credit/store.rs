@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use tidemill_core::Timestamp;
-use tidemill_core::money::balance::{Balance, CreditDecision};
+use tidemill_core::money::balance::Balance;
 
-use crate::embedded::ledger::credit::question::CreditDecider;
+use crate::embedded::ledger::credit::question::BalanceDecider;
 use crate::embedded::ledger::credit::{floors, keys, lapse, question, view};
 use crate::embedded::ledger::findings;
 use crate::embedded::ledger::findings::floors::MovedAccount;
@@ -12,20 +12,25 @@ use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tx::WriteTx;
 use crate::error::Result;
 use crate::records::{
-    AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance, CustomerFloor, DueBatch,
-    NewEntry, OwnEntries, Page, PageRequest,
+    AsOf, BalanceCheck, BalanceDecision, BalanceFilter, BalanceQuestion, CustomerAccount, CustomerBalance,
+    CustomerFloor, DueBatch, NewEntry, OwnEntries, Page, PageRequest,
 };
 use crate::traits::BalanceStore;
 
 #[async_trait]
 impl BalanceStore for EmbeddedStore {
-    async fn decide(&self, question: &BalanceQuestion, own: &mut OwnEntries, now: Timestamp) -> Result<CreditDecision> {
+    async fn decide(
+        &self,
+        question: &BalanceQuestion,
+        own: &mut OwnEntries,
+        now: Timestamp,
+    ) -> Result<BalanceDecision> {
         question::decide_after(&self.snapshot(), question, own, now)
     }
 
     async fn decisions_hold(&self, checks: &[BalanceCheck], own: &[NewEntry], now: Timestamp) -> Result<bool> {
         let store = self.snapshot();
-        let mut decider = CreditDecider::new(&store, own, now);
+        let mut decider = BalanceDecider::new(&store, own, now);
         for check in checks {
             if decider.changed(check)?.is_some() {
                 return Ok(false);

@@ -6,10 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tidemill_core::Timestamp;
-use tidemill_core::money::balance::CreditDecision;
 use tidemill_core::money::{EntryCall, EntryKind};
 
-use super::question::{CreditDecider, balance_after, decide_after};
+use super::question::{BalanceDecider, balance_after, decide_after};
 use super::{keys, past};
 use crate::embedded::EmbeddedStore;
 use crate::embedded::fixture::new_entry;
@@ -18,8 +17,8 @@ use crate::embedded::tables::{CREDIT_ACCOUNTS, CREDIT_CHECKPOINTS};
 use crate::embedded::tx::{Key, ReadTx, Table, Value, WriteTx};
 use crate::error::Result;
 use crate::records::{
-    AsOf, BalanceCheck, BalanceFilter, BalanceQuestion, CustomerAccount, FloorAccount, LedgerLeg, NewEntry, OwnEntries,
-    PageRequest,
+    AsOf, BalanceCheck, BalanceDecision, BalanceFilter, BalanceQuestion, CustomerAccount, FloorAccount, LedgerLeg,
+    NewEntry, OwnEntries, PageRequest,
 };
 use crate::traits::{BalanceStore as _, LedgerStore as _};
 
@@ -114,13 +113,13 @@ async fn reads_of(draws: usize) -> [usize; 3] {
     let asked = count(&mut |n, before| {
         let question = question(&format!("d{n}"), customer.clone(), 0);
         let answer = decide_after(&counted, &question, before, NOW).unwrap();
-        assert_eq!(answer, CreditDecision::Covered(1));
+        assert_eq!(answer, BalanceDecision::Covered(1));
     });
     let mut all: OwnEntries = own.iter().cloned().collect();
     let balance = balance_after(&counted, &account(), &mut all, NOW).unwrap();
     assert_eq!((balance.available, balance.held), (0, draws as i128 / 2));
     let balances = counted.reads.replace(0);
-    let mut decider = CreditDecider::new(&counted, &own, NOW);
+    let mut decider = BalanceDecider::new(&counted, &own, NOW);
     for after in 0..draws {
         for (account, floor) in [(customer.clone(), 0), (FloorAccount::Stream("receivable".to_owned()), -1)] {
             let check = BalanceCheck { after, question: question("d", account, floor), covered: Some(1) };

@@ -172,6 +172,16 @@ pub(crate) fn count_open(store: &impl ReadTx) -> Result<Vec<FindingCount>> {
     Ok(counts.into_values().collect())
 }
 
+/// Returns a finding, open or closed.
+pub(crate) fn find(store: &impl ReadTx, number: u64) -> Result<Option<Finding>> {
+    for state in [keys::OPEN, keys::CLOSED] {
+        if let Some(finding) = store.record(LEDGER_FINDINGS, &keys::number(state, number))? {
+            return Ok(Some(finding));
+        }
+    }
+    Ok(None)
+}
+
 /// Closes a finding by hand. If it is closed, returns it as it is.
 pub(crate) fn close(commit: &mut WriteTx<'_, '_>, number: u64, closure: &FindingClosure) -> Result<Finding> {
     let [open, closed] = [keys::OPEN, keys::CLOSED].map(|state| keys::number(state, number));

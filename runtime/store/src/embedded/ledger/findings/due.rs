@@ -1,6 +1,6 @@
 //! Findings that open or close at a time: an invoice that is not cleared after a day, a reservation
 //! that is open after 30 days, an entry that was dated in the future, an account below its floor
-//! of which a grant begins.
+//! of which a grant begins, a budget that has changed.
 
 use tidemill_core::Timestamp;
 use tidemill_core::money::report::{FindingKind, reservation_is_old_at};
@@ -10,6 +10,7 @@ use super::due_change::DueChange;
 use super::floors::MovedAccount;
 use super::keys::{self, FindingSubject};
 use super::sides::{ClearingRecord, clearing_subject};
+use crate::embedded::budgets::judge;
 use crate::embedded::codec::decode;
 use crate::embedded::ledger::entries::EntryReader;
 use crate::embedded::ledger::{entries, keys as ledger_keys};
@@ -34,6 +35,13 @@ pub(crate) fn update(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize)
             DueChange::Past { paper, stream, external_id } => {
                 let (kind, stream) = (FindingKind::FutureDated, Some(stream));
                 book.explain(commit, &FindingSubject { kind, paper, stream, name: external_id, currency: None })?;
+            }
+            DueChange::Budget { paper, stream, budget, after } => {
+                let after = judge::judge_again(commit, &mut book, (paper, &stream, &budget), after, limit)?;
+                if after.is_some() {
+                    let change = DueChange::Budget { paper, stream, budget, after };
+                    commit.put_record(LEDGER_FINDINGS, &key, &change)?;
+                }
             }
             DueChange::Floor { account } => {
                 MovedAccount { key: account, floor: None }.judge(commit, &mut book, now)?;

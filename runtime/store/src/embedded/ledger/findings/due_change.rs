@@ -1,4 +1,4 @@
-//! What opens or closes at a time, as it is stored.
+//! What opens, closes or is judged again at a time, as it is stored.
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::money::LedgerStream;
@@ -28,5 +28,16 @@ pub(crate) enum DueChange {
     Floor {
         /// The key of the account.
         account: Vec<u8>,
+    },
+    /// A budget has changed, so its findings are judged again.
+    Budget {
+        /// Whether these are findings about streams on paper.
+        paper: bool,
+        /// The stream of the deployment.
+        stream: LedgerStream,
+        /// The budget.
+        budget: String,
+        /// The key of the last finding that was judged.
+        after: Option<Vec<u8>>,
     },
 }
