@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod budget;
 mod component;
 mod delivery;
 mod deployment;
@@ -24,6 +25,7 @@ mod secret;
 mod shared;
 mod topic;
 
+pub use budget::{Budget, BudgetLimitRequest};
 pub use component::Component;
 pub use delivery::{
     Delivery, DeliveryActionRequest, DeliveryFilter, DeliveryReceipt, DeliveryReplayPlan, Header, Hook, HookCount,

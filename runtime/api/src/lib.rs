@@ -28,6 +28,7 @@ mod state;
 mod stream;
 mod wire;
 
+mod budgets;
 mod components;
 mod deliveries;
 mod deployments;

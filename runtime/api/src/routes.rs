@@ -15,8 +15,8 @@ use crate::middleware::{gate, harden};
 use crate::problem::{Problem, quoted};
 use crate::state::ApiState;
 use crate::{
-    components, deliveries, deployments, events, health, hooks, ledger, modules, openapi, operations, parked, runs,
-    schedules, secrets, streams, subscriptions, topics, web,
+    budgets, components, deliveries, deployments, events, health, hooks, ledger, modules, openapi, operations, parked,
+    runs, schedules, secrets, streams, subscriptions, topics, web,
 };
 
 macro_rules! routes {
@@ -120,6 +120,9 @@ routes! {
     "/v1/ledger/periods": get ledger::periods::list;
     "/v1/ledger/periods/{period}/close": post ledger::periods::close;
     "/v1/ledger/export": get ledger::export::export;
+    "/v1/budgets": get budgets::list::list;
+    "/v1/budgets/{deployment}/{name}": get budgets::get::get;
+    "/v1/budgets/{deployment}/{name}/{customer}": get budgets::customer::get, put budgets::customer::put;
     "/v1/rates": get ledger::rates::list, put ledger::rates::put;
     "/v1/ledger/check": post ledger::check::check;
     "/v1/health": get health::show::health;

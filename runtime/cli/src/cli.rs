@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 
 use crate::globals::GlobalArgs;
 use crate::{
-    delivery, deployment, explain, module, money, operation, project, run, schedule, secret, server, shell, state,
-    subscription, topic,
+    budget, delivery, deployment, explain, module, money, operation, project, run, schedule, secret, server, shell,
+    state, subscription, topic,
 };
 
 /// Run workflows and revenue streams that are WebAssembly components, in a sandbox with a budget.
@@ -87,6 +87,9 @@ pub enum Command {
     /// Show the ledger, report about it, export it, and check all totals
     #[command(subcommand)]
     Ledger(money::ledger::LedgerCommand),
+    /// List budgets with what was used, and set customers' limits
+    #[command(subcommand)]
+    Budgets(budget::BudgetCommand),
     /// List and set exchange rates for reports in one currency
     #[command(subcommand)]
     Rates(money::rates::RateCommand),

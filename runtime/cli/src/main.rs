@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod budget;
 mod cli;
 mod client;
 mod confirm;
@@ -152,6 +153,7 @@ async fn dispatch(command: Command, shared: &GlobalArgs, client: &Client, printe
         Command::State(command) => state::run(command, client, printer).await,
         Command::Streams(command) => money::streams::run(command, client, printer).await,
         Command::Ledger(command) => money::ledger::run(command, client, printer).await,
+        Command::Budgets(command) => budget::run(command, client, printer).await,
         Command::Rates(command) => money::rates::run(command, client, printer).await,
         Command::Operations(command) => operation::run(command, client, printer).await,
         Command::Explain(args) => explain::run(&args, printer),

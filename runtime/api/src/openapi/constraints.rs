@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 use tidemill_control::SECRET_BYTES;
 use tidemill_core::limits::STATE_KEY_BYTES;
+use tidemill_core::money::CUSTOMER_BYTES;
 use tidemill_core::money::report::FindingKind;
 use tidemill_core::run::Export;
 use tidemill_core::schedule::Overlap;
@@ -175,6 +176,7 @@ fn path_parameter(path: &str, name: &str) -> Option<Value> {
         "key" if path.ends_with("/state/{key}") => {
             json!({ "type": "string", "minLength": 1, "maxLength": STATE_KEY_BYTES })
         }
+        "customer" => json!({ "type": "string", "minLength": 1, "maxLength": CUSTOMER_BYTES }),
         "name" | "deployment" | "hook" => pattern(NAME),
         "id" if path.starts_with("/v1/runs/") || path.starts_with("/v1/deliveries/") => pattern(ULID),
         "id" | "key" | "signal" => word(),
@@ -195,11 +197,12 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         "limit" if path.ends_with("/preview") => json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX }),
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": PAGE_MOST }),
         "after" => json!({ "type": "integer", "minimum": 0, "maximum": NUMBER_MAX }),
+        "name" if path == "/v1/budgets" => pattern(NAME),
         "deployment" | "hook" => pattern(NAME),
         "stream" => stream(),
         "parent" => pattern(ULID),
         "until" if path == "/v1/ledger/export" => json!({ "type": "integer", "minimum": 0, "maximum": NUMBER_MAX }),
-        "since" | "until" | "from" | "start" | "end" => time(),
+        "since" | "until" | "from" | "start" | "end" | "at" => time(),
         "terminate" | "dry_run" | "follow" => json!({ "type": "boolean" }),
         "priority" => json!({ "type": "integer", "minimum": 1, "maximum": 9 }),
         "overlap" => pattern("^(0|[0-9]{1,6}s|[0-9]{1,4}m|[0-9]{1,3}h)$"),

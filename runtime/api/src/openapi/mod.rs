@@ -41,6 +41,7 @@ use crate::routes::RouteDescriptions;
         (name = "deliveries", description = "Hooks, and the webhooks that they received"),
         (name = "secrets", description = "Values that requests carry and that sign, without ever being shown"),
         (name = "ledger", description = "Entries, balances and revenue"),
+        (name = "budgets", description = "What deployments and customers may use in a period, and what they used"),
         (name = "events", description = "The host's events, in the order of their commits"),
         (name = "health", description = "Health, readiness and metrics of the host"),
         (name = "page", description = "Pages for a browser"),

@@ -14,5 +14,5 @@ mod query;
 
 pub use json::JsonBody;
 pub use key::IdempotencyKey;
-pub use path::{FindingNumber, InboxIndex, PathParams, PathWord, StateKey};
+pub use path::{BudgetCustomer, FindingNumber, InboxIndex, PathParams, PathWord, StateKey};
 pub use query::{QueryParams, RawQuery, bad};

@@ -5,10 +5,11 @@ use axum::http::request::Parts;
 use tidemill_core::ids::{InvalidName, SecretName};
 use tidemill_core::limits::STATE_KEY_BYTES;
 use tidemill_core::manifest::ModuleVersion;
+use tidemill_core::money::CUSTOMER_BYTES;
 use tidemill_core::money::report::PeriodName;
 use tidemill_core::{
-    Code, ComponentDigest, DeliveryId, DeploymentName, ModuleName, Revision, RunId, ScheduleName, SubscriptionName,
-    Topic,
+    BudgetName, Code, ComponentDigest, DeliveryId, DeploymentName, ModuleName, Revision, RunId, ScheduleName,
+    SubscriptionName, Topic,
 };
 
 use crate::config::KEY_BYTES;
@@ -43,6 +44,7 @@ macro_rules! names {
 }
 
 names!(
+    BudgetName,
     DeliveryId,
     DeploymentName,
     ModuleName,
@@ -73,6 +75,20 @@ impl FromPath for PathWord {
                 text,
                 InvalidName { kind: "name of a signal or key of a run", rule: "1 to 255 bytes" },
             ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A customer of a budget: 1 to 256 bytes of UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetCustomer(pub String);
+
+impl FromPath for BudgetCustomer {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
+        let text = params.next().unwrap_or_default();
+        if text.is_empty() || text.len() > CUSTOMER_BYTES {
+            return Err(bad_name(text, InvalidName { kind: "customer", rule: "1 to 256 bytes" }));
         }
         Ok(Self(text.to_owned()))
     }
@@ -173,6 +189,7 @@ mod tests {
             read::<(ModuleName, ModuleVersion)>(&parts);
             read::<(DeploymentName, PathWord, PathWord)>(&parts);
             read::<(DeploymentName, StateKey)>(&parts);
+            read::<(DeploymentName, BudgetName, BudgetCustomer)>(&parts);
         }
     }
 }

@@ -175,6 +175,7 @@ fn a_module_is_deployed_run_inspected_and_removed() {
     let head = || host.call(&["ledger", "head"]).stdout;
     assert!(head().contains(&"0".repeat(64)));
     credit(&host);
+    budgets(&host, &module, &limited);
     assert!(!head().contains(&"0".repeat(64)));
     assert_eq!(host.call(&["ledger", "check"]).code, 0);
     for list in [&["ledger", "reservations"][..], &["ledger", "findings", "--kind", "late"], &["streams", "list"]] {
@@ -374,4 +375,28 @@ fn credit(host: &TestHost) {
     assert!(list.stdout.contains("5.00 EUR") && list.stdout.contains("-2.50"), "{list:?}");
     let removed = host.call(&[&["ledger", "floor", "--remove"], &whose[..]].concat());
     assert_eq!(removed.stdout, "customer c-1 of hello has the deployment's floor of 0.00 EUR\n");
+}
+
+/// Deploys a budget, lists it, and sets the limit of a customer.
+fn budgets(host: &TestHost, module: &Path, manifest: &str) {
+    let dir = module.to_str().unwrap();
+    let budget =
+        "[[budget]]\nname = \"cap\"\nunit = \"EUR\"\nlimit = \"5.00\"\nper = \"customer\"\nperiod = \"month\"\n";
+    assert_eq!(host.call(&["budgets", "list"]).stderr, "no budgets: add `[[budget]]` to a manifest\n");
+    std::fs::write(module.join("tidemill.toml"), format!("{manifest}{budget}")).unwrap();
+    assert_eq!(host.call(&["deploy", dir]).code, 0);
+    let set = host.call(&["budgets", "set", "hello", "cap", "c-1", "7.50"]);
+    let text =
+        "cap of hello: 7.50 EUR a month for customer c-1, which is its own limit\nused 0.00, held 0.00, left 7.50\n";
+    assert!(set.stdout.starts_with(text), "{set:?}");
+    let list = host.call(&["budgets", "list", "--deployment", "hello"]).stdout;
+    assert!(list.contains("(each)") && list.contains("7.50 EUR (own)"), "{list}");
+    let shown = host.call(&["budgets", "show", "hello", "cap"]).stdout;
+    assert!(shown.starts_with("cap of hello: 5.00 EUR a month for each customer\nthis period: "), "{shown}");
+    let removed = host.call(&["budgets", "set", "hello", "cap", "c-1", "--remove", "--json"]);
+    assert_eq!((&json(&removed)["limit"]["amount"], &json(&removed)["own_limit"]), (&"5.00".into(), &false.into()));
+    let unknown = host.call(&["budgets", "show", "hello", "none"]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("host/budget-not-found"), "{unknown:?}");
+    std::fs::write(module.join("tidemill.toml"), manifest).unwrap();
+    assert_eq!(host.call(&["deploy", dir]).code, 0);
 }

@@ -1,6 +1,7 @@
 //! `/v1/streams` and `/v1/ledger`.
 
 mod balances;
+mod budgets;
 pub(crate) mod reports;
 
 use serde_json::json;
