@@ -15,7 +15,7 @@ fn demo(data: &Path, modules: &Path, time: &str) -> Command {
 }
 
 fn built() -> &'static Path {
-    for name in ["uptime", "usage-billing"] {
+    for name in ["uptime", "usage-billing", "prepaid"] {
         tidemill_artifacts::build(name).unwrap();
     }
     tidemill_artifacts::hello().parent().unwrap()
@@ -40,7 +40,11 @@ fn every_part_does_its_job_and_a_kill_loses_and_doubles_nothing() {
     let output = demo(&data, modules, "30s").output().unwrap();
     let text = format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
-    assert!(text.contains("found again"), "{text}");
+    assert!(text.contains("found again: usage-billing") && text.contains("found again: prepaid: "), "{text}");
+    // The credit of the first start is used up, and nothing took an account below its floor.
+    let refused = text.lines().find_map(|line| line.split(" calls and refused ").nth(1)).unwrap();
+    assert!(!refused.starts_with("0 "), "{text}");
+    assert!(text.contains(" by delivery; 0 times below the floor"), "{text}");
 
     // And once more, over the data of a clean shutdown.
     let output = demo(&data, modules, "5s").output().unwrap();

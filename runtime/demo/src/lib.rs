@@ -6,9 +6,11 @@
 mod expect;
 mod feed;
 mod modules;
+mod prepaid;
 mod verify;
 
 pub use expect::Prices;
 pub use feed::{DemoWorld, serve};
 pub use modules::{DemoModule, modules};
+pub use prepaid::{PrepaidEvidence, grant_by_hand, prepaid, top_up};
 pub use verify::{CheckResult, LedgerEvidence, UptimeEvidence, hello, ledger, uptime};

@@ -7,6 +7,7 @@ use crate::expect::Prices;
 
 const UPTIME: &str = include_str!("../../../guests/uptime/tidemill.toml");
 const BILLING: &str = include_str!("../../../guests/usage-billing/tidemill.toml");
+const PREPAID: &str = include_str!("../../../guests/prepaid/tidemill.toml");
 const HELLO: &str = include_str!("../../../examples/hello/tidemill.toml");
 
 /// A module, as the demo deploys it.
@@ -20,7 +21,7 @@ pub struct DemoModule {
     pub file: ModuleFile,
 }
 
-/// Returns the three modules, and the prices of the second. `world` is the address of the demo's
+/// Returns the modules, and the prices of usage-billing. `world` is the address of the demo's
 /// world. Uptime watches `urls` too; `origins` are their origins.
 ///
 /// # Errors
@@ -43,7 +44,8 @@ pub fn modules(world: &str, urls: &[String], origins: &[String]) -> Result<(Vec<
     let prices = billing.get("config").cloned().and_then(|config| config.try_into().ok());
     let prices = prices.ok_or("the manifest of usage-billing has no prices")?;
     let hello = changed(HELLO, |_| {})?;
-    let modules = [("uptime", uptime), ("usage-billing", billing), ("hello", hello)];
+    let prepaid = changed(PREPAID, |_| {})?;
+    let modules = [("uptime", uptime), ("usage-billing", billing), ("prepaid", prepaid), ("hello", hello)];
     let modules = modules.into_iter().map(|(name, manifest)| module(name, &manifest)).collect::<Result<_, _>>()?;
     Ok((modules, prices))
 }
@@ -77,7 +79,7 @@ mod tests {
     fn the_manifests_of_the_repository_can_be_pointed_at_the_demo() {
         let (urls, origins) = (["https://example.org/a?b".to_owned()], ["https://example.org".to_owned()]);
         let (modules, prices) = modules("http://127.0.0.1:9", &urls, &origins).unwrap();
-        assert_eq!((modules.len(), prices.currency.as_str()), (3, "USD"));
+        assert_eq!((modules.len(), prices.currency.as_str()), (4, "USD"));
         let uptime = modules[0].file.manifest.to_json();
         assert_eq!(uptime["config"]["urls"].as_array().unwrap().len(), 3);
         assert_eq!(uptime["grants"]["http"].as_array().unwrap().len(), 2);

@@ -112,6 +112,8 @@ guests! {
     uptime = "uptime";
     /// `guests/usage-billing`: bills usage from a feed.
     usage_billing = "usage-billing";
+    /// `guests/prepaid`: serves calls that customers have paid for in advance.
+    prepaid = "prepaid";
     /// `tests/guests/hostile`: behaves on request like a broken or malicious module.
     hostile = "hostile";
     /// `tests/guests/durable`: executes the durable acts of its input.

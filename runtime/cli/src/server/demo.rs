@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use reqwest::Method;
-use tidemill_api_types::{Run, StoredJson, Stream};
+use tidemill_api_types::{CustomerBalance, Run, StoredJson, Stream};
 use tidemill_core::clock::SystemClock;
 use tidemill_core::wire::grouped;
 use tidemill_core::{Clock, Timestamp};
-use tidemill_demo::{CheckResult, DemoModule, DemoWorld, LedgerEvidence, Prices, UptimeEvidence};
+use tidemill_demo::{CheckResult, DemoModule, DemoWorld, LedgerEvidence, PrepaidEvidence, Prices, UptimeEvidence};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::events::{self, Event};
@@ -96,6 +96,7 @@ pub async fn run(args: DemoArgs, _: &GlobalArgs, printer: &Printer) -> Result<()
             printer.note(&done.text(FEW_FIRINGS));
         }
         let began = clock.now();
+        grant_credit(&client, clock.now()).await?;
         let hello = verifier.hello().await?;
         printer.note(&format!("hello: {}", hello.found));
         addresses(&process.url(), &address, printer);
@@ -112,6 +113,14 @@ pub async fn run(args: DemoArgs, _: &GlobalArgs, printer: &Printer) -> Result<()
     printer.note("shutting down; start again to continue from here");
     serve::end(process, &mut signals).await;
     ended
+}
+
+/// Grants the customers of the prepaid service credit: one by hand, and one by a delivery to its
+/// hook.
+async fn grant_credit(client: &Client, now: Timestamp) -> Result<(), CliError> {
+    let _: serde_json::Value = client.post_json("/v1/ledger/grants", &tidemill_demo::grant_by_hand()).await?;
+    let _: serde_json::Value = client.post_json("/hooks/prepaid/top-ups", &tidemill_demo::top_up(now)).await?;
+    Ok(())
 }
 
 /// Serves the world of the data folder on loopback.
@@ -206,6 +215,23 @@ impl Verifier<'_> {
         Ok(tidemill_demo::uptime(self.steady, &UptimeEvidence { runs, report }, since, least))
     }
 
+    /// Nothing if the service was never deployed.
+    async fn prepaid(&self) -> Result<Vec<CheckResult>, CliError> {
+        if !self.client.answers("/v1/deployments/prepaid").await?.status.is_success() {
+            return Ok(Vec::new());
+        }
+        let runs = self.runs("prepaid").await?;
+        let served = runs.iter().find(|run| run.state == "succeeded" && run.trigger.kind == "schedule");
+        let report = match served {
+            Some(run) => self.client.get::<Run<'static>>(&format!("/v1/runs/{}", run.id)).await?.output,
+            None => None,
+        };
+        let report = report.as_ref().map(StoredJson::to_value).unwrap_or_default();
+        let entries = self.client.list("/v1/ledger/entries?stream=prepaid", usize::MAX).await?;
+        let balances = self.client.list("/v1/ledger/balances?stream=prepaid", usize::MAX).await?;
+        Ok(tidemill_demo::prepaid(&PrepaidEvidence { report, entries, balances }))
+    }
+
     async fn hello(&self) -> Result<CheckResult, CliError> {
         let (path, input) = ("/v1/deployments/hello/runs", br#"{"name": "Tidemill"}"#.to_vec());
         let run: Run<'static> = self.client.ask(Method::POST, path, input, &[("prefer", "wait=10")]).await?;
@@ -233,7 +259,12 @@ async fn verify_recovered(verifier: &Verifier<'_>, printer: &Printer) -> Result<
         printer.note("a fresh folder");
         return Ok(());
     }
-    let findings = settle(|| verifier.ledger()).await?;
+    let findings = settle(|| async {
+        let mut findings = verifier.ledger().await?;
+        findings.extend(verifier.prepaid().await?);
+        Ok(findings)
+    })
+    .await?;
     // Collections that were interrupted before their first success leave nothing to check.
     let (bad, good): (Vec<_>, Vec<_>) = findings.into_iter().partition(|it| !it.good && it.part != "collections");
     good.iter().for_each(|finding| printer.note(&format!("found again: {}: {}", finding.part, finding.found)));
@@ -265,6 +296,7 @@ fn addresses(host: &str, world: &str, printer: &Printer) {
         format!("{host}/               the status page"),
         format!("{host}/v1/runs        every run"),
         format!("{host}/v1/streams     what was earned"),
+        format!("{host}/v1/ledger/balances?stream=prepaid  what is left of prepaid credit"),
         format!("{host}/metrics        for Prometheus"),
         format!("{host}/openapi.json   the API"),
         format!("{world}/usage         the feed that is billed"),
@@ -328,14 +360,18 @@ async fn summary(client: &Client, figures: &Mutex<DemoFigures>, printer: &Printe
     let totals: Vec<_> = streams.iter().flat_map(|stream| &stream.totals).collect();
     let earned: Vec<_> = totals.iter().map(|total| format!("{} {}", total.amount, total.currency)).collect();
     let entries: u64 = totals.iter().map(|total| total.entries).sum();
+    let balances: Vec<CustomerBalance<'static>> = client.all("/v1/ledger/balances?stream=prepaid").await?;
+    let balances: Vec<_> =
+        balances.iter().map(|one| format!("{} {} {}", one.customer, one.available.amount, one.currency)).collect();
     let figures = figures.lock();
     printer.note(&format!(
-        "  since the start: {} runs, {} fuel, {} at most; earned in all: {} in {} entries",
+        "  since the start: {} runs, {} fuel, {} at most; earned in all: {} in {} entries; prepaid: {}",
         grouped(figures.runs),
         grouped(figures.fuel),
         bytes(figures.memory),
         if earned.is_empty() { "nothing yet".to_owned() } else { earned.join(", ") },
         grouped(entries),
+        if balances.is_empty() { "nothing".to_owned() } else { balances.join(", ") },
     ));
     Ok(())
 }
@@ -347,6 +383,7 @@ async fn judge(verifier: &Verifier<'_>, began: Timestamp, time: Duration, printe
     let findings = settle(|| async {
         let mut findings = verifier.uptime(began, least).await?;
         findings.extend(verifier.ledger().await?);
+        findings.extend(verifier.prepaid().await?);
         findings.push(verifier.hello().await?);
         Ok(findings)
     })
