@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 
 pub mod golden;
+#[cfg(feature = "certificates")]
+pub mod paypal;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -7,14 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, PKCS_RSA_SHA256,
-};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
+use tidemill_artifacts::paypal as chain;
 use tidemill_control::ProviderRequests;
 use tidemill_core::clock::{Clock as _, SystemClock};
 use tidemill_core::delivery::EVIDENCE_MAX;
@@ -23,7 +21,6 @@ use tidemill_engine::egress::{ProviderRequest, ProviderResponse};
 
 use super::world::{TestResponse, World};
 
-const KEY: &str = include_str!("../../../webhook/tests/verify/keys/rsa-2048.pem");
 const HOOK: &str = "/hooks/shop/paypal";
 const WEBHOOK: &str = "1JE4291016473214C";
 const URL: &str = "https://api.paypal.com/v1/notifications/certs/CERT-1";
@@ -40,17 +37,10 @@ struct TestPaypal {
 
 impl TestPaypal {
     fn new() -> Arc<Self> {
-        let mut root = CertificateParams::new(Vec::new()).unwrap();
-        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
-        let mut leaf = CertificateParams::new(vec!["messageverificationcerts.paypal.com".to_owned()]).unwrap();
-        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let root = chain::root().unwrap();
         let now = Duration::from_millis(SystemClock.now().as_millis());
-        let epoch = rcgen::date_time_ymd(1970, 1, 1);
-        leaf.not_before = epoch + now - Duration::from_secs(3_600);
-        leaf.not_after = epoch + now + Duration::from_secs(86_400);
-        let key = KeyPair::from_pem_and_sign_algo(KEY, &PKCS_RSA_SHA256).unwrap();
-        let pem = leaf.signed_by(&key, &root).unwrap().pem();
+        let leaf = chain::leaf(now - Duration::from_secs(3_600), now + Duration::from_secs(86_400)).unwrap();
+        let pem = leaf.signed_by(&chain::key().unwrap(), &root).unwrap().pem();
         Arc::new(Self {
             pem,
             root: root.der().clone().into_owned(),
@@ -128,7 +118,7 @@ impl Transmission {
     /// Signs a body.
     fn of(id: &'static str, body: &str) -> Self {
         let time = SystemClock.now().to_string();
-        let key = PrivatePkcs8KeyDer::from_pem_slice(KEY.as_bytes()).unwrap();
+        let key = PrivatePkcs8KeyDer::from_pem_slice(chain::KEY.as_bytes()).unwrap();
         let key = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap();
         let text = format!("{id}|{time}|{WEBHOOK}|{}", crc32fast::hash(body.as_bytes()));
         let mut signature = vec![0; key.public().modulus_len()];

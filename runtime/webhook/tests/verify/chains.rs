@@ -5,20 +5,17 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    PublicKeyData, SignatureAlgorithm,
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, PublicKeyData, SignatureAlgorithm,
 };
+use tidemill_artifacts::paypal::{self as chain, Authority, KEY};
 use tidemill_webhook::{TrustRoots, VerificationFailure};
 
 use crate::hooks::TIME;
 use crate::paypal;
 
-/// The RSA key of the test certificate.
-pub const KEY: &str = include_str!("keys/rsa-2048.pem");
 /// An RSA key of 1,024 bits, and its signature of [`paypal::TEXT`].
 const SHORT_KEY: &str = include_str!("keys/rsa-1024-public.pem");
 const SHORT_SIGNATURE: &str = include_str!("keys/rsa-1024-signature.txt");
-const NAME: &str = "messageverificationcerts.paypal.com";
 
 /// A file of certificates and the roots that are trusted.
 pub struct TestChain {
@@ -26,42 +23,24 @@ pub struct TestChain {
     pub roots: TrustRoots,
 }
 
-type Issuer = CertifiedIssuer<'static, KeyPair>;
-
-fn rsa() -> KeyPair {
-    KeyPair::from_pem_and_sign_algo(KEY, &rcgen::PKCS_RSA_SHA256).unwrap()
-}
-
-fn ca(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, name);
-    params
-}
-
 /// A root and an intermediate that it has signed.
-fn authorities() -> (Issuer, Issuer) {
-    let root = CertifiedIssuer::self_signed(ca("Test Root"), KeyPair::generate().unwrap()).unwrap();
-    let intermediate = CertifiedIssuer::signed_by(ca("Test CA"), KeyPair::generate().unwrap(), &root).unwrap();
+fn authorities() -> (Authority, Authority) {
+    let root = chain::root().unwrap();
+    let intermediate =
+        Authority::signed_by(chain::authority_params("Test CA").unwrap(), KeyPair::generate().unwrap(), &root).unwrap();
     (root, intermediate)
 }
 
 /// The certificate of PayPal for ten days around the time of the vectors.
 fn leaf() -> CertificateParams {
-    let mut params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
-    params.distinguished_name.push(DnType::CommonName, NAME);
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    valid_from(&mut params, TIME - 5 * 86_400, TIME + 5 * 86_400);
-    params
+    valid_from(TIME - 5 * 86_400, TIME + 5 * 86_400)
 }
 
-fn valid_from(params: &mut CertificateParams, start: u64, end: u64) {
-    let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    params.not_before = epoch + Duration::from_secs(start);
-    params.not_after = epoch + Duration::from_secs(end);
+fn valid_from(start: u64, end: u64) -> CertificateParams {
+    chain::leaf(Duration::from_secs(start), Duration::from_secs(end)).unwrap()
 }
 
-fn trusted(root: &Issuer) -> TrustRoots {
+fn trusted(root: &Authority) -> TrustRoots {
     let mut roots = TrustRoots::default();
     roots.add(root.der()).unwrap();
     roots
@@ -70,7 +49,7 @@ fn trusted(root: &Issuer) -> TrustRoots {
 impl TestChain {
     /// A valid chain: leaf, intermediate, and the root apart.
     pub fn new() -> Self {
-        Self::with(leaf(), &rsa())
+        Self::with(leaf(), &chain::key().unwrap())
     }
 
     /// A chain with another leaf.
@@ -92,7 +71,7 @@ fn refusal(chain: &TestChain) -> String {
 #[test]
 fn a_chain_to_a_trusted_root_is_accepted() {
     let (root, intermediate) = authorities();
-    let leaf_pem = leaf().signed_by(&rsa(), &intermediate).unwrap().pem();
+    let leaf_pem = leaf().signed_by(&chain::key().unwrap(), &intermediate).unwrap().pem();
     let (first, second) = (intermediate.pem(), root.pem());
     // The order of the intermediates does not matter, and a copy of the root changes nothing.
     for pem in
@@ -101,7 +80,8 @@ fn a_chain_to_a_trusted_root_is_accepted() {
         let chain = TestChain { pem, roots: trusted(&root) };
         assert!(paypal::verify(&paypal::sent(), &chain).is_ok());
     }
-    let direct = TestChain { pem: leaf().signed_by(&rsa(), &root).unwrap().pem(), roots: trusted(&root) };
+    let direct =
+        TestChain { pem: leaf().signed_by(&chain::key().unwrap(), &root).unwrap().pem(), roots: trusted(&root) };
     assert!(paypal::verify(&paypal::sent(), &direct).is_ok());
 }
 
@@ -109,35 +89,32 @@ fn a_chain_to_a_trusted_root_is_accepted() {
 fn a_chain_with_its_own_root_is_refused() {
     let (root, intermediate) = authorities();
     let (other, _) = authorities();
-    let leaf_pem = leaf().signed_by(&rsa(), &intermediate).unwrap().pem();
+    let leaf_pem = leaf().signed_by(&chain::key().unwrap(), &intermediate).unwrap().pem();
     let pem = format!("{leaf_pem}{}{}", intermediate.pem(), root.pem());
     // Another root of the same name.
     let why = refusal(&TestChain { pem: pem.clone(), roots: trusted(&other) });
     assert!(why.contains("InvalidSignature"), "{why}");
     assert!(refusal(&TestChain { pem, roots: TrustRoots::default() }).contains("UnknownIssuer"));
-    let own = leaf().self_signed(&rsa()).unwrap().pem();
+    let own = leaf().self_signed(&chain::key().unwrap()).unwrap().pem();
     assert!(refusal(&TestChain { pem: own, roots: trusted(&root) }).contains("UnknownIssuer"));
 }
 
 #[test]
 fn a_chain_without_its_intermediate_is_refused() {
     let (root, intermediate) = authorities();
-    let pem = leaf().signed_by(&rsa(), &intermediate).unwrap().pem();
+    let pem = leaf().signed_by(&chain::key().unwrap(), &intermediate).unwrap().pem();
     assert!(refusal(&TestChain { pem, roots: trusted(&root) }).contains("UnknownIssuer"));
 }
 
 #[test]
 fn a_certificate_is_judged_at_the_time_of_receipt() {
-    let mut expired = leaf();
-    valid_from(&mut expired, TIME - 10, TIME - 1);
-    let result = paypal::verify(&paypal::sent(), &TestChain::with(expired, &rsa()));
+    let expired = valid_from(TIME - 10, TIME - 1);
+    let result = paypal::verify(&paypal::sent(), &TestChain::with(expired, &chain::key().unwrap()));
     assert_eq!(result, Err(VerificationFailure::CertificateExpired));
-    let mut early = leaf();
-    valid_from(&mut early, TIME + 1, TIME + 10);
-    assert!(refusal(&TestChain::with(early, &rsa())).contains("CertNotValidYet"));
-    let mut now = leaf();
-    valid_from(&mut now, TIME, TIME);
-    assert!(paypal::verify(&paypal::sent(), &TestChain::with(now, &rsa())).is_ok());
+    let early = valid_from(TIME + 1, TIME + 10);
+    assert!(refusal(&TestChain::with(early, &chain::key().unwrap())).contains("CertNotValidYet"));
+    let now = valid_from(TIME, TIME);
+    assert!(paypal::verify(&paypal::sent(), &TestChain::with(now, &chain::key().unwrap())).is_ok());
 }
 
 #[test]
@@ -152,8 +129,8 @@ fn a_certificate_for_another_name_is_refused() {
         let mut other = CertificateParams::new(vec![name.to_owned()]).unwrap();
         other.distinguished_name = leaf().distinguished_name;
         other.extended_key_usages = leaf().extended_key_usages;
-        valid_from(&mut other, TIME - 10, TIME + 10);
-        assert!(refusal(&TestChain::with(other, &rsa())).contains("NotValidForName"), "{name}");
+        (other.not_before, other.not_after) = (leaf().not_before, leaf().not_after);
+        assert!(refusal(&TestChain::with(other, &chain::key().unwrap())).contains("NotValidForName"), "{name}");
     }
 }
 
@@ -161,14 +138,14 @@ fn a_certificate_for_another_name_is_refused() {
 fn a_certificate_with_its_name_as_common_name_only_is_refused() {
     let mut params = leaf();
     params.subject_alt_names.clear();
-    assert!(refusal(&TestChain::with(params, &rsa())).contains("NotValidForName"));
+    assert!(refusal(&TestChain::with(params, &chain::key().unwrap())).contains("NotValidForName"));
 }
 
 #[test]
 fn a_certificate_for_another_use_is_refused() {
     let mut params = leaf();
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let why = refusal(&TestChain::with(params, &rsa()));
+    let why = refusal(&TestChain::with(params, &chain::key().unwrap()));
     assert!(why.contains("RequiredEkuNotFound"), "{why}");
 }
 
@@ -176,14 +153,14 @@ fn a_certificate_for_another_use_is_refused() {
 fn an_authority_is_not_a_leaf() {
     let mut params = leaf();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    assert!(refusal(&TestChain::with(params, &rsa())).contains("CaUsedAsEndEntity"));
+    assert!(refusal(&TestChain::with(params, &chain::key().unwrap())).contains("CaUsedAsEndEntity"));
 }
 
 #[test]
 fn a_leaf_is_not_an_authority() {
     let (root, intermediate) = authorities();
-    let middle = CertifiedIssuer::signed_by(leaf(), KeyPair::generate().unwrap(), &intermediate).unwrap();
-    let pem = leaf().signed_by(&rsa(), &middle).unwrap().pem() + &middle.pem() + &intermediate.pem();
+    let middle = Authority::signed_by(leaf(), KeyPair::generate().unwrap(), &intermediate).unwrap();
+    let pem = leaf().signed_by(&chain::key().unwrap(), &middle).unwrap().pem() + &middle.pem() + &intermediate.pem();
     let why = refusal(&TestChain { pem, roots: trusted(&root) });
     assert!(why.contains("EndEntityUsedAsCa") || why.contains("UnknownIssuer"), "{why}");
 }

@@ -13,7 +13,7 @@ use tidemill_webhook::{
     confirmed,
 };
 
-use crate::chains::{self, TestChain};
+use crate::chains::TestChain;
 use crate::hooks::{STRIPE_BODY, TIME, TestRequest, delivery};
 
 pub const BODY: &str = r#"{"id":"WH-1","event_type":"PAYMENT.CAPTURE.COMPLETED"}"#;
@@ -23,7 +23,7 @@ const DAY: i64 = 24 * 3_600_000;
 
 /// Signs a text with the key of the test certificate.
 pub fn sign(text: &str) -> String {
-    let key = PrivatePkcs8KeyDer::from_pem_slice(chains::KEY.as_bytes()).unwrap();
+    let key = PrivatePkcs8KeyDer::from_pem_slice(tidemill_artifacts::paypal::KEY.as_bytes()).unwrap();
     let key = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap();
     let mut signature = vec![0; key.public().modulus_len()];
     key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature).unwrap();
