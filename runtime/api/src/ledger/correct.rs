@@ -14,6 +14,7 @@ use tidemill_core::money::{
 use tidemill_core::{Code, InputProblem, Timestamp};
 use tidemill_store::records::{HandEntry, LedgerEntry, NewEntry};
 
+use super::grant::ACTOR_BYTES;
 use super::hand_entry::{hand_entry, posted};
 use super::{Amounts, policy_of, show};
 use crate::config::NOTE_BYTES;
@@ -91,7 +92,7 @@ fn read(body: JsonBody) -> ApiResult<Correction> {
             let pointer = fields.pointer_to("reason");
             problems.push(InputProblem::field(pointer, "the reason is empty".to_owned(), REASON));
         }
-        let actor = fields.take("actor").map_or(Some("operator".to_owned()), |field| field.text(255, problems));
+        let actor = fields.take("actor").map_or(Some("operator".to_owned()), |field| field.text(ACTOR_BYTES, problems));
         let right = match fields.take("entry") {
             None => Some(None),
             Some(field) => field.object(problems).map(|mut fields| {

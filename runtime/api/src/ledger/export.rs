@@ -39,7 +39,11 @@ const BATCH: usize = 500;
         ("paper" = Option<bool>, Query, description = "streams on paper instead"),
         ("raw" = Option<bool>, Query, description = "in CSV, without a `'` before texts that a spreadsheet would run"),
     ),
-    responses((status = 200, body = String, content_type = "application/x-ndjson"))
+    responses((
+        status = 200,
+        content((String = "application/x-ndjson"), (String = "text/csv"), (String = "text/plain")),
+        description = "the entries in the format",
+    ))
 )]
 pub async fn export(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["format", "stream", "until", "paper", "raw"])?;

@@ -9,6 +9,7 @@ use tidemill_core::{Code, InputProblem};
 use tidemill_store::StoreError;
 use tidemill_store::records::{FindingClosure, FindingFilter};
 
+use super::grant::ACTOR_BYTES;
 use super::{Amounts, json};
 use crate::config::NOTE_BYTES;
 use crate::list::{list_of, page_request};
@@ -91,7 +92,7 @@ fn read(body: JsonBody) -> ApiResult<(String, String)> {
             let pointer = fields.pointer_to("reason");
             problems.push(InputProblem::field(pointer, "the reason is empty".to_owned(), REASON));
         }
-        let actor = fields.take("actor").map_or(Some("operator".to_owned()), |field| field.text(255, problems));
+        let actor = fields.take("actor").map_or(Some("operator".to_owned()), |field| field.text(ACTOR_BYTES, problems));
         Some((actor?, reason?))
     })
 }

@@ -21,6 +21,8 @@ use crate::request::{JsonBody, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
+/// Maximum length of the name of a person, in bytes.
+pub const ACTOR_BYTES: usize = 255;
 /// Maximum length of the code of a currency, in bytes.
 const CODE_BYTES: usize = 16;
 
@@ -85,7 +87,7 @@ fn read(body: JsonBody) -> ApiResult<HandGrant> {
         let stream = fields
             .require("stream", "Name the stream.", problems)
             .and_then(|field| field.parse::<LedgerStream>(problems));
-        let actor = fields.take("actor").map_or(Some("operator".to_owned()), |field| field.text(255, problems));
+        let actor = fields.take("actor").map_or(Some("operator".to_owned()), |field| field.text(ACTOR_BYTES, problems));
         let kind = fields.take("kind").map_or(Some(EntryKind::Promotion), |field| field.choice(&KINDS, problems));
         let priority = fields.take("priority").and_then(|field| field.number(0..=255, problems));
         let mut time = |name| fields.take(name).and_then(|field: ObjectField| field.time(problems));

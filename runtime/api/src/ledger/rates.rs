@@ -15,9 +15,9 @@ use crate::state::ApiState;
 use crate::wire::{FromRecord as _, ok};
 
 /// Maximum number of rates in one request.
-const RATES: usize = 500;
+pub const RATES: usize = 500;
 /// Maximum length of a source, in bytes.
-const SOURCE_BYTES: usize = 255;
+pub const SOURCE_BYTES: usize = 255;
 /// Maximum length of any other text of a rate, in bytes.
 const TEXT_BYTES: usize = 32;
 

@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 use tidemill_control::SECRET_BYTES;
 use tidemill_core::limits::STATE_KEY_BYTES;
 use tidemill_core::money::CUSTOMER_BYTES;
-use tidemill_core::money::report::FindingKind;
 use tidemill_core::run::Export;
 use tidemill_core::schedule::Overlap;
 use utoipa::openapi::path::ParameterIn;
 
+use super::ledger;
 use crate::config::{KEY_BYTES, LABELS, NOTE_BYTES, PAGE_MOST};
 use crate::schedules::preview::LIMIT_MAX;
 use crate::secrets::json::ENCODINGS;
@@ -55,7 +55,7 @@ pub fn apply(document: &mut Value) {
     }
     let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
     close(schemas, bodies);
-    for (schema, field, rule) in field_rules() {
+    for (schema, field, rule) in field_rules().into_iter().chain(ledger::field_rules()) {
         if let Some(property) = schemas.get_mut(schema).and_then(|schema| schema["properties"].get_mut(field)) {
             merge(property, rule);
         }
@@ -101,7 +101,7 @@ fn constrain_parameter(path: &str, parameter: &mut Value) {
     } else if location == place(ParameterIn::Path) {
         path_parameter(path, &name)
     } else {
-        query_parameter(path, &name)
+        ledger::query_parameter(path, &name).or_else(|| query_parameter(path, &name))
     };
     if let (Some(rule), Some(schema)) = (rule, parameter.get_mut("schema")) {
         *schema = rule;
@@ -120,11 +120,11 @@ fn text(value: &Value, field: &str) -> String {
     value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn pattern(pattern: &str) -> Value {
+pub fn pattern(pattern: &str) -> Value {
     json!({ "type": "string", "pattern": pattern })
 }
 
-fn time() -> Value {
+pub fn time() -> Value {
     json!({ "type": "string", "format": "date-time", "pattern": YEAR, "example": "2026-01-31T12:00:00Z" })
 }
 
@@ -134,7 +134,7 @@ fn component() -> Value {
 }
 
 /// A deployment, or one instance of it.
-fn stream() -> Value {
+pub fn stream() -> Value {
     pattern(&format!("^{}(/{})?$", bare(NAME), bare(NAME)))
 }
 
@@ -184,7 +184,7 @@ fn path_parameter(path: &str, name: &str) -> Option<Value> {
         "version" => pattern(VERSION),
         "topic" => pattern(TOPIC),
         "page" => pattern("^[a-z0-9-]{1,64}$"),
-        "period" => pattern("^[0-9]{4}(-W[0-9]{2}|-[0-9]{2}(-[0-9]{2})?)?$"),
+        "period" => pattern(ledger::PERIOD),
         "revision" => json!({ "type": "integer", "minimum": 1, "maximum": NUMBER_MAX }),
         "place" | "number" => json!({ "type": "integer", "minimum": 0, "maximum": NUMBER_MAX }),
         _ => return None,
@@ -201,7 +201,6 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         "deployment" | "hook" => pattern(NAME),
         "stream" => stream(),
         "parent" => pattern(ULID),
-        "until" if path == "/v1/ledger/export" => json!({ "type": "integer", "minimum": 0, "maximum": NUMBER_MAX }),
         "since" | "until" | "from" | "start" | "end" | "at" => time(),
         "terminate" | "dry_run" | "follow" => json!({ "type": "boolean" }),
         "priority" => json!({ "type": "integer", "minimum": 1, "maximum": 9 }),
@@ -211,10 +210,6 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         "label" => json!({ "type": "array", "items": label(), "maxItems": LABELS }),
         "state" if path == "/v1/operations" => {
             json!({ "type": "string", "enum": ["running", "done", "cancelled", "all"] })
-        }
-        "state" if path == "/v1/ledger/findings" => json!({ "type": "string", "enum": ["open", "closed"] }),
-        "kind" if path == "/v1/ledger/findings" => {
-            json!({ "type": "string", "enum": FindingKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>() })
         }
         "state" => json!({ "type": "array", "items": { "type": "string", "enum": states } }),
         "runs" => json!({ "type": "string", "enum": ["cancel"] }),
@@ -258,7 +253,6 @@ fn close(schemas: &mut Map<String, Value>, mut names: Vec<String>) {
 fn field_rules() -> Vec<(&'static str, &'static str, Value)> {
     let overlaps = Overlap::ALL.map(Overlap::as_str);
     vec![
-        ("FindingClosure", "reason", json!({ "minLength": 1, "maxLength": NOTE_BYTES })),
         ("PauseRequest", "note", json!({ "maxLength": NOTE_BYTES })),
         ("SteerRequest", "note", json!({ "maxLength": NOTE_BYTES })),
         ("SteerRequest", "action", json!({ "enum": ["pause", "resume"] })),

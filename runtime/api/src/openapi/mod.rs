@@ -2,6 +2,7 @@
 //! `constraints.rs`.
 
 mod constraints;
+mod ledger;
 
 use std::sync::LazyLock;
 use tidemill_api_types as shapes;

@@ -16,7 +16,7 @@ use crate::wire::ok;
 /// Default number of customers for each currency.
 const TOP_DEFAULT: usize = 10;
 /// Maximum number of customers for each currency.
-const TOP_MOST: usize = 1_000;
+pub const TOP_MOST: usize = 1_000;
 
 /// Lists the customers with the highest net revenue
 ///
