@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::asleep::resident;
 use crate::host::{Host, PATIENCE};
+use crate::machine::Share;
 use crate::table::Table;
 
 const CONNECTIONS: usize = 64;
@@ -31,7 +32,7 @@ const FLOOD: u64 = 200_000;
 const SIGNED_IN_FLOOD: u64 = 5_000;
 
 pub async fn measure(table: &mut Table) {
-    let share = std::env::var("TIDEMILL_LOAD_SHARE").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let share = Share::of_environment();
     steady(table, share).await;
     burst(table, share).await;
     flood(table, share).await;
@@ -160,10 +161,10 @@ fn done_once(found: &BTreeMap<(String, u64), u64>) -> u64 {
     found.get(&("done".to_owned(), 1)).copied().unwrap_or_default()
 }
 
-async fn steady(table: &mut Table, share: u64) {
+async fn steady(table: &mut Table, share: Share) {
     let dir = tempfile::tempdir().unwrap();
     let host = hooked(dir.path(), 100_000).await;
-    let within = Duration::from_secs(SECONDS) / u32::try_from(share).unwrap();
+    let within = share.of_time(Duration::from_secs(SECONDS));
     let all = Deliveries { first: 0, most: u64::MAX, connections: CONNECTIONS, signed: true };
     let answers = send(&host, all, within).await;
     table.row(
@@ -182,10 +183,10 @@ async fn steady(table: &mut Table, share: u64) {
     assert_eq!((once, found.values().sum::<u64>()), (answers.count, answers.count), "{found:?}");
 }
 
-async fn burst(table: &mut Table, share: u64) {
+async fn burst(table: &mut Table, share: Share) {
     let dir = tempfile::tempdir().unwrap();
     let host = hooked(dir.path(), QUEUE).await;
-    let most = BURST / share;
+    let most = share.of(BURST);
     let before = resident(&host);
     let all = Deliveries { first: 0, most, connections: CONNECTIONS, signed: true };
     let answers = send(&host, all, 20 * PATIENCE).await;
@@ -212,11 +213,11 @@ fn stored_bytes(folder: &Path) -> u64 {
     entries.map(size).sum()
 }
 
-async fn flood(table: &mut Table, share: u64) {
+async fn flood(table: &mut Table, share: Share) {
     let dir = tempfile::tempdir().unwrap();
     let host = hooked(dir.path(), 100_000).await;
-    let good = |first| Deliveries { first, most: SIGNED_IN_FLOOD / share, connections: 4, signed: true };
-    let forged = Deliveries { first: 1 << 40, most: FLOOD / share, connections: CONNECTIONS, signed: false };
+    let good = |first| Deliveries { first, most: share.of(SIGNED_IN_FLOOD), connections: 4, signed: true };
+    let forged = Deliveries { first: 1 << 40, most: share.of(FLOOD), connections: CONNECTIONS, signed: false };
     let alone = send(&host, good(0), PATIENCE).await;
     worked_off(&host).await;
     let store = dir.path().join("data").join("store");

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::asleep::resident;
+use crate::host::Host;
 use crate::table::Table;
 
 const DURATION: Duration = Duration::from_secs(3);
@@ -46,4 +48,38 @@ fn spin() -> LoopPauses {
         last = now;
     }
     pauses
+}
+
+/// The part of a full measurement to make, from `TIDEMILL_LOAD_SHARE`: 100 means the hundredth
+/// part.
+#[derive(Clone, Copy)]
+pub struct Share(u32);
+
+impl Share {
+    pub fn of_environment() -> Self {
+        let share = std::env::var("TIDEMILL_LOAD_SHARE").ok().and_then(|text| text.parse().ok());
+        Self(share.unwrap_or(1).max(1))
+    }
+
+    pub fn of(self, count: u64) -> u64 {
+        (count / u64::from(self.0)).max(1)
+    }
+
+    pub fn of_time(self, time: Duration) -> Duration {
+        time / self.0
+    }
+}
+
+/// Returns the result of a future, and by how much the resident memory of the host grew at most
+/// until then, in MiB.
+pub async fn growth_during<T>(host: &Host, work: impl Future<Output = T>) -> (T, f64) {
+    let before = resident(host);
+    let mut most = before;
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return (done, most.max(resident(host)) - before),
+            () = tokio::time::sleep(Duration::from_millis(20)) => most = most.max(resident(host)),
+        }
+    }
 }

@@ -26,6 +26,7 @@ mod hot;
 mod machine;
 mod neighbours;
 mod oha;
+mod postings;
 mod queued;
 mod readers;
 mod runs;
@@ -63,6 +64,9 @@ async fn main() {
     }
     if wants("hooks") {
         hooks::measure(&mut table).await;
+    }
+    if wants("postings") {
+        postings::measure(&mut table).await;
     }
     if wants("readers") {
         readers::measure(&mut table).await;

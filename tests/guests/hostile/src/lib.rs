@@ -148,6 +148,9 @@ enum Act {
         #[serde(default)]
         reserve: bool,
     },
+    /// Posts `count` sales of one cent under ids that begin with `prefix`. Every third is reserved
+    /// first, and then settled.
+    PostMany { prefix: String, count: u64 },
     /// Settles a reservation; without `posting` the run's last one.
     Settle {
         #[serde(default)]
@@ -371,6 +374,18 @@ fn perform(act: Act) -> Result<Value, Error> {
                 RESERVED.set(posting.id.clone());
             }
             Ok(json!({ "id": posting.id, "duplicate": posting.duplicate }))
+        }
+        Act::PostMany { prefix, count } => {
+            for number in 0..count {
+                let id = format!("{prefix}-{number}");
+                let entry = ledger::entry(id, ledger::Kind::Sale, Money::minor(1, eur()), Default::default());
+                if number % 3 == 0 {
+                    ledger::settle(&entry.reserve()?.id, None)?;
+                } else {
+                    entry.post()?;
+                }
+            }
+            Ok(json!(count))
         }
         Act::Settle { posting, amount, currency } => {
             let amount = amount.map(|amount| Money::minor(amount, currency));

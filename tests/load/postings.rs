@@ -1,0 +1,228 @@
+//! The ledger of a whole host: its rate, and its truth under kills.
+//!
+//! Entries come from runs that post 500 each, every third of them reserved first. The host is
+//! killed every few seconds while they are posted. The ledger is then compared with what was
+//! requested. `TIDEMILL_LOAD_SHARE=100` posts the hundredth part.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::host::{Host, pseudo_random};
+use crate::machine::{self, Share};
+use crate::table::Table;
+
+/// Number of streams.
+const STREAMS: u64 = 100;
+/// Number of entries in all: each sale is one, and each settlement another one.
+const ENTRIES: u64 = 1_000_000;
+/// Number of sales of one run.
+const SALES: u64 = 375;
+/// Number of entries of one run: a third of its sales is settled.
+const ENTRIES_OF_RUN: u64 = 500;
+/// Number of clients that wait for their runs.
+const CLIENTS: usize = 8;
+/// Duration of the measurement of the rate.
+const SECONDS: u64 = 20;
+/// Number of reservers of one cent, and the credit that they compete for.
+const RESERVERS: u64 = 10_000;
+const CREDIT: u64 = 5_000;
+/// Number of reads of a balance, each after an acknowledged posting.
+const READS: u64 = 1_000_000;
+/// Minimum and maximum time between two kills, in milliseconds.
+const KILLS: [u64; 2] = [2_000, 6_000];
+
+pub async fn measure(table: &mut Table) {
+    let share = Share::of_environment();
+    rate(table, share).await;
+    truth(table, share).await;
+    floors(table, share).await;
+    staleness(table, share).await;
+}
+
+async fn deploy_streams(host: &Host, streams: u64) {
+    for stream in 0..streams {
+        let manifest = json!({ "concurrency": 8, "queue": 100_000, "health": { "enabled": false } });
+        host.deploy_hostile(&format!("shop-{stream}"), manifest).await;
+    }
+}
+
+fn sales(run: u64) -> Value {
+    json!({ "do": "post-many", "prefix": format!("run-{run}"), "count": SALES })
+}
+
+async fn rate(table: &mut Table, share: Share) {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::start(dir.path()).await;
+    deploy_streams(&host, 8).await;
+    let within = share.of_time(Duration::from_secs(SECONDS));
+    let (next, begun) = (AtomicU64::new(0), Instant::now());
+    let client = async || {
+        while begun.elapsed() < within {
+            let run = next.fetch_add(1, Ordering::Relaxed);
+            let ended = host.invoke(&format!("shop-{}", run % 8), &sales(run)).await;
+            assert_eq!(ended["state"], "succeeded", "{ended}");
+        }
+    };
+    join_all((0..CLIENTS).map(|_| client())).await;
+    let entries = next.load(Ordering::Relaxed) * ENTRIES_OF_RUN;
+    table.row(
+        format!("postings of runs with {ENTRIES_OF_RUN} entries, a quarter of them settlements, {CLIENTS} clients"),
+        format!("{:.0} entries/s", entries as f64 / begun.elapsed().as_secs_f64()),
+        "≥ 15,000/s",
+    );
+}
+
+/// Kills and resumes the host every few seconds until `ended` is true of it. Returns how often.
+async fn kill_until(host: &mut Host, ended: impl AsyncFn(&Host) -> bool) -> u32 {
+    let mut random = pseudo_random(13);
+    let mut kills = 0;
+    loop {
+        let next = Instant::now() + Duration::from_millis(KILLS[0] + random(KILLS[1] - KILLS[0]));
+        while Instant::now() < next {
+            if ended(host).await {
+                return kills;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        host.kill();
+        host.resume().await;
+        kills += 1;
+    }
+}
+
+/// Whether no run is queued or running.
+async fn is_idle(host: &Host) -> bool {
+    let open = host.get("/v1/runs?state=queued,running,suspended&limit=1").await;
+    open["items"].as_array().is_some_and(Vec::is_empty)
+}
+
+async fn truth(table: &mut Table, share: Share) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut host = Host::start(dir.path()).await;
+    deploy_streams(&host, STREAMS).await;
+    let runs = share.of(ENTRIES / ENTRIES_OF_RUN);
+    let request = async |run: u64| {
+        host.request_surely(&format!("shop-{}", run % STREAMS), &format!("run-{run}"), &sales(run)).await;
+    };
+    for run in 0..runs {
+        request(run).await;
+    }
+    let begun = Instant::now();
+    let kills = kill_until(&mut host, is_idle).await;
+    let took = begun.elapsed();
+    let failed = host.get("/v1/runs?state=failed,parked,cancelled&limit=1").await;
+    assert_eq!(failed["items"], json!([]));
+
+    let checked = Instant::now();
+    let (check, more) = machine::growth_during(&host, host.http.post(host.url("/v1/ledger/check")).send()).await;
+    let check: Value = serde_json::from_str(&check.unwrap().text().await.unwrap()).unwrap();
+    let checking = checked.elapsed();
+    let entries = runs * ENTRIES_OF_RUN;
+    assert_eq!((&check["entries"], &check["problems"]), (&json!(entries), &json!([])), "{check}");
+    let streams = host.get("/v1/streams").await;
+    let totals = streams["items"].as_array().unwrap().iter().map(|stream| &stream["totals"][0]["net_revenue"]);
+    let revenue: u64 = totals.map(|total| total.as_u64().unwrap_or_default()).sum();
+    assert_eq!(revenue, runs * SALES, "the sum of all sales");
+    table.row(
+        format!(
+            "{entries} entries of {STREAMS} streams under {kills} kills: wrong legs, sums, ids, numbers and hashes"
+        ),
+        format!("none, after {took:.0?}"),
+        "none",
+    );
+    table.row(
+        format!("check of {entries} entries, and memory"),
+        format!("{checking:.1?}, {more:.0} MiB more"),
+        "< 15 s, < 32 MiB",
+    );
+    let export = async {
+        let mut answer = host.http.get(host.url("/v1/ledger/export")).send().await.unwrap();
+        let (mut bytes, mut lines) = (0, 0);
+        while let Some(chunk) = answer.chunk().await.unwrap() {
+            bytes += chunk.len();
+            lines += chunk.iter().filter(|byte| **byte == b'\n').count();
+        }
+        (bytes, lines)
+    };
+    let exported = Instant::now();
+    let ((bytes, lines), more) = machine::growth_during(&host, export).await;
+    assert!(lines as u64 >= entries, "{lines} lines");
+    table.row(
+        format!("export of {entries} entries as JSON Lines, {} MiB, and memory", bytes >> 20),
+        format!("{:.1?}, {more:.0} MiB more", exported.elapsed()),
+        "< 15 s, < 32 MiB",
+    );
+}
+
+/// Grants a customer of `shop-0` some cents.
+async fn grant(host: &Host, customer: &str, cents: u64) {
+    let amount = format!("{}.{:02}", cents / 100, cents % 100);
+    let grant = json!({ "external_id": format!("grant-{customer}"), "stream": "shop-0", "customer": customer,
+        "amount": amount, "currency": "EUR", "kind": "prepayment", "reason": "a measurement",
+        "occurred_at": "1970-01-01T00:00:00Z" });
+    let request = host.http.post(host.url("/v1/ledger/grants")).header("content-type", "application/json");
+    assert!(request.body(grant.to_string()).send().await.unwrap().status().is_success());
+}
+
+async fn floors(table: &mut Table, share: Share) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut host = Host::start(dir.path()).await;
+    host.deploy_hostile("shop-0", json!({ "concurrency": 256, "queue": 100_000 })).await;
+    let (reservers, credit) = (share.of(RESERVERS), share.of(CREDIT));
+    grant(&host, "c", credit).await;
+    for number in 0..reservers {
+        let input = json!({ "do": "post", "external_id": format!("job-{number}"), "kind": "drawdown", "amount": 1,
+            "customer": "c", "reserve": true });
+        host.request_surely("shop-0", &number.to_string(), &input).await;
+    }
+    let kills = kill_until(&mut host, is_idle).await;
+    let balance = async |query: &str| {
+        let list = host.get(&format!("/v1/ledger/balances?customer=c{query}")).await;
+        let amount = |name: &str| list["items"][0][name]["minor_units"].as_u64().unwrap();
+        (amount("available"), amount("held"))
+    };
+    assert_eq!(balance("").await, (0, credit));
+    // The grant is entry 1, and each reservation is one entry.
+    for sequence in 1..=credit + 1 {
+        assert_eq!(balance(&format!("&as_of={sequence}")).await, (credit + 1 - sequence, sequence - 1));
+    }
+    table.row(
+        format!("{reservers} reservers of 1 on an account of {credit} under {kills} kills: reservations that hold"),
+        format!("{credit}, never below the floor"),
+        "exactly as many",
+    );
+}
+
+async fn staleness(table: &mut Table, share: Share) {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::start(dir.path()).await;
+    host.deploy_hostile("shop-0", json!({ "concurrency": 256, "health": { "enabled": false } })).await;
+    let reads = share.of(READS);
+    let reads_of_client = reads / CLIENTS as u64;
+    let stale = Arc::new(AtomicBool::new(false));
+    let begun = Instant::now();
+    let client = async |number: usize| {
+        let customer = format!("c{number}");
+        grant(&host, &customer, reads_of_client).await;
+        for read in 1..=reads_of_client {
+            let input = json!({ "do": "draw", "external_id": format!("{customer}-{read}"), "customer": customer });
+            let drawn = host.invoke("shop-0", &input).await;
+            assert_eq!(drawn["state"], "succeeded", "{drawn}");
+            let list = host.get(&format!("/v1/ledger/balances?customer={customer}")).await;
+            if list["items"][0]["available"]["minor_units"] != json!(reads_of_client - read) {
+                stale.store(true, Ordering::Relaxed);
+            }
+        }
+    };
+    join_all((0..CLIENTS).map(client)).await;
+    assert!(!stale.load(Ordering::Relaxed), "a read lacked an acknowledged draw");
+    table.row(
+        format!("{reads} reads of a balance, each after an acknowledged draw, {CLIENTS} clients: stale reads"),
+        format!("none, {:.0} pairs/s", reads as f64 / begun.elapsed().as_secs_f64()),
+        "none",
+    );
+}
