@@ -1,20 +1,24 @@
-//! Time of reports over 1,000,000 entries of 100 streams and a year, while entries are posted.
+//! Time of reports over 1,000,000 entries of 100 streams and a year, while entries are posted, and
+//! of the past balance of a customer with a tenth as many entries.
 //!
-//! The goal is less than 20 ms at the 95th percentile for totals, growth and a month's statement.
+//! The goal is less than 20 ms at the 95th percentile for totals, growth and a month's statement,
+//! and less than 5 ms for a past balance.
 //! The ledger is built once. Each line is one report: the median and the 95th percentile of its
 //! times as the median plus a distance, in the form of criterion's `bencher` output.
 #![allow(clippy::print_stdout, reason = "what it measured")]
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tidemill_core::Timestamp;
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::money::{ContentHash, EntryCall, EntryKind, net_revenue};
 use tidemill_store::EmbeddedStore;
-use tidemill_store::records::{BucketAxis, CustomerQuery, Evidence, LedgerLeg, NewEntry, ReportScope};
-use tidemill_store::traits::{LedgerStore as _, ReportStore as _};
+use tidemill_store::records::{
+    AsOf, BalanceFilter, BucketAxis, CustomerQuery, Evidence, LedgerLeg, NewEntry, PageRequest, ReportScope,
+};
+use tidemill_store::traits::{BalanceStore as _, LedgerStore as _, ReportStore as _};
 
 /// The host's allocator.
 #[global_allocator]
@@ -73,6 +77,29 @@ async fn append(store: &EmbeddedStore, commit: u64) {
     store.append_entries(entries, now).await.expect("appended");
 }
 
+/// Appends entries of one prepaid account: a prepayment of a thousand cents, then draws of a cent.
+async fn append_prepaid(store: &EmbeddedStore, commit: u64) {
+    let of = |number: u64| {
+        let (kind, cents) =
+            if number.is_multiple_of(1_000) { (EntryKind::Prepayment, 1_000) } else { (EntryKind::Drawdown, 1) };
+        let legs = kind.legs(cents).expect("an amount");
+        let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
+        NewEntry {
+            stream: "prepaid".parse().expect("a stream"),
+            external_id: format!("call_{number:012}"),
+            kind: kind.as_str().to_owned(),
+            minor_units: cents,
+            net_revenue: net_revenue(legs),
+            customer: Some("cus_prepaid".to_owned()),
+            legs: legs.iter().map(|one| leg(one.account.as_str(), one.minor_units)).collect(),
+            ..entry(number)
+        }
+    };
+    let entries = (commit * COMMIT..(commit + 1) * COMMIT).map(of).collect();
+    let now = Timestamp::from_millis(START + 366 * DAY + commit);
+    store.append_entries(entries, now).await.expect("appended");
+}
+
 fn scope(stream: Option<&str>) -> ReportScope {
     let stream = stream.map(|stream| stream.parse().expect("a stream"));
     ReportScope { stream, paper: false, axis: BucketAxis::Occurred, as_of: None }
@@ -107,6 +134,13 @@ async fn main() {
     let rate = count as f64 / watch.elapsed().as_secs_f64();
     println!("# {count} entries of {STREAMS} streams, {rate:.0} posted each second");
 
+    let watch = Stopwatch::start();
+    for commit in 0..count / COMMIT / 10 {
+        append_prepaid(&store, commit).await;
+    }
+    let rate = (count / 10) as f64 / watch.elapsed().as_secs_f64();
+    println!("# {} entries of one prepaid account, {rate:.0} posted each second", count / 10);
+
     let stop = Arc::new(AtomicBool::new(false));
     let posting = tokio::spawn({
         let (store, stop) = (store.clone(), Arc::clone(&stop));
@@ -134,6 +168,17 @@ async fn main() {
         let customers = CustomerQuery { scope: scope(of), range: october.clone(), top: 10 };
         measure(&format!("customers-month-{name}"), || store.customer_totals(customers.clone())).await;
     }
+    let asked = AtomicU64::new(0);
+    let balance = || {
+        // Any entry of the account.
+        let dice = asked.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
+        let sequence = count / COMMIT * COMMIT + 1 + dice % (count / COMMIT / 10 * COMMIT);
+        let filter = BalanceFilter { stream: None, customer: Some("cus_prepaid".to_owned()) };
+        let now = Timestamp::from_millis(START + 400 * DAY);
+        let store = &store;
+        async move { store.balances(&filter, PageRequest::first(1), Some(AsOf::Sequence(sequence)), now).await }
+    };
+    measure("past-balance", balance).await;
     stop.store(true, Ordering::Relaxed);
     posting.await.expect("posted");
 }
