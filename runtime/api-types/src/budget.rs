@@ -16,7 +16,7 @@ pub struct Budget<'a> {
     pub deployment: Cow<'a, str>,
     /// The budget's name.
     pub name: Cow<'a, str>,
-    /// What it limits: the code of a currency.
+    /// What it limits: `fuel`, or the code of a currency.
     pub unit: Cow<'a, str>,
     /// Who has the limit: `deployment`, or each `customer`.
     pub per: Cow<'a, str>,
@@ -24,6 +24,8 @@ pub struct Budget<'a> {
     pub period: Cow<'a, str>,
     /// The time zone in which periods begin.
     pub time_zone: Cow<'a, str>,
+    /// What becomes of a request without room: `wait` or `refuse`. Absent for money.
+    pub over: Option<Cow<'a, str>>,
     /// The customer, empty for what names none. Absent if this is the budget itself.
     pub customer: Option<Cow<'a, str>>,
     /// The limit in force.
@@ -37,7 +39,7 @@ pub struct Budget<'a> {
     /// What was used in the period, less what was reversed. Absent for a budget of each customer
     /// itself.
     pub used: Option<Amount>,
-    /// What reservations hold. Absent as `used`.
+    /// What reservations, or runs that have begun, hold. Absent as `used`.
     pub held: Option<Amount>,
     /// What the limit leaves; below zero if it is exceeded. Absent as `used`.
     pub left: Option<Amount>,

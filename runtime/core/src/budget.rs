@@ -1,4 +1,5 @@
-//! Budgets of a deployment: what it may use of a currency in each period of the calendar.
+//! Budgets of a deployment: what it may use of a currency, or of fuel, in each period of the
+//! calendar.
 //!
 //! A budget counts what entries use and what reservations hold. `reserve` and `draw` ask it first;
 //! what is posted counts and is never refused. Here are the terms and the arithmetic; the store
@@ -37,6 +38,8 @@ pub struct BudgetSpec {
     pub period: BudgetPeriod,
     /// The time zone in which periods begin.
     pub time_zone: Zone,
+    /// What becomes of a request without room; of fuel only.
+    pub over: OverBudget,
 }
 
 impl BudgetSpec {
@@ -45,7 +48,9 @@ impl BudgetSpec {
     /// # Errors
     /// The host does not know the currency, or the text is no amount of it.
     pub fn limit_in(&self, currencies: &Currencies) -> Result<i64, String> {
-        let BudgetUnit::Currency(code) = &self.unit;
+        let BudgetUnit::Currency(code) = &self.unit else {
+            return parse_decimal(&self.limit, 0).map_err(|why| why.to_string());
+        };
         let unknown = || format!("`{code}` is neither a currency of ISO 4217 nor a unit that the operator declared");
         let currency = currencies.get(code).ok_or_else(unknown)?;
         parse_decimal(&self.limit, currency.exponent()).map_err(|why| why.to_string())
@@ -57,21 +62,24 @@ impl BudgetSpec {
 pub enum BudgetUnit {
     /// Usage in a currency, by its code.
     Currency(String),
+    /// The fuel of runs.
+    Fuel,
 }
 
 impl BudgetUnit {
     /// Its name in the manifest and the API.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        let Self::Currency(code) = self;
-        code
+        match self {
+            Self::Currency(code) => code,
+            Self::Fuel => "fuel",
+        }
     }
 
     /// Whether it is this currency.
     #[must_use]
     pub fn is_currency(&self, code: &str) -> bool {
-        let Self::Currency(own) = self;
-        own == code
+        matches!(self, Self::Currency(own) if own == code)
     }
 }
 
@@ -107,6 +115,16 @@ choices! {
         Deployment => "deployment",
         /// Each customer. What names no customer counts together.
         Customer => "customer",
+    }
+    /// What becomes of a request if a budget of fuel has no room. The order of the variants is
+    /// stored: add at the end.
+    #[derive(Default)]
+    OverBudget {
+        /// Its run waits.
+        #[default]
+        Wait => "wait",
+        /// It is refused.
+        Refuse => "refuse",
     }
     /// How long a period of a budget is. The order of the variants is stored: add at the end.
     BudgetPeriod {

@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use crate::lane::Lane;
+use crate::money::CUSTOMER_BYTES;
 
 mod text;
 
@@ -44,6 +45,8 @@ pub struct Flow {
     pub queue: Option<u64>,
     /// Retention of an idempotency key after the end of its run, in milliseconds.
     pub key_millis: u64,
+    /// The customer of a run is the text or number at this pointer of its input.
+    pub customer: Option<Pointer>,
 }
 
 /// At most `runs` runs start in any period of `per_millis` milliseconds.
@@ -70,7 +73,7 @@ pub struct Debounce {
 
 impl Default for Flow {
     fn default() -> Self {
-        Self { key: None, per_key: 1, rate: None, debounce: None, queue: None, key_millis: KEY_MILLIS }
+        Self { key: None, per_key: 1, rate: None, debounce: None, queue: None, key_millis: KEY_MILLIS, customer: None }
     }
 }
 
@@ -88,6 +91,16 @@ impl Flow {
         let pointer = self.key.as_ref()?;
         let name = format!("key/{}", pointer.hash_in(input));
         Some(Lane { name, capacity: self.per_key.max(1) })
+    }
+}
+
+impl Flow {
+    /// Returns the customer of a run with that input; empty if it names none. A text of more than
+    /// [`CUSTOMER_BYTES`] bytes names none.
+    #[must_use]
+    pub fn customer_of(&self, input: &[u8]) -> String {
+        let text = self.customer.as_ref().and_then(|pointer| pointer.text_in(input));
+        text.filter(|text| text.len() <= CUSTOMER_BYTES).unwrap_or_default()
     }
 }
 
@@ -124,6 +137,18 @@ impl Pointer {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The text or the digits of the number to which the pointer points in the JSON text `input`;
+    /// `None` if there is another value or none.
+    #[must_use]
+    pub fn text_in(&self, input: &[u8]) -> Option<String> {
+        let value = text::at(&self.0, input)?;
+        match value.as_bytes().first()? {
+            b'"' => serde_json::from_str(&value).ok(),
+            b'-' | b'0'..=b'9' => Some(value),
+            _ => None,
+        }
     }
 
     /// Thirty-two hexadecimal digits that identify the value to which the pointer points in the
@@ -199,6 +224,26 @@ mod tests {
     }
 
     #[test]
+    fn a_customer_is_a_text_or_a_number_of_the_input() {
+        let flow = Flow { customer: Some(pointer("/c")), ..Flow::default() };
+        for (input, customer) in [
+            (r#"{"c": "a\u00e4"}"#, "a\u{e4}"),
+            (r#"{"c": 17}"#, "17"),
+            (r#"{"c": -1.50}"#, "-1.50"),
+            (r#"{"c": null}"#, ""),
+            (r#"{"c": {"id": 1}}"#, ""),
+            (r#"{"c": true}"#, ""),
+            ("{}", ""),
+            ("not json", ""),
+        ] {
+            assert_eq!(flow.customer_of(input.as_bytes()), customer, "{input}");
+        }
+        let long = format!("{{\"c\": \"{}\"}}", "x".repeat(CUSTOMER_BYTES + 1));
+        assert_eq!(flow.customer_of(long.as_bytes()), "");
+        assert_eq!(Flow::default().customer_of(br#"{"c": "x"}"#), "");
+    }
+
+    #[test]
     fn a_lane_depends_on_the_key() {
         let flow = Flow { key: Some(pointer("/c")), per_key: 3, ..Flow::default() };
         let lane = flow.lane(br#"{"c": "x"}"#).unwrap();
@@ -215,6 +260,7 @@ mod tests {
         ) {
             if let Ok(pointer) = text.parse::<Pointer>() {
                 prop_assert_eq!(pointer.hash_in(&input).len(), 32);
+                let _ = pointer.text_in(&input);
             }
         }
     }

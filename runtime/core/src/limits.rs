@@ -17,6 +17,9 @@ pub const INPUT_BYTES: usize = 4 * MIB as usize;
 /// Maximum size of a delivery to a hook as the JSON text that the guest's export takes, in bytes:
 /// a body of 4 MiB in base64, and its headers.
 pub const DELIVERY_INPUT_BYTES: usize = 6 * MIB as usize;
+/// What part of its fuel a guest has in addition, from the notification of a cancellation on: one
+/// of this many.
+pub const GRACE_FUEL: u64 = 10;
 /// Maximum size of a run's output, in bytes.
 pub const OUTPUT_BYTES: usize = 4 * MIB as usize;
 /// Maximum size of a value in a deployment's state, in bytes.
@@ -88,6 +91,15 @@ pub struct Limits {
     pub http_calls: u64,
     /// Maximum size of the bodies of all HTTP requests and responses together, in bytes.
     pub http_bytes: u64,
+}
+
+impl Limits {
+    /// The most fuel that one generation of a run uses: its limit, and the grace in which a
+    /// cancelled guest undoes its work.
+    #[must_use]
+    pub const fn fuel_of_generation(&self) -> u64 {
+        self.fuel.get().saturating_add(self.fuel.get() / GRACE_FUEL)
+    }
 }
 
 impl Default for Limits {

@@ -30,7 +30,9 @@ use std::sync::Arc;
 use tidemill_store::Store;
 
 use crate::ledger::{balances, budgets, entries, evidence, findings, proof, reports, reservations};
-use crate::runs::{failures, flow, journals, lanes, parked, requests, signals, transactions, trees, values, waits};
+use crate::runs::{
+    failures, flow, fuel, journals, lanes, parked, requests, signals, transactions, trees, values, waits,
+};
 use crate::schedules::{changes, firings, overlaps};
 use crate::topics::{events, subscriptions};
 
@@ -165,6 +167,10 @@ claims! {
         an_expired_hold_leaves_its_budget_at_once, a_budget_sees_the_entries_of_the_transaction,
         concurrent_drawers_never_exceed_a_budget, usage_beyond_a_budget_is_a_finding_until_it_fits,
         a_budget_that_changes_more_than_its_limit_counts_from_nothing, budgets_are_listed_with_their_customers;
+    fuel: a_run_holds_fuel_before_it_begins_and_returns_the_rest, a_waiting_run_begins_when_fuel_returns,
+        a_waiting_run_begins_in_the_next_period, a_budget_that_refuses_refuses_requests_without_room,
+        each_generation_holds_fuel_of_its_own, a_changed_budget_wakes_the_runs_that_wait_for_it,
+        a_run_that_ends_while_it_waits_leaves_nothing, a_hold_outlives_the_epoch_that_made_it;
     proof: entries_are_numbered_and_chained_in_the_order_of_commits,
         the_time_of_posting_does_not_decrease, every_field_of_an_entry_is_in_its_hash;
     secrets: a_new_version_is_the_newest_at_once_and_older_ones_end, an_ended_version_is_removed,

@@ -11,7 +11,7 @@ use tidemill_core::ids::Owner;
 use tidemill_core::run::{Export, Run, Seed, Trigger};
 use tidemill_core::{ComponentDigest, NodeId, Revision, RunId, Timestamp};
 use tidemill_store::records::{
-    AdmissionTerms, Component, ModuleVersion, NewRun, PutDeployment, RecoveryFilter, RetentionPolicy,
+    AdmissionLimits, AdmissionTerms, Component, ModuleVersion, NewRun, PutDeployment, RecoveryFilter, RetentionPolicy,
 };
 use tidemill_store::traits::*;
 use tidemill_store::{EmbeddedStore, StoreError};
@@ -126,7 +126,7 @@ async fn claimed_run(store: &EmbeddedStore) -> (Owner, Run) {
     let epoch = store.begin_epoch(&node).await.unwrap();
     let owner = Owner { node, epoch };
     store.request_run(new(1, &Bytes::new())).await.unwrap();
-    let admitted = store.admit(&owner, &"a".parse().unwrap(), 1, None, NOON).await.unwrap();
+    let admitted = store.admit(&owner, &"a".parse().unwrap(), 1, AdmissionLimits::default(), NOON).await.unwrap();
     (owner, admitted.claimed[0].run.clone())
 }
 

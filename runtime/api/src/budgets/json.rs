@@ -1,14 +1,14 @@
 //! The JSON shape of a line of a budget.
 
 use tidemill_api_types as shapes;
-use tidemill_core::budget::BudgetCounter;
+use tidemill_core::budget::{BudgetCounter, BudgetUnit};
 use tidemill_core::money::{Currencies, write_decimal};
 use tidemill_store::records::{Budget, BudgetLine};
 
 /// Returns the shape of a line. `currencies` are the host's.
 pub fn line<'a>(line: &'a BudgetLine, currencies: &Currencies) -> shapes::Budget<'a> {
     let BudgetLine { budget, customer, limit, own_limit, period, counter } = line;
-    let Budget { deployment, name, unit, scope, period: length, time_zone, .. } = budget;
+    let Budget { deployment, name, unit, scope, period: length, time_zone, over, .. } = budget;
     let exponent = currencies.get(unit.as_str()).map(|currency| currency.exponent()).unwrap_or_default();
     let amount = |minor_units: i128| shapes::Amount {
         minor_units,
@@ -24,6 +24,7 @@ pub fn line<'a>(line: &'a BudgetLine, currencies: &Currencies) -> shapes::Budget
         per: scope.as_str().into(),
         period: length.as_str().into(),
         time_zone: time_zone.into(),
+        over: (*unit == BudgetUnit::Fuel).then(|| over.as_str().into()),
         customer: customer.as_ref().map(Into::into),
         limit: amount((*limit).into()),
         own_limit: *own_limit,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tidemill_core::budget::BudgetSpec;
+use tidemill_core::budget::{BudgetSpec, BudgetUnit};
 use tidemill_core::flow::{Debounce, Flow};
 use tidemill_core::lane::Lane;
 use tidemill_core::limits::LOG_BYTES;
@@ -109,6 +109,21 @@ impl ResolvedRevision {
         }
     }
 
+    /// Whether a run must be queued in the store before it may start.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.flow.is_kept() || self.has_fuel_budget()
+    }
+
+    /// Whether it has a budget of fuel, so that runs must hold fuel in the store before they start.
+    pub(crate) fn has_fuel_budget(&self) -> bool {
+        self.budgets.iter().flat_map(|budgets| budgets.iter()).any(|budget| budget.unit == BudgetUnit::Fuel)
+    }
+
+    /// Returns the customer of a run with that input, if the deployment has a budget of fuel.
+    pub(crate) fn fuel_customer(&self, input: &[u8]) -> Option<String> {
+        self.has_fuel_budget().then(|| self.flow.customer_of(input))
+    }
+
     /// Merges the labels `own` of a run with the deployment's. A run's own label wins.
     pub(crate) fn labels_with(&self, own: Vec<(String, String)>) -> Vec<(String, String)> {
         let others = self.labels.iter().filter(|(name, _)| !own.iter().any(|(taken, _)| taken == name));
@@ -200,7 +215,7 @@ impl ActiveDeployment {
 
     /// Returns the terms of a request from outside. `most` is as for
     /// [`ActiveDeployment::queue_max`].
-    pub(crate) fn terms(&self, export: Export, input: &[u8], most: u64) -> AdmissionTerms {
+    pub(crate) fn terms(&self, export: Export, input: &[u8], most: u64, policy: &PolicyInForce) -> AdmissionTerms {
         let debounced = |debounce: &Debounce| DebounceTerms {
             key: debounce.key_of(export.as_str(), input),
             wait_millis: debounce.wait_millis,
@@ -210,7 +225,21 @@ impl ActiveDeployment {
             key_millis: self.plan.flow.key_millis,
             queue_max: self.queue_max(most),
             debounce: self.plan.flow.debounce.as_ref().map(debounced),
+            customer: self.plan.fuel_customer(input),
+            fuel: self.fuel_of_run(policy),
         }
+    }
+
+    /// Returns the terms of a run that no caller requests: it waits if a budget has no room.
+    pub(crate) fn own_terms(&self, input: &[u8], most: u64) -> AdmissionTerms {
+        let (queue_max, customer) = (self.queue_max(most), self.plan.fuel_customer(input));
+        AdmissionTerms { queue_max, customer, ..AdmissionTerms::default() }
+    }
+
+    /// Returns what a run holds of each budget of fuel; `None` if the deployment has none.
+    pub(crate) fn fuel_of_run(&self, policy: &PolicyInForce) -> Option<u64> {
+        let limits = || policy.now().bounded(self.deployment.name.as_str(), &self.plan.limits);
+        self.plan.has_fuel_budget().then(|| limits().fuel_of_generation())
     }
 
     /// Returns a request for a run that starts at once, with the labels, priority and lanes of its
@@ -231,7 +260,7 @@ impl ActiveDeployment {
             seed: crate::random::seed(),
             detached: false,
             lanes: self.lanes(&input),
-            terms: AdmissionTerms::default(),
+            terms: AdmissionTerms { customer: self.plan.fuel_customer(&input), ..AdmissionTerms::default() },
             input,
         }
     }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use tidemill_core::budget::BudgetSpec;
+use tidemill_core::budget::{BudgetSpec, BudgetUnit};
 use tidemill_core::manifest::{LedgerPolicy, Manifest, ManifestChange, Source};
 use tidemill_core::money::Currencies;
 use tidemill_core::run::Export;
 use tidemill_core::schedule::{Schedule, ScheduleEnd, SchedulePreview};
 use tidemill_core::topics::Subscription;
 use tidemill_core::wire::InputProblem;
-use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, ScheduleName, Timestamp};
+use tidemill_core::{Code, ComponentDigest, DeploymentName, Policy, Revision, ScheduleName, Timestamp};
 use tidemill_store::StoreError;
 use tidemill_store::records::{
     Component, Deployment, NewBudget, PageRequest, Pause, PutDeployment, RunFilter, ScheduleChange, SubscriptionChange,
@@ -116,6 +116,10 @@ impl ControlPlane {
         }
         let _turn = self.0.changes.lock().await;
         // Check under the lock of changes, under which a new policy is applied too.
+        let problems = check_fuel_budgets(&name, &manifest, &self.0.config.currencies, &self.0.config.policy.now());
+        if !problems.is_empty() {
+            return Err(ControlError::Problems { code: Code::BadManifest, problems });
+        }
         let denied = self.0.config.policy.now().check(&name, &manifest, self.0.clock.now());
         if !denied.is_empty() {
             return Err(ControlError::Problems { code: Code::PolicyDenied, problems: denied });
@@ -438,6 +442,24 @@ fn check_memory(manifest: &Manifest, most: u64) -> Option<InputProblem> {
     })
 }
 
+/// Refuses budgets of fuel in which no run could ever begin.
+fn check_fuel_budgets(
+    name: &DeploymentName,
+    manifest: &Manifest,
+    currencies: &Currencies,
+    policy: &Policy,
+) -> Vec<InputProblem> {
+    let needed = policy.bounded(name.as_str(), &manifest.limits).fuel_of_generation();
+    let too_small = |(index, budget): (usize, &BudgetSpec)| {
+        let limit = budget.limit_in(currencies).ok().filter(|_| budget.unit == BudgetUnit::Fuel)?;
+        let message = format!("a run holds {needed} units of fuel, so none could begin with a limit of {limit}");
+        let fix = "Raise the limit of the budget, or lower `fuel` under `[limits]`.";
+        (i128::from(limit) < i128::from(needed))
+            .then(|| InputProblem::field(format!("/budgets/{index}/limit"), message, fix))
+    };
+    manifest.budgets.iter().enumerate().filter_map(too_small).collect()
+}
+
 fn warnings(
     manifest: &Manifest,
     component: &Component,
@@ -516,6 +538,7 @@ fn budgets(manifest: &Manifest, currencies: &Currencies) -> Vec<NewBudget> {
             scope: spec.scope,
             period: spec.period,
             time_zone: spec.time_zone.name().to_owned(),
+            over: spec.over,
         })
     };
     manifest.budgets.iter().filter_map(budget).collect()

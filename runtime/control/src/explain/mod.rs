@@ -68,6 +68,8 @@ pub enum StageName {
     Priority,
     /// The deployment's rate.
     Rate,
+    /// The deployment's budgets of fuel.
+    Budget,
     /// The deployment's concurrency.
     Concurrency,
     /// The node's concurrency.
@@ -76,7 +78,7 @@ pub enum StageName {
 
 impl StageName {
     /// Every stage, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::IdempotencyKey,
         Self::Debounce,
         Self::Queue,
@@ -86,6 +88,7 @@ impl StageName {
         Self::Key,
         Self::Priority,
         Self::Rate,
+        Self::Budget,
         Self::Concurrency,
         Self::Node,
     ];
@@ -103,6 +106,7 @@ impl StageName {
             Self::Schedule => "schedule",
             Self::Priority => "priority",
             Self::Rate => "rate",
+            Self::Budget => "budget",
             Self::Concurrency => "concurrency",
             Self::Node => "node",
         }

@@ -4,7 +4,7 @@ use tidemill_core::Timestamp;
 use tidemill_core::lane::Lane;
 use tidemill_core::run::{RunState, TriggerKind};
 use tidemill_core::wire::grouped;
-use tidemill_store::records::{LaneView, QueueKind, QueuePosition};
+use tidemill_store::records::{BudgetWait, LaneView, QueueKind, QueuePosition};
 
 use super::words::{span, time};
 use super::{COUNTED, Stage, StageName, StageVerdict};
@@ -47,6 +47,7 @@ fn stage(host: &HostState, live: &ActiveDeployment, position: &QueuePosition, na
         StageName::Key => lane(position),
         StageName::Priority => priority(position),
         StageName::Rate => rate(host, live, position),
+        StageName::Budget => budget(live, position),
         StageName::Concurrency => {
             let (used, most) = (live.limiter.running(), live.limiter.most());
             slots(name, used.into(), most.into(), "of its deployment")
@@ -118,6 +119,8 @@ fn due(host: &HostState, position: &QueuePosition) -> Stage {
     let name = StageName::Time;
     let waits = match (&position.run.state, position.listed) {
         (RunState::Queued { not_before }, QueueKind::Turn(_)) => Some(*not_before),
+        // The budget's stage tells until when.
+        (_, QueueKind::Delayed(_)) if position.budget.is_some() => None,
         (_, QueueKind::Delayed(due)) => Some(due),
         _ => None,
     };
@@ -128,6 +131,29 @@ fn due(host: &HostState, position: &QueuePosition) -> Stage {
         }
         None => Stage::new(name, StageVerdict::Passes, "it is due"),
     }
+}
+
+fn budget(live: &ActiveDeployment, position: &QueuePosition) -> Stage {
+    let name = StageName::Budget;
+    if !live.plan.has_fuel_budget() {
+        return Stage::new(name, StageVerdict::None, "its deployment has no budget of fuel");
+    }
+    let (Some(wait), QueueKind::Delayed(until)) = (&position.budget, position.listed) else {
+        return Stage::new(name, StageVerdict::Passes, "it waits for no budget of fuel");
+    };
+    let BudgetWait { budget, customer, limit, counted } = wait;
+    let whose = if customer.is_empty() { String::new() } else { format!(" of customer `{customer}`") };
+    let [used, held, most] =
+        [counted.used, counted.held, (*limit).into()].map(|number| u64::try_from(number).unwrap_or(0));
+    let detail = format!(
+        "of the {} units of fuel of budget `{budget}`{whose}, {} are used and {} held in the period that ends at {}",
+        grouped(most),
+        grouped(used),
+        grouped(held),
+        time(until)
+    );
+    let waits = Stage::new(name, StageVerdict::Waits, detail);
+    Stage { used: Some(used.saturating_add(held)), limit: Some(most), until: Some(until), ..waits }
 }
 
 fn turn(position: &QueuePosition) -> Stage {

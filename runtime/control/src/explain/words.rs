@@ -64,6 +64,9 @@ fn next_step(stage: &Stage, run: &Run) -> Option<String> {
             None => return None,
         },
         StageName::Rate => "Raise the deployment's `rate`, or wait.".to_owned(),
+        StageName::Budget => {
+            format!("Raise the limit of the budget, or wait for the next period or for a run of `{deployment}` to end.")
+        }
         StageName::Priority => {
             "Raise its deployment's `concurrency` if the host has room, or request it with a higher priority."
                 .to_owned()

@@ -6,7 +6,7 @@ use tidemill_core::delivery::{DeliveryOutcome, object_lane};
 use tidemill_core::lane::Lane;
 use tidemill_core::run::{Export, Trigger, TriggerKind};
 use tidemill_core::{RunId, Timestamp};
-use tidemill_store::records::{AdmissionTerms, HookDelivery, NewRun};
+use tidemill_store::records::{HookDelivery, NewRun};
 
 use crate::deployment::active::ActiveDeployment;
 
@@ -30,7 +30,9 @@ pub(crate) fn request(
     // The store has the delivery, so the run has no input of its own. Each delivery makes a run of
     // its own: it is never debounced.
     let new = live.new_run(id, Export::Webhook, trigger, Bytes::new(), now);
-    let terms = AdmissionTerms { queue_max: live.queue_max(queue_max), ..AdmissionTerms::default() };
+    // The body takes no part in the customer, as in the key of flow control.
+    let fields = if live.plan.has_fuel_budget() { fields(delivery).to_string() } else { String::new() };
+    let terms = live.own_terms(fields.as_bytes(), queue_max);
     NewRun { lanes: lanes(live, delivery), terms, ..new }
 }
 

@@ -14,9 +14,10 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tidemill_core::ids::Owner;
+use tidemill_core::policy::PolicyInForce;
 use tidemill_core::{Clock, DeploymentName, Timestamp, failpoint};
 use tidemill_store::Store;
-use tidemill_store::records::{AdmissionResult, ClaimedRun};
+use tidemill_store::records::{AdmissionLimits, AdmissionResult, ClaimedRun};
 
 use crate::deployment::active::{ActiveDeployment, DeploymentRegistry};
 use crate::deployment::limiter::Permit;
@@ -47,6 +48,7 @@ pub(crate) struct Dispatcher {
     admission: Arc<Admission>,
     metrics: Arc<Metrics>,
     launcher: RunLauncher,
+    policy: PolicyInForce,
     /// When it last queried the store for deployments with waiting runs, in milliseconds.
     looked_at: AtomicU64,
 }
@@ -77,6 +79,7 @@ impl Dispatcher {
             admission: Arc::clone(&host.admission),
             metrics: Arc::clone(&host.metrics),
             launcher: RunLauncher::new(host),
+            policy: host.config.policy.clone(),
             looked_at: AtomicU64::new(0),
         }
     }
@@ -203,8 +206,9 @@ impl Dispatcher {
         // Remove the deployment before the claim: a run that is queued later adds it again, so none
         // is forgotten.
         backlog.remove(name);
-        let rate = live.plan.flow.rate;
-        let claimed = match self.store.admit(&self.owner, name, permits.len(), rate, now).await {
+        let fuel = live.fuel_of_run(&self.policy);
+        let limits = AdmissionLimits { rate: live.plan.flow.rate, fuel };
+        let claimed = match self.store.admit(&self.owner, name, permits.len(), limits, now).await {
             Ok(AdmissionResult { claimed, next }) => {
                 if let Some(next) = next {
                     self.admission.note_delayed(next);

@@ -165,6 +165,8 @@ mod tests {
     use serde_json::json;
     use tidemill_core::run::RunState;
 
+    use tidemill_store::records::AdmissionLimits;
+
     use super::*;
     use crate::fixture::{LoopFixture, START};
 
@@ -173,7 +175,8 @@ mod tests {
         let mut fixture = LoopFixture::with(json!({})).await;
         let run = fixture.queue().await;
         let owner = fixture.host.owner.clone();
-        let claimed = fixture.store.admit(&owner, &run.deployment, 1, None, START).await.unwrap().claimed;
+        let claimed =
+            fixture.store.admit(&owner, &run.deployment, 1, AdmissionLimits::default(), START).await.unwrap().claimed;
         assert_eq!(claimed.len(), 1);
         fixture.next_epoch().await;
         let recovery = RecoveryReconciler::new(&fixture.host);

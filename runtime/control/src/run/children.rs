@@ -80,6 +80,7 @@ pub(crate) fn requests(host: &HostState, parent: &Run, starts: Vec<StartRun>) ->
         let lanes = live.as_ref().map(|live| live.lanes(&start.input)).unwrap_or_default();
         let key_millis = live.as_ref().map_or(KEY_MILLIS, |live| live.plan.flow.key_millis);
         let queue_max = live.as_ref().map_or(u64::MAX, |live| live.queue_max(host.config.queue_max));
+        let customer = live.as_ref().and_then(|live| live.plan.fuel_customer(&start.input));
         let mut labels = match live {
             Some(live) => live.plan.labels_with(start.labels),
             None => start.labels,
@@ -102,7 +103,7 @@ pub(crate) fn requests(host: &HostState, parent: &Run, starts: Vec<StartRun>) ->
             detached: start.detached,
             lanes,
             // A child is never debounced: it belongs to its parent.
-            terms: AdmissionTerms { key_millis, queue_max, ..AdmissionTerms::default() },
+            terms: AdmissionTerms { key_millis, queue_max, customer, ..AdmissionTerms::default() },
         }
     };
     starts.into_iter().map(request).collect()

@@ -67,7 +67,7 @@ impl ControlPlane {
     async fn try_admit(&self, live: &Arc<ActiveDeployment>, new: &NewRun, delayed: bool) -> Option<Execution> {
         let has_backlog = live.limiter.has_backlog.load(std::sync::atomic::Ordering::Acquire);
         // Rules that depend on the store's state require the queue.
-        if delayed || has_backlog || !live.limiter.is_open() || live.plan.flow.is_kept() {
+        if delayed || has_backlog || !live.limiter.is_open() || live.plan.is_kept() {
             return None;
         }
         let collecting = match new.export {

@@ -156,7 +156,7 @@ impl ControlPlane {
         }
         let now = self.0.clock.now();
         let delay = u64::try_from(request.delay.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
-        let terms = live.terms(export, &input, self.0.config.queue_max);
+        let terms = live.terms(export, &input, self.0.config.queue_max, &self.0.config.policy);
         let new = live.new_run(crate::random::run_id(now), export, request.trigger, input, now);
         let (priority, not_before) = (request.priority.unwrap_or(new.priority), now.plus_millis(delay));
         Ok(NewRun { key: request.key, labels, priority, not_before, terms, ..new })

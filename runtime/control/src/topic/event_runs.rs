@@ -4,7 +4,7 @@ use serde_json::json;
 use tidemill_core::run::{Export, Trigger, TriggerKind};
 use tidemill_core::{RunId, Timestamp, batch};
 use tidemill_store::Store;
-use tidemill_store::records::{AdmissionTerms, Event, NewRun, Publisher};
+use tidemill_store::records::{Event, NewRun, Publisher};
 
 use crate::deployment::active::ActiveDeployment;
 use crate::deployment::exports;
@@ -73,7 +73,7 @@ pub(crate) fn requests(
         };
         id = id.next();
         // Each event makes a run of its own: it is never debounced.
-        let terms = AdmissionTerms { queue_max: live.queue_max(queue_max), ..AdmissionTerms::default() };
+        let terms = live.own_terms(&input, queue_max);
         runs.push(NewRun { terms, ..live.new_run(id, export, trigger, input, now) });
     }
     Ok(runs)

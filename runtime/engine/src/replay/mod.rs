@@ -244,8 +244,10 @@ impl GuestState {
     /// its limit.
     fn fuel_left(&self, used: u64) -> u64 {
         let limit = self.run.limits.fuel.get();
-        let most =
-            self.history.notice.map_or(limit, |notice| notice.fuel.saturating_add(limit / crate::guest::GRACE_FUEL));
+        let most = self
+            .history
+            .notice
+            .map_or(limit, |notice| notice.fuel.saturating_add(limit / tidemill_core::limits::GRACE_FUEL));
         most.saturating_sub(used)
     }
 

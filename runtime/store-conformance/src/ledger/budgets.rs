@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use tidemill_core::budget::{BudgetCounter, BudgetPeriod, BudgetScope, BudgetUnit};
+use tidemill_core::budget::{BudgetCounter, BudgetPeriod, BudgetScope, BudgetUnit, OverBudget};
 use tidemill_core::money::EntryKind;
 use tidemill_core::{BudgetName, Timestamp};
 use tidemill_store::Store;
@@ -28,6 +28,7 @@ pub(crate) fn budget(scope: BudgetScope) -> NewBudget {
         scope,
         period: BudgetPeriod::Day,
         time_zone: "UTC".into(),
+        over: OverBudget::Wait,
     }
 }
 

@@ -93,7 +93,7 @@ async fn play(store: Arc<dyn Store>, (rate, acts): (Rate, Vec<FlowStep>)) -> Res
                 }
             }
             FlowStep::Admit(limit) => {
-                let admitted = store.admit(&me, &name("a"), limit, Some(rate), now).await.map_err(failed)?;
+                let admitted = store.admit(&me, &name("a"), limit, Some(rate).into(), now).await.map_err(failed)?;
                 let in_span = begun.iter().filter(|at| now.millis_since(**at) < rate.per_millis).count();
                 let room = (rate.runs as usize).saturating_sub(in_span);
                 let mut due: Vec<_> = waiting.iter().filter(|(_, due)| **due <= now).map(|(id, _)| *id).collect();

@@ -27,7 +27,7 @@ async fn admitted(
     rate: Option<Rate>,
     now: Timestamp,
 ) -> (Vec<RunId>, Option<Timestamp>) {
-    let admitted = store.admit(owner, &name("a"), limit, rate, now).await.expect("an admission");
+    let admitted = store.admit(owner, &name("a"), limit, rate.into(), now).await.expect("an admission");
     (admitted.claimed.iter().map(|claimed| claimed.run.id).collect(), admitted.next)
 }
 

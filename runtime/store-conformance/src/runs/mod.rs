@@ -2,6 +2,7 @@
 
 pub(crate) mod failures;
 pub(crate) mod flow;
+pub(crate) mod fuel;
 pub(crate) mod journals;
 pub(crate) mod lanes;
 pub(crate) mod parked;

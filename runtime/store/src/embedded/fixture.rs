@@ -1,7 +1,7 @@
 //! A request for a run and an entry of the ledger, for the tests of this folder.
 
 use bytes::Bytes;
-use tidemill_core::budget::{BudgetPeriod, BudgetScope, BudgetUnit};
+use tidemill_core::budget::{BudgetPeriod, BudgetScope, BudgetUnit, OverBudget};
 use tidemill_core::money::{ContentHash, EntryCall};
 use tidemill_core::run::{Export, Seed, Trigger};
 use tidemill_core::{ComponentDigest, Revision, RunId, Timestamp};
@@ -73,5 +73,6 @@ pub(crate) fn budget(deployment: &str, name: &str) -> Budget {
         period: BudgetPeriod::Day,
         time_zone: "UTC".to_owned(),
         since: 0,
+        over: OverBudget::Wait,
     }
 }

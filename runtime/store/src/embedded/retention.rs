@@ -13,8 +13,8 @@ use crate::embedded::runs::record::RunRecord;
 use crate::embedded::runs::{keys, record};
 use crate::embedded::store::{EmbeddedStore, blocking};
 use crate::embedded::tables::{
-    CANCELS, CHILDREN, COMPONENTS, FAILURES, FEED, INBOX, INPUTS, JOURNAL, LOGS, OPEN_CHILDREN, OPERATIONS, OUTPUTS,
-    PARKED, REPLAY_SNAPSHOTS, REVISIONS, RUNS, RUNS_BY_DEPLOYMENT, SIGNAL_KEYS, UNNAMED, pair, run_of,
+    CANCELS, CHILDREN, COMPONENTS, FAILURES, FEED, FUEL_RUNS, INBOX, INPUTS, JOURNAL, LOGS, OPEN_CHILDREN, OPERATIONS,
+    OUTPUTS, PARKED, REPLAY_SNAPSHOTS, REVISIONS, RUNS, RUNS_BY_DEPLOYMENT, SIGNAL_KEYS, UNNAMED, pair, run_of,
 };
 use crate::embedded::throttle::{PIECE, paced};
 use crate::embedded::topics::expiry;
@@ -182,6 +182,7 @@ fn forget(commit: &mut WriteTx<'_, '_>, record: &RunRecord, left: &mut usize) ->
     commit.delete(CANCELS, &id);
     // A cancelled run may still wait for a person.
     commit.delete(PARKED, &id);
+    commit.delete(FUEL_RUNS, &id);
     commit.delete(RUNS, &id);
     commit.changes.note(&run.deployment, UsageDelta { runs: -1, ..UsageDelta::default() });
     if let Some(parent) = run.trigger.parent {

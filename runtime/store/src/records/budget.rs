@@ -1,7 +1,7 @@
 //! Budgets of deployments: their definitions, customers' own limits, and what was used.
 
 use serde::{Deserialize, Serialize};
-use tidemill_core::budget::{BudgetCounter, BudgetPeriod, BudgetScope, BudgetUnit};
+use tidemill_core::budget::{BudgetCounter, BudgetPeriod, BudgetScope, BudgetUnit, OverBudget};
 use tidemill_core::money::report::CalendarPeriod;
 use tidemill_core::zones::Zone;
 use tidemill_core::{BudgetName, DeploymentName, Timestamp};
@@ -21,6 +21,8 @@ pub struct NewBudget {
     pub period: BudgetPeriod,
     /// The name of the time zone in which periods begin.
     pub time_zone: String,
+    /// What becomes of a request without room; of fuel only.
+    pub over: OverBudget,
 }
 
 /// A budget of a deployment.
@@ -45,6 +47,8 @@ pub struct Budget {
     pub time_zone: String,
     /// Entries after this sequence number count.
     pub since: u64,
+    /// What becomes of a request without room; of fuel only.
+    pub over: OverBudget,
 }
 
 impl Budget {
@@ -101,4 +105,17 @@ pub struct BudgetLine {
     pub period: CalendarPeriod,
     /// What was used and is held in it; `None` for a budget of each customer itself.
     pub counter: Option<BudgetCounter>,
+}
+
+/// The budget for which a run waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetWait {
+    /// The budget.
+    pub budget: String,
+    /// The customer; empty for the deployment, and for what names no customer.
+    pub customer: String,
+    /// The limit in force.
+    pub limit: i64,
+    /// What was used and is held in the period.
+    pub counted: BudgetCounter,
 }

@@ -121,6 +121,9 @@ pub struct RunCommit {
     pub observed: Vec<RunId>,
     /// The new input, if the run continues as new.
     pub input: Option<Bytes>,
+    /// The customer of the new input, if the run continues as new and its deployment has a budget
+    /// of fuel.
+    pub customer: Option<String>,
     /// The time of the commit.
     pub now: Timestamp,
 }
@@ -153,6 +156,7 @@ impl RunCommit {
             cancels: Vec::new(),
             observed: Vec::new(),
             input: None,
+            customer: None,
             now,
         }
     }

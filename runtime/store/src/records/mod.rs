@@ -25,7 +25,7 @@ mod usage;
 
 use serde::{Deserialize, Deserializer};
 
-pub use budget::{Budget, BudgetFilter, BudgetLimit, BudgetLine, NewBudget};
+pub use budget::{Budget, BudgetFilter, BudgetLimit, BudgetLine, BudgetWait, NewBudget};
 pub use commit::{CommitEffects, CommitStart, ReadCheck, RunCommit, RunCommitResult, StateWrite, StoredJournal};
 pub use deployment::{Deployment, Pause, PutDeployment};
 pub use failure::{
@@ -52,8 +52,8 @@ pub use page::{Page, PageRequest};
 pub use parked::{ParkRecord, ParkedFilter, ParkedGroup, ParkedRun};
 pub use retention::{ExpiredEvidence, RetentionPolicy, RetentionResult};
 pub use run::{
-    AdmissionResult, AdmissionTerms, ClaimedRun, DebounceTerms, LaneView, LogLevel, LogLine, LogPage, NewRun,
-    QueueKind, QueuePosition, RecoveryFilter, RetryChange, RunCounts, RunFilter, RunRequestResult,
+    AdmissionLimits, AdmissionResult, AdmissionTerms, ClaimedRun, DebounceTerms, LaneView, LogLevel, LogLine, LogPage,
+    NewRun, QueueKind, QueuePosition, RecoveryFilter, RetryChange, RunCounts, RunFilter, RunRequestResult,
 };
 pub use schedule::{
     BackfillPart, DueSchedule, FiringCommit, FiringCommitResult, FiringTimes, NewFiring, NextFiring, NominalRange,
@@ -77,6 +77,6 @@ pub use usage::Usage;
 
 /// Reads a field that a later release added at the end of a record; bytes that end before it mean
 /// the default. Only the last fields of a value that is alone in its record can be read this way.
-fn added<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(de: D) -> Result<T, D::Error> {
+pub(crate) fn added<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(de: D) -> Result<T, D::Error> {
     Ok(T::deserialize(de).unwrap_or_default())
 }

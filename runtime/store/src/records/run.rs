@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tidemill_core::flow::KEY_MILLIS;
+use tidemill_core::flow::{KEY_MILLIS, Rate};
 use tidemill_core::lane::Lane;
 use tidemill_core::run::{Export, Run, RunState, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Fuel, Revision, RunId, Timestamp};
+
+use super::BudgetWait;
 
 /// A request for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,12 @@ pub struct AdmissionTerms {
     pub queue_max: u64,
     /// How the request can join another one; `None` if the deployment does not debounce.
     pub debounce: Option<DebounceTerms>,
+    /// The customer of the input, empty if it names none; `None` if the deployment has no budget of
+    /// fuel.
+    pub customer: Option<String>,
+    /// What the run holds of budgets of fuel that refuse requests without room; `None` if the run
+    /// waits in any case.
+    pub fuel: Option<u64>,
 }
 
 /// How requests with the same key are debounced into one run.
@@ -70,7 +78,7 @@ pub struct DebounceTerms {
 
 impl Default for AdmissionTerms {
     fn default() -> Self {
-        Self { key_millis: KEY_MILLIS, queue_max: u64::MAX, debounce: None }
+        Self { key_millis: KEY_MILLIS, queue_max: u64::MAX, debounce: None, customer: None, fuel: None }
     }
 }
 
@@ -139,12 +147,28 @@ pub enum RunRequestResult {
     Joined(Run),
 }
 
+/// What limits the admission of runs besides their number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AdmissionLimits {
+    /// The rate of the deployment.
+    pub rate: Option<Rate>,
+    /// What a run must hold of each budget of fuel before it begins; `None` if the deployment has
+    /// none.
+    pub fuel: Option<u64>,
+}
+
+impl From<Option<Rate>> for AdmissionLimits {
+    fn from(rate: Option<Rate>) -> Self {
+        Self { rate, fuel: None }
+    }
+}
+
 /// The result of an admission.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AdmissionResult {
     /// The claimed runs, in the order in which they start.
     pub claimed: Vec<ClaimedRun>,
-    /// When the next run may start, if only the rate delays some.
+    /// When the next run may start, if only the rate or a budget delays some.
     pub next: Option<Timestamp>,
 }
 
@@ -166,6 +190,8 @@ pub struct QueuePosition {
     /// The number of recorded starts that the deployment's rate may count, and the time of the
     /// oldest.
     pub starts: (u32, Option<Timestamp>),
+    /// The budget for which it waits.
+    pub budget: Option<BudgetWait>,
 }
 
 /// The list that a run is on.

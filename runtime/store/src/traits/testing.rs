@@ -5,13 +5,13 @@ use tidemill_core::ids::Owner;
 use tidemill_core::{DeploymentName, ScheduleName, Timestamp};
 
 use crate::error::StoreError;
-use crate::records::{ClaimedRun, LaneView, UnendedFirings};
+use crate::records::{AdmissionLimits, ClaimedRun, LaneView, UnendedFirings};
 use crate::traits::AdmissionStore;
 
 /// What only tests and benchmarks call.
 #[async_trait]
 pub trait InspectionStore: AdmissionStore {
-    /// Claims runs without a rate limit; see [`AdmissionStore::admit`].
+    /// Claims runs without limits; see [`AdmissionStore::admit`].
     async fn claim(
         &self,
         owner: &Owner,
@@ -19,7 +19,7 @@ pub trait InspectionStore: AdmissionStore {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<ClaimedRun>, StoreError> {
-        Ok(self.admit(owner, deployment, limit, None, now).await?.claimed)
+        Ok(self.admit(owner, deployment, limit, AdmissionLimits::default(), now).await?.claimed)
     }
     /// Returns how many runs of a deployment can be claimed, counted up to `max`.
     async fn queued(&self, deployment: &DeploymentName, max: usize) -> Result<usize, StoreError>;

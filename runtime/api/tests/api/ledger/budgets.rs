@@ -109,3 +109,21 @@ async fn what_is_not_valid_is_refused_by_name() {
         assert_eq!(refused["errors"][0]["pointer"], pointer);
     }
 }
+
+#[tokio::test]
+async fn a_request_without_room_in_a_budget_of_fuel_is_refused_with_429() {
+    let world = World::new().await;
+    world.upload("shop", "1.0.0", b"\0asm workflow").await.is(201);
+    let budget =
+        json!({"name": "work", "unit": "fuel", "limit": "1100", "per": "customer", "period": "day", "over": "refuse"});
+    let manifest = json!({"module": "shop@1.0.0", "limits": {"fuel": 1000}, "customer_key": "/c", "budgets": [budget]});
+    world.put("/v1/deployments/shop", manifest).await.is(201);
+    world.post("/v1/deployments/shop/pause", json!({})).await.is(200);
+    let run = async |customer: &str| world.post("/v1/deployments/shop/runs", json!({"c": customer})).await;
+    run("c-1").await.is(202);
+    run("c-1").await.refused(429, "host/budget-exceeded");
+    run("c-2").await.is(202);
+    let shown = world.get("/v1/budgets/shop/work/c-1").await.is(200).json();
+    assert_eq!((&shown["over"], &shown["limit"]["amount"]), (&json!("refuse"), &json!("1100")));
+    assert_eq!((&shown["held"]["amount"], &shown["left"]["amount"]), (&json!("1100"), &json!("0")));
+}

@@ -155,6 +155,7 @@ impl Execution {
             observed: effects.observed,
             journal,
             snapshot: self.snapshot.clone(),
+            customer: input.as_ref().and_then(|input| self.live.plan.fuel_customer(input)),
             input: input.clone(),
             logs,
             failures: failures.iter().cloned().chain(ended_with).collect(),

@@ -1,5 +1,6 @@
-//! Deployments: their revisions, flow control, state and quotas.
+//! Deployments: their revisions, flow control, budgets, state and quotas.
 
+mod budgets;
 mod flow;
 mod quotas;
 mod revisions;

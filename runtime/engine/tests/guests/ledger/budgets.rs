@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tidemill_core::budget::{BudgetPeriod, BudgetScope, BudgetSpec, BudgetUnit};
+use tidemill_core::budget::{BudgetPeriod, BudgetScope, BudgetSpec, BudgetUnit, OverBudget};
 use tidemill_core::manifest::Grants;
 use tidemill_core::zones::Zone;
 use tidemill_store::records::{FloorAccount, NewBudget, PutDeployment, ReadCheck};
@@ -23,6 +23,7 @@ async fn stream(host: &TestHost) -> Job<'_> {
         scope,
         period,
         time_zone: Zone::utc(),
+        over: OverBudget::Wait,
     };
     let budget = NewBudget {
         name: spec.name.clone(),
@@ -31,6 +32,7 @@ async fn stream(host: &TestHost) -> Job<'_> {
         scope,
         period,
         time_zone: "UTC".to_owned(),
+        over: OverBudget::Wait,
     };
     let put = PutDeployment {
         name: job.context.deployment.clone(),

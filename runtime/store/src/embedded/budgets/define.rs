@@ -7,7 +7,7 @@
 use tidemill_core::budget::BudgetScope;
 use tidemill_core::{BudgetName, DeploymentName, Timestamp};
 
-use crate::embedded::budgets::{self, is_named, judge, keys};
+use crate::embedded::budgets::{self, fuel, is_named, judge, keys};
 use crate::embedded::ledger::entries;
 use crate::embedded::tables::{BUDGET_LIMITS, BUDGETS};
 use crate::embedded::tx::WriteTx;
@@ -29,7 +29,7 @@ pub(crate) fn replace(
     }
     for new in new {
         let old = stored.iter().find(|old| is_named(old, &deployment.name, new.name.as_str()));
-        let NewBudget { name, unit, limit, scope, period, time_zone } = new.clone();
+        let NewBudget { name, unit, limit, scope, period, time_zone, over } = new.clone();
         let mut budget = Budget {
             deployment: deployment.name.clone(),
             name,
@@ -40,6 +40,7 @@ pub(crate) fn replace(
             period,
             time_zone,
             since: entries::head(commit)?.head.sequence,
+            over,
         };
         if let Some(old) = old
             && (&old.unit, old.scope, old.period, &old.time_zone)
@@ -53,12 +54,15 @@ pub(crate) fn replace(
                 judge::judge_later(commit, &budget, now)?;
             }
         }
+        // Another limit, or another limit of each run, may make room.
+        fuel::wake_all(commit, &budget)?;
     }
     Ok(())
 }
 
 fn remove(commit: &mut WriteTx<'_, '_>, budget: &Budget, now: Timestamp) -> Result<()> {
     commit.delete(BUDGETS, &keys::budget(budget.deployment.as_str(), budget.name.as_str()));
+    fuel::wake_all(commit, budget)?;
     judge::judge_later(commit, budget, now)
 }
 
@@ -87,5 +91,6 @@ pub(crate) fn set_limit(
         Some(limit) => commit.put_record(BUDGET_LIMITS, &keys::limit(&budget, customer), limit)?,
         None => commit.delete(BUDGET_LIMITS, &keys::limit(&budget, customer)),
     }
+    fuel::wake_all(commit, &budget)?;
     judge::judge_later(commit, &budget, now)
 }

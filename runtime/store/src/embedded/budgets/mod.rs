@@ -1,8 +1,9 @@
-//! Budgets: what a deployment, or each of its customers, may use of a currency in each period.
+//! Budgets: what a deployment, or each of its customers, may use of a currency or of fuel in each
+//! period.
 //!
 //! `define` writes the budgets of a revision; `count` counts entries in the commit that appends
 //! them; `question` answers what a `reserve` or `draw` may take; `judge` keeps the finding
-//! `over-budget`; `list` and `recount` read.
+//! `over-budget`; `fuel` holds the fuel of runs; `list` and `recount` read.
 //!
 //! Invariants:
 //! - A counter is the sum of the entries that count in its period: those after
@@ -15,6 +16,7 @@
 
 pub(crate) mod count;
 pub(crate) mod define;
+pub(crate) mod fuel;
 pub(crate) mod judge;
 mod keys;
 mod list;

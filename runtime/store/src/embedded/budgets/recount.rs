@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tidemill_core::budget::BudgetCounter;
+use tidemill_core::budget::{BudgetCounter, BudgetUnit};
 
 use crate::embedded::budgets::count::{KnownBudgets, change_of};
 use crate::embedded::budgets::keys;
@@ -55,6 +55,9 @@ impl BudgetRecount {
     pub(crate) fn compare(mut self, store: &impl ReadTx, problem: &mut dyn FnMut(String)) -> Result<()> {
         store.each(BUDGETS, prefix_range(&[]), |key, bytes| {
             let budget: Budget = decode(BUDGETS, bytes)?;
+            if budget.unit == BudgetUnit::Fuel {
+                return Ok(());
+            }
             let mut stored = Sketch::default();
             store.each(BUDGET_COUNTERS, prefix_range(&keys::of(&budget)), |key, bytes| {
                 let BudgetCounter { used, held } = decode(BUDGET_COUNTERS, bytes)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidemill_core::Fuel;
-use tidemill_core::budget::{BudgetCounter, BudgetPeriod, BudgetScope, BudgetUnit};
+use tidemill_core::budget::{BudgetCounter, BudgetPeriod, BudgetScope, BudgetUnit, OverBudget};
 use tidemill_core::money::balance::{
     AccountSums, CreditGrant, CreditHold, CreditUse, GrantKind, GrantPart, PartSource,
 };
@@ -11,6 +11,7 @@ use tidemill_core::money::{EntryCall, EntryKind, Leg, net_revenue};
 
 use super::records::Rows;
 use super::{at, delivery, run};
+use crate::embedded::budgets::fuel::{FuelCounter, FuelHold, FuelRun};
 use crate::embedded::ledger::credit::account::CreditAccountRecord;
 use crate::embedded::ledger::credit::keys;
 use crate::embedded::ledger::credit::past::{self, CheckpointRecord};
@@ -21,7 +22,8 @@ use crate::embedded::ledger::findings::floors::FloorRecord;
 use crate::embedded::ledger::fuel;
 use crate::embedded::tables::{
     BUDGET_COUNTERS, BUDGET_LIMITS, BUDGETS, CREDIT_ACCOUNTS, CREDIT_CHECKPOINTS, CREDIT_FLOORS, CREDIT_GRANTS,
-    CREDIT_USES, LEDGER_CUSTOMERS_POSTED, LEDGER_EVIDENCE, LEDGER_FINDING_SUMS, LEDGER_FINDINGS, LEDGER_FUEL,
+    CREDIT_USES, FUEL_RUNS, LEDGER_CUSTOMERS_POSTED, LEDGER_EVIDENCE, LEDGER_FINDING_SUMS, LEDGER_FINDINGS,
+    LEDGER_FUEL,
 };
 use crate::embedded::tx::{ReadTx as _, WriteTx};
 use crate::embedded::{EmbeddedStore, fixture};
@@ -40,6 +42,19 @@ pub(super) fn new_budget() -> NewBudget {
         scope: BudgetScope::Customer,
         period: BudgetPeriod::Month,
         time_zone: "Europe/Berlin".to_owned(),
+        over: OverBudget::Wait,
+    }
+}
+
+/// A budget of 2,000 units of fuel a day of each customer.
+pub(super) fn new_fuel_budget() -> NewBudget {
+    NewBudget {
+        name: "work".parse().unwrap(),
+        unit: BudgetUnit::Fuel,
+        limit: 2_000,
+        period: BudgetPeriod::Day,
+        time_zone: "UTC".to_owned(),
+        ..new_budget()
     }
 }
 
@@ -57,10 +72,29 @@ fn budgets(rows: &mut Rows) {
                 period: *period,
                 time_zone: time_zone.clone(),
                 since: 7,
+                over: OverBudget::Wait,
             };
             rows.add(BUDGETS, &format!("{scope_name}, {period_name}"), &budget);
         }
     }
+    let fuel = Budget {
+        deployment: "shop".parse().unwrap(),
+        name: "work".parse().unwrap(),
+        number: 3,
+        unit: BudgetUnit::Fuel,
+        limit: 5_000_000,
+        scope: BudgetScope::Deployment,
+        period: BudgetPeriod::Day,
+        time_zone: "UTC".to_owned(),
+        since: 7,
+        over: OverBudget::Refuse,
+    };
+    rows.add(BUDGETS, "fuel", &fuel);
+    let counter = FuelCounter { budget: "work".to_owned(), number: 3, start: at(0), customer: "c-1".to_owned() };
+    let holds = vec![FuelHold { counter: counter.clone(), amount: 1_100, used_before: 7 }];
+    let (customer, key) = ("c-1".to_owned(), vec![1, 2, 3]);
+    rows.add(FUEL_RUNS, "holds", &FuelRun { customer: customer.clone(), holds, waits: None });
+    rows.add(FUEL_RUNS, "waits", &FuelRun { customer, holds: vec![], waits: Some((counter, key)) });
     rows.add(BUDGET_COUNTERS, "counter", &BudgetCounter { used: -5, held: 1 << 70 });
     rows.add(BUDGET_LIMITS, "limit", &BudgetLimit { limit: 500, set_at: at(1) });
     for (place, after) in [("start", None), ("part", Some(vec![2, 10]))] {

@@ -159,6 +159,7 @@ fn runs(rows: &mut Rows) {
         ticket: Some((8, 9)),
         debounce_hash: Some(u128::MAX - 1),
         turn: Some((10, 11)),
+        fuel: true,
     };
     rows.add(RUNS, "run with everything", &RunRecord { run: whole(RunState::Suspended), counters });
     rows.add(KEYS, "reserved", &RunKeyRecord { run: run(1), input: 99, until: Some(at(1)) });

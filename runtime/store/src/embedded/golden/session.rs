@@ -22,12 +22,12 @@ use crate::embedded::tables::{
 use crate::embedded::{EmbeddedStore, fixture};
 use crate::kv::{KeyRange, Table};
 use crate::records::{
-    AdmissionTerms, BudgetLimit, ClosedPeriod, CommitStart, Component, DebounceTerms, DeliveryAdmission, DeliveryBody,
-    DeliveryReceipt, DeliveryReplay, FailedPart, FailureRecord, FindingClosure, FiringCommit, HookDelivery,
-    KeyRotation, LedgerLeg, LogLevel, LogLine, MasterKeyRecord, ModuleVersion, NewDelivery, NewEntry, NewEvent,
-    NewFiring, NewPublication, NewRun, NewSignal, NominalRange as Times, Operation, PutDeployment, PutSecret,
-    RateRecord, RunCommit, RunCommitResult, RunRequestResult, ScheduleChange, SealedValue, SecretEncoding, StateEdit,
-    StateWrite, SubscriptionChange, Task,
+    AdmissionLimits, AdmissionTerms, BudgetLimit, ClosedPeriod, CommitStart, Component, DebounceTerms,
+    DeliveryAdmission, DeliveryBody, DeliveryReceipt, DeliveryReplay, FailedPart, FailureRecord, FindingClosure,
+    FiringCommit, HookDelivery, KeyRotation, LedgerLeg, LogLevel, LogLine, MasterKeyRecord, ModuleVersion, NewDelivery,
+    NewEntry, NewEvent, NewFiring, NewPublication, NewRun, NewSignal, NominalRange as Times, Operation, PutDeployment,
+    PutSecret, RateRecord, RunCommit, RunCommitResult, RunRequestResult, ScheduleChange, SealedValue, SecretEncoding,
+    StateEdit, StateWrite, SubscriptionChange, Task,
 };
 use crate::traits::*;
 
@@ -108,7 +108,7 @@ impl Session {
     async fn admit(&self) -> Run {
         let rate = Some(Rate { runs: 10, per_millis: 60_000 });
         let shop = "shop".parse().unwrap();
-        let admitted = self.store.admit(&self.owner, &shop, 1, rate, at(10)).await.unwrap();
+        let admitted = self.store.admit(&self.owner, &shop, 1, rate.into(), at(10)).await.unwrap();
         admitted.claimed.into_iter().next().unwrap().run
     }
 
@@ -155,6 +155,30 @@ async fn queue(session: &Session) {
     session.request(NewRun { priority: 1, labels: vec![("team".to_owned(), "blue".to_owned())], ..new(6) }).await;
     session.publish(1, Some("event-1"), Bytes::from_static(b"1")).await;
     session.publish(2, None, Bytes::from(vec![b' '; 9_000])).await;
+}
+
+/// A run that holds fuel of a budget, and one that waits for it.
+async fn work(session: &Session) {
+    let name: tidemill_core::DeploymentName = "work".parse().unwrap();
+    let put = PutDeployment {
+        name: name.clone(),
+        expected: None,
+        component: ComponentDigest::of(b"component"),
+        manifest: "{}".into(),
+        schedules: vec![],
+        subscriptions: vec![],
+        budgets: vec![super::credit::new_fuel_budget()],
+        now: at(90),
+    };
+    session.store.put_deployment(put).await.unwrap();
+    for number in [901, 902] {
+        let terms = AdmissionTerms { customer: Some("c-1".to_owned()), ..AdmissionTerms::default() };
+        let new = NewRun { id: run(number), deployment: name.clone(), terms, ..fixture::new_run() };
+        session.request(new).await;
+    }
+    let limits = AdmissionLimits { rate: None, fuel: Some(1_100) };
+    let admitted = session.store.admit(&session.owner, &name, 2, limits, at(91)).await.unwrap();
+    assert_eq!(admitted.claimed.len(), 1);
 }
 
 /// A commit with one effect of each kind, of a run that is suspended by it.
@@ -426,6 +450,7 @@ async fn every_row_keeps_its_key_and_bytes() {
     steer(&session).await;
     receive(&session).await;
     seal(&session).await;
+    work(&session).await;
     let mut text = String::new();
     let mut tables = ALL.to_vec();
     tables.sort_by_key(|table| table.id);

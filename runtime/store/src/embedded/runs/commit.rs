@@ -23,6 +23,7 @@ use tidemill_core::Code;
 use tidemill_core::money::LedgerStream;
 use tidemill_core::run::{CancelRequest, Run, RunState};
 
+use crate::embedded::budgets::fuel;
 use crate::embedded::ledger::credit::question::BalanceDecider;
 use crate::embedded::ledger::{self, entries};
 use crate::embedded::runs::admission::lanes;
@@ -108,6 +109,9 @@ pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> R
         CommitStart::Continues => {
             transition::write(commit, before.as_ref().map(|before| &before.run), &after, transaction.now)?
         }
+    }
+    if let Some(customer) = transaction.customer.as_ref().filter(|_| after.counters.fuel) {
+        fuel::continue_as(commit, run, customer)?;
     }
     // After `insert`, which writes the first input of a fresh run.
     if let Some(input) = &transaction.input {

@@ -48,6 +48,9 @@ pub(crate) struct RunCounters {
     pub(crate) debounce_hash: Option<u128>,
     /// Its ticket among the runs of its schedule that wait for their turn.
     pub(crate) turn: Option<Ticket>,
+    /// Whether it has a row about budgets of fuel.
+    #[serde(default, deserialize_with = "crate::records::added")]
+    pub(crate) fuel: bool,
 }
 
 impl RunRecord {

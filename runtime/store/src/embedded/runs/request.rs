@@ -6,6 +6,7 @@ use tidemill_core::spawn::DEPTH;
 use tidemill_core::{Code, Timestamp, spawn};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::embedded::budgets::fuel;
 use crate::embedded::deployments;
 use crate::embedded::runs::admission::{debounce, lanes};
 use crate::embedded::runs::record::RunRecord;
@@ -61,6 +62,7 @@ pub(crate) fn request_in_turn(commit: &mut WriteTx<'_, '_>, new: &NewRun, waits:
     }
     check_queue(commit, new)?;
     let mut record = debounce::opened(commit, new)?;
+    fuel::request(commit, &mut record, new)?;
     record.counters.turn = waits.then(|| commit.ticket());
     insert(commit, &record, &new.input, new.now)?;
     Ok(RunRequestResult::Created(record.run))
@@ -88,7 +90,9 @@ pub(crate) fn start_children(commit: &mut WriteTx<'_, '_>, parent: &mut RunRecor
             return Err(limit_children(message));
         }
         check_queue(commit, new)?;
-        insert(commit, &RunRecord::new(new.to_run()), &new.input, new.now)?;
+        let mut record = RunRecord::new(new.to_run());
+        fuel::request(commit, &mut record, new)?;
+        insert(commit, &record, &new.input, new.now)?;
         children::add(commit, parent, new);
     }
     Ok(())

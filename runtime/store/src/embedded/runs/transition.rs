@@ -4,6 +4,7 @@
 use tidemill_core::Timestamp;
 use tidemill_core::run::Run;
 
+use crate::embedded::budgets::fuel;
 use crate::embedded::deliveries::progress;
 use crate::embedded::runs::admission::{debounce, lanes};
 use crate::embedded::runs::record::RunRecord;
@@ -49,6 +50,11 @@ pub(crate) fn write(
         }
     }
     index::list(commit, record, now)?;
+    if record.counters.fuel
+        && (run.state.is_settled() || before.is_some_and(|before| before.generation != run.generation))
+    {
+        fuel::end(commit, run)?;
+    }
     let had_ended = before.is_some_and(|before| before.state.has_ended());
     if !run.state.has_ended() && (before.is_none() || had_ended) {
         commit.put(OPEN, &run_of(&run.deployment, run.id), &[]);

@@ -1,13 +1,12 @@
 //! The runs that wait to execute.
 
 use async_trait::async_trait;
-use tidemill_core::flow::Rate;
 use tidemill_core::ids::Owner;
 use tidemill_core::lane::Lane;
 use tidemill_core::{DeploymentName, RunId, Timestamp};
 
 use crate::error::StoreError;
-use crate::records::{AdmissionResult, ClaimedRun, QueuePosition, RecoveryFilter};
+use crate::records::{AdmissionLimits, AdmissionResult, ClaimedRun, QueuePosition, RecoveryFilter};
 
 /// The queues of runs: claims, lanes and positions.
 #[async_trait]
@@ -15,13 +14,14 @@ pub trait AdmissionStore: Send + Sync + 'static {
     /// Claims up to `limit` runs of a deployment that are due, queued or suspended, and in all
     /// their lanes. Runs that have started before come first, then runs of higher priority, then
     /// older runs. For runs that have not started before, sixteen passes over their priority level
-    /// raise it by one step, and `rate` limits how many start.
+    /// raise it by one step, and `limits.rate` limits how many start. A queued run without room in
+    /// a budget of fuel waits until the period ends or fuel returns.
     async fn admit(
         &self,
         owner: &Owner,
         deployment: &DeploymentName,
         limit: usize,
-        rate: Option<Rate>,
+        limits: AdmissionLimits,
         now: Timestamp,
     ) -> Result<AdmissionResult, StoreError>;
     /// Takes over runs that earlier epochs of `owner`'s node, or dead nodes, left running and that

@@ -3,7 +3,8 @@
 //! Runs that have started before come first and count under no rate. Of the others the highest
 //! priority comes first, then the oldest. Each pass over a priority level raises it by one
 //! sixteenth of a step until one of its runs is chosen. For a rate, the start of each run is
-//! stored, so the limit holds in every interval of its length, also across restarts.
+//! stored, so the limit holds in every interval of its length, also across restarts. A run without
+//! room in a budget of fuel leaves the list until there is room.
 
 use std::collections::VecDeque;
 
@@ -13,12 +14,14 @@ use tidemill_core::ids::Owner;
 use tidemill_core::run::{Run, RunEvent};
 use tidemill_core::{DeploymentName, RunId, Timestamp};
 
+use crate::embedded::budgets::fuel;
 use crate::embedded::runs::admission::lanes;
 use crate::embedded::runs::{self, record, transition};
 use crate::embedded::tables::{self, DELAYED, READY, STARTS, TURNS, name_key, time_key, time_of};
 use crate::embedded::tx::{Key, ReadTx, WriteTx, prefix_range};
 use crate::embedded::value::ValueRef;
 use crate::error::Result;
+use crate::records::AdmissionLimits;
 
 /// Maximum number of delayed runs that one commit moves to the ready list.
 pub(crate) const PROMOTE: usize = 1_000;
@@ -48,15 +51,53 @@ pub(crate) fn admit(
     owner: &Owner,
     deployment: &DeploymentName,
     limit: usize,
-    rate: Option<Rate>,
+    limits: AdmissionLimits,
     now: Timestamp,
 ) -> Result<(Vec<ClaimedRow>, Option<Timestamp>)> {
     promote(commit, now)?;
-    let begun = commit.scan_prefix(READY, &name_key(deployment.as_str(), &[0]), limit)?;
-    let mut chosen: Vec<Key> = begun.into_iter().map(|(key, _)| key).collect();
-    let mut next = None;
-    let wanted = limit - chosen.len();
-    if wanted > 0 {
+    let mut admission = Admission { owner, deployment, limits, now, claimed: Vec::new(), next: None, short: 0 };
+    loop {
+        let short = admission.short;
+        admission.pass(commit, limit)?;
+        // Runs without room in a budget have left the list, so others may start in their place.
+        if admission.short == short || admission.claimed.len() >= limit {
+            break;
+        }
+        if admission.short >= fuel::REFUSED {
+            admission.note_next(now.plus_millis(1));
+            break;
+        }
+    }
+    Ok((admission.claimed, admission.next))
+}
+
+/// The admission of runs of one deployment.
+struct Admission<'a> {
+    owner: &'a Owner,
+    deployment: &'a DeploymentName,
+    limits: AdmissionLimits,
+    now: Timestamp,
+    claimed: Vec<ClaimedRow>,
+    /// When the next run may start.
+    next: Option<Timestamp>,
+    /// The number of runs that a budget had no room for.
+    short: usize,
+}
+
+impl Admission<'_> {
+    /// Claims ready runs until there are `limit`, each at most once.
+    fn pass(&mut self, commit: &mut WriteTx<'_, '_>, limit: usize) -> Result<()> {
+        let (deployment, now) = (self.deployment, self.now);
+        let wanted = limit - self.claimed.len();
+        let begun = commit.scan_prefix(READY, &name_key(deployment.as_str(), &[0]), wanted)?;
+        for (key, _) in begun {
+            self.take(commit, runs::run_in_key(READY, &key)?)?;
+        }
+        let wanted = limit - self.claimed.len();
+        if wanted == 0 {
+            return Ok(());
+        }
+        let rate = self.limits.rate;
         let before = turns(commit, deployment, rate.is_some())?;
         let mut after = before;
         let (room, oldest) = match rate {
@@ -64,34 +105,49 @@ pub(crate) fn admit(
             None => (wanted, None),
         };
         let fresh = choose(commit, deployment, wanted.min(room), &mut after)?;
-        if let Some(rate) = rate {
-            if room < wanted && is_more(commit, deployment, fresh.len())? {
-                let first = oldest.unwrap_or(now);
-                next = Some(first.plus_millis(rate.per_millis).max(now.plus_millis(1)));
-            }
-            for key in &fresh {
-                commit.put(STARTS, &started(deployment, now, runs::run_in_key(READY, key)?), &[]);
+        if let Some(rate) = rate
+            && room < wanted
+            && is_more(commit, deployment, fresh.len())?
+        {
+            let first = oldest.unwrap_or(now);
+            self.note_next(first.plus_millis(rate.per_millis).max(now.plus_millis(1)));
+        }
+        for key in fresh {
+            let id = runs::run_in_key(READY, &key)?;
+            if self.take(commit, id)? && rate.is_some() {
+                commit.put(STARTS, &started(deployment, now, id), &[]);
                 after.starts = after.starts.saturating_add(1);
             }
         }
         if after != before {
             commit.put_record(TURNS, deployment.as_str().as_bytes(), &after)?;
         }
-        chosen.extend(fresh);
+        Ok(())
     }
-    let taken = chosen.iter().map(|key| take(commit, owner, runs::run_in_key(READY, key)?, now));
-    Ok((taken.collect::<Result<_>>()?, next))
-}
 
-fn take(commit: &mut WriteTx<'_, '_>, owner: &Owner, id: RunId, now: Timestamp) -> Result<ClaimedRow> {
-    let before = record::get(commit, id)?;
-    let mut after = before.after(RunEvent::Claimed(owner.clone()))?;
-    after.run.started_at = after.run.started_at.or(Some(now));
-    after.run.waiting_for = None;
-    transition::write(commit, Some(&before.run), &after, now)?;
-    let input = runs::input(commit, id)?.unwrap_or(ValueRef::EMPTY);
-    // Return what the run waited for, which its record no longer contains.
-    Ok((Run { waiting_for: before.run.waiting_for, ..after.run }, input))
+    fn note_next(&mut self, at: Timestamp) {
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+    }
+
+    /// Claims a run, unless it must wait for a budget. Returns whether it was claimed.
+    fn take(&mut self, commit: &mut WriteTx<'_, '_>, id: RunId) -> Result<bool> {
+        let mut before = record::get(commit, id)?;
+        if let Some(amount) = self.limits.fuel
+            && let Some(end) = fuel::begin(commit, &mut before, amount, self.now)?
+        {
+            self.short += 1;
+            self.note_next(end);
+            return Ok(false);
+        }
+        let mut after = before.after(RunEvent::Claimed(self.owner.clone()))?;
+        after.run.started_at = after.run.started_at.or(Some(self.now));
+        after.run.waiting_for = None;
+        transition::write(commit, Some(&before.run), &after, self.now)?;
+        let input = runs::input(commit, id)?.unwrap_or(ValueRef::EMPTY);
+        // Return what the run waited for, which its record no longer contains.
+        self.claimed.push((Run { waiting_for: before.run.waiting_for, ..after.run }, input));
+        Ok(true)
+    }
 }
 
 /// Moves due delayed runs to the ready list, or into their lanes.

@@ -6,6 +6,7 @@ use tidemill_core::run::{Run, RunState};
 use tidemill_core::{RunId, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::embedded::budgets::fuel;
 use crate::embedded::runs::admission::lanes;
 use crate::embedded::runs::record::RunRecord;
 use crate::embedded::runs::{RunKeyRecord, index, record};
@@ -72,6 +73,7 @@ pub(crate) fn join(commit: &mut WriteTx<'_, '_>, new: &NewRun) -> Result<Option<
     if !new.input.is_empty() {
         commit.put_value(Some(&new.deployment), INPUTS, &open.run.to_bytes(), &[], &new.input)?;
     }
+    fuel::request(commit, &mut after, new)?;
     index::reindex(commit, &before.run, &after, new.now)?;
     Ok(Some(after.run))
 }

@@ -3,6 +3,7 @@
 use tidemill_core::RunId;
 use tidemill_core::run::RunState;
 
+use crate::embedded::budgets::fuel;
 use crate::embedded::runs::admission::{claim, debounce, lanes};
 use crate::embedded::runs::record::RunRecord;
 use crate::embedded::runs::{index, record};
@@ -28,7 +29,17 @@ pub(crate) fn of(store: &impl ReadTx, id: RunId, max: usize) -> Result<Option<Qu
     let turn_after =
         if matches!(listed, QueueKind::Turn(_)) { queue::before(store, &record, NAMED)? } else { Vec::new() };
     let accepts_requests = debounce::accepts_requests(&record);
-    Ok(Some(QueuePosition { accepts_requests, run: record.run, listed, lanes: in_lanes, turn_after, queued, starts }))
+    let budget = fuel::waits(store, &record)?;
+    Ok(Some(QueuePosition {
+        accepts_requests,
+        run: record.run,
+        listed,
+        lanes: in_lanes,
+        turn_after,
+        queued,
+        starts,
+        budget,
+    }))
 }
 
 fn listed(store: &impl ReadTx, record: &RunRecord, max: usize) -> Result<QueueKind> {

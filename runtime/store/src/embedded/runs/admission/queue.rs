@@ -1,7 +1,6 @@
 //! The runs that wait to execute: claims, takeovers and queries.
 
 use async_trait::async_trait;
-use tidemill_core::flow::Rate;
 use tidemill_core::ids::Owner;
 use tidemill_core::lane::Lane;
 use tidemill_core::run::{Run, RunEvent};
@@ -15,7 +14,7 @@ use crate::embedded::tables::{self, DELAYED, READY, RUNNING, name_key, time_key}
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
 use crate::embedded::value::ValueRef;
 use crate::error::Result;
-use crate::records::{AdmissionResult, ClaimedRun, QueuePosition, RecoveryFilter};
+use crate::records::{AdmissionLimits, AdmissionResult, ClaimedRun, QueuePosition, RecoveryFilter};
 use crate::traits::AdmissionStore;
 
 #[async_trait]
@@ -25,11 +24,11 @@ impl AdmissionStore for EmbeddedStore {
         owner: &Owner,
         deployment: &DeploymentName,
         limit: usize,
-        rate: Option<Rate>,
+        limits: AdmissionLimits,
         now: Timestamp,
     ) -> Result<AdmissionResult> {
         let (owner, deployment, lease) = (owner.clone(), deployment.clone(), self.lease());
-        let (claimed, next) = self.commit(move |c| claim::admit(c, &owner, &deployment, limit, rate, now)).await?;
+        let (claimed, next) = self.commit(move |c| claim::admit(c, &owner, &deployment, limit, limits, now)).await?;
         Ok(AdmissionResult { claimed: with_inputs(self, lease, claimed).await?, next })
     }
 
