@@ -53,6 +53,7 @@ case $binary in /*) ;; *) binary=$root/$binary ;; esac
 token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 # Without a master key, setting a secret is a 503.
 key=$("$binary" secrets new-master-key)
+: >"$folder/log"
 TIDEMILL_TOKEN=$token TIDEMILL_MASTER_KEY=$key "$binary" serve --addr 127.0.0.1:0 --data "$folder/data" --log warn >/dev/null 2>"$folder/log" &
 host=$!
 url=

@@ -240,6 +240,13 @@ mod tests {
         }
 
         #[test]
+        fn a_number_that_is_read_is_written_as_it_was(number in any::<f64>()) {
+            let text = serde_json::to_string(&number).unwrap();
+            let read = parse(text.as_bytes(), 1000).unwrap();
+            prop_assert_eq!(read.to_string(), text);
+        }
+
+        #[test]
         fn shown_text_is_short_and_printable(text in any::<String>()) {
             prop_assert!(shown(&text).chars().count() <= 65 && !shown(&text).chars().any(is_steering));
         }

@@ -54,6 +54,12 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_recorded_number_is_read_as_it_was(number in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL) {
+            let read = decode::<f64>(&encode(&number).unwrap()).unwrap();
+            prop_assert_eq!(read.to_bits(), number.to_bits());
+        }
+
+        #[test]
         fn no_bytes_panic_the_reader(bytes: Vec<u8>) {
             let _ = decode_bytes::<serde_json::Value>(&bytes);
         }
