@@ -95,12 +95,7 @@ pub(crate) async fn execute(
     };
     let fuel = guest.fuel.used((!by_epoch).then_some(left));
     tracing::debug!(outcome = outcome.name(), fuel, "activation ended");
-    let channel = Arc::clone(&guest.channel);
-    let result = result_of(guest, outcome, fuel);
-    if matches!(result.outcome, Outcome::Output(_)) {
-        channel.before_commit(&result.all.effects);
-    }
-    result
+    result_of(guest, outcome, fuel)
 }
 
 fn same(left: Checkpoint) -> (Checkpoint, Checkpoint) {
@@ -119,7 +114,12 @@ fn result_of(mut guest: GuestState, outcome: Outcome, fuel: u64) -> ActivationRe
             guest.history.journal.truncate(again.journal_to);
             (again.clone(), Checkpoint::default())
         }
-        Outcome::Output(_) | Outcome::ContinueAsNew { .. } => (guest.full_checkpoint(), Checkpoint::default()),
+        Outcome::Output(_) => {
+            let all = guest.full_checkpoint();
+            guest.channel.before_commit(&all.effects);
+            (all, Checkpoint::default())
+        }
+        Outcome::ContinueAsNew { .. } => (guest.full_checkpoint(), Checkpoint::default()),
         // Everything is committed, or nothing has happened.
         Outcome::Suspended | Outcome::Failed { cause: Cause::Mismatch, .. } => same(guest.unchanged_checkpoint()),
         Outcome::Failed { .. } if replays => same(guest.unchanged_checkpoint()),
