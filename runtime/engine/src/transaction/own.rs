@@ -4,8 +4,9 @@
 //! questions pays nothing.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use tidemill_store::records::{FloorAccount, OwnEntries};
+use tidemill_store::records::{FloorAccount, NewEntry, OwnEntries};
 
 use super::layer::EffectLayer;
 
@@ -45,16 +46,9 @@ impl OwnAccounts {
         if let FloorAccount::Budget { .. } = &account.1 {
             return self.take_of_budget(layers, account);
         }
-        let mut before = 0;
-        for layer in layers {
-            let new = layer.entries.after(self.seen.saturating_sub(before));
-            before += layer.entries.len();
-            self.seen += new.len();
-            for entry in new {
-                for account in entry.floor_accounts() {
-                    let own = self.accounts.entry((entry.currency.clone(), account)).or_default();
-                    own.push(entry.clone());
-                }
+        for entry in unseen(layers, &mut self.seen) {
+            for account in entry.floor_accounts() {
+                self.accounts.entry((entry.currency.clone(), account)).or_default().push(Arc::clone(entry));
             }
         }
         self.accounts.remove(account).unwrap_or_default()
@@ -68,15 +62,9 @@ impl OwnAccounts {
         account: &(String, FloorAccount),
     ) -> OwnEntries {
         let mut own = self.accounts.remove(account).unwrap_or_default();
-        let seen = self.seen_by_budgets.entry(account.clone()).or_default();
-        let mut before = 0;
-        for layer in layers {
-            let new = layer.entries.after(seen.saturating_sub(before));
-            before += layer.entries.len();
-            *seen += new.len();
-            let counted = new.iter().filter(|entry| entry.currency == account.0 && entry.is_counted_in_budgets());
-            counted.for_each(|entry| own.push(entry.clone()));
-        }
+        let new = unseen(layers, self.seen_by_budgets.entry(account.clone()).or_default());
+        let counted = new.filter(|entry| entry.currency == account.0 && entry.is_counted_in_budgets());
+        counted.for_each(|entry| own.push(Arc::clone(entry)));
         own
     }
 
@@ -86,11 +74,25 @@ impl OwnAccounts {
     }
 }
 
+/// Returns the entries of the layers after the first `seen`, and counts them.
+fn unseen<'l>(
+    layers: impl Iterator<Item = &'l EffectLayer>,
+    seen: &mut usize,
+) -> impl Iterator<Item = &'l Arc<NewEntry>> {
+    let mut before = 0;
+    layers.flat_map(move |layer| {
+        let new = layer.entries.after(seen.saturating_sub(before));
+        before += layer.entries.len();
+        *seen += new.len();
+        new
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use tidemill_core::money::EntryKind;
-    use tidemill_store::records::{LedgerLeg, NewEntry};
+    use tidemill_store::records::LedgerLeg;
 
     use super::*;
     use crate::golden::entry;
@@ -98,7 +100,7 @@ mod tests {
 
     /// What happens to a transaction.
     #[derive(Debug, Clone)]
-    enum Change {
+    enum TransactionEvent {
         Add { customer: u8, kind: EntryKind },
         Ask { customer: u8 },
         Open,
@@ -110,20 +112,20 @@ mod tests {
         Redo,
     }
 
-    fn changes() -> impl Strategy<Value = Vec<Change>> {
+    fn events() -> impl Strategy<Value = Vec<TransactionEvent>> {
         let kinds = prop::sample::select(vec![EntryKind::Drawdown, EntryKind::Sale, EntryKind::Prepayment]);
-        let change = prop_oneof![
-            6 => (0u8..2, kinds).prop_map(|(customer, kind)| Change::Add { customer, kind }),
-            6 => (0u8..2).prop_map(|customer| Change::Ask { customer }),
-            2 => Just(Change::Open),
-            2 => any::<bool>().prop_map(Change::Close),
-            1 => Just(Change::DropAttempt),
-            1 => Just(Change::Savepoint),
-            1 => Just(Change::Committed),
-            1 => Just(Change::Retry),
-            1 => Just(Change::Redo),
+        let event = prop_oneof![
+            6 => (0u8..2, kinds).prop_map(|(customer, kind)| TransactionEvent::Add { customer, kind }),
+            6 => (0u8..2).prop_map(|customer| TransactionEvent::Ask { customer }),
+            2 => Just(TransactionEvent::Open),
+            2 => any::<bool>().prop_map(TransactionEvent::Close),
+            1 => Just(TransactionEvent::DropAttempt),
+            1 => Just(TransactionEvent::Savepoint),
+            1 => Just(TransactionEvent::Committed),
+            1 => Just(TransactionEvent::Retry),
+            1 => Just(TransactionEvent::Redo),
         ];
-        prop::collection::vec(change, 0..40)
+        prop::collection::vec(event, 0..40)
     }
 
     fn ids<'e>(entries: impl Iterator<Item = &'e NewEntry>) -> Vec<String> {
@@ -132,16 +134,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_account_has_the_entries_of_the_layers_in_their_order(changes in changes()) {
+        fn an_account_has_the_entries_of_the_layers_in_their_order(events in events()) {
             let mut transaction = Transaction::default();
-            for (number, change) in changes.into_iter().enumerate() {
-                match change {
-                    Change::Add { customer, kind } => {
+            for (number, event) in events.into_iter().enumerate() {
+                match event {
+                    TransactionEvent::Add { customer, kind } => {
                         let legs = kind.legs(5).unwrap().map(LedgerLeg::from).to_vec();
                         let (kind, customer) = (kind.as_str().to_owned(), Some(format!("c{customer}")));
                         transaction.add_entry(NewEntry { kind, customer, legs, ..entry(&format!("e{number}")) });
                     }
-                    Change::Ask { customer } => {
+                    TransactionEvent::Ask { customer } => {
                         let customer = FloorAccount::Customer(format!("c{customer}"));
                         let budget = FloorAccount::Budget { name: "cap".to_owned(), customer: String::new() };
                         for account in [customer, FloorAccount::Stream("receivable".to_owned()), budget] {
@@ -157,13 +159,13 @@ mod tests {
                             transaction.give_back_own_entries(key, own);
                         }
                     }
-                    Change::Open => transaction.open(),
-                    Change::Close(good) => transaction.close(good),
-                    Change::DropAttempt => transaction.drop_attempt(),
-                    Change::Savepoint => transaction.savepoint(),
-                    Change::Committed => transaction.committed(),
-                    Change::Retry => transaction = transaction.after_retry(),
-                    Change::Redo => transaction = transaction.after_redo(),
+                    TransactionEvent::Open => transaction.open(),
+                    TransactionEvent::Close(good) => transaction.close(good),
+                    TransactionEvent::DropAttempt => transaction.drop_attempt(),
+                    TransactionEvent::Savepoint => transaction.savepoint(),
+                    TransactionEvent::Committed => transaction.committed(),
+                    TransactionEvent::Retry => transaction = transaction.after_retry(),
+                    TransactionEvent::Redo => transaction = transaction.after_redo(),
                 }
             }
         }
