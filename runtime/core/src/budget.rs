@@ -76,6 +76,12 @@ impl BudgetUnit {
         }
     }
 
+    /// The exponent of its amounts: that of the currency, and 0 for fuel.
+    #[must_use]
+    pub fn exponent(&self, currencies: &Currencies) -> u8 {
+        currencies.get(self.as_str()).map(|currency| currency.exponent()).unwrap_or_default()
+    }
+
     /// Whether it is this currency.
     #[must_use]
     pub fn is_currency(&self, code: &str) -> bool {

@@ -107,8 +107,7 @@ fn read(body: JsonBody, unit: &BudgetUnit, currencies: &Currencies) -> ApiResult
         }
         let pointer = limit.pointer.clone();
         let text = limit.text(DECIMAL_BYTES, problems)?;
-        let exponent = currencies.get(unit.as_str()).map(|currency| currency.exponent()).unwrap_or_default();
-        let why = match parse_decimal(&text, exponent) {
+        let why = match parse_decimal(&text, unit.exponent(currencies)) {
             Ok(limit) if limit >= 0 => return Some(Some(limit)),
             Ok(_) => "a limit is not below zero".to_owned(),
             Err(why) => why.to_string(),

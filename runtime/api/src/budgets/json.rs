@@ -9,7 +9,7 @@ use tidemill_store::records::{Budget, BudgetLine};
 pub fn line<'a>(line: &'a BudgetLine, currencies: &Currencies) -> shapes::Budget<'a> {
     let BudgetLine { budget, customer, limit, own_limit, period, counter } = line;
     let Budget { deployment, name, unit, scope, period: length, time_zone, over, .. } = budget;
-    let exponent = currencies.get(unit.as_str()).map(|currency| currency.exponent()).unwrap_or_default();
+    let exponent = unit.exponent(currencies);
     let amount = |minor_units: i128| shapes::Amount {
         minor_units,
         amount: write_decimal(minor_units, exponent),
