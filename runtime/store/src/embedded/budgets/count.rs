@@ -40,12 +40,32 @@ pub(crate) struct TakenBy {
 pub(crate) struct KnownBudgets(Option<(String, Vec<Budget>)>);
 
 impl KnownBudgets {
-    /// Returns the budgets of the deployment of an entry in its currency.
-    pub(crate) fn of_entry(
+    /// Calls `count` for each counter that an entry changes, with the budget, the start of the
+    /// period, the customer and the change. `taken_by` is called only if a budget counts the entry.
+    pub(crate) fn each_change<R: ReadTx>(
         &mut self,
-        store: &impl ReadTx,
+        store: &R,
         entry: &LedgerEntry,
-    ) -> Result<impl Iterator<Item = &Budget>> {
+        taken_by: impl FnOnce(&R) -> Result<TakenBy>,
+        mut count: impl FnMut(&Budget, Timestamp, &str, BudgetCounter),
+    ) -> Result<()> {
+        let Some(change) = change_of(&entry.kind, entry.minor_units, &entry.legs, &entry.pending) else {
+            return Ok(());
+        };
+        let mut budgets = self.of_entry(store, entry)?.peekable();
+        if budgets.peek().is_none() {
+            return Ok(());
+        }
+        let taken_by = taken_by(store)?;
+        for budget in budgets.filter(|budget| budget.since < taken_by.sequence) {
+            let start = budget.period_at(taken_by.occurred_at).start;
+            count(budget, start, budget.counter_of(entry.customer.as_deref()), change);
+        }
+        Ok(())
+    }
+
+    /// Returns the budgets of the deployment of an entry in its currency.
+    fn of_entry(&mut self, store: &impl ReadTx, entry: &LedgerEntry) -> Result<impl Iterator<Item = &Budget>> {
         let deployment = entry.stream.deployment();
         if self.0.as_ref().is_none_or(|(known, _)| known != deployment) {
             self.0 = Some((deployment.to_owned(), budgets::of(store, deployment)?));
@@ -80,30 +100,19 @@ impl BudgetChanges {
         entry: &LedgerEntry,
         taken_by: impl FnOnce(&R) -> Result<TakenBy>,
     ) -> Result<()> {
-        let Some(change) = change_of(&entry.kind, entry.minor_units, &entry.legs, &entry.pending) else {
-            return Ok(());
-        };
-        let mut budgets = self.known.of_entry(store, entry)?.peekable();
-        if budgets.peek().is_none() {
-            return Ok(());
-        }
-        let taken_by = taken_by(store)?;
-        for budget in budgets.filter(|budget| budget.since < taken_by.sequence) {
-            let start = budget.period_at(taken_by.occurred_at).start;
-            let customer = budget.counter_of(entry.customer.as_deref());
-            let changed =
-                self.counters.entry(keys::counter(budget, start, customer)).or_insert_with(|| ChangedCounter {
-                    budget: budget.clone(),
-                    start,
-                    customer: customer.to_owned(),
-                    paper: entry.paper,
-                    sequence: entry.sequence,
-                    change: BudgetCounter::default(),
-                });
+        let Self { known, counters } = self;
+        known.each_change(store, entry, taken_by, |budget, start, customer, change| {
+            let changed = counters.entry(keys::counter(budget, start, customer)).or_insert_with(|| ChangedCounter {
+                budget: budget.clone(),
+                start,
+                customer: customer.to_owned(),
+                paper: entry.paper,
+                sequence: entry.sequence,
+                change: BudgetCounter::default(),
+            });
             changed.sequence = entry.sequence;
             changed.change.add(change);
-        }
-        Ok(())
+        })
     }
 
     /// Writes the counters, and opens and explains findings about them.

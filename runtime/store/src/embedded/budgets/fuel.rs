@@ -136,7 +136,7 @@ pub(crate) fn continue_as(commit: &mut WriteTx<'_, '_>, run: &Run, customer: &st
 }
 
 /// A budget without room for a hold.
-struct Short {
+struct FuelShortage {
     counter: FuelCounter,
     counted: BudgetCounter,
     limit: i64,
@@ -145,7 +145,7 @@ struct Short {
     end: Timestamp,
 }
 
-impl Short {
+impl FuelShortage {
     fn refusal(&self, budget: &Budget) -> StoreError {
         let Self { counted: BudgetCounter { used, held }, limit, amount, end, .. } = self;
         let detail = format!(
@@ -164,7 +164,7 @@ fn hold(
     run: &Run,
     amount: u64,
     now: Timestamp,
-) -> Result<std::result::Result<(), Box<Short>>> {
+) -> Result<std::result::Result<(), Box<FuelShortage>>> {
     let holds = |hold: &FuelHold| hold.counter.budget == budget.name.as_str() && hold.counter.number == budget.number;
     if fuel.holds.iter().any(holds) {
         return Ok(Ok(()));
@@ -176,7 +176,7 @@ fn hold(
     let limit = limit_of(commit, budget, &counter.customer)?;
     let mut counted = stored.unwrap_or_default();
     if counted.left(limit) < amount.into() {
-        return Ok(Err(Box::new(Short { counter, counted, limit, amount, end: period.end })));
+        return Ok(Err(Box::new(FuelShortage { counter, counted, limit, amount, end: period.end })));
     }
     if stored.is_none() {
         forget(commit, budget, now)?;

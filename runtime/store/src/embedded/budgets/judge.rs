@@ -61,19 +61,12 @@ pub(crate) fn judge(
 pub(crate) fn judge_later(commit: &mut WriteTx<'_, '_>, budget: &Budget, now: Timestamp) -> Result<()> {
     for paper in [false, true] {
         let (stream, name) = (LedgerStream::of(&budget.deployment), budget.name.as_str().to_owned());
+        let kind = FindingKind::OverBudget;
+        let subject = FindingSubject { kind, paper, stream: Some(stream.clone()), name: name.clone(), currency: None };
         let change = DueChange::Budget { paper, stream, budget: name, after: None };
-        commit.put_record(LEDGER_FINDINGS, &due_subject(&change).due(now), &change)?;
+        commit.put_record(LEDGER_FINDINGS, &subject.due(now), &change)?;
     }
     Ok(())
-}
-
-/// The subject under which a change of a budget waits for the timer.
-fn due_subject(change: &DueChange) -> FindingSubject {
-    let (paper, stream, name) = match change {
-        DueChange::Budget { paper, stream, budget, .. } => (*paper, Some(stream.clone()), budget.clone()),
-        _ => (false, None, String::new()),
-    };
-    FindingSubject { kind: FindingKind::OverBudget, paper, stream, name, currency: None }
 }
 
 /// Judges at most `limit` findings about a budget again, from the one after the key `after`,

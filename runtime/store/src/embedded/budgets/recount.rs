@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tidemill_core::budget::{BudgetCounter, BudgetUnit};
 
-use crate::embedded::budgets::count::{KnownBudgets, change_of};
+use crate::embedded::budgets::count::{KnownBudgets, TakenBy};
 use crate::embedded::budgets::keys;
 use crate::embedded::codec::decode;
 use crate::embedded::ledger::entries::EntryReader;
@@ -27,28 +27,17 @@ pub(crate) struct BudgetRecount {
 impl BudgetRecount {
     /// Adds what an entry counts.
     pub(crate) fn count(&mut self, store: &impl ReadTx, entry: &LedgerEntry) -> Result<()> {
-        let Some(change) = change_of(&entry.kind, entry.minor_units, &entry.legs, &entry.pending) else {
-            return Ok(());
-        };
-        let mut budgets = self.known.of_entry(store, entry)?.peekable();
-        if budgets.peek().is_none() {
-            return Ok(());
-        }
-        let reserved = entry.reservation.as_deref().map(|id| reservations::get(store, id)).transpose()?.flatten();
-        let taken = match reserved {
-            Some(record) => {
-                let reserved = EntryReader::new(store).named(record.sequence)?;
-                (reserved.sequence, reserved.occurred_at)
-            }
-            None => (entry.sequence, entry.occurred_at),
-        };
-        for budget in budgets.filter(|budget| budget.since < taken.0) {
-            let customer = budget.counter_of(entry.customer.as_deref());
-            let counter = keys::counter(budget, budget.period_at(taken.1).start, customer);
-            let key = keys::budget(budget.deployment.as_str(), budget.name.as_str());
-            self.sums.entry(key).or_default().add(&counter, [change.used, change.held]);
-        }
-        Ok(())
+        let Self { known, sums } = self;
+        known.each_change(
+            store,
+            entry,
+            |store| taken_by(store, entry),
+            |budget, start, customer, change| {
+                let key = keys::budget(budget.deployment.as_str(), budget.name.as_str());
+                let counter = keys::counter(budget, start, customer);
+                sums.entry(key).or_default().add(&counter, [change.used, change.held]);
+            },
+        )
     }
 
     /// Compares the sums with the counters, and reports differences.
@@ -71,4 +60,13 @@ impl BudgetRecount {
             Ok(())
         })
     }
+}
+
+fn taken_by(store: &impl ReadTx, entry: &LedgerEntry) -> Result<TakenBy> {
+    let reserved = entry.reservation.as_deref().map(|id| reservations::get(store, id)).transpose()?.flatten();
+    let Some(record) = reserved else {
+        return Ok(TakenBy { sequence: entry.sequence, occurred_at: entry.occurred_at });
+    };
+    let reserved = EntryReader::new(store).named(record.sequence)?;
+    Ok(TakenBy { sequence: reserved.sequence, occurred_at: reserved.occurred_at })
 }
