@@ -1,12 +1,12 @@
-//! A request for a run and an entry of the ledger, for the tests of this folder.
+//! Requests for runs, entries of the ledger and budgets, for the tests of this folder.
 
 use bytes::Bytes;
 use tidemill_core::budget::{BudgetPeriod, BudgetScope, BudgetUnit, OverBudget};
-use tidemill_core::money::{ContentHash, EntryCall};
+use tidemill_core::money::{ContentHash, EntryCall, EntryKind};
 use tidemill_core::run::{Export, Seed, Trigger};
 use tidemill_core::{ComponentDigest, Revision, RunId, Timestamp};
 
-use crate::records::{Budget, Evidence, LedgerLeg, NewEntry, NewRun};
+use crate::records::{Budget, CustomerAccount, Evidence, LedgerLeg, NewEntry, NewRun};
 
 /// A request for a run.
 pub(crate) fn new_run() -> NewRun {
@@ -59,6 +59,26 @@ pub(crate) fn new_entry() -> NewEntry {
         customer_floor: None,
         content: ContentHash::default(),
     }
+}
+
+/// An entry of a kind for the customer `c`.
+pub(crate) fn customer_entry(id: &str, kind: EntryKind, cents: i64, occurred_at: Timestamp) -> NewEntry {
+    NewEntry {
+        external_id: id.to_owned(),
+        kind: kind.as_str().to_owned(),
+        minor_units: cents,
+        net_revenue: 0,
+        legs: kind.legs(cents).unwrap().map(LedgerLeg::from).to_vec(),
+        customer: Some("c".to_owned()),
+        metadata: "{}".to_owned(),
+        occurred_at,
+        ..new_entry()
+    }
+}
+
+/// The account of the customer of [`customer_entry`].
+pub(crate) fn customer_account() -> CustomerAccount {
+    CustomerAccount { stream: new_entry().stream, currency: "EUR".to_owned(), customer: "c".to_owned() }
 }
 
 /// A budget of 100.00 EUR a day of each customer.

@@ -11,14 +11,14 @@ use tidemill_core::money::{EntryCall, EntryKind};
 use super::question::{BalanceDecider, balance_after, decide_after};
 use super::{keys, past};
 use crate::embedded::EmbeddedStore;
-use crate::embedded::fixture::new_entry;
+use crate::embedded::fixture::{customer_account, customer_entry, new_entry};
 use crate::embedded::ledger::check;
 use crate::embedded::tables::{CREDIT_ACCOUNTS, CREDIT_CHECKPOINTS};
 use crate::embedded::tx::{Key, ReadTx, Table, Value, WriteTx};
 use crate::error::Result;
 use crate::records::{
-    AsOf, BalanceCheck, BalanceDecision, BalanceFilter, BalanceQuestion, CustomerAccount, FloorAccount, LedgerLeg,
-    NewEntry, OwnEntries, PageRequest,
+    AsOf, BalanceCheck, BalanceDecision, BalanceFilter, BalanceQuestion, FloorAccount, NewEntry, OwnEntries,
+    PageRequest,
 };
 use crate::traits::{BalanceStore as _, LedgerStore as _};
 
@@ -44,21 +44,7 @@ impl<R: ReadTx> ReadTx for CountedReads<'_, R> {
 }
 
 fn entry(id: &str, kind: EntryKind, cents: i64) -> NewEntry {
-    NewEntry {
-        external_id: id.to_owned(),
-        kind: kind.as_str().to_owned(),
-        minor_units: cents,
-        net_revenue: 0,
-        legs: kind.legs(cents).unwrap().map(LedgerLeg::from).to_vec(),
-        customer: Some("c".to_owned()),
-        metadata: "{}".to_owned(),
-        occurred_at: NOW,
-        ..new_entry()
-    }
-}
-
-fn account() -> CustomerAccount {
-    CustomerAccount { stream: new_entry().stream, currency: "EUR".to_owned(), customer: "c".to_owned() }
+    customer_entry(id, kind, cents, NOW)
 }
 
 fn question(id: &str, account: FloorAccount, floor: i64) -> BalanceQuestion {
@@ -116,7 +102,7 @@ async fn reads_of(draws: usize) -> [usize; 3] {
         assert_eq!(answer, BalanceDecision::Covered(1));
     });
     let mut all: OwnEntries = own.iter().cloned().collect();
-    let balance = balance_after(&counted, &account(), &mut all, NOW).unwrap();
+    let balance = balance_after(&counted, &customer_account(), &mut all, NOW).unwrap();
     assert_eq!((balance.available, balance.held), (0, draws as i128 / 2));
     let balances = counted.reads.replace(0);
     let mut decider = BalanceDecider::new(&counted, &own, NOW);
@@ -213,6 +199,6 @@ async fn accounts_are_listed_as_of_each_entry() {
         let (granted, used) = (sequence.min(3), sequence.saturating_sub(3));
         assert_eq!(shown.balance.available, i128::from(granted) - i128::from(used), "as of {sequence}");
     }
-    let key = keys::account(&account().stream, "EUR", "c");
+    let key = keys::account(&customer_account().stream, "EUR", "c");
     assert!(store.latest().bytes(CREDIT_ACCOUNTS, &key).unwrap().is_some());
 }

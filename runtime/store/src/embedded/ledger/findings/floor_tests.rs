@@ -4,11 +4,10 @@ use proptest::prelude::*;
 use tidemill_core::Timestamp;
 use tidemill_core::money::{EntryCall, EntryKind};
 
-use crate::embedded::fixture::new_entry;
+use crate::embedded::fixture::{customer_account, customer_entry};
 use crate::embedded::store::EmbeddedStore;
 use crate::records::{
-    CustomerAccount, CustomerFloor, Finding, FindingClosure, FindingFilter, LedgerEntry, LedgerLeg, NewEntry,
-    OwnEntries, PageRequest,
+    CustomerFloor, Finding, FindingClosure, FindingFilter, LedgerEntry, NewEntry, OwnEntries, PageRequest,
 };
 use crate::traits::{BalanceStore as _, FindingStore as _, LedgerStore as _};
 
@@ -42,27 +41,13 @@ fn events() -> impl Strategy<Value = Vec<AccountEvent>> {
 }
 
 fn entry(id: &str, kind: EntryKind, cents: i64, now: u64) -> NewEntry {
-    NewEntry {
-        external_id: id.to_owned(),
-        kind: kind.as_str().to_owned(),
-        minor_units: cents,
-        net_revenue: 0,
-        legs: kind.legs(cents).unwrap().map(LedgerLeg::from).to_vec(),
-        customer: Some("c".to_owned()),
-        metadata: "{}".to_owned(),
-        occurred_at: Timestamp::from_millis(now),
-        ..new_entry()
-    }
-}
-
-fn account() -> CustomerAccount {
-    CustomerAccount { stream: new_entry().stream, currency: "EUR".to_owned(), customer: "c".to_owned() }
+    customer_entry(id, kind, cents, Timestamp::from_millis(now))
 }
 
 async fn append(store: &EmbeddedStore, entry: NewEntry, now: u64) -> LedgerEntry {
     let external_id = entry.external_id.clone();
     store.append_entries(vec![entry], Timestamp::from_millis(now)).await.unwrap();
-    store.ledger_entry_of(&account().stream, &external_id).await.unwrap().unwrap()
+    store.ledger_entry_of(&customer_account().stream, &external_id).await.unwrap().unwrap()
 }
 
 async fn found(store: &EmbeddedStore, closed: bool) -> Vec<Finding> {
@@ -83,7 +68,7 @@ impl Model {
     /// Compares the finding after something happened. `posts` is whether usage was posted.
     async fn check(&mut self, store: &EmbeddedStore, now: u64, posts: bool, moves: bool) -> Result<(), TestCaseError> {
         let (balance, own) =
-            store.balance(&account(), &mut OwnEntries::default(), Timestamp::from_millis(now)).await.unwrap();
+            store.balance(&customer_account(), &mut OwnEntries::default(), Timestamp::from_millis(now)).await.unwrap();
         prop_assert_eq!(own, self.own_floor);
         let missing = i128::from(own.unwrap_or(self.floor)) - balance.available;
         self.is_open = missing > 0 && (self.is_open || posts);
@@ -130,7 +115,7 @@ impl Model {
             AccountEvent::Floor(own) => {
                 let now = Timestamp::from_millis(*now);
                 let floor = own.map(|minor_units| CustomerFloor { minor_units, set_at: now });
-                store.set_customer_floor(account(), floor, now).await.unwrap();
+                store.set_customer_floor(customer_account(), floor, now).await.unwrap();
                 self.own_floor = own;
                 self.check(store, now.as_millis(), false, true).await
             }
