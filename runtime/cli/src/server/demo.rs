@@ -296,7 +296,7 @@ fn addresses(host: &str, world: &str, printer: &Printer) {
         format!("{host}/               the status page"),
         format!("{host}/v1/runs        every run"),
         format!("{host}/v1/streams     what was earned"),
-        format!("{host}/v1/ledger/balances?stream=prepaid  what is left of prepaid credit"),
+        format!("{host}/v1/ledger/balances?stream=prepaid  the prepaid credit of each customer"),
         format!("{host}/metrics        for Prometheus"),
         format!("{host}/openapi.json   the API"),
         format!("{world}/usage         the feed that is billed"),

@@ -221,8 +221,8 @@ tables! {
     /// account, sequence number → the account after that entry: its sums, and the grants and open
     /// reservations with something left or held.
     CREDIT_CHECKPOINTS = new 118, "credit-checkpoints";
-    /// 0 run, or 1 delivery → until when it is kept as evidence of entries, and what is left of a
-    /// removed run; 2 time, either of both keys → empty: what goes then.
+    /// 0 run, or 1 delivery → until when it is kept as evidence of entries, and the journal of a
+    /// removed run; 2 time, either of both keys → empty: the evidence that is due then.
     LEDGER_EVIDENCE = new 119, "ledger-evidence";
     /// currency NUL day NUL other currency → rate from the other one.
     LEDGER_RATES = new 115, "ledger-rates";

@@ -15,9 +15,8 @@ pub trait RetentionStore: Send + Sync + 'static {
     async fn trim(&self, keep: usize, now: Timestamp) -> Result<(), StoreError>;
     /// Deletes what the policy selects, at most `limit` runs and `limit` components.
     async fn expire(&self, policy: RetentionPolicy, limit: usize) -> Result<RetentionResult, StoreError>;
-    /// Deletes what entries of the ledger name as evidence and what is kept no longer: journals of
-    /// runs that [`RetentionStore::expire`] has deleted, and deliveries. Stops after `limit` of
-    /// them.
+    /// Deletes evidence of ledger entries that is due: journals of runs that
+    /// [`RetentionStore::expire`] has deleted, and deliveries. Stops after `limit` of them.
     async fn expire_evidence(&self, now: Timestamp, limit: usize) -> Result<ExpiredEvidence, StoreError>;
     /// Deletes events that the policy selects, at most `limit` of each topic, and topics without
     /// events. Counts events that a subscription had not received as lost, and announces them on

@@ -2,8 +2,8 @@
 //! recorded answers, which are in the journals of their runs.
 //!
 //! The commit of an entry notes until when. When retention removes such a run, its journal stays;
-//! when it would remove such a delivery, the delivery stays. Both get a row by the time at which
-//! they go, so that no later pass of retention reads what is kept.
+//! when it would remove such a delivery, the delivery stays. Both get a row under the time of their
+//! deletion, so that no later pass of retention reads evidence that is not due.
 //!
 //! The digests are on the entries, for ever.
 
@@ -21,7 +21,7 @@ use crate::records::NewEntry;
 const RUN: u8 = 0;
 /// What precedes a delivery in a key.
 const DELIVERY: u8 = 1;
-/// What precedes the time at which something goes, then [`RUN`] or [`DELIVERY`] and its id.
+/// What precedes the time of a deletion, then [`RUN`] or [`DELIVERY`] and its id.
 const ENDS: u8 = 2;
 
 /// The evidence in one run or delivery.
@@ -29,7 +29,7 @@ const ENDS: u8 = 2;
 pub(crate) struct EvidenceRecord {
     /// It is kept until this time.
     pub(crate) until: Timestamp,
-    /// What is left of a run that retention has removed.
+    /// The journal of a run that retention has removed.
     pub(crate) journal: Option<KeptJournal>,
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn keep_journal(
     Ok(true)
 }
 
-/// Returns the number of chunks that are left of a run without a record.
+/// Returns the number of chunks of the journal of a run without a record.
 pub(crate) fn kept_chunks(store: &impl ReadTx, run: RunId) -> Result<u32> {
     let record: Option<EvidenceRecord> = store.record(LEDGER_EVIDENCE, &of_run(run))?;
     Ok(record.and_then(|record| record.journal).map_or(0, |journal| journal.chunks))
@@ -97,14 +97,14 @@ pub(crate) fn keep_delivery(commit: &mut WriteTx<'_, '_>, id: DeliveryId) -> Res
     Ok(true)
 }
 
-/// Whether something goes at `now`.
+/// Whether evidence is due to be deleted at `now`.
 pub(crate) fn is_due(store: &impl ReadTx, now: Timestamp) -> Result<bool> {
     let first = store.scan_prefix(LEDGER_EVIDENCE, &[ENDS], 1)?;
     Ok(first.first().and_then(|(key, _)| time_of(key.get(1..)?)).is_some_and(|end| end <= now))
 }
 
-/// Removes what goes at `now`, within at most `rows` rows. Returns the number of runs and
-/// deliveries.
+/// Deletes the evidence that is due at `now`, within at most `rows` rows. Returns the number of
+/// runs and deliveries.
 pub(crate) fn remove_due(commit: &mut WriteTx<'_, '_>, now: Timestamp, rows: usize) -> Result<usize> {
     let until = end(now.plus_millis(1), &[]);
     let (mut left, mut removed) = (rows, 0);
