@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::asleep::resident;
 use crate::host::{Host, PATIENCE};
-use crate::machine::Share;
+use crate::machine::LoadShare;
 use crate::table::Table;
 
 const CONNECTIONS: usize = 64;
@@ -32,7 +32,7 @@ const FLOOD: u64 = 200_000;
 const SIGNED_IN_FLOOD: u64 = 5_000;
 
 pub async fn measure(table: &mut Table) {
-    let share = Share::of_environment();
+    let share = LoadShare::of_environment();
     steady(table, share).await;
     burst(table, share).await;
     flood(table, share).await;
@@ -161,7 +161,7 @@ fn done_once(found: &BTreeMap<(String, u64), u64>) -> u64 {
     found.get(&("done".to_owned(), 1)).copied().unwrap_or_default()
 }
 
-async fn steady(table: &mut Table, share: Share) {
+async fn steady(table: &mut Table, share: LoadShare) {
     let dir = tempfile::tempdir().unwrap();
     let host = hooked(dir.path(), 100_000).await;
     let within = share.of_time(Duration::from_secs(SECONDS));
@@ -183,7 +183,7 @@ async fn steady(table: &mut Table, share: Share) {
     assert_eq!((once, found.values().sum::<u64>()), (answers.count, answers.count), "{found:?}");
 }
 
-async fn burst(table: &mut Table, share: Share) {
+async fn burst(table: &mut Table, share: LoadShare) {
     let dir = tempfile::tempdir().unwrap();
     let host = hooked(dir.path(), QUEUE).await;
     let most = share.of(BURST);
@@ -213,7 +213,7 @@ fn stored_bytes(folder: &Path) -> u64 {
     entries.map(size).sum()
 }
 
-async fn flood(table: &mut Table, share: Share) {
+async fn flood(table: &mut Table, share: LoadShare) {
     let dir = tempfile::tempdir().unwrap();
     let host = hooked(dir.path(), 100_000).await;
     let good = |first| Deliveries { first, most: share.of(SIGNED_IN_FLOOD), connections: 4, signed: true };

@@ -53,9 +53,9 @@ fn spin() -> LoopPauses {
 /// The part of a full measurement to make, from `TIDEMILL_LOAD_SHARE`: 100 means the hundredth
 /// part.
 #[derive(Clone, Copy)]
-pub struct Share(u32);
+pub struct LoadShare(u32);
 
-impl Share {
+impl LoadShare {
     pub fn of_environment() -> Self {
         let share = std::env::var("TIDEMILL_LOAD_SHARE").ok().and_then(|text| text.parse().ok());
         Self(share.unwrap_or(1).max(1))

@@ -4,15 +4,14 @@
 //! killed every few seconds while they are posted. The ledger is then compared with what was
 //! requested. `TIDEMILL_LOAD_SHARE=100` posts the hundredth part.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::host::{Host, pseudo_random};
-use crate::machine::{self, Share};
+use crate::machine::{self, LoadShare};
 use crate::table::Table;
 
 /// Number of streams.
@@ -36,7 +35,7 @@ const READS: u64 = 1_000_000;
 const KILLS: [u64; 2] = [2_000, 6_000];
 
 pub async fn measure(table: &mut Table) {
-    let share = Share::of_environment();
+    let share = LoadShare::of_environment();
     rate(table, share).await;
     truth(table, share).await;
     floors(table, share).await;
@@ -54,7 +53,7 @@ fn sales(run: u64) -> Value {
     json!({ "do": "post-many", "prefix": format!("run-{run}"), "count": SALES })
 }
 
-async fn rate(table: &mut Table, share: Share) {
+async fn rate(table: &mut Table, share: LoadShare) {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(dir.path()).await;
     deploy_streams(&host, 8).await;
@@ -127,7 +126,7 @@ async fn is_idle(host: &Host) -> bool {
     open["items"].as_array().is_some_and(Vec::is_empty)
 }
 
-async fn truth(table: &mut Table, share: Share) {
+async fn truth(table: &mut Table, share: LoadShare) {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(dir.path()).await;
     deploy_streams(&host, STREAMS).await;
@@ -143,7 +142,7 @@ async fn truth(table: &mut Table, share: Share) {
     assert_eq!(failed["items"], json!([]));
 
     let entries = runs * ENTRIES_OF_RUN;
-    let check = checked(&host).await;
+    let check = host.check_ledger().await;
     assert_eq!((&check["entries"], &check["problems"]), (&json!(entries), &json!([])), "{check}");
     let streams = host.get("/v1/streams").await;
     let totals = streams["items"].as_array().unwrap().iter().map(|stream| &stream["totals"][0]["net_revenue"]);
@@ -162,7 +161,7 @@ async fn truth(table: &mut Table, share: Share) {
         let begun = Instant::now();
         let read = async {
             match what {
-                "check" => checked(&host).await["entries"].as_u64(),
+                "check" => host.check_ledger().await["entries"].as_u64(),
                 _ => Some(exported_lines(&host).await),
             }
         };
@@ -176,12 +175,6 @@ async fn truth(table: &mut Table, share: Share) {
     }
 }
 
-/// Checks the ledger, and returns the result.
-async fn checked(host: &Host) -> Value {
-    let answer = host.http.post(host.url("/v1/ledger/check")).send().await.unwrap();
-    serde_json::from_str(&answer.text().await.unwrap()).unwrap()
-}
-
 /// Exports the ledger, and returns the number of lines.
 async fn exported_lines(host: &Host) -> u64 {
     let mut answer = host.http.get(host.url("/v1/ledger/export")).send().await.unwrap();
@@ -192,22 +185,12 @@ async fn exported_lines(host: &Host) -> u64 {
     lines
 }
 
-/// Grants a customer of `shop-0` some cents.
-async fn grant(host: &Host, customer: &str, cents: u64) {
-    let amount = format!("{}.{:02}", cents / 100, cents % 100);
-    let grant = json!({ "external_id": format!("grant-{customer}"), "stream": "shop-0", "customer": customer,
-        "amount": amount, "currency": "EUR", "kind": "prepayment", "reason": "a measurement",
-        "occurred_at": "1970-01-01T00:00:00Z" });
-    let request = host.http.post(host.url("/v1/ledger/grants")).header("content-type", "application/json");
-    assert!(request.body(grant.to_string()).send().await.unwrap().status().is_success());
-}
-
-async fn floors(table: &mut Table, share: Share) {
+async fn floors(table: &mut Table, share: LoadShare) {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(dir.path()).await;
     host.deploy_hostile("shop-0", json!({ "concurrency": 256, "queue": 100_000 })).await;
     let (reservers, credit) = (share.of(RESERVERS), share.of(CREDIT));
-    grant(&host, "c", credit).await;
+    host.grant("shop-0", "c", credit).await;
     let mut mortal = MortalHost::new(host, pseudo_random(14));
     for number in 0..reservers {
         let input = json!({ "do": "post", "external_id": format!("job-{number}"), "kind": "drawdown", "amount": 1,
@@ -215,15 +198,11 @@ async fn floors(table: &mut Table, share: Share) {
         mortal.request("shop-0", &number.to_string(), &input).await;
     }
     let (host, kills) = mortal.until_idle().await;
-    let balance = async |query: &str| {
-        let list = host.get(&format!("/v1/ledger/balances?customer=c{query}")).await;
-        let amount = |name: &str| list["items"][0][name]["minor_units"].as_u64().unwrap();
-        (amount("available"), amount("held"))
-    };
-    assert_eq!(balance("").await, (0, credit));
+    let held = i64::try_from(credit).unwrap();
+    assert_eq!(host.balance("c").await, (0, held));
     // The grant is entry 1, and each reservation is one entry.
-    for sequence in 1..=credit + 1 {
-        assert_eq!(balance(&format!("&as_of={sequence}")).await, (credit + 1 - sequence, sequence - 1));
+    for sequence in 1..=held + 1 {
+        assert_eq!(host.balance(&format!("c&as_of={sequence}")).await, (held + 1 - sequence, sequence - 1));
     }
     table.row(
         format!("{reservers} reservers of 1 on an account of {credit} under {kills} kills: reservations that hold"),
@@ -232,29 +211,25 @@ async fn floors(table: &mut Table, share: Share) {
     );
 }
 
-async fn staleness(table: &mut Table, share: Share) {
+async fn staleness(table: &mut Table, share: LoadShare) {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(dir.path()).await;
     host.deploy_hostile("shop-0", json!({ "concurrency": 256, "health": { "enabled": false } })).await;
     let reads = share.of(READS);
     let reads_of_client = reads / CLIENTS as u64;
-    let stale = Arc::new(AtomicBool::new(false));
     let begun = Instant::now();
     let client = async |number: usize| {
         let customer = format!("c{number}");
-        grant(&host, &customer, reads_of_client).await;
-        for read in 1..=reads_of_client {
-            let input = json!({ "do": "draw", "external_id": format!("{customer}-{read}"), "customer": customer });
+        host.grant("shop-0", &customer, reads_of_client).await;
+        for left in (0..i64::try_from(reads_of_client).unwrap()).rev() {
+            let input = json!({ "do": "draw", "external_id": format!("{customer}-{left}"), "customer": customer });
             let drawn = host.invoke("shop-0", &input).await;
             assert_eq!(drawn["state"], "succeeded", "{drawn}");
-            let list = host.get(&format!("/v1/ledger/balances?customer={customer}")).await;
-            if list["items"][0]["available"]["minor_units"] != json!(reads_of_client - read) {
-                stale.store(true, Ordering::Relaxed);
-            }
+            let (available, _) = host.balance(&customer).await;
+            assert_eq!(available, left, "the read lacks an acknowledged draw");
         }
     };
     join_all((0..CLIENTS).map(client)).await;
-    assert!(!stale.load(Ordering::Relaxed), "a read lacked an acknowledged draw");
     table.row(
         format!("{reads} reads of a balance, each after an acknowledged draw, {CLIENTS} clients: stale reads"),
         format!("none, {:.0} pairs/s", reads as f64 / begun.elapsed().as_secs_f64()),

@@ -158,6 +158,29 @@ impl Host {
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
     }
 
+    /// Checks the ledger, and returns the result.
+    pub async fn check_ledger(&self) -> Value {
+        let answer = self.http.post(self.url("/v1/ledger/check")).send().await.unwrap();
+        assert!(answer.status().is_success());
+        answer.json_value().await
+    }
+
+    /// Grants a customer of a stream some euro cents, which are valid at any time.
+    pub async fn grant(&self, stream: &str, customer: &str, cents: u64) {
+        let grant = json!({ "external_id": format!("grant-{customer}"), "stream": stream, "customer": customer,
+            "amount": format!("{}.{:02}", cents / 100, cents % 100), "currency": "EUR", "kind": "prepayment",
+            "reason": "a test", "occurred_at": "1970-01-01T00:00:00Z" });
+        let request = self.http.post(self.url("/v1/ledger/grants")).header("content-type", "application/json");
+        assert!(request.body(grant.to_string()).send().await.unwrap().status().is_success());
+    }
+
+    /// Returns what the customer with this query has available, and what is held, in minor units.
+    pub async fn balance(&self, query: &str) -> (i64, i64) {
+        let list = self.get(&format!("/v1/ledger/balances?customer={query}")).await;
+        let amount = |name: &str| list["items"][0][name]["minor_units"].as_i64().unwrap();
+        (amount("available"), amount("held"))
+    }
+
     /// Uploads a component as `name@1.0.0`.
     pub async fn upload(&self, name: &str, component: &Path) -> (u16, Value) {
         self.upload_bytes(name, std::fs::read(component).unwrap()).await
