@@ -43,8 +43,9 @@ pub struct KvConfig {
     pub dir: PathBuf,
     /// All tables of the store, at most 128. Tables may be added later, never removed.
     pub tables: &'static [Table],
-    /// Maximum memory for the index's pages, in bytes. 32 MiB by default: an idle host stays small,
-    /// and the system's page cache holds most of the other pages.
+    /// Maximum size of the index's pages in memory, in bytes as on disk. 32 MiB by default: an idle
+    /// host stays small, and the system's page cache holds most of the other pages. In memory, a
+    /// page of short records takes up to five times as much, and one of long records hardly more.
     pub index_cache_bytes: u64,
     /// Size of a log segment in bytes. 64 MiB by default; at least 64 KiB.
     pub segment_bytes: u64,

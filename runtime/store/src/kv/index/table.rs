@@ -19,6 +19,11 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::kv::key_range::KeyRange;
 
+/// Minimum number of records of a scan that trims the cache.
+const LONG_SCAN: usize = 256;
+/// Number of bytes of a long scan after which its page is accessed once more; see [`trim_cache`].
+const BYTES_PER_ACCESS: usize = 1 << 10;
+
 /// The records of one table.
 pub(in crate::kv) enum TableIndex {
     /// Read from sled and written to it.
@@ -56,7 +61,14 @@ impl TableIndex {
     /// the end if `reverse`.
     pub fn scan(&self, span: &KeyRange, reverse: bool, limit: usize) -> sled::Result<Vec<(sled::IVec, sled::IVec)>> {
         match self {
-            Self::Tree(tree) => take(tree.range::<&[u8], _>(span.bounds()), reverse, limit).collect(),
+            Self::Tree(tree) => {
+                let rows: Vec<_> =
+                    take(tree.range::<&[u8], _>(span.bounds()), reverse, limit).collect::<sled::Result<_>>()?;
+                if rows.len() >= LONG_SCAN {
+                    trim_cache(tree, &rows)?;
+                }
+                Ok(rows)
+            }
             Self::Resident(_, records) => {
                 let records = lock(records);
                 let range = take(records.sealed.range::<[u8], _>(span.bounds()), reverse, limit);
@@ -95,6 +107,22 @@ impl TableIndex {
     }
 }
 
+/// Makes sled evict the pages that exceed its cache. A page belongs to one of 256 parts of the
+/// cache, and sled looks at a part only after 64 accesses to its pages. A scan accesses each page
+/// about twice, so it would leave 8,192 pages beyond the limit: hundreds of megabytes if records
+/// are long. With one more access for each KiB, it leaves at most 64 × 256 KiB = 16 MiB.
+fn trim_cache(tree: &sled::Tree, rows: &[(sled::IVec, sled::IVec)]) -> sled::Result<()> {
+    let mut bytes = 0;
+    for (key, sealed) in rows {
+        bytes += key.len() + sealed.len();
+        while bytes >= BYTES_PER_ACCESS {
+            bytes -= BYTES_PER_ACCESS;
+            tree.contains_key(key)?;
+        }
+    }
+    Ok(())
+}
+
 fn lock(records: &Mutex<Records>) -> MutexGuard<'_, Records> {
     records.lock()
 }
@@ -114,6 +142,43 @@ fn take<T>(mut range: impl DoubleEndedIterator<Item = T>, reverse: bool, limit: 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The resident memory of this process, in bytes.
+    #[cfg(target_os = "linux")]
+    fn resident() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_scan_of_a_large_table_does_not_fill_the_memory() {
+        const RECORDS: u32 = 16_000;
+        const LENGTH: usize = 4 << 10;
+        let dir = tempfile::tempdir().unwrap();
+        let open = || crate::kv::index::open_files(dir.path(), 1 << 20).unwrap();
+        let (db, value) = (open(), vec![7; LENGTH]);
+        let tree = db.open_tree("records").unwrap();
+        for number in 0..RECORDS {
+            tree.insert(number.to_be_bytes(), &value[..]).unwrap();
+        }
+        db.flush().unwrap();
+        drop((db, tree));
+        let db = open();
+        let table = TableIndex::load(db.open_tree("records").unwrap(), false).unwrap();
+        let (before, mut rest, mut most, mut count) = (resident(), KeyRange::all(), 0, 0);
+        loop {
+            let rows = table.scan(&rest, false, 512).unwrap();
+            most = most.max(resident());
+            count += rows.len();
+            let Some((last, _)) = rows.last() else { break };
+            rest = rest.after(last, false);
+        }
+        assert_eq!(count, RECORDS as usize);
+        let grown = most.saturating_sub(before);
+        assert!(grown < RECORDS as usize * LENGTH / 2, "{} MiB more", grown >> 20);
+    }
 
     #[test]
     fn a_checkpoint_writes_the_newest_value_of_each_changed_key() {
