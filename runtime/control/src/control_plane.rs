@@ -141,6 +141,7 @@ impl HostState {
             deliveries,
             hooks,
             operation_wake: Notify::new(),
+            finding_wake: Notify::new(),
             secret_wake: Notify::new(),
             secret_changes: tokio::sync::Mutex::new(()),
             metrics,

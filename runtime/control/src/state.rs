@@ -53,6 +53,8 @@ pub(crate) struct HostState {
     pub(crate) scrubs: Arc<ScrubStatus>,
     /// Wakes the loop that executes operations.
     pub(crate) operation_wake: Notify,
+    /// Wakes the loop of findings.
+    pub(crate) finding_wake: Notify,
     /// Wakes the loop that removes ended versions of secrets.
     pub(crate) secret_wake: Notify,
     /// Held while secrets are changed, in the store and then in memory.

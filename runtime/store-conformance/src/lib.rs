@@ -170,6 +170,7 @@ claims! {
     fuel: a_run_holds_fuel_before_it_begins_and_returns_the_rest, a_waiting_run_begins_when_fuel_returns,
         a_waiting_run_begins_in_the_next_period, a_budget_that_refuses_refuses_requests_without_room,
         each_generation_holds_fuel_of_its_own, a_changed_budget_wakes_the_runs_that_wait_for_it,
+        a_changed_budget_wakes_more_runs_than_one_commit_can, a_customers_limit_wakes_its_own_waiting_runs,
         a_run_that_ends_while_it_waits_leaves_nothing, a_hold_outlives_the_epoch_that_made_it;
     proof: entries_are_numbered_and_chained_in_the_order_of_commits,
         the_time_of_posting_does_not_decrease, every_field_of_an_entry_is_in_its_hash;

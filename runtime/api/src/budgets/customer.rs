@@ -6,7 +6,7 @@ use tidemill_api_types as shapes;
 use tidemill_core::budget::{BudgetScope, BudgetUnit};
 use tidemill_core::money::{Currencies, DECIMAL_BYTES, parse_decimal};
 use tidemill_core::{BudgetName, Code, DeploymentName, InputProblem, Timestamp};
-use tidemill_store::records::{Budget, BudgetFilter, BudgetLimit, PageRequest};
+use tidemill_store::records::{Budget, BudgetFilter, PageRequest};
 
 use super::json;
 use crate::problem::{ApiResult, Problem};
@@ -61,10 +61,8 @@ pub async fn put(
     query.only(&[])?;
     let budget = of_each_customer(&state, &deployment, &name).await?;
     let limit = read(body, &budget.unit, state.host.currencies())?;
-    let now = state.host.clock().now();
-    let own = limit.map(|limit| BudgetLimit { limit, set_at: now });
-    state.host.store().set_budget_limit(&deployment, &name, &customer.0, own, now).await?;
-    show(&state, deployment, name, Some(customer.0), Some(now)).await
+    state.host.set_budget_limit(&deployment, &name, &customer.0, limit).await?;
+    show(&state, deployment, name, Some(customer.0), None).await
 }
 
 /// Returns a budget of each customer.

@@ -171,6 +171,9 @@ impl ControlPlane {
         self.retain_hooks(&name, &live.plan.hooks);
         self.0.admission.node.backlog.enqueue_deployment(&live.limiter);
         self.0.admission.deliveries.note_room();
+        if before.is_some_and(|before| before.plan.budgets.is_some()) || live.plan.budgets.is_some() {
+            self.0.finding_wake.notify_one();
+        }
         if present != Some(deployment.revision) {
             let (revision, component) = (deployment.revision.get(), deployment.component);
             tracing::info!(deployment = %name, revision, %component, created, "deployed");

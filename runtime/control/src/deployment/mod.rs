@@ -1,6 +1,7 @@
 //! Deployments: revisions, limits, uploads, and the values of their state.
 
 pub(crate) mod active;
+mod budgets;
 pub(crate) mod changes;
 pub(crate) mod component_files;
 pub(crate) mod contended_keys;

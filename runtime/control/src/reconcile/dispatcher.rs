@@ -315,6 +315,23 @@ mod tests {
         assert_eq!(fixture.settled(run.id).await.state, RunState::Succeeded);
     }
 
+    #[tokio::test]
+    async fn a_tick_returns_when_the_period_ends_of_a_budget_without_room() {
+        let budget = json!({ "name": "work", "unit": "fuel", "limit": "1100", "per": "deployment", "period": "day" });
+        let fixture = LoopFixture::with(json!({ "limits": { "fuel": 1_000 }, "budgets": [budget] })).await;
+        fixture.end_recovery();
+        let tomorrow = START.plus_millis(24 * 3_600_000);
+        fixture.clock.set(Timestamp::from_millis(tomorrow.as_millis() - 5_000));
+        fixture.queue().await;
+        let waiting = fixture.queue().await;
+        let dispatcher = Dispatcher::new(&fixture.host);
+        let report = dispatcher.tick(fixture.clock.now()).await.unwrap();
+        assert_eq!((report.done, report.next), (1, NextTick::At(tomorrow)));
+        fixture.clock.set(tomorrow);
+        dispatcher.tick(tomorrow).await.unwrap();
+        assert_eq!(fixture.settled(waiting.id).await.state, RunState::Succeeded);
+    }
+
     #[test]
     fn the_lowest_priority_overtakes_the_highest_once_it_has_aged() {
         assert!(rank(9, 0) > rank(1, 0));

@@ -1,30 +1,28 @@
 //! Opens and closes findings about the ledger whose time has come: an invoice that streams have not
 //! cleared after a day, a reservation that is open after 30 days, an entry of a time that was in
-//! the future. All other findings are opened and explained in the commits of entries.
+//! the future, a budget that has changed. All other findings are opened and explained in the
+//! commits of entries. If a budget of fuel has changed, it also wakes the runs that wait for it.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidemill_core::Timestamp;
-use tidemill_store::Store;
-use tokio_util::sync::CancellationToken;
 
 use crate::error::ControlError;
 use crate::reconcile::{Reconciler, TickReport, due};
 use crate::state::HostState;
 
-/// Maximum time between two ticks, in milliseconds. A commit does not wake the loop.
+/// Maximum time between two ticks, in milliseconds. The commit of an entry does not wake the loop.
 const INTERVAL: u64 = 60_000;
 
 /// The loop of findings whose time has come.
 pub(crate) struct FindingReconciler {
-    store: Arc<dyn Store>,
-    closing: CancellationToken,
+    host: Arc<HostState>,
 }
 
 impl FindingReconciler {
-    pub(crate) fn new(host: &HostState) -> Self {
-        Self { store: Arc::clone(&host.store), closing: host.shutdown.closing.clone() }
+    pub(crate) fn new(host: &Arc<HostState>) -> Self {
+        Self { host: Arc::clone(host) }
     }
 }
 
@@ -35,7 +33,17 @@ impl Reconciler for FindingReconciler {
     }
 
     async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
-        due::tick(now, INTERVAL, &self.closing, |limit| self.store.update_due_findings(now, limit)).await
+        let host = &self.host;
+        let update = |limit| async move {
+            let (batch, effects) = host.store.update_due_findings(now, limit).await?;
+            host.effects.apply(effects);
+            Ok(batch)
+        };
+        due::tick(now, INTERVAL, &host.shutdown.closing, update).await
+    }
+
+    async fn woken(&self) {
+        self.host.finding_wake.notified().await;
     }
 }
 

@@ -198,7 +198,7 @@ pub(crate) async fn usage_beyond_a_budget_is_a_finding_until_it_fits(store: Arc<
     let limit = |cents| BudgetLimit { limit: cents, set_at: NOON };
     let cap: BudgetName = "cap".parse().expect("a name");
     let set = async |limit| store.set_budget_limit(&name("a"), &cap, "c", limit, later(1)).await.expect("a limit");
-    let tick = async || store.update_due_findings(later(9), 100).await.expect("a tick").next;
+    let tick = async || store.update_due_findings(later(9), 100).await.expect("a tick").0.next;
     set(Some(limit(104))).await;
     assert_eq!((tick().await, findings(&store).await), (None, vec![]));
     assert!(lines(&store, Some("c"), NOON).await[0].own_limit);
@@ -230,7 +230,7 @@ pub(crate) async fn a_budget_that_changes_more_than_its_limit_counts_from_nothin
     assert_eq!(counter(&store, NOON).await, (0, 0));
     append(&store, used("v", 20, NOON), later(2)).await;
     assert_eq!(counter(&store, NOON).await, (20, 0));
-    assert_eq!(store.update_due_findings(later(9), 100).await.expect("a tick").next, None);
+    assert_eq!(store.update_due_findings(later(9), 100).await.expect("a tick").0.next, None);
     assert_eq!(findings(&store).await, []);
     checked(&store).await;
     define(&store, 3, vec![], later(3)).await;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use tidemill_core::budget::{BudgetCounter, BudgetPeriod, BudgetScope, BudgetUnit, OverBudget};
 use tidemill_core::ids::Owner;
 use tidemill_core::run::{Run, RunEvent, RunState};
 use tidemill_core::{Code, Fuel, RunId, Timestamp};
 use tidemill_store::records::{
-    AdmissionLimits, AdmissionTerms, BudgetFilter, NewBudget, NewRun, PageRequest, QueueKind, RecoveryFilter,
-    RetryChange, RunCommit,
+    AdmissionLimits, AdmissionTerms, BudgetFilter, BudgetLimit, NewBudget, NewRun, PageRequest, QueueKind,
+    RecoveryFilter, RetryChange, RunCommit,
 };
 use tidemill_store::{Store, StoreError};
 
@@ -197,6 +198,50 @@ pub(crate) async fn a_changed_budget_wakes_the_runs_that_wait_for_it(store: Arc<
     let rest = store.admit(&me, &name("a"), 10, AdmissionLimits::default(), later(2)).await.expect("an admission");
     assert_eq!(rest.claimed.len(), 1);
     end(&store, &me, &rest.claimed[0].run, 7).await;
+}
+
+pub(crate) async fn a_customers_limit_wakes_its_own_waiting_runs(store: Arc<dyn Store>) {
+    let me = defined(&store, BudgetScope::Customer).await;
+    let mut asked = Vec::new();
+    for customer in ["c", "c", "c", "d", "d", "d"] {
+        asked.push(request(&store, of(customer)).await.id);
+    }
+    assert_eq!(admitted(&store, &me, NOON).await.0.len(), 4);
+    let work = "work".parse().expect("a name");
+    let set = async |customer: &str, limit| {
+        let limit = Some(BudgetLimit { limit, set_at: NOON });
+        store.set_budget_limit(&name("a"), &work, customer, limit, later(1)).await.expect("a limit").ready
+    };
+    assert_eq!(set("e", 900).await, [], "no run of this customer waits");
+    assert_eq!(set("c", 120).await, [name("a")]);
+    assert_eq!(ids(&admitted(&store, &me, later(1)).await.0), [asked[2]]);
+    let position = store.queue_position(asked[5], 10).await.expect("a read").expect("a position");
+    assert_eq!(position.listed, QueueKind::Delayed(midnight()), "the run of the other customer still waits");
+}
+
+pub(crate) async fn a_changed_budget_wakes_more_runs_than_one_commit_can(store: Arc<dyn Store>) {
+    const RUNS: usize = 1_200;
+    let none = NewBudget { limit: 0, ..budget(BudgetScope::Customer, OverBudget::Wait) };
+    define(&store, 1, vec![none], NOON).await;
+    let me = owner(&store).await;
+    join_all((0..RUNS).map(|customer| request(&store, of(&customer.to_string())))).await;
+    while admitted(&store, &me, NOON).await.1 == Some(NOON.plus_millis(1)) {}
+    assert_eq!(store.waiting_deployments(NOON).await.expect("a read"), []);
+    define(&store, 2, vec![budget(BudgetScope::Customer, OverBudget::Wait)], later(1)).await;
+    let limits = AdmissionLimits { rate: None, fuel: Some(HOLD) };
+    let admit =
+        async || store.admit(&me, &name("a"), RUNS, limits, later(1)).await.expect("an admission").claimed.len();
+    let at_once = admit().await;
+    let mut woken = 0;
+    loop {
+        let (batch, effects) = store.update_due_findings(later(1), 100).await.expect("a tick");
+        woken += batch.done;
+        if batch.next.is_none() {
+            break;
+        }
+        assert_eq!(effects.ready, [name("a")]);
+    }
+    assert_eq!((at_once + woken, admit().await), (RUNS, woken));
 }
 
 pub(crate) async fn a_run_that_ends_while_it_waits_leaves_nothing(store: Arc<dyn Store>) {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tidemill_core::{BudgetName, DeploymentName, Timestamp};
 
 use crate::error::StoreError;
-use crate::records::{Budget, BudgetFilter, BudgetLimit, BudgetLine, Page, PageRequest};
+use crate::records::{Budget, BudgetFilter, BudgetLimit, BudgetLine, CommitEffects, Page, PageRequest};
 
 /// Budgets. A revision of a deployment defines them, and entries count in their own commit.
 #[async_trait]
@@ -20,7 +20,8 @@ pub trait BudgetStore: Send + Sync + 'static {
         page: PageRequest,
         at: Timestamp,
     ) -> Result<Page<BudgetLine>, StoreError>;
-    /// Sets the limit of one customer in a budget of each customer; `None` removes it.
+    /// Sets the limit of one customer in a budget of each customer; `None` removes it. Wakes runs
+    /// of this customer that wait for the budget.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such budget of each customer.
@@ -31,5 +32,5 @@ pub trait BudgetStore: Send + Sync + 'static {
         customer: &str,
         limit: Option<BudgetLimit>,
         now: Timestamp,
-    ) -> Result<(), StoreError>;
+    ) -> Result<CommitEffects, StoreError>;
 }

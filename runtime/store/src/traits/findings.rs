@@ -5,7 +5,7 @@ use tidemill_core::Timestamp;
 use tidemill_core::money::LedgerStream;
 
 use crate::error::StoreError;
-use crate::records::{DueBatch, Finding, FindingClosure, FindingFilter, Page, PageRequest};
+use crate::records::{CommitEffects, DueBatch, Finding, FindingClosure, FindingFilter, Page, PageRequest};
 
 /// What is odd about the ledger's entries.
 #[async_trait]
@@ -27,6 +27,7 @@ pub trait FindingStore: Send + Sync + 'static {
         external_id: &str,
         now: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Opens and closes at most `limit` findings whose time has come at `now`.
-    async fn update_due_findings(&self, now: Timestamp, limit: usize) -> Result<DueBatch, StoreError>;
+    /// Opens and closes at most `limit` findings whose time has come at `now`, and wakes at most as
+    /// many of the runs that wait for budgets of fuel which changed.
+    async fn update_due_findings(&self, now: Timestamp, limit: usize) -> Result<(DueBatch, CommitEffects), StoreError>;
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidemill_control::{ControlError, RunRequest, StageName, StageVerdict};
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{BudgetName, Code, RunId};
-use tidemill_store::records::{BudgetFilter, BudgetLimit, PageRequest, RunRequestResult};
+use tidemill_store::records::{BudgetFilter, PageRequest, RunRequestResult};
 
 use crate::fixture::{START, TestHost, name};
 
@@ -106,11 +106,50 @@ async fn a_budget_that_refuses_refuses_requests_without_room() {
     let refused = request(&world, "c").await.unwrap_err();
     assert_eq!(refused.code(), Code::BudgetExceeded, "{refused}");
     request(&world, "d").await.unwrap();
-    let limit = BudgetLimit { limit: 3_300, set_at: START };
     let work: BudgetName = "work".parse().unwrap();
-    world.store.set_budget_limit(&name("a"), &work, "c", Some(limit), START).await.unwrap();
+    world.host.set_budget_limit(&name("a"), &work, "c", Some(3_300)).await.unwrap();
     request(&world, "c").await.unwrap();
     assert_eq!(counted(&world, Some("c")).await, (0, 3_300));
+}
+
+/// Starts a host with running loops and a clock that does not advance, and requests three runs of
+/// which the last waits for the budget.
+async fn with_a_waiting_run(per: &str) -> (TestHost, RunId) {
+    let world = TestHost::running().await;
+    world.deploy(manifest(per, "wait")).await;
+    world.guests.gated("1");
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(request(&world, "c").await.unwrap());
+    }
+    world.guests.have_begun(2).await;
+    let last = runs.pop().unwrap().id;
+    let mut commits = world.store.committed();
+    while world.store.queue_position(last, 1).await.unwrap().unwrap().budget.is_none() {
+        commits.changed().await.unwrap();
+    }
+    (world, last)
+}
+
+#[tokio::test]
+async fn a_raised_limit_of_a_customer_admits_its_waiting_runs_at_once() {
+    let (world, waiting) = with_a_waiting_run("customer").await;
+    let work: BudgetName = "work".parse().unwrap();
+    world.host.set_budget_limit(&name("a"), &work, "another", Some(9_900)).await.unwrap();
+    assert_eq!(world.run(waiting).await.state.name(), "queued");
+    world.host.set_budget_limit(&name("a"), &work, "c", Some(3_300)).await.unwrap();
+    world.guests.have_begun(3).await;
+    assert_eq!(counted(&world, Some("c")).await, (0, 3_300));
+}
+
+#[tokio::test]
+async fn a_revision_with_a_higher_limit_admits_waiting_runs_at_once() {
+    let (world, _) = with_a_waiting_run("deployment").await;
+    let mut more = manifest("deployment", "wait");
+    more["budgets"][0]["limit"] = json!("3300");
+    world.deploy(more).await;
+    world.guests.have_begun(3).await;
+    assert_eq!(counted(&world, None).await, (0, 3_300));
 }
 
 #[tokio::test]

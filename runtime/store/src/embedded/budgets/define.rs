@@ -55,14 +55,14 @@ pub(crate) fn replace(
             }
         }
         // Another limit, or another limit of each run, may make room.
-        fuel::wake_all(commit, &budget)?;
+        fuel::wake_all(commit, &budget, now)?;
     }
     Ok(())
 }
 
 fn remove(commit: &mut WriteTx<'_, '_>, budget: &Budget, now: Timestamp) -> Result<()> {
     commit.delete(BUDGETS, &keys::budget(budget.deployment.as_str(), budget.name.as_str()));
-    fuel::wake_all(commit, budget)?;
+    fuel::wake_all(commit, budget, now)?;
     judge::judge_later(commit, budget, now)
 }
 
@@ -91,6 +91,6 @@ pub(crate) fn set_limit(
         Some(limit) => commit.put_record(BUDGET_LIMITS, &keys::limit(&budget, customer), limit)?,
         None => commit.delete(BUDGET_LIMITS, &keys::limit(&budget, customer)),
     }
-    fuel::wake_all(commit, &budget)?;
+    fuel::wake_customer(commit, &budget, customer, now)?;
     judge::judge_later(commit, &budget, now)
 }

@@ -27,15 +27,18 @@ use tidemill_core::{Code, DeploymentName, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::embedded::budgets::{self, keys, limit_of};
+use crate::embedded::codec::decode;
+use crate::embedded::ledger::findings::due_change::DueChange;
+use crate::embedded::ledger::findings::keys::due_fuel_waits;
 use crate::embedded::runs::record::{self, RunRecord};
 use crate::embedded::tables::{
-    BUDGET_COUNTERS, DELAYED, FUEL_RUNS, FUEL_WAITS, READY, RUNS, ready, run_at_end, time_key,
+    BUDGET_COUNTERS, DELAYED, FUEL_RUNS, FUEL_WAITS, LEDGER_FINDINGS, READY, RUNS, ready, run_at_end, time_key,
 };
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
 use crate::error::{Result, StoreError};
 use crate::records::{Budget, BudgetWait, NewRun};
 
-/// Maximum number of waiting runs that one commit wakes.
+/// Maximum number of waiting runs that one commit wakes. The timer of findings wakes the others.
 const WAKE: usize = 1_000;
 /// Maximum number of runs that one admission finds without room.
 pub(crate) const REFUSED: usize = 256;
@@ -192,7 +195,7 @@ fn forget(commit: &mut WriteTx<'_, '_>, budget: &Budget, now: Timestamp) -> Resu
     let until = Timestamp::from_millis(now.as_millis().saturating_sub(KEEP_MILLIS));
     let range = keys::of(budget)..keys::period(budget, until);
     for (key, bytes) in commit.range(BUDGET_COUNTERS, range, false, FORGET)? {
-        let counter: BudgetCounter = crate::embedded::codec::decode(BUDGET_COUNTERS, &bytes)?;
+        let counter: BudgetCounter = decode(BUDGET_COUNTERS, &bytes)?;
         if counter.held == 0 {
             commit.delete(BUDGET_COUNTERS, &key);
         }
@@ -296,32 +299,53 @@ fn wake_as_far_as_fits(
     wake(commit, prefix_range(&counter.waits(budget)), room).map(drop)
 }
 
-/// Wakes runs that wait for a budget which changed, whatever period and customer they wait for.
-pub(crate) fn wake_all(commit: &mut WriteTx<'_, '_>, budget: &Budget) -> Result<()> {
-    if budget.unit == BudgetUnit::Fuel {
-        wake(commit, prefix_range(&keys::numbers(budget.deployment.as_str(), budget.name.as_str())), WAKE)?;
+/// Wakes the runs that wait for a budget which changed or is gone, whatever period and customer
+/// they wait for.
+pub(crate) fn wake_all(commit: &mut WriteTx<'_, '_>, budget: &Budget, now: Timestamp) -> Result<()> {
+    if budget.unit != BudgetUnit::Fuel {
+        return Ok(());
     }
-    Ok(())
+    let range = prefix_range(&keys::numbers(budget.deployment.as_str(), budget.name.as_str()));
+    wake_in_parts(commit, range, now)
 }
 
-/// Wakes at most `limit` runs that wait for a budget which is gone, or for its earlier numbers, and
-/// returns how many.
-pub(crate) fn wake_earlier(
+/// Wakes the runs that wait for a customer's part of a budget in the present period.
+pub(crate) fn wake_customer(
     commit: &mut WriteTx<'_, '_>,
-    deployment: &str,
-    name: &str,
-    budget: Option<&Budget>,
-    limit: usize,
-) -> Result<usize> {
-    let mut range = prefix_range(&keys::numbers(deployment, name));
-    if let Some(budget) = budget {
-        range.end = keys::of(budget);
+    budget: &Budget,
+    customer: &str,
+    now: Timestamp,
+) -> Result<()> {
+    if budget.unit != BudgetUnit::Fuel {
+        return Ok(());
     }
-    wake(commit, range, limit)
+    let counter = FuelCounter::of(budget, budget.period_at(now).start, customer);
+    wake_in_parts(commit, prefix_range(&counter.waits(budget)), now)
 }
 
-fn wake(commit: &mut WriteTx<'_, '_>, range: Range<Vec<u8>>, limit: usize) -> Result<usize> {
-    let rows = commit.range(FUEL_WAITS, range, false, limit)?;
+/// Wakes the first of the waiting runs of a range, and has the timer of findings wake the others.
+fn wake_in_parts(commit: &mut WriteTx<'_, '_>, range: Range<Vec<u8>>, now: Timestamp) -> Result<()> {
+    match wake(commit, range, WAKE)? {
+        (_, Some(rest)) => wake_later(commit, rest, now),
+        (_, None) => Ok(()),
+    }
+}
+
+/// Has the timer of findings wake the waiting runs of a range.
+pub(crate) fn wake_later(commit: &mut WriteTx<'_, '_>, range: Range<Vec<u8>>, now: Timestamp) -> Result<()> {
+    let key = due_fuel_waits(now, &range);
+    commit.put_record(LEDGER_FINDINGS, &key, &DueChange::FuelWaits { start: range.start, end: range.end })
+}
+
+/// Wakes at most `limit` of the runs whose rows are in a range. Returns their number, and the rest
+/// of the range if it may have more. A run that waits again gets its former row, which the rest
+/// does not contain.
+pub(crate) fn wake(
+    commit: &mut WriteTx<'_, '_>,
+    mut range: Range<Vec<u8>>,
+    limit: usize,
+) -> Result<(usize, Option<Range<Vec<u8>>>)> {
+    let rows = commit.range(FUEL_WAITS, range.clone(), false, limit)?;
     for (key, _) in &rows {
         commit.delete(FUEL_WAITS, key);
         let Some(record) = run_at_end(key).map(|id| record::find(commit, id)).transpose()?.flatten() else { continue };
@@ -339,7 +363,10 @@ fn wake(commit: &mut WriteTx<'_, '_>, range: Range<Vec<u8>>, limit: usize) -> Re
             commit.ready(&record.run.deployment);
         }
     }
-    Ok(rows.len())
+    if let Some((last, _)) = rows.last() {
+        range.start = [last.as_ref(), &[0]].concat();
+    }
+    Ok((rows.len(), (rows.len() == limit).then_some(range)))
 }
 
 /// Returns the budget for which a run waits.

@@ -6,7 +6,7 @@ use tidemill_core::budget::BudgetCounter;
 use tidemill_core::money::LedgerStream;
 use tidemill_core::money::report::FindingKind;
 
-use crate::embedded::budgets::{self, fuel, keys, limit_of};
+use crate::embedded::budgets::{self, keys, limit_of};
 use crate::embedded::ledger::entries;
 use crate::embedded::ledger::findings::book::{self, FindingBook};
 use crate::embedded::ledger::findings::due_change::DueChange;
@@ -69,9 +69,9 @@ pub(crate) fn judge_later(commit: &mut WriteTx<'_, '_>, budget: &Budget, now: Ti
     Ok(())
 }
 
-/// Judges at most `limit` findings about a budget again, from the one after the key `after`,
-/// removes at most `limit` rows of its earlier numbers, and wakes as many runs that wait for them.
-/// Returns where to continue if there are more.
+/// Judges at most `limit` findings about a budget again, from the one after the key `after`, and
+/// removes at most `limit` rows of its earlier numbers. Returns where to continue if there are
+/// more.
 pub(crate) fn judge_again(
     commit: &mut WriteTx<'_, '_>,
     book: &mut FindingBook,
@@ -80,8 +80,7 @@ pub(crate) fn judge_again(
     limit: usize,
 ) -> Result<Option<Vec<u8>>> {
     let budget = budgets::get(commit, stream.deployment(), name)?;
-    let mut removed = remove_earlier(commit, stream.deployment(), name, budget.as_ref(), limit)?;
-    removed = removed.max(fuel::wake_earlier(commit, stream.deployment(), name, budget.as_ref(), limit)?);
+    let removed = remove_earlier(commit, stream.deployment(), name, budget.as_ref(), limit)?;
     let kind = FindingKind::OverBudget;
     let of_stream =
         FindingSubject { kind, paper, stream: Some(stream.clone()), name: format!("{name}/"), currency: None };

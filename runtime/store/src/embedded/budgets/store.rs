@@ -6,7 +6,7 @@ use tidemill_core::{BudgetName, DeploymentName, Timestamp};
 use crate::embedded::budgets::{self, define, list};
 use crate::embedded::store::EmbeddedStore;
 use crate::error::Result;
-use crate::records::{Budget, BudgetFilter, BudgetLimit, BudgetLine, Page, PageRequest};
+use crate::records::{Budget, BudgetFilter, BudgetLimit, BudgetLine, CommitEffects, Page, PageRequest};
 use crate::traits::BudgetStore;
 
 #[async_trait]
@@ -26,8 +26,12 @@ impl BudgetStore for EmbeddedStore {
         customer: &str,
         limit: Option<BudgetLimit>,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<CommitEffects> {
         let (deployment, name, customer) = (deployment.clone(), name.clone(), customer.to_owned());
-        self.commit(move |c| define::set_limit(c, &deployment, &name, &customer, limit.as_ref(), now)).await
+        self.commit(move |c| {
+            define::set_limit(c, &deployment, &name, &customer, limit.as_ref(), now)?;
+            Ok(c.take_effects())
+        })
+        .await
     }
 }

@@ -102,6 +102,7 @@ fn budgets(rows: &mut Rows) {
             DueChange::Budget { paper: true, stream: "shop".parse().unwrap(), budget: "cap".to_owned(), after };
         rows.add(LEDGER_FINDINGS, &format!("budget, {place}"), &change);
     }
+    rows.add(LEDGER_FINDINGS, "waiting runs", &DueChange::FuelWaits { start: vec![1, 2], end: vec![1, 3] });
 }
 
 pub(super) fn credit(rows: &mut Rows) {

@@ -1,6 +1,7 @@
 //! Findings that open or close at a time: an invoice that is not cleared after a day, a reservation
 //! that is open after 30 days, an entry that was dated in the future, an account below its floor
-//! of which a grant begins, a budget that has changed.
+//! of which a grant begins, a budget that has changed. A changed budget of fuel wakes the runs that
+//! wait for it.
 
 use tidemill_core::Timestamp;
 use tidemill_core::money::report::{FindingKind, reservation_is_old_at};
@@ -10,7 +11,7 @@ use super::due_change::DueChange;
 use super::floors::MovedAccount;
 use super::keys::{self, FindingSubject};
 use super::sides::{ClearingRecord, clearing_subject};
-use crate::embedded::budgets::judge;
+use crate::embedded::budgets::{fuel, judge};
 use crate::embedded::codec::decode;
 use crate::embedded::ledger::entries::EntryReader;
 use crate::embedded::ledger::{entries, keys as ledger_keys};
@@ -19,9 +20,10 @@ use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
 use crate::error::Result;
 use crate::records::{DueBatch, LedgerEntry};
 
-/// Opens and closes at most `limit` findings whose time has come.
+/// Opens and closes at most `limit` findings whose time has come, and wakes at most `limit` runs.
 pub(crate) fn update(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize) -> Result<DueBatch> {
     let mut book = FindingBook::open(commit, now)?;
+    let mut woken = 0;
     let until = [&[keys::DUE][..], &now.plus_millis(1).as_millis().to_be_bytes()].concat();
     for (key, bytes) in commit.range(LEDGER_FINDINGS, vec![keys::DUE]..until, false, limit)? {
         commit.delete(LEDGER_FINDINGS, &key);
@@ -43,13 +45,20 @@ pub(crate) fn update(commit: &mut WriteTx<'_, '_>, now: Timestamp, limit: usize)
                     commit.put_record(LEDGER_FINDINGS, &key, &change)?;
                 }
             }
+            DueChange::FuelWaits { start, end } => {
+                let (count, rest) = fuel::wake(commit, start..end, limit - woken)?;
+                woken += count;
+                if let Some(rest) = rest {
+                    fuel::wake_later(commit, rest, now)?;
+                }
+            }
             DueChange::Floor { account } => {
                 MovedAccount { key: account, floor: None }.judge(commit, &mut book, now)?;
             }
         }
     }
     open_old_reservations(commit, &mut book, now, limit)?;
-    let done = book.changed();
+    let done = book.changed() + woken;
     book.finish(commit)?;
     Ok(DueBatch { done, next: next(commit)? })
 }

@@ -40,4 +40,11 @@ pub(crate) enum DueChange {
         /// The key of the last finding that was judged.
         after: Option<Vec<u8>>,
     },
+    /// A budget of fuel has changed, so the runs that wait for it are woken.
+    FuelWaits {
+        /// The start of the range of their rows.
+        start: Vec<u8>,
+        /// The end of the range, which it does not contain.
+        end: Vec<u8>,
+    },
 }

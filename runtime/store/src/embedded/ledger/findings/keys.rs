@@ -1,5 +1,7 @@
 //! The keys of findings and of the sums that they follow from.
 
+use std::ops::Range;
+
 use tidemill_core::Timestamp;
 use tidemill_core::money::LedgerStream;
 use tidemill_core::money::report::FindingKind;
@@ -17,6 +19,9 @@ pub(crate) const CLOSED: u8 = 1;
 const SUBJECT: u8 = 2;
 /// What precedes the time at which a finding opens or closes.
 pub(crate) const DUE: u8 = 3;
+
+/// What follows the time at which runs that wait for a budget of fuel are woken.
+const FUEL_WAITS: u8 = 3;
 
 /// What precedes the sum of the answers to an external id.
 pub(crate) const ANSWERS: u8 = 0;
@@ -50,6 +55,11 @@ impl FindingSubject {
     pub(crate) fn due(&self, at: Timestamp) -> Vec<u8> {
         [&[DUE][..], &time_key(at, &self.key())].concat()
     }
+}
+
+/// The key of the time at which the runs of a range that wait for a budget of fuel are woken.
+pub(crate) fn due_fuel_waits(at: Timestamp, range: &Range<Vec<u8>>) -> Vec<u8> {
+    [&[DUE][..], &time_key(at, &[FUEL_WAITS]), &range.start, &range.end].concat()
 }
 
 /// The key of a finding by its number.

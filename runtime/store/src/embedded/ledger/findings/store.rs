@@ -12,7 +12,7 @@ use super::raise_id_conflicts;
 use crate::embedded::ledger::entries;
 use crate::embedded::store::EmbeddedStore;
 use crate::error::Result;
-use crate::records::{DueBatch, Finding, FindingClosure, FindingFilter, Page, PageRequest};
+use crate::records::{CommitEffects, DueBatch, Finding, FindingClosure, FindingFilter, Page, PageRequest};
 use crate::traits::FindingStore;
 
 #[async_trait]
@@ -41,12 +41,12 @@ impl FindingStore for EmbeddedStore {
         self.commit(move |c| raise_id_conflicts(c, &stream, &external_ids, now)).await
     }
 
-    async fn update_due_findings(&self, now: Timestamp, limit: usize) -> Result<DueBatch> {
+    async fn update_due_findings(&self, now: Timestamp, limit: usize) -> Result<(DueBatch, CommitEffects)> {
         // Most ticks find nothing, and then nothing is committed.
         let next = due::next(self.latest())?;
         if next.is_none_or(|next| next > now) {
-            return Ok(DueBatch { done: 0, next });
+            return Ok((DueBatch { done: 0, next }, CommitEffects::default()));
         }
-        self.commit(move |c| due::update(c, now, limit)).await
+        self.commit(move |c| Ok((due::update(c, now, limit)?, c.take_effects()))).await
     }
 }

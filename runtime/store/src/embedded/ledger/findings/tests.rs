@@ -268,7 +268,7 @@ fn recount_balances(entries: &[LedgerEntry], now: Timestamp, found: &mut Found) 
 
 /// Checks that the open findings are those of a recount.
 async fn check(store: &EmbeddedStore, now: Timestamp) -> Result<(), TestCaseError> {
-    while store.update_due_findings(now, 2).await.unwrap().next.is_some_and(|next| next <= now) {}
+    while store.update_due_findings(now, 2).await.unwrap().0.next.is_some_and(|next| next <= now) {}
     let entries = store.entries_in(1..u64::MAX, 10_000).await.unwrap();
     let page = store.findings(FindingFilter::default(), PageRequest::first(1_000)).await.unwrap();
     prop_assert_eq!(store.open_finding_count().await.unwrap(), page.items.len() as u64);
