@@ -369,6 +369,26 @@ pub(crate) fn wake(
     Ok((rows.len(), (rows.len() == limit).then_some(range)))
 }
 
+/// Visits what each run holds: the budget, the key of the counter, and the amount.
+pub(crate) fn each_hold(store: &impl ReadTx, mut visit: impl FnMut(&Budget, &[u8], u64)) -> Result<()> {
+    store.each(FUEL_RUNS, prefix_range(&[]), |key, bytes| {
+        let fuel: FuelRun = decode(FUEL_RUNS, bytes)?;
+        // Most rows are of runs that ended or have not begun.
+        if fuel.holds.is_empty() {
+            return Ok(());
+        }
+        let Some(record) = run_at_end(key).map(|id| record::find(store, id)).transpose()?.flatten() else {
+            return Ok(());
+        };
+        for hold in &fuel.holds {
+            if let Some(budget) = hold.counter.budget(store, &record.run.deployment)? {
+                visit(&budget, &hold.counter.key(&budget), hold.amount);
+            }
+        }
+        Ok(())
+    })
+}
+
 /// Returns the budget for which a run waits.
 pub(crate) fn waits(store: &impl ReadTx, record: &RunRecord) -> Result<Option<BudgetWait>> {
     if !record.counters.fuel {

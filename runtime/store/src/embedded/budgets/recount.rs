@@ -1,12 +1,13 @@
-//! The recount of budgets for the check of the ledger: adds what each entry counts, and compares
-//! the sums with the counters.
+//! The recount of budgets for the check of the ledger: adds what each entry counts and what each
+//! run holds, and compares the sums with the counters. The fuel that runs used cannot be counted
+//! again, because retention removes runs.
 
 use std::collections::BTreeMap;
 
 use tidemill_core::budget::{BudgetCounter, BudgetUnit};
 
 use crate::embedded::budgets::count::{KnownBudgets, TakenBy};
-use crate::embedded::budgets::keys;
+use crate::embedded::budgets::{fuel, keys};
 use crate::embedded::codec::decode;
 use crate::embedded::ledger::entries::EntryReader;
 use crate::embedded::ledger::reservations;
@@ -42,20 +43,24 @@ impl BudgetRecount {
 
     /// Compares the sums with the counters, and reports differences.
     pub(crate) fn compare(mut self, store: &impl ReadTx, problem: &mut dyn FnMut(String)) -> Result<()> {
+        let sums = &mut self.sums;
+        fuel::each_hold(store, |budget, counter, amount| {
+            let key = keys::budget(budget.deployment.as_str(), budget.name.as_str());
+            sums.entry(key).or_default().add(counter, [0, amount.into()]);
+        })?;
         store.each(BUDGETS, prefix_range(&[]), |key, bytes| {
             let budget: Budget = decode(BUDGETS, bytes)?;
-            if budget.unit == BudgetUnit::Fuel {
-                return Ok(());
-            }
+            let is_fuel = budget.unit == BudgetUnit::Fuel;
             let mut stored = Sketch::default();
             store.each(BUDGET_COUNTERS, prefix_range(&keys::of(&budget)), |key, bytes| {
                 let BudgetCounter { used, held } = decode(BUDGET_COUNTERS, bytes)?;
-                stored.add(key, [used, held]);
+                stored.add(key, [if is_fuel { 0 } else { used }, held]);
                 Ok(())
             })?;
-            if stored != self.sums.remove(key).unwrap_or_default() {
+            if stored != sums.remove(key).unwrap_or_default() {
                 let Budget { deployment, name, .. } = budget;
-                problem(format!("the counters of budget `{name}` of {deployment} differ from the entries"));
+                let from = if is_fuel { "what its runs hold" } else { "the entries" };
+                problem(format!("the counters of budget `{name}` of {deployment} differ from {from}"));
             }
             Ok(())
         })

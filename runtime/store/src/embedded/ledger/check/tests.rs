@@ -3,15 +3,17 @@
 use super::*;
 use crate::embedded::EmbeddedStore;
 use crate::embedded::codec::encode;
-use crate::embedded::fixture::{budget, new_entry};
+use crate::embedded::fixture::{budget, new_entry, new_run};
 use crate::embedded::ledger::record::HeadRecord;
 use crate::embedded::tables::{
     BUDGET_COUNTERS, BUDGETS, CREDIT_ACCOUNTS, CREDIT_ENDS, CREDIT_ENTRIES, CREDIT_GRANTS, CREDIT_ORDERS, CREDIT_USES,
-    LEDGER_CUSTOMERS_POSTED, LEDGER_ENTRIES, LEDGER_MARKS,
+    DEPLOYMENTS, FUEL_RUNS, LEDGER_CUSTOMERS_POSTED, LEDGER_ENTRIES, LEDGER_MARKS,
 };
-use crate::records::NewEntry;
-use crate::traits::{LedgerStore as _, NodeStore as _};
+use crate::records::{AdmissionLimits, AdmissionTerms, Budget, Deployment, NewEntry, NewRun};
+use crate::traits::{AdmissionStore as _, LedgerStore as _, NodeStore as _, RunStore as _};
 use tidemill_core::Timestamp;
+use tidemill_core::budget::BudgetUnit;
+use tidemill_core::ids::Owner;
 use tidemill_core::money::{EntryKind, Leg};
 
 /// A ledger with 40 sales of two streams, an expired and an open reservation, entries of customers,
@@ -203,4 +205,44 @@ async fn every_derived_record_is_compared() {
     head.head.hash[0] ^= 1;
     let found = tampered(&store, LEDGER_MARKS, keys::HEAD.to_vec(), Some(encode(&head).unwrap())).await;
     assert!(found[0].starts_with("the head is entry 50"), "{found:?}");
+}
+
+#[tokio::test]
+async fn what_runs_hold_of_a_budget_of_fuel_is_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
+    let node = "node-1".parse().unwrap();
+    let epoch = store.begin_epoch(&node).await.unwrap();
+    let NewRun { deployment: name, component, revision, now, .. } = new_run();
+    let deployment = Deployment {
+        name: name.clone(),
+        revision,
+        component,
+        manifest: "{}".into(),
+        paused: None,
+        created_at: now,
+        updated_at: now,
+    };
+    let work = Budget { unit: BudgetUnit::Fuel, ..budget("a", "work") };
+    let put = move |c: &mut crate::embedded::tx::WriteTx<'_, '_>| {
+        c.put_record(DEPLOYMENTS, b"a", &deployment)?;
+        c.put_record(BUDGETS, b"a\0work", &work)
+    };
+    store.commit(put).await.unwrap();
+    let run = |number| NewRun {
+        id: RunId::new(Timestamp::default(), number),
+        terms: AdmissionTerms { customer: Some("c".to_owned()), ..AdmissionTerms::default() },
+        ..new_run()
+    };
+    for number in 1..=3 {
+        store.request_run(run(number)).await.unwrap();
+    }
+    let limits = AdmissionLimits { rate: None, fuel: Some(40) };
+    let admitted = store.admit(&Owner { node, epoch }, &name, 2, limits, Timestamp::default()).await.unwrap();
+    assert_eq!(admitted.claimed.len(), 2);
+    for table in [BUDGET_COUNTERS, FUEL_RUNS] {
+        let rows = store.latest().scan_prefix(table, &[], 9).unwrap();
+        let found = tampered(&store, table, rows[0].0.to_vec(), None).await;
+        assert_eq!(found, ["the counters of budget `work` of a differ from what its runs hold"], "{}", table.name);
+    }
 }
