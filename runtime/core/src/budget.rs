@@ -18,9 +18,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::codes::Code;
+use crate::failure::Failure;
 use crate::ids::{BudgetName, Timestamp};
 use crate::money::report::{CalendarPeriod, CalendarUnit, period_at};
-use crate::money::{Currencies, EntryKind, parse_decimal};
+use crate::money::{Currencies, Currency, EntryKind, parse_decimal};
 use crate::zones::Zone;
 
 /// A budget as a manifest defines it.
@@ -145,6 +147,18 @@ choices! {
     }
 }
 
+impl BudgetScope {
+    /// Returns whose counter an entry or run of a customer is on: their own, or that of the
+    /// deployment. The name is empty for the deployment and for what names no customer.
+    #[must_use]
+    pub fn counter_of(self, customer: Option<&str>) -> &str {
+        match self {
+            Self::Deployment => "",
+            Self::Customer => customer.unwrap_or_default(),
+        }
+    }
+}
+
 impl BudgetPeriod {
     /// The period that contains `at`. After the end of the calendar, one period that never ends.
     #[must_use]
@@ -186,6 +200,12 @@ impl BudgetCounter {
         }
     }
 
+    /// Whether a `reserve` or `draw` of a kind needs room in budgets.
+    #[must_use]
+    pub fn limits(kind: EntryKind) -> bool {
+        Self::of_entry(kind, 0, 1).is_some_and(|change| change.held > 0)
+    }
+
     /// Adds a change.
     pub const fn add(&mut self, change: Self) {
         self.used = self.used.saturating_add(change.used);
@@ -214,6 +234,50 @@ impl BudgetCounter {
             return Some(needed);
         }
         partial.then(|| i64::try_from(left.max(0)).unwrap_or(needed))
+    }
+}
+
+/// Why a budget of money does not allow a `reserve` or `draw`.
+#[derive(Debug, Clone, Copy)]
+pub struct BudgetShortage<'a> {
+    /// The external id of the entry.
+    pub external_id: &'a str,
+    /// The amount that the entry needs.
+    pub needed: i64,
+    /// Its currency.
+    pub currency: &'a Currency,
+    /// The name of the budget.
+    pub budget: &'a str,
+    /// The limit.
+    pub limit: i64,
+    /// What was used and is held in the period.
+    pub counted: BudgetCounter,
+}
+
+impl BudgetShortage<'_> {
+    /// Returns the failure of the call.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let Self { external_id, needed, currency, budget, limit, counted: BudgetCounter { used, held } } = *self;
+        let shown: String = external_id.chars().take(100).collect();
+        let show = |minor_units: i128| currency.show(minor_units);
+        let message = format!(
+            "`{shown}` needs {}, but of the {} of budget `{budget}` {} is used and {} held in this period",
+            show(needed.into()),
+            show(limit.into()),
+            show(used),
+            show(held)
+        );
+        // Texts, because a number in JSON may lose digits beyond 2^53.
+        let details = serde_json::json!({
+            "budget": budget,
+            "limit": limit.to_string(),
+            "used": used.to_string(),
+            "held": held.to_string(),
+            "needed": needed.to_string(),
+            "currency": currency.code(),
+        });
+        Code::BudgetExceeded.failure(message).with_details(details.to_string())
     }
 }
 

@@ -63,10 +63,7 @@ impl Budget {
     /// Returns whose counter a customer is on: their own, or that of the deployment.
     #[must_use]
     pub fn counter_of<'c>(&self, customer: Option<&'c str>) -> &'c str {
-        match self.scope {
-            BudgetScope::Deployment => "",
-            BudgetScope::Customer => customer.unwrap_or_default(),
-        }
+        self.scope.counter_of(customer)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tidemill_core::budget::BudgetCounter;
+use tidemill_core::budget::{BudgetCounter, BudgetShortage};
 use tidemill_core::money::balance::BalanceEffect;
 use tidemill_core::money::{Account, Currency, EntryCall, InvalidDecimal, Posting as CheckedEntry};
 use tidemill_core::{Code, Failure, Timestamp};
@@ -63,9 +63,10 @@ pub(super) async fn take(
                 (None, Some(short(currency, &entry.external_id, (available, floor, needed))))
             }
             BalanceDecision::OverBudget { limit, used, held, needed } => {
-                let counted = BudgetCounter { used, held };
-                let name = if let FloorAccount::Budget { name, .. } = &question.account { name } else { "" };
-                (None, Some(over_budget(currency, &entry.external_id, name, (limit, counted, needed))))
+                let (counted, external_id) = (BudgetCounter { used, held }, &entry.external_id);
+                let budget = if let FloorAccount::Budget { name, .. } = &question.account { name } else { "" };
+                let shortage = BudgetShortage { external_id, needed, currency, budget, limit, counted };
+                (None, Some(shortage.failure()))
             }
         };
         guest.transaction.note_decision(question, covered);
@@ -119,41 +120,13 @@ fn budgets<'a>(
     entry: &'a Entry,
     checked: &'a CheckedEntry,
 ) -> impl Iterator<Item = FloorAccount> + 'a {
-    let counts = BudgetCounter::of_entry(checked.kind, 0, 1).is_some_and(|change| change.held > 0);
-    let all = guest.run.budgets.iter().flat_map(|budgets| budgets.iter()).filter(move |_| counts);
+    let limits = BudgetCounter::limits(checked.kind);
+    let all = guest.run.budgets.iter().flat_map(|budgets| budgets.iter()).filter(move |_| limits);
     let own = all.filter(|budget| budget.unit.is_currency(checked.amount.currency.code()));
     own.map(|budget| FloorAccount::Budget {
         name: budget.name.as_str().to_owned(),
         customer: entry.customer.clone().unwrap_or_default(),
     })
-}
-
-fn over_budget(
-    currency: &Currency,
-    external_id: &str,
-    budget: &str,
-    (limit, counted, needed): (i64, BudgetCounter, i64),
-) -> Failure {
-    let shown: String = external_id.chars().take(100).collect();
-    let BudgetCounter { used, held } = counted;
-    let show = |minor_units: i128| currency.show(minor_units);
-    let message = format!(
-        "`{shown}` needs {}, but of the {} of budget `{budget}` {} is used and {} held in this period",
-        show(needed.into()),
-        show(limit.into()),
-        show(used),
-        show(held)
-    );
-    // Texts, because a number in JSON may lose digits beyond 2^53.
-    let details = json!({
-        "budget": budget,
-        "limit": limit.to_string(),
-        "used": used.to_string(),
-        "held": held.to_string(),
-        "needed": needed.to_string(),
-        "currency": currency.code(),
-    });
-    Code::BudgetExceeded.failure(message).with_details(details.to_string())
 }
 
 fn short(currency: &Currency, external_id: &str, (available, floor, needed): (i128, i64, i64)) -> Failure {

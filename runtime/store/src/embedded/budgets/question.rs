@@ -24,9 +24,7 @@ pub(crate) fn decide<'e>(
     now: Timestamp,
 ) -> Result<BalanceDecision> {
     let BalanceQuestion { stream, currency, minor_units: needed, .. } = question;
-    let takes = EntryKind::parse(&question.kind)
-        .and_then(|kind| BudgetCounter::of_entry(kind, 0, 1))
-        .is_some_and(|change| change.held > 0);
+    let takes = EntryKind::parse(&question.kind).is_some_and(BudgetCounter::limits);
     let budget = budgets::get(store, stream.deployment(), name)?;
     let budget = budget.filter(|budget| takes && budget.unit.is_currency(currency));
     let Some(budget) = budget else { return Ok(BalanceDecision::Covered(*needed)) };
