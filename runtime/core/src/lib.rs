@@ -8,7 +8,6 @@
 
 #[cfg(feature = "host")]
 pub mod batch;
-#[cfg(feature = "host")]
 pub mod breaker;
 #[cfg(feature = "host")]
 pub mod budget;

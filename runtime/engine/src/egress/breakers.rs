@@ -13,7 +13,7 @@ use tidemill_core::breaker::{
 };
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::retry_after::circuit_open;
-use tidemill_core::{Clock, Failure};
+use tidemill_core::{Clock, Failure, Timestamp};
 
 /// Maximum number of breakers, and number dropped at once if there are more.
 const KEPT: usize = 4_096;
@@ -54,8 +54,9 @@ impl Breakers {
 
     /// Checks that a deployment may send a request to an origin.
     pub fn admit(&self, deployment: &str, origin: &str, purpose: CallPurpose) -> Result<BreakerPermit, Failure> {
-        let breaker = self.kept.lock().of(deployment, origin);
-        let admitted = breaker.lock().admit(purpose, self.clock.now());
+        let now = self.clock.now();
+        let breaker = self.kept.lock().of(deployment, origin, now);
+        let admitted = breaker.lock().admit(purpose, now);
         match admitted {
             Ok(admission) => Ok(BreakerPermit {
                 breaker,
@@ -64,6 +65,8 @@ impl Breakers {
                 watch: Stopwatch::start(),
             }),
             Err(BreakerRefusal { since, until }) => {
+                // No operator decides about the breakers of origins, so there is an end.
+                let until = until.unwrap_or(now);
                 let message = format!(
                     "the circuit of {origin} is open since {since} after repeated failures; the next request is allowed at {until}"
                 );
@@ -74,14 +77,14 @@ impl Breakers {
 }
 
 impl BreakerTable {
-    fn of(&mut self, deployment: &str, origin: &str) -> Arc<Mutex<Breaker>> {
+    fn of(&mut self, deployment: &str, origin: &str, now: Timestamp) -> Arc<Mutex<Breaker>> {
         self.turn += 1;
         let key = (deployment.to_owned(), origin.to_owned());
         if !self.breakers.contains_key(&key) && self.breakers.len() >= KEPT {
             self.make_room();
         }
         let entry = self.breakers.entry(key).or_insert_with(|| BreakerEntry {
-            breaker: Arc::new(Mutex::new(Breaker::new(BreakerPolicy::default()))),
+            breaker: Arc::new(Mutex::new(Breaker::new(BreakerPolicy::default(), now))),
             used: 0,
         });
         entry.used = self.turn;
@@ -131,7 +134,6 @@ impl Drop for BreakerPermit {
 
 #[cfg(test)]
 mod tests {
-    use tidemill_core::Timestamp;
     use tidemill_core::clock::ManualClock;
 
     use super::*;
