@@ -338,6 +338,9 @@ codes! {
     QueueFull => "queue-full", 429, retryable: true,
         "The deployment's queue is full",
         "Wait for the time in `Retry-After`, then send the same request again.";
+    CircuitOpen => "circuit-open", 503, retryable: true,
+        "The circuit breaker of this deployment is open",
+        "Wait for the time in `Retry-After`, or request the run without `Prefer: wait`: then it waits in the queue.";
     WouldDeadlock => "would-deadlock", 409, retryable: false,
         "Starting this run would deadlock",
         "Do the work in the run that holds the key, or start the other run after that run ends.";

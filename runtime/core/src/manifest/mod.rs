@@ -5,6 +5,7 @@
 //! all fields, defaults included, so that a revision is complete and a later change of a default
 //! does not affect it.
 
+mod breaker;
 #[cfg(feature = "host")]
 mod budgets;
 #[cfg(feature = "host")]
@@ -32,6 +33,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub use breaker::BreakerSettings;
 #[cfg(feature = "host")]
 pub use changes::ManifestChange;
 #[cfg(feature = "host")]
@@ -114,6 +116,8 @@ pub struct Manifest {
     /// What it may use in each period; names are unique.
     #[cfg(feature = "host")]
     pub budgets: Vec<BudgetSpec>,
+    /// When its runs are held back because its attempts fail.
+    pub breaker: BreakerSettings,
     /// How its health is checked.
     pub health: HealthPolicy,
     /// How the ledger treats its entries.
@@ -160,6 +164,7 @@ impl Manifest {
             hooks: Vec::new(),
             #[cfg(feature = "host")]
             budgets: Vec::new(),
+            breaker: BreakerSettings::default(),
             health: HealthPolicy::default(),
             ledger: LedgerPolicy::default(),
             since: None,

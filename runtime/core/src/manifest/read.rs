@@ -69,6 +69,9 @@ pub(super) fn manifest(mut object: ObjectReader, problems: &mut Vec<InputProblem
     }
     #[cfg(not(feature = "host"))]
     drop((object.take("budget"), object.take("budgets")));
+    if let Some(field) = object.take("breaker") {
+        manifest.breaker = super::breaker::read(field, problems);
+    }
     if let Some(field) = object.take("health") {
         manifest.health = health(field, problems);
     }

@@ -38,6 +38,9 @@ pub(super) fn manifest(manifest: &Manifest) -> Value {
     if !manifest.budgets.is_empty() {
         put("budgets", manifest.budgets.iter().map(super::budgets::write).collect());
     }
+    if let Some(breaker) = super::breaker::write(&manifest.breaker) {
+        put("breaker", breaker);
+    }
     let health = manifest.health;
     put("health", json!({ "enabled": health.enabled, "every": duration_text(health.every_millis) }));
     if let Some(ledger) = super::ledger::write(&manifest.ledger) {
