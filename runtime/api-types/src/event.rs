@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 
 use crate::Time;
 
-/// One event. Its name in the feed is `run`, `delivery`, `deployment`, `schedule`, `subscription`,
-/// `posted`, `state` or `clock`.
+/// One event. Its name in the feed is `run`, `delivery`, `deployment`, `breaker`, `schedule`,
+/// `subscription`, `posted`, `finding`, `state`, `secret` or `clock`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(ToSchema), schema(as = Event))]
 pub struct FeedEvent<'a> {
@@ -76,6 +76,21 @@ pub enum FeedDetail<'a> {
         revision: u64,
         /// The change.
         change: Cow<'a, str>,
+    },
+    /// `breaker`: the circuit breaker of a deployment is `open`, `half-open` or `closed`, or an
+    /// operator decided: `forced-open`, `forced-closed`, `disabled` or `automatic`.
+    Breaker {
+        /// The deployment.
+        deployment: Cow<'a, str>,
+        /// The revision of the deployment.
+        revision: u64,
+        /// The state, or the decision.
+        state: Cow<'a, str>,
+        /// The reason with its figures, or the operator's note.
+        reason: Cow<'a, str>,
+        /// When the state ends by itself, if that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
     },
     /// `schedule`: a schedule was `paused`, `resumed`, `resynced`, `rescheduled` (zone data
     /// changed) or has `ended`, or firings were `skipped`, `dropped`, `late` or `missed`.

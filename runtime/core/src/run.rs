@@ -322,6 +322,16 @@ pub struct Run {
     pub lanes: Vec<Lane>,
 }
 
+impl Run {
+    /// Returns whether the run may continue while new ones are held back to test whether the
+    /// deployment works again: it resumes after a wait, or its cancellation was requested, so that
+    /// it may have something to finish or to undo.
+    #[must_use]
+    pub const fn is_privileged(&self) -> bool {
+        self.waiting_for.is_some() || self.cancel.is_some()
+    }
+}
+
 /// What a suspended run waits for: the first of several conditions or all of them, at most until
 /// `until`. A wait without conditions and with an end is a sleep. A wait with neither would never
 /// end.

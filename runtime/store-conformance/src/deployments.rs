@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidemill_core::Revision;
+use tidemill_core::breaker::BreakerMode;
 use tidemill_core::run::RunState;
 
 use crate::fixture::{NOON, claimed_run, deploy, deploy_with, digest, name, new_run, owner, request, success};
-use tidemill_store::records::{PageRequest, PutDeployment, StateWrite, Version};
+use tidemill_store::records::{BreakerDecision, FeedEvent, PageRequest, PutDeployment, StateWrite, Version};
 use tidemill_store::{Store, StoreError};
 
 pub(crate) async fn each_change_makes_a_revision_and_a_repeated_one_makes_none(store: Arc<dyn Store>) {
@@ -78,6 +79,37 @@ pub(crate) async fn a_deployment_with_running_runs_is_not_deleted(store: Arc<dyn
     assert_eq!(cancelled.state, RunState::Cancelled);
     crate::fixture::done(&store, success(&owner, &running)).await;
     store.delete_deployment(&name("a"), NOON).await.expect("no run is open");
+}
+
+pub(crate) async fn a_decision_about_a_breaker_is_kept_until_the_next_one(store: Arc<dyn Store>) {
+    let decision = |mode, note: &str| BreakerDecision { mode, since: NOON, note: note.to_owned() };
+    let refused = store.decide_breaker(&name("b"), decision(BreakerMode::ForcedOpen, "")).await;
+    assert!(matches!(refused, Err(StoreError::NotFound { kind: "deployment", .. })), "{refused:?}");
+    deploy(&store, "b").await;
+    deploy(&store, "a").await;
+    assert_eq!(store.breaker_decisions().await, Ok(vec![]));
+    let (open, closed) = (decision(BreakerMode::ForcedOpen, "moving"), decision(BreakerMode::ForcedClosed, "it works"));
+    for (of, decided) in [("b", &open), ("a", &open), ("a", &closed)] {
+        store.decide_breaker(&name(of), decided.clone()).await.expect("a decision");
+    }
+    deploy_with(&store, "a", r#"{"priority":7}"#, vec![]).await;
+    assert_eq!(store.breaker_decisions().await, Ok(vec![(name("a"), closed), (name("b"), open)]));
+    let feed = store.feed(0, 100).await.expect("a feed");
+    let announced: Vec<_> = feed
+        .iter()
+        .filter_map(|entry| match &entry.event {
+            FeedEvent::Breaker { deployment, state, reason, .. } => {
+                Some((deployment.as_str(), state.as_str(), reason.as_str()))
+            }
+            _ => None,
+        })
+        .collect();
+    let expected = [("b", "forced-open", "moving"), ("a", "forced-open", "moving"), ("a", "forced-closed", "it works")];
+    assert_eq!(announced, expected);
+    store.delete_deployment(&name("a"), NOON).await.expect("no run is open");
+    deploy(&store, "a").await;
+    let left = store.breaker_decisions().await.expect("a list");
+    assert_eq!(left.iter().map(|(of, _)| of.as_str()).collect::<Vec<_>>(), ["b"], "a successor starts without one");
 }
 
 pub(crate) async fn epochs_of_a_node_are_counted(store: Arc<dyn Store>) {

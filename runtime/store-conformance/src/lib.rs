@@ -54,7 +54,8 @@ claims! {
     modules: a_version_never_changes_its_meaning, a_component_in_use_is_kept;
     deployments: each_change_makes_a_revision_and_a_repeated_one_makes_none,
         an_unexpected_revision_is_refused, a_deleted_deployment_leaves_no_state_to_its_successor,
-        a_deployment_with_running_runs_is_not_deleted, epochs_of_a_node_are_counted;
+        a_deployment_with_running_runs_is_not_deleted,
+        a_decision_about_a_breaker_is_kept_until_the_next_one, epochs_of_a_node_are_counted;
     requests: a_key_makes_one_run, the_same_key_with_another_input_is_refused,
         a_key_is_forgotten_a_day_after_its_run, runs_are_claimed_by_priority_and_then_age,
         a_delayed_run_waits_for_its_time, runs_of_a_dead_epoch_are_taken_over_once,
@@ -68,7 +69,7 @@ claims! {
         a_watermark_never_moves_back;
     waits: a_signal_wakes_a_run_before_or_after_it_waits, the_end_of_a_child_wakes_its_parent_alone,
         a_wait_for_all_ends_with_the_last, a_wait_ends_at_its_deadline_or_earlier,
-        started_runs_are_claimed_before_new_ones, a_wait_for_nothing_ends_at_once;
+        started_runs_are_claimed_before_new_ones, privileged_runs_pass_a_maximum, a_wait_for_nothing_ends_at_once;
     lanes: a_waiting_run_enters_when_another_leaves, a_parked_run_keeps_its_lanes_until_it_ends,
         a_delayed_run_needs_its_lanes_only_when_it_is_due, the_last_request_sets_the_capacity,
         a_cancelled_tree_leaves_its_lanes, a_run_that_ran_before_its_request_has_no_lanes,

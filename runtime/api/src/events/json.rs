@@ -85,6 +85,16 @@ pub fn feed_event(entry: &FeedEntry) -> (&'static str, shapes::FeedEvent<'_>) {
                 number: *number,
             },
         ),
+        FeedEvent::Breaker { deployment, revision, state, reason, until } => (
+            "breaker",
+            shapes::FeedDetail::Breaker {
+                deployment: deployment.as_str().into(),
+                revision: revision.get(),
+                state: state.into(),
+                reason: reason.into(),
+                until: until.map(Into::into),
+            },
+        ),
         FeedEvent::Secret { name, version, change } => {
             ("secret", shapes::FeedDetail::Secret { secret: name.into(), version: *version, change: change.into() })
         }

@@ -14,7 +14,7 @@ use crate::text::bytes;
 /// One event of the feed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// The kind, such as `run`, `delivery`, `deployment`, `schedule`, `subscription` or `posted`.
+    /// The kind, such as `run`, `delivery`, `deployment`, `breaker`, `schedule` or `posted`.
     pub kind: String,
     /// The fields of the event.
     pub data: Value,
@@ -73,6 +73,10 @@ impl Event {
             }
             "deployment" => {
                 format!("{:14} {}, revision {}", self.text("deployment"), self.text("change"), self.number("revision"))
+            }
+            "breaker" => {
+                let (deployment, reason) = (self.text("deployment"), clean(self.text("reason")));
+                format!("{deployment:14} circuit breaker {}: {reason}", self.text("state"))
             }
             "schedule" => {
                 let (deployment, schedule) = (self.text("deployment"), self.text("schedule"));
@@ -170,6 +174,10 @@ mod tests {
         let data = serde_json::json!({ "deployment": "a", "subscription": "s", "change": "paused", "events": 0, "note": "why" });
         let paused = Event { kind: "subscription".to_owned(), data };
         assert!(paused.line().unwrap().ends_with("a              s paused: why"), "{paused:?}");
+        let data =
+            serde_json::json!({ "deployment": "a", "state": "open", "reason": "6 of the last 10 attempts failed" });
+        let opened = Event { kind: "breaker".to_owned(), data }.line().unwrap();
+        assert!(opened.ends_with("a              circuit breaker open: 6 of the last 10 attempts failed"), "{opened}");
         assert!(events[0].is_end_of_run() && events[0].line().unwrap().contains("failed, host/trap"));
     }
 }

@@ -207,7 +207,7 @@ impl Dispatcher {
         // is forgotten.
         backlog.remove(name);
         let fuel = live.fuel_of_run(&self.policy);
-        let limits = AdmissionLimits { rate: live.plan.flow.rate, fuel };
+        let limits = AdmissionLimits { rate: live.plan.flow.rate, fuel, unprivileged: None };
         let claimed = match self.store.admit(&self.owner, name, permits.len(), limits, now).await {
             Ok(AdmissionResult { claimed, next }) => {
                 if let Some(next) = next {

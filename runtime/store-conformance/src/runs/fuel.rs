@@ -44,7 +44,7 @@ fn of(customer: &str) -> NewRun {
 }
 
 async fn admitted(store: &Arc<dyn Store>, owner: &Owner, now: Timestamp) -> (Vec<Run>, Option<Timestamp>) {
-    let limits = AdmissionLimits { rate: None, fuel: Some(HOLD) };
+    let limits = AdmissionLimits { fuel: Some(HOLD), ..AdmissionLimits::default() };
     let admitted = store.admit(owner, &name("a"), 10, limits, now).await.expect("an admission");
     (admitted.claimed.into_iter().map(|claimed| claimed.run).collect(), admitted.next)
 }
@@ -228,7 +228,7 @@ pub(crate) async fn a_changed_budget_wakes_more_runs_than_one_commit_can(store: 
     while admitted(&store, &me, NOON).await.1 == Some(NOON.plus_millis(1)) {}
     assert_eq!(store.waiting_deployments(NOON).await.expect("a read"), []);
     define(&store, 2, vec![budget(BudgetScope::Customer, OverBudget::Wait)], later(1)).await;
-    let limits = AdmissionLimits { rate: None, fuel: Some(HOLD) };
+    let limits = AdmissionLimits { fuel: Some(HOLD), ..AdmissionLimits::default() };
     let admit =
         async || store.admit(&me, &name("a"), RUNS, limits, later(1)).await.expect("an admission").claimed.len();
     let at_once = admit().await;

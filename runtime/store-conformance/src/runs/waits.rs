@@ -12,7 +12,7 @@ use crate::fixture::{
     suspended,
 };
 use tidemill_store::Store;
-use tidemill_store::records::{NewRun, NewSignal, RunCommit, SignalReceipt};
+use tidemill_store::records::{AdmissionLimits, NewRun, NewSignal, RunCommit, SignalReceipt};
 
 fn signal(to: RunId, name: &str) -> NewSignal {
     NewSignal { to, name: name.into(), payload: Bytes::from_static(b"1"), key: None }
@@ -147,4 +147,28 @@ pub(crate) async fn a_wait_for_nothing_ends_at_once(store: Arc<dyn Store>) {
         assert_eq!(wait(&store, &owner, &run, nothing).await, [name("a")]);
         claim_one(&store, &owner, "a").await;
     }
+}
+
+pub(crate) async fn privileged_runs_pass_a_maximum(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let retried = claimed_run(&store, &owner, "a").await;
+    let (woken, cancelled) = (claimed_run(&store, &owner, "a").await, claimed_run(&store, &owner, "a").await);
+    wait(&store, &owner, &woken, for_signal("go")).await;
+    wait(&store, &owner, &cancelled, for_signal("go")).await;
+    let state = retried.state.next(RunEvent::Requeued { not_before: NOON }).expect("a running run returns");
+    done(&store, RunCommit::of(owner.clone(), Run { state, attempt: 2, ..retried.clone() }, NOON)).await;
+    send(&store, signal(woken.id, "go")).await;
+    store.request_cancel(cancelled.id, false, NOON).await.expect("it is suspended");
+    let new = [request(&store, new_run("a")).await.id, request(&store, new_run("a")).await.id];
+    let admit = async |limit, unprivileged| {
+        let limits = AdmissionLimits { unprivileged, ..AdmissionLimits::default() };
+        let admitted = store.admit(&owner, &name("a"), limit, limits, NOON).await.expect("an admission");
+        admitted.claimed.iter().map(|claimed| claimed.run.id).collect::<Vec<_>>()
+    };
+    assert_eq!(admit(1, Some(0)).await, [woken.id], "the retried run is the first, but is passed");
+    assert_eq!(admit(9, Some(0)).await, [cancelled.id]);
+    assert_eq!(admit(9, Some(0)).await, [], "others stay where they are");
+    assert_eq!(admit(9, Some(2)).await, [retried.id, new[0]]);
+    assert_eq!(admit(9, None).await, [new[1]]);
 }

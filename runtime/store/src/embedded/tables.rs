@@ -252,6 +252,8 @@ tables! {
     BUDGET_COUNTERS = new 141, "budget-counters";
     /// deployment NUL budget NUL number customer → the customer's own limit.
     BUDGET_LIMITS = new 142, "budget-limits";
+    /// deployment → the last decision of an operator about its breaker.
+    BREAKERS = new 145, "breakers";
     /// run → its customer, what it holds of budgets of fuel, and for which it waits.
     FUEL_RUNS = new 143, "fuel-runs";
     /// deployment NUL budget NUL number start, hash of the customer, (9 − priority) run → empty:

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tidemill_core::breaker::BreakerMode;
 use tidemill_core::{ComponentDigest, DeploymentName, Revision, Timestamp};
 
 use super::{NewBudget, ScheduleChange, SubscriptionChange};
@@ -32,6 +33,17 @@ pub struct Pause {
     /// When the pause started.
     pub since: Timestamp,
     /// The note of the pause, at most 1 KiB.
+    pub note: String,
+}
+
+/// An operator's decision about the breaker of a deployment. It holds until the next one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerDecision {
+    /// Who decides about the state of the breaker from here on.
+    pub mode: BreakerMode,
+    /// When it was made.
+    pub since: Timestamp,
+    /// The reason, at most 1 KiB.
     pub note: String,
 }
 

@@ -158,4 +158,17 @@ pub enum FeedEvent {
         /// The number of the last one.
         number: u64,
     },
+    /// The breaker of a deployment entered a state.
+    Breaker {
+        /// The deployment.
+        deployment: DeploymentName,
+        /// Its revision.
+        revision: Revision,
+        /// The state: `open`, `half-open`, `closed`, or the mode that an operator chose.
+        state: String,
+        /// Why, or the operator's note.
+        reason: String,
+        /// When the state ends by itself, if that is known.
+        until: Option<Timestamp>,
+    },
 }

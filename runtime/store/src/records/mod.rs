@@ -27,7 +27,7 @@ use serde::{Deserialize, Deserializer};
 
 pub use budget::{Budget, BudgetFilter, BudgetLimit, BudgetLine, BudgetWait, NewBudget};
 pub use commit::{CommitEffects, CommitStart, ReadCheck, RunCommit, RunCommitResult, StateWrite, StoredJournal};
-pub use deployment::{Deployment, Pause, PutDeployment};
+pub use deployment::{BreakerDecision, Deployment, Pause, PutDeployment};
 pub use failure::{
     FAILURE_DETAILS_BYTES, FAILURE_MESSAGE_BYTES, FAILURE_STEP_BYTES, FAILURES_OF_RUN, FailedPart, FailureRecord,
     NumberedFailure,

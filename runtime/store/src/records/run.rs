@@ -155,11 +155,14 @@ pub struct AdmissionLimits {
     /// What a run must hold of each budget of fuel before it begins; `None` if the deployment has
     /// none.
     pub fuel: Option<u64>,
+    /// Maximum number of runs that are not privileged; `None` means no maximum. A run is privileged
+    /// if it resumes after a wait, or if its cancellation was requested.
+    pub unprivileged: Option<usize>,
 }
 
 impl From<Option<Rate>> for AdmissionLimits {
     fn from(rate: Option<Rate>) -> Self {
-        Self { rate, fuel: None }
+        Self { rate, ..Self::default() }
     }
 }
 

@@ -5,7 +5,7 @@ use tidemill_core::quotas::Quotas;
 use tidemill_core::{DeploymentName, Revision, RunId, Timestamp};
 
 use crate::error::StoreError;
-use crate::records::{CommitEffects, Deployment, Page, PageRequest, Pause, PutDeployment, Usage};
+use crate::records::{BreakerDecision, CommitEffects, Deployment, Page, PageRequest, Pause, PutDeployment, Usage};
 
 /// Deployments and their revisions.
 #[async_trait]
@@ -28,6 +28,12 @@ pub trait DeploymentStore: Send + Sync + 'static {
         pause: Option<Pause>,
         now: Timestamp,
     ) -> Result<Deployment, StoreError>;
+    /// Stores an operator's decision about the breaker of a deployment, which replaces the one
+    /// before. The feed announces it.
+    async fn decide_breaker(&self, name: &DeploymentName, decision: BreakerDecision) -> Result<(), StoreError>;
+    /// Returns the last decision about each breaker, sorted by deployment, without breakers that no
+    /// operator has decided about.
+    async fn breaker_decisions(&self) -> Result<Vec<(DeploymentName, BreakerDecision)>, StoreError>;
     /// Ends runs of a deployment that are queued, suspended or parked, without notifying their
     /// guests: a bounded number of runs after the run `after`. Returns the run to continue after,
     /// or `None` if no more are left.

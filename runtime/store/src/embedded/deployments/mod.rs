@@ -1,5 +1,6 @@
 //! Deployments.
 
+mod breaker;
 mod purge;
 mod record;
 mod revisions;

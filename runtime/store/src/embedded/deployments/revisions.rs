@@ -5,17 +5,18 @@ use tidemill_core::run::RunState;
 use tidemill_core::{DeploymentName, Revision, RunId, Timestamp};
 
 use crate::embedded::deliveries::backlog_length;
+use crate::embedded::deployments::breaker;
 use crate::embedded::runs::tree;
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{
-    COMPONENTS, DEPLOYMENTS, OPEN, PURGES, REVISIONS, TURNS, WATERMARKS, name_key, run_at_end, run_of,
+    BREAKERS, COMPONENTS, DEPLOYMENTS, OPEN, PURGES, REVISIONS, TURNS, WATERMARKS, name_key, run_at_end, run_of,
 };
 use crate::embedded::throttle::{PIECE, paced};
 use crate::embedded::topics::subscriptions;
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
 use crate::embedded::{budgets, deployments, runs, schedules};
 use crate::error::{Result, StoreError};
-use crate::records::{CommitEffects, Deployment, FeedEvent, Page, PageRequest, Pause, PutDeployment};
+use crate::records::{BreakerDecision, CommitEffects, Deployment, FeedEvent, Page, PageRequest, Pause, PutDeployment};
 use crate::traits::DeploymentStore;
 
 /// Maximum number of unended runs that a refusal counts.
@@ -54,6 +55,15 @@ impl DeploymentStore for EmbeddedStore {
     ) -> Result<Deployment> {
         let name = name.clone();
         self.commit(move |c| self::pause(c, &name, pause, now)).await
+    }
+
+    async fn decide_breaker(&self, name: &DeploymentName, decision: BreakerDecision) -> Result<()> {
+        let name = name.clone();
+        self.commit(move |c| breaker::decide(c, &name, &decision)).await
+    }
+
+    async fn breaker_decisions(&self) -> Result<Vec<(DeploymentName, BreakerDecision)>> {
+        breaker::decisions(self.latest())
     }
 
     async fn end_waiting(
@@ -179,6 +189,7 @@ fn delete(commit: &mut WriteTx<'_, '_>, name: &DeploymentName, now: Timestamp) -
     commit.delete(DEPLOYMENTS, name.as_str().as_bytes());
     commit.delete(WATERMARKS, name.as_str().as_bytes());
     commit.delete(TURNS, name.as_str().as_bytes());
+    commit.delete(BREAKERS, name.as_str().as_bytes());
     // State and revisions may be many: they are removed later, and before a deployment of the same
     // name is created.
     commit.put(PURGES, name.as_str().as_bytes(), &[]);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidemill_artifacts::golden::hex;
+use tidemill_core::breaker::BreakerMode;
 use tidemill_core::delivery::DeliveryOutcome;
 use tidemill_core::hook::ObjectVersion;
 use tidemill_core::lane::Lane;
@@ -26,19 +27,20 @@ use crate::embedded::ledger::record::{AccountRecord, HeadRecord, ReservationReco
 use crate::embedded::runs::RunKeyRecord;
 use crate::embedded::runs::record::{RunCounters, RunRecord};
 use crate::embedded::tables::{
-    ACCOUNTS, COMPONENTS, CURSORS, DELIVERIES, DELIVERY_PROGRESS, DEPLOYMENTS, ENTRIES, FAILURES, FEED, FIRING_LIST,
-    KEY_ROTATION, KEYS, LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_ENTRIES, LEDGER_FINDING_SUMS, LEDGER_FINDINGS,
-    LEDGER_MARKS, LEDGER_OUTGOING, LEDGER_RESERVATIONS, LEDGER_STREAMS, LOGS, MASTER_KEYS, META, MODULES, OPERATIONS,
-    PARKED, REPLAYS, RUNS, SCHEDULES, SECRET_VERSIONS, SECRETS, SUBSCRIPTIONS, TOPIC_OWNERS, TOPICS, USAGE, WATERMARKS,
+    ACCOUNTS, BREAKERS, COMPONENTS, CURSORS, DELIVERIES, DELIVERY_PROGRESS, DEPLOYMENTS, ENTRIES, FAILURES, FEED,
+    FIRING_LIST, KEY_ROTATION, KEYS, LEDGER_ACCOUNTS, LEDGER_BUCKETS, LEDGER_ENTRIES, LEDGER_FINDING_SUMS,
+    LEDGER_FINDINGS, LEDGER_MARKS, LEDGER_OUTGOING, LEDGER_RESERVATIONS, LEDGER_STREAMS, LOGS, MASTER_KEYS, META,
+    MODULES, OPERATIONS, PARKED, REPLAYS, RUNS, SCHEDULES, SECRET_VERSIONS, SECRETS, SUBSCRIPTIONS, TOPIC_OWNERS,
+    TOPICS, USAGE, WATERMARKS,
 };
 use crate::embedded::topics::TopicRecord;
 use crate::embedded::tx::Table;
 use crate::records::{
-    Action, Bucket, Component, DeliveryFilter, DeliveryProgress, Deployment, Evidence, FailedPart, FailureRecord,
-    FeedEvent, Finding, FindingClosure, FiringEntry, FiringFate, HandEntry, HookDelivery, KeyRotation, LedgerEntry,
-    LedgerHead, LedgerLeg, LogLevel, LogLine, MasterKeyRecord, ModuleVersion, Operation, OperationState, ParkRecord,
-    Pause, RunFilter, Schedule, Scrub, SealedPlace, SealedTable, SealedValue, SecretEncoding, SecretVersion,
-    Subscription, Task, Usage,
+    Action, BreakerDecision, Bucket, Component, DeliveryFilter, DeliveryProgress, Deployment, Evidence, FailedPart,
+    FailureRecord, FeedEvent, Finding, FindingClosure, FiringEntry, FiringFate, HandEntry, HookDelivery, KeyRotation,
+    LedgerEntry, LedgerHead, LedgerLeg, LogLevel, LogLine, MasterKeyRecord, ModuleVersion, Operation, OperationState,
+    ParkRecord, Pause, RunFilter, Schedule, Scrub, SealedPlace, SealedTable, SealedValue, SecretEncoding,
+    SecretVersion, Subscription, Task, Usage,
 };
 
 /// The text of the golden file.
@@ -452,6 +454,7 @@ fn ledger(rows: &mut Rows) {
 }
 
 fn feed(rows: &mut Rows) {
+    let (deployment, revision, reason) = (name("shop"), Revision::new(3), "6 of 10 attempts failed".to_owned());
     let events = [
         FeedEvent::Run {
             id: run(1),
@@ -512,11 +515,14 @@ fn feed(rows: &mut Rows) {
             run: Some(run(1)),
         },
         FeedEvent::Secret { name: "api-key".to_owned(), version: 300, change: "set".to_owned() },
+        FeedEvent::Breaker { deployment, revision, state: "open".to_owned(), reason, until: Some(at(60_000)) },
     ];
     for (number, event) in (1..).zip(events) {
         let row: (Timestamp, FeedEvent) = (at(number), event);
         rows.add(FEED, &format!("feed event {number}"), &row);
     }
+    let decision = BreakerDecision { mode: BreakerMode::Disabled, since: at(1), note: "a test".to_owned() };
+    rows.add(BREAKERS, "breaker", &decision);
     rows.add(META, "scrub", &Scrub { at: at(1), records: 300, bytes: 70_000 });
     rows.add(META, "epoch", &Epoch::new(300));
 }

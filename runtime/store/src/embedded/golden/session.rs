@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use tidemill_artifacts::golden::hex;
+use tidemill_core::breaker::BreakerMode;
 use tidemill_core::delivery::{BodyDigest, DeliveryOutcome};
 use tidemill_core::flow::Rate;
 use tidemill_core::ids::Owner;
@@ -22,7 +23,7 @@ use crate::embedded::tables::{
 use crate::embedded::{EmbeddedStore, fixture};
 use crate::kv::{KeyRange, Table};
 use crate::records::{
-    AdmissionLimits, AdmissionTerms, BudgetLimit, ClosedPeriod, CommitStart, Component, DebounceTerms,
+    AdmissionLimits, AdmissionTerms, BreakerDecision, BudgetLimit, ClosedPeriod, CommitStart, Component, DebounceTerms,
     DeliveryAdmission, DeliveryBody, DeliveryReceipt, DeliveryReplay, FailedPart, FailureRecord, FindingClosure,
     FiringCommit, HookDelivery, KeyRotation, LedgerLeg, LogLevel, LogLine, MasterKeyRecord, ModuleVersion, NewDelivery,
     NewEntry, NewEvent, NewFiring, NewPublication, NewRun, NewSignal, NominalRange as Times, Operation, PutDeployment,
@@ -176,7 +177,7 @@ async fn work(session: &Session) {
         let new = NewRun { id: run(number), deployment: name.clone(), terms, ..fixture::new_run() };
         session.request(new).await;
     }
-    let limits = AdmissionLimits { rate: None, fuel: Some(1_100) };
+    let limits = AdmissionLimits { fuel: Some(1_100), ..AdmissionLimits::default() };
     let admitted = session.store.admit(&session.owner, &name, 2, limits, at(91)).await.unwrap();
     assert_eq!(admitted.claimed.len(), 1);
 }
@@ -451,6 +452,8 @@ async fn every_row_keeps_its_key_and_bytes() {
     receive(&session).await;
     seal(&session).await;
     work(&session).await;
+    let decision = BreakerDecision { mode: BreakerMode::ForcedOpen, since: at(95), note: "moving".to_owned() };
+    session.store.decide_breaker(&"shop".parse().unwrap(), decision).await.unwrap();
     let mut text = String::new();
     let mut tables = ALL.to_vec();
     tables.sort_by_key(|table| table.id);

@@ -15,7 +15,9 @@ pub trait AdmissionStore: Send + Sync + 'static {
     /// their lanes. Runs that have started before come first, then runs of higher priority, then
     /// older runs. For runs that have not started before, sixteen passes over their priority level
     /// raise it by one step, and `limits.rate` limits how many start. A queued run without room in
-    /// a budget of fuel waits until the period ends or fuel returns.
+    /// a budget of fuel waits until the period ends or fuel returns. Runs beyond
+    /// `limits.unprivileged` stay where they are; of a long list of runs that have started before,
+    /// only the first part is searched for privileged ones then.
     async fn admit(
         &self,
         owner: &Owner,

@@ -237,7 +237,7 @@ async fn what_runs_hold_of_a_budget_of_fuel_is_compared() {
     for number in 1..=3 {
         store.request_run(run(number)).await.unwrap();
     }
-    let limits = AdmissionLimits { rate: None, fuel: Some(40) };
+    let limits = AdmissionLimits { fuel: Some(40), ..AdmissionLimits::default() };
     let admitted = store.admit(&Owner { node, epoch }, &name, 2, limits, Timestamp::default()).await.unwrap();
     assert_eq!(admitted.claimed.len(), 2);
     for table in [BUDGET_COUNTERS, FUEL_RUNS] {

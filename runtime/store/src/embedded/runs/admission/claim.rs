@@ -4,7 +4,8 @@
 //! priority comes first, then the oldest. Each pass over a priority level raises it by one
 //! sixteenth of a step until one of its runs is chosen. For a rate, the start of each run is
 //! stored, so the limit holds in every interval of its length, also across restarts. A run without
-//! room in a budget of fuel leaves the list until there is room.
+//! room in a budget of fuel leaves the list until there is room. If a maximum of unprivileged runs
+//! is given, privileged runs pass the others.
 
 use std::collections::VecDeque;
 
@@ -33,6 +34,8 @@ type ClaimedRow = (Run, ValueRef);
 const PASSED_A_STEP: u16 = 16;
 /// Number of priority levels.
 const LEVELS: usize = 9;
+/// Maximum number of runs that are searched for privileged ones.
+const SEARCHED: usize = 256;
 /// Maximum number of expired starts that one commit deletes per range.
 const FORGET: usize = 10_000;
 
@@ -55,7 +58,8 @@ pub(crate) fn admit(
     now: Timestamp,
 ) -> Result<(Vec<ClaimedRow>, Option<Timestamp>)> {
     promote(commit, now)?;
-    let mut admission = Admission { owner, deployment, limits, now, claimed: Vec::new(), next: None, short: 0 };
+    let mut admission =
+        Admission { owner, deployment, limits, now, claimed: Vec::new(), unprivileged: 0, next: None, short: 0 };
     loop {
         let short = admission.short;
         admission.pass(commit, limit)?;
@@ -78,6 +82,8 @@ struct Admission<'a> {
     limits: AdmissionLimits,
     now: Timestamp,
     claimed: Vec<ClaimedRow>,
+    /// The number of claimed runs that are not privileged.
+    unprivileged: usize,
     /// When the next run may start.
     next: Option<Timestamp>,
     /// The number of runs that a budget had no room for.
@@ -89,11 +95,15 @@ impl Admission<'_> {
     fn pass(&mut self, commit: &mut WriteTx<'_, '_>, limit: usize) -> Result<()> {
         let (deployment, now) = (self.deployment, self.now);
         let wanted = limit - self.claimed.len();
-        let begun = commit.scan_prefix(READY, &name_key(deployment.as_str(), &[0]), wanted)?;
+        let searched = if self.limits.unprivileged.is_some() { SEARCHED.max(wanted) } else { wanted };
+        let begun = commit.scan_prefix(READY, &name_key(deployment.as_str(), &[0]), searched)?;
         for (key, _) in begun {
-            self.take(commit, runs::run_in_key(READY, &key)?)?;
+            let id = runs::run_in_key(READY, &key)?;
+            if self.claimed.len() < limit && (self.unprivileged_room() > 0 || is_privileged(commit, id)?) {
+                self.take(commit, id)?;
+            }
         }
-        let wanted = limit - self.claimed.len();
+        let wanted = (limit - self.claimed.len()).min(self.unprivileged_room());
         if wanted == 0 {
             return Ok(());
         }
@@ -125,6 +135,11 @@ impl Admission<'_> {
         Ok(())
     }
 
+    /// Returns how many more unprivileged runs may be claimed.
+    fn unprivileged_room(&self) -> usize {
+        self.limits.unprivileged.map_or(usize::MAX, |most| most.saturating_sub(self.unprivileged))
+    }
+
     fn note_next(&mut self, at: Timestamp) {
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
@@ -139,6 +154,7 @@ impl Admission<'_> {
             self.note_next(end);
             return Ok(false);
         }
+        self.unprivileged += usize::from(!before.run.is_privileged());
         let mut after = before.after(RunEvent::Claimed(self.owner.clone()))?;
         after.run.started_at = after.run.started_at.or(Some(self.now));
         after.run.waiting_for = None;
@@ -148,6 +164,11 @@ impl Admission<'_> {
         self.claimed.push((Run { waiting_for: before.run.waiting_for, ..after.run }, input));
         Ok(true)
     }
+}
+
+/// Returns whether a ready run may pass runs that a maximum holds back.
+fn is_privileged(commit: &WriteTx<'_, '_>, id: RunId) -> Result<bool> {
+    Ok(record::get(commit, id)?.run.is_privileged())
 }
 
 /// Moves due delayed runs to the ready list, or into their lanes.
