@@ -30,7 +30,7 @@ pub async fn measure(table: &mut Table) {
     for (number, (name, act, limits)) in acts().into_iter().enumerate() {
         let hostile = format!("hostile-{number}");
         let retry = json!({ "attempts": 1, "then": "fail" });
-        host.deploy_hostile(&hostile, json!({ "limits": limits, "retry": retry })).await;
+        host.deploy_hostile(&hostile, json!({ "limits": limits, "retry": retry, "breaker": false })).await;
         let mut medians = Vec::new();
         for _ in 0..3 {
             let neighbour = async {

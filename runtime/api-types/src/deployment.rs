@@ -7,7 +7,7 @@ use tidemill_core::ComponentDigest;
 #[cfg(feature = "schema")]
 use utoipa::ToSchema;
 
-use crate::{Pause, StoredJson, Time, UpcomingFiring};
+use crate::{Breaker, Pause, StoredJson, Time, UpcomingFiring};
 
 /// One revision of a deployment: a component and its manifest.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct Deployment<'a> {
     /// Present while the deployment admits and fires nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
+    /// The circuit breaker in its present state. Revisions and results of changes have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Breaker<'a>>,
     /// When the first revision was created.
     pub created_at: Time,
     /// When this revision was created.

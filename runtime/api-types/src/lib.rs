@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod breaker;
 mod budget;
 mod component;
 mod delivery;
@@ -25,6 +26,7 @@ mod secret;
 mod shared;
 mod topic;
 
+pub use breaker::{Breaker, BreakerDecision, BreakerRequest};
 pub use budget::{Budget, BudgetLimitRequest};
 pub use component::Component;
 pub use delivery::{

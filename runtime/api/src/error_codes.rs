@@ -66,6 +66,10 @@ impl From<ControlError> for Problem {
                 let problem = Self::new(code, detail);
                 fix.into_iter().fold(problem, Self::fix)
             }
+            ControlError::CircuitOpen { detail, fix, retry_after } => {
+                let problem = Self::new(Code::CircuitOpen, detail).retry_after(retry_after);
+                fix.into_iter().fold(problem, Self::fix)
+            }
             ControlError::Problems { code, problems } => Self::of_fields(code, problems),
         }
     }

@@ -52,6 +52,7 @@ routes! {
     "/v1/deployments/{name}/hooks": get hooks::list::list;
     "/v1/deployments/{name}/pause": post deployments::pause::pause;
     "/v1/deployments/{name}/resume": post deployments::pause::resume;
+    "/v1/deployments/{name}/breaker": get deployments::breaker::get, put deployments::breaker::put;
     "/v1/deployments/{name}/runs": post runs::start::start;
     "/v1/runs": get runs::list::list;
     "/v1/runs/actions": post runs::actions::actions;

@@ -26,6 +26,7 @@ const fn own(code: Code) -> Option<&'static str> {
         }
         Code::PreconditionFailed => "Read it again, and apply your change to the current version.",
         Code::QueueFull | Code::Overloaded => "Call the command again in a moment.",
+        Code::CircuitOpen => "Wait until the time in the message, or start it with `tidemill run`: then it waits.",
         Code::PathNotFound | Code::MethodNotAllowed | Code::BadHeader | Code::UnsupportedMediaType => {
             "Use a host of the version of this program: `tidemill --version`, and `tidemill doctor` for the host."
         }

@@ -29,6 +29,7 @@ use crate::hook::stored_body::BodyCodec;
 use crate::ledger_units;
 use crate::metrics::Metrics;
 use crate::reconcile::backlog::BacklogReconciler;
+use crate::reconcile::breakers::BreakerReconciler;
 use crate::reconcile::cancellations::CancellationReconciler;
 use crate::reconcile::delivery::DeliveryReconciler;
 use crate::reconcile::dispatcher::Dispatcher;
@@ -71,6 +72,7 @@ fn loops(host: &Arc<HostState>) -> Vec<Box<dyn Reconciler>> {
         Box::new(ReservationReconciler::new(host)),
         Box::new(FindingReconciler::new(host)),
         Box::new(GrantReconciler::new(host)),
+        Box::new(BreakerReconciler::new(host)),
         Box::new(Dispatcher::new(host)),
         Box::new(ZoneReconciler::new(host)),
         Box::new(SecretReconciler::new(host)),
@@ -98,7 +100,7 @@ impl HostState {
         if let Some(scrub) = last_scrub {
             metrics.host.scrubbed(scrub.at);
         }
-        let deployments = Arc::new(DeploymentRegistry::new(config.policy.clone()));
+        let deployments = Arc::new(DeploymentRegistry::new(config.policy.clone(), Arc::clone(&clock)));
         let changes = Arc::new(DeploymentChanges::default());
         let store_failures = Arc::new(StoreFailures::new(Arc::clone(&clock), Arc::clone(&metrics)));
         let admission = Admission::new(config.concurrency, Arc::clone(&deployments), Arc::clone(&clock));
@@ -268,6 +270,7 @@ impl ControlPlane {
         let mut queued = 0;
         for live in self.0.deployments.all().values() {
             live.metrics.set_gauges(live.limiter.running(), live.limiter.queued());
+            live.metrics.set_breaker(live.limiter.breaker.report(self.0.clock.now()).phase);
             queued += live.limiter.queued();
         }
         // These counts change while they are read one after another, so clamp the differences at 0.

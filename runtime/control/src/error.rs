@@ -23,6 +23,16 @@ pub enum ControlError {
         /// How to fix it; `None` selects the fix of the code.
         fix: Option<String>,
     },
+    /// The circuit breaker of the deployment is open, and the caller waits for a result.
+    #[error("{detail}")]
+    CircuitOpen {
+        /// One sentence for the caller, with the reason.
+        detail: String,
+        /// How to fix it; `None` selects the fix of the code.
+        fix: Option<String>,
+        /// The time after which another request makes sense, in seconds.
+        retry_after: u64,
+    },
     /// The input has several problems.
     #[error("{}", .problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; "))]
     Problems {
@@ -52,6 +62,7 @@ impl ControlError {
         match self {
             Self::Store(error) => error.code(),
             Self::Refused { code, .. } | Self::Problems { code, .. } => *code,
+            Self::CircuitOpen { .. } => Code::CircuitOpen,
         }
     }
 
@@ -59,7 +70,7 @@ impl ControlError {
     #[must_use]
     pub fn fix(&self) -> &str {
         match self {
-            Self::Refused { fix: Some(fix), .. } => fix,
+            Self::Refused { fix: Some(fix), .. } | Self::CircuitOpen { fix: Some(fix), .. } => fix,
             // The code's own fix refers to a list, and this is a single problem.
             Self::Refused { code: Code::BadField, .. } => "Correct it as the message describes.",
             Self::Problems { problems, .. } if problems.len() == 1 => {

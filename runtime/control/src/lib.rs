@@ -31,6 +31,7 @@ mod store_failures;
 mod topic;
 mod validate;
 
+pub use crate::deployment::breaker::BreakerReport;
 pub use crate::deployment::deploy::{DeployResult, Preview};
 pub use crate::deployment::exports::misfits;
 pub use crate::deployment::upload::UploadResult;

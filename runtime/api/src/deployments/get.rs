@@ -9,7 +9,7 @@ use tidemill_core::DeploymentName;
 use tidemill_core::money::LedgerStream;
 use tidemill_store::records::{Deployment, PageRequest, RunFilter};
 
-use super::json::with_manifest;
+use super::json::{with_breaker, with_manifest};
 use crate::problem::ApiResult;
 use crate::request::{PathParams, RawQuery, headers};
 use crate::state::ApiState;
@@ -28,7 +28,7 @@ pub async fn get(
 ) -> ApiResult<Response> {
     query.only(&[])?;
     let deployment = find(&state, &name).await?;
-    Ok(tagged(&deployment))
+    Ok(tagged(&state, &deployment))
 }
 
 /// Returns the deployment of that name.
@@ -56,8 +56,8 @@ pub async fn check_known(state: &ApiState, name: Option<&DeploymentName>) -> Api
 
 /// Builds the answer with a deployment and its entity tag.
 #[must_use]
-pub fn tagged(deployment: &Deployment) -> Response {
-    let mut response = ok(&with_manifest(deployment));
+pub fn tagged(state: &ApiState, deployment: &Deployment) -> Response {
+    let mut response = ok(&with_breaker(state, with_manifest(deployment), &deployment.name));
     if let Some(tag) = headers::etag(deployment.revision) {
         response.headers_mut().insert(ETAG, tag);
     }

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 
 use tidemill_api_types as shapes;
-use tidemill_control::{DeployResult, Preview};
+use tidemill_control::{BreakerReport, DeployResult, Preview};
+use tidemill_core::DeploymentName;
 use tidemill_core::manifest::ManifestChange;
 use tidemill_store::records::Deployment;
 
+use crate::state::ApiState;
 use crate::wire::FromRecord;
 
 /// The record without its manifest.
@@ -17,11 +19,46 @@ impl<'a> FromRecord<&'a Deployment> for shapes::Deployment<'a> {
             revision: deployment.revision.get(),
             component: deployment.component,
             paused: deployment.paused.as_ref().map(shapes::Pause::of),
+            breaker: None,
             created_at: deployment.created_at.into(),
             updated_at: deployment.updated_at.into(),
             manifest: None,
         }
     }
+}
+
+/// Returns the shape of a breaker.
+#[must_use]
+pub fn breaker_of(report: &BreakerReport) -> shapes::Breaker<'static> {
+    let BreakerReport { mode, since, until, reason, counts, decision, .. } = report;
+    let decision = decision.as_ref().map(|decision| shapes::BreakerDecision {
+        mode: decision.mode.as_str().into(),
+        since: decision.since.into(),
+        note: decision.note.clone().into(),
+    });
+    shapes::Breaker {
+        state: report.state().into(),
+        mode: mode.as_str().into(),
+        since: (*since).into(),
+        until: until.map(Into::into),
+        reason: reason.clone().into(),
+        attempts: counts.calls,
+        failed: counts.failed,
+        slow: counts.slow,
+        decision,
+    }
+}
+
+/// Returns the shape of a deployment's present revision, with the state of its breaker. It has none
+/// while the deployment is being created or deleted.
+#[must_use]
+pub fn with_breaker<'a>(
+    state: &ApiState,
+    shape: shapes::Deployment<'a>,
+    name: &DeploymentName,
+) -> shapes::Deployment<'a> {
+    let breaker = state.host.breaker(name).ok();
+    shapes::Deployment { breaker: breaker.as_ref().map(breaker_of), ..shape }
 }
 
 /// Returns the shape of a deployment with its manifest.

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use tidemill_api_types as shapes;
 
+use super::json::with_breaker;
 use crate::list::{list_of, page_request};
 use crate::problem::ApiResult;
 use crate::request::RawQuery;
@@ -22,5 +23,6 @@ use crate::wire::{FromRecord as _, ok};
 pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["limit", "cursor"])?;
     let page = state.host.store().deployments(page_request(&params, "deployments")?).await?;
-    Ok(ok(&list_of(&page, "deployments", shapes::Deployment::of)))
+    let shape = |deployment| with_breaker(&state, shapes::Deployment::of(deployment), &deployment.name);
+    Ok(ok(&list_of(&page, "deployments", shape)))
 }

@@ -1,5 +1,6 @@
 //! Deployments and their revisions.
 
+pub mod breaker;
 pub mod delete;
 pub mod get;
 pub mod json;

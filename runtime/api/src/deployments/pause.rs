@@ -27,7 +27,7 @@ pub async fn pause(
 ) -> ApiResult<Response> {
     query.only(&[])?;
     let note = body.note()?;
-    Ok(tagged(&state.host.pause(&name, note).await?))
+    Ok(tagged(&state, &state.host.pause(&name, note).await?))
 }
 
 /// Resumes a deployment
@@ -44,5 +44,5 @@ pub async fn resume(
 ) -> ApiResult<Response> {
     query.only(&[])?;
     body.nothing()?;
-    Ok(tagged(&state.host.resume(&name).await?))
+    Ok(tagged(&state, &state.host.resume(&name).await?))
 }

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 use tidemill_control::SECRET_BYTES;
+use tidemill_core::breaker::BreakerMode;
 use tidemill_core::limits::STATE_KEY_BYTES;
 use tidemill_core::money::CUSTOMER_BYTES;
 use tidemill_core::run::Export;
@@ -254,6 +255,8 @@ fn field_rules() -> Vec<(&'static str, &'static str, Value)> {
     let overlaps = Overlap::ALL.map(Overlap::as_str);
     vec![
         ("PauseRequest", "note", json!({ "maxLength": NOTE_BYTES })),
+        ("BreakerRequest", "note", json!({ "minLength": 1, "maxLength": NOTE_BYTES, "pattern": "\\S" })),
+        ("BreakerRequest", "mode", json!({ "enum": BreakerMode::ALL.map(BreakerMode::as_str) })),
         ("SteerRequest", "note", json!({ "maxLength": NOTE_BYTES })),
         ("SteerRequest", "action", json!({ "enum": ["pause", "resume"] })),
         ("ActionRequest", "action", json!({ "enum": ["retry", "cancel", "terminate"] })),

@@ -1,8 +1,10 @@
 //! `/v1/deployments`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::world::World;
+
+const BREAKER: &str = "/v1/deployments/hello/breaker";
 
 #[tokio::test]
 async fn a_change_creates_a_revision_and_lists_its_changes() {
@@ -134,4 +136,73 @@ async fn a_deployment_with_runs_is_removed_only_with_them() {
     assert_eq!(world.until(&id, "cancelled").await["state"], "cancelled");
     world.get("/v1/deployments/hello").await.refused(404, "host/deployment-not-found");
     world.delete("/v1/deployments/hello").await.refused(404, "host/deployment-not-found");
+}
+
+/// Opens the breaker of `hello` by ten runs that trap.
+async fn open_breaker(world: &World) -> Value {
+    for _ in 0..10 {
+        world.run(json!({"trap": true})).await.is(200);
+    }
+    loop {
+        let breaker = world.get(BREAKER).await.is(200).json();
+        if breaker["state"] == "open" {
+            return breaker;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_open_breaker_is_shown_and_refuses_only_callers_that_wait() {
+    let world = World::with_hello().await;
+    let closed = world.get(BREAKER).await.is(200).json();
+    assert_eq!(
+        (&closed["state"], &closed["mode"], &closed["attempts"]),
+        (&json!("closed"), &json!("automatic"), &json!(0))
+    );
+    assert!(closed.get("until").is_none() && closed.get("decision").is_none(), "{closed}");
+    let opened = open_breaker(&world).await;
+    assert_eq!(opened["reason"], "10 of the last 10 attempts failed");
+    assert!(opened["until"].as_str() > opened["since"].as_str(), "{opened}");
+    for path in ["/v1/deployments/hello", "/v1/deployments"] {
+        let shown = world.get(path).await.is(200).json();
+        let deployment = if path.ends_with("hello") { &shown } else { &shown["items"][0] };
+        assert_eq!(deployment["breaker"]["state"], "open", "{shown}");
+    }
+    let refused = world.run(json!({})).await;
+    let after: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=60).contains(&after), "{after}");
+    let problem = refused.refused(503, "host/circuit-open");
+    assert!(problem["detail"].as_str().unwrap().contains("10 of the last 10 attempts failed"), "{problem}");
+    let id = world.request(json!({})).await;
+    let explained = world.get(&format!("/v1/runs/{id}/explain")).await.is(200).json();
+    let stage = explained["stages"].as_array().unwrap().iter().find(|stage| stage["verdict"] == "waits").unwrap();
+    assert_eq!(stage["stage"], "breaker", "{explained}");
+    let decided = world.put(BREAKER, json!({"mode": "forced-closed", "note": "it works"})).await.is(200).json();
+    assert_eq!((&decided["state"], &decided["reason"]), (&json!("forced-closed"), &json!("it works")));
+    assert_eq!(decided["decision"]["note"], "it works");
+    world.until(&id, "succeeded").await;
+}
+
+#[tokio::test]
+async fn a_decision_is_refused_with_a_pointer_for_each_problem() {
+    let world = World::with_hello().await;
+    let long = "x".repeat(1_025);
+    for (body, pointer) in [
+        (json!({"note": "why"}), "/mode"),
+        (json!({"mode": "open", "note": "why"}), "/mode"),
+        (json!({"mode": "disabled"}), "/note"),
+        (json!({"mode": "disabled", "note": "  "}), "/note"),
+        (json!({"mode": "disabled", "note": long}), "/note"),
+        (json!({"mode": "disabled", "note": "why", "until": "noon"}), "/until"),
+    ] {
+        let problem = world.put(BREAKER, body.clone()).await.is(422).json();
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{body}: {problem}");
+        assert!(!problem["errors"][0]["fix"].as_str().unwrap().is_empty());
+    }
+    let decision = json!({"mode": "disabled", "note": "why"});
+    world.put("/v1/deployments/no/breaker", decision).await.refused(404, "host/deployment-not-found");
+    world.get("/v1/deployments/no/breaker").await.refused(404, "host/deployment-not-found");
+    world.post(BREAKER, json!({})).await.refused(405, "host/method-not-allowed");
+    assert!(world.get(BREAKER).await.json().get("decision").is_none(), "nothing was decided");
 }

@@ -244,7 +244,7 @@ async fn an_explanation_names_the_cause_of_a_runs_state() {
     let id = world.request(json!({})).await;
     let explained = world.get(&format!("/v1/runs/{id}/explain")).await.is(200).json();
     let stages = explained["stages"].as_array().unwrap();
-    assert_eq!(stages.len(), 12);
+    assert_eq!(stages.len(), 13);
     assert_eq!((&stages[3]["stage"], &stages[3]["verdict"]), (&json!("paused"), &json!("waits")));
     assert_eq!(stages[2]["used"], 1);
     assert!(explained["next"].as_str().unwrap().contains("tidemill deployments resume hello"));

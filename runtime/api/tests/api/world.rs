@@ -318,6 +318,9 @@ impl GuestExecutor for ScriptedExecutor {
             let failure = Failure::new(code, "it did not work").with_details(details);
             outcome = failed(failure, Cause::Guest);
         }
+        if input["trap"] == true {
+            outcome = failed(Code::Trap.failure("the guest trapped"), Cause::Trap);
+        }
         if input["record"] == true {
             return super::waiting::recorded(job, outcome);
         }

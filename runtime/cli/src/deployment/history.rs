@@ -114,6 +114,7 @@ mod tests {
             revision,
             component: ComponentDigest::of(b""),
             paused: None,
+            breaker: None,
             created_at: Timestamp::from_millis(0).into(),
             updated_at: Timestamp::from_millis(0).into(),
             manifest: Some(StoredJson::Value(manifest)),

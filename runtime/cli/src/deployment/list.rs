@@ -1,10 +1,10 @@
 //! `tidemill deployments list`.
 
-use tidemill_api_types::Deployment;
+use tidemill_api_types::{Breaker, Deployment};
 
 use crate::client::{Client, Record};
 use crate::error::CliError;
-use crate::printer::{Printer, Row};
+use crate::printer::{Printer, Row, clean};
 use crate::text::{paused, short_digest};
 
 impl Row for Deployment<'_> {
@@ -15,10 +15,19 @@ impl Row for Deployment<'_> {
             self.name.to_string(),
             self.revision.to_string(),
             short_digest(&self.component),
-            paused(self.paused.as_ref()).unwrap_or_else(|| "active".to_owned()),
+            state(self),
             self.updated_at.to_string(),
         ]
     }
+}
+
+/// Returns whether a deployment admits runs, and if not, why.
+fn state(deployment: &Deployment<'_>) -> String {
+    let held_back = |breaker: &&Breaker<'_>| matches!(&*breaker.state, "open" | "half-open" | "forced-open");
+    paused(deployment.paused.as_ref()).unwrap_or_else(|| match deployment.breaker.as_ref().filter(held_back) {
+        Some(breaker) => format!("breaker {}: {}", breaker.state, clean(&breaker.reason)),
+        None => "active".to_owned(),
+    })
 }
 
 /// Runs the command.

@@ -1,5 +1,6 @@
 //! Lists and controls deployments. `tidemill deploy` creates them.
 
+mod breaker;
 mod delete;
 mod history;
 mod list;
@@ -24,6 +25,8 @@ pub enum DeploymentCommand {
     Pause(pause::DeploymentPauseArgs),
     /// Resume a deployment
     Resume(pause::DeploymentResumeArgs),
+    /// Show the circuit breaker of a deployment, or decide who controls it
+    Breaker(breaker::DeploymentBreakerArgs),
     /// List the revisions of a deployment, with the changes of each
     History(history::DeploymentHistoryArgs),
     /// Roll a deployment back to an earlier revision
@@ -39,6 +42,7 @@ pub async fn run(command: DeploymentCommand, client: &Client, printer: &Printer)
         DeploymentCommand::Show(args) => show::run(&args, client, printer).await,
         DeploymentCommand::Pause(args) => pause::run(&args, client, printer).await,
         DeploymentCommand::Resume(args) => pause::resume(&args, client, printer).await,
+        DeploymentCommand::Breaker(args) => breaker::run(&args, client, printer).await,
         DeploymentCommand::History(args) => history::run(&args, client, printer).await,
         DeploymentCommand::Rollback(args) => rollback::run(&args, client, printer).await,
         DeploymentCommand::Delete(args) => delete::run(&args, client, printer).await,

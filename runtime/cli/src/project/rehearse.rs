@@ -111,6 +111,7 @@ async fn check_locally(
             revision: present.as_ref().map_or(0, |present| present.revision) + 1,
             component,
             paused: present.as_ref().and_then(|present| present.paused.clone()),
+            breaker: None,
             created_at: present.as_ref().map_or_else(|| now.into(), |present| present.created_at),
             updated_at: now.into(),
             manifest: Some(StoredJson::Value(manifest.to_json())),

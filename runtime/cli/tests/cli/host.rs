@@ -362,6 +362,35 @@ fn state_and_revisions_are_shown_and_edited() {
     }
 }
 
+#[test]
+fn a_circuit_breaker_is_shown_and_decided_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let module = folder.path().join("hello");
+    project(&module, "hello", tidemill_artifacts::hello());
+    let host = TestHost::start(&folder.path().join("data"), &[], None);
+    assert_eq!(host.call(&["deploy", module.to_str().unwrap()]).code, 0);
+    let breaker = |more: &[&str]| host.call(&[&["deployments", "breaker", "hello"], more].concat());
+    let shown = breaker(&[]);
+    assert!(shown.code == 0 && shown.stdout.starts_with("hello: circuit breaker closed since "), "{shown:?}");
+    for wrong in [&["--force-open"][..], &["--note", "why"], &["--force-open", "--auto", "--note", "why"]] {
+        assert_eq!(breaker(wrong).code, 2, "{wrong:?}");
+    }
+    let empty = breaker(&["--force-open", "--note", ""]);
+    assert!(empty.code == 1 && empty.stderr.contains("note"), "{empty:?}");
+    let forced = breaker(&["--force-open", "--note", "the provider is down"]);
+    assert!(forced.stdout.starts_with("hello: circuit breaker forced-open since "), "{forced:?}");
+    assert!(forced.stdout.contains("why       the provider is down"), "{forced:?}");
+    let listed = host.call(&["deployments", "list"]).stdout;
+    assert!(listed.contains("breaker forced-open: the provider is down"), "{listed}");
+    let run = json(&host.call(&["run", "hello", "--json"]));
+    let explained = host.call(&["runs", "explain", run["id"].as_str().unwrap()]).stdout;
+    assert!(explained.contains("breaker          waits") && explained.contains("the provider is down"), "{explained}");
+    assert!(explained.contains("tidemill deployments breaker hello --auto --note TEXT"), "{explained}");
+    let automatic = json(&breaker(&["--auto", "--note", "it is back", "--json"]));
+    assert_eq!((&automatic["state"], &automatic["decision"]["note"]), (&"closed".into(), &"it is back".into()));
+    assert!(!host.call(&["deployments", "list"]).stdout.contains("breaker"));
+}
+
 /// Grants credit, sets a floor, and lists the balance.
 fn credit(host: &TestHost) {
     let whose = ["--stream", "hello", "--customer", "c-1", "--currency", "EUR"];

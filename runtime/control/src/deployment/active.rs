@@ -16,7 +16,7 @@ use tidemill_core::budget::{BudgetSpec, BudgetUnit};
 use tidemill_core::flow::{Debounce, Flow};
 use tidemill_core::lane::Lane;
 use tidemill_core::limits::LOG_BYTES;
-use tidemill_core::manifest::{CompactSchedules, Grants, LedgerPolicy, Manifest};
+use tidemill_core::manifest::{BreakerSettings, CompactSchedules, Grants, LedgerPolicy, Manifest};
 use tidemill_core::policy::PolicyInForce;
 use tidemill_core::retry::RunRetry;
 use tidemill_core::run::{Export, Trigger};
@@ -25,11 +25,12 @@ use tidemill_core::schema::{InputCheck, SignalChecks};
 use tidemill_core::spawn::StartBucket;
 use tidemill_core::topics::Subscription;
 use tidemill_core::zones::Zone;
-use tidemill_core::{DeploymentName, Limits, Policy, Revision, RunId, ScheduleName, Timestamp};
+use tidemill_core::{Clock, DeploymentName, Limits, Policy, Revision, RunId, ScheduleName, Timestamp};
 use tidemill_store::Store;
-use tidemill_store::records::{AdmissionTerms, DebounceTerms, Deployment, NewRun, ParkedFilter};
+use tidemill_store::records::{AdmissionTerms, BreakerDecision, DebounceTerms, Deployment, NewRun, ParkedFilter};
 use tidemill_webhook::Verifier;
 
+use crate::deployment::breaker::{BreakerSignal, DeploymentBreaker};
 use crate::deployment::contended_keys::ContendedKeys;
 use crate::deployment::limiter::DeploymentLimiter;
 use crate::error::ControlError;
@@ -50,6 +51,7 @@ pub(crate) struct ResolvedRevision {
     pub(crate) signals: SignalChecks,
     pub(crate) config: Arc<str>,
     pub(crate) limits: Limits,
+    pub(crate) breaker: BreakerSettings,
     pub(crate) grants: Arc<Grants>,
     pub(crate) ledger: LedgerPolicy,
     /// Its budgets; `None` if it has none.
@@ -92,6 +94,7 @@ impl ResolvedRevision {
             config: manifest.config.into(),
             // An earlier release accepted a larger limit.
             limits: Limits { log: manifest.limits.log.min(LOG_BYTES), ..manifest.limits },
+            breaker: manifest.breaker,
             grants: Arc::new(manifest.grants),
             ledger: manifest.ledger,
             budgets: (!manifest.budgets.is_empty()).then(|| manifest.budgets.into()),
@@ -295,16 +298,17 @@ impl ActiveDeployment {
 }
 
 /// All deployments, by name.
-#[derive(Debug, Default)]
 pub(crate) struct DeploymentRegistry {
     all: ArcSwap<HashMap<DeploymentName, Arc<ActiveDeployment>>>,
     policy: PolicyInForce,
+    clock: Arc<dyn Clock>,
+    pub(crate) breakers: Arc<BreakerSignal>,
 }
 
 impl DeploymentRegistry {
     /// Returns an empty registry. `policy` bounds every deployment that is put into it.
-    pub(crate) fn new(policy: PolicyInForce) -> Self {
-        Self { all: ArcSwap::default(), policy }
+    pub(crate) fn new(policy: PolicyInForce, clock: Arc<dyn Clock>) -> Self {
+        Self { all: ArcSwap::default(), policy, clock, breakers: Arc::default() }
     }
 
     pub(crate) fn get(&self, name: &DeploymentName) -> Option<Arc<ActiveDeployment>> {
@@ -341,11 +345,17 @@ impl DeploymentRegistry {
         Ok(())
     }
 
-    /// Puts many deployments at once, as at the start.
-    pub(crate) fn put_all(&self, metrics: &Metrics, found: Vec<(Deployment, ResolvedRevision)>) {
+    /// Puts many deployments at once, as at the start, each with the decision about its breaker.
+    pub(crate) fn put_all(
+        &self,
+        metrics: &Metrics,
+        found: Vec<(Deployment, ResolvedRevision)>,
+        decisions: &HashMap<DeploymentName, BreakerDecision>,
+    ) {
         let (mut all, policy) = (HashMap::clone(&self.all.load()), self.policy.now());
         for (deployment, plan) in found {
-            let live = live(metrics, &policy, all.get(&deployment.name), deployment, Arc::new(plan));
+            let decision = decisions.get(&deployment.name).cloned();
+            let live = self.live(metrics, &policy, all.get(&deployment.name), deployment, Arc::new(plan), decision);
             all.insert(live.deployment.name.clone(), live);
         }
         self.all.store(Arc::new(all));
@@ -358,7 +368,8 @@ impl DeploymentRegistry {
         deployment: Deployment,
         plan: Arc<ResolvedRevision>,
     ) -> Arc<ActiveDeployment> {
-        let live = live(metrics, &self.policy.now(), self.get(&deployment.name).as_ref(), deployment, plan);
+        let before = self.get(&deployment.name);
+        let live = self.live(metrics, &self.policy.now(), before.as_ref(), deployment, plan, None);
         self.all.rcu(|all| {
             let mut all = HashMap::clone(all);
             all.insert(live.deployment.name.clone(), Arc::clone(&live));
@@ -375,7 +386,7 @@ impl DeploymentRegistry {
             let live = if except.contains(name) {
                 Arc::clone(old)
             } else {
-                live(metrics, &policy, Some(old), old.deployment.clone(), Arc::clone(&old.plan))
+                self.live(metrics, &policy, Some(old), old.deployment.clone(), Arc::clone(&old.plan), None)
             };
             (name.clone(), live)
         });
@@ -389,52 +400,65 @@ impl DeploymentRegistry {
             all
         });
     }
-}
 
-fn live(
-    metrics: &Metrics,
-    policy: &Policy,
-    before: Option<&Arc<ActiveDeployment>>,
-    deployment: Deployment,
-    plan: Arc<ResolvedRevision>,
-) -> Arc<ActiveDeployment> {
-    // The plan has what runs need of the manifest. Its text can be read from the store.
-    let deployment = Deployment { manifest: Arc::from(""), ..deployment };
-    let limiter =
-        before.map_or_else(|| DeploymentLimiter::new(deployment.name.clone()), |live| Arc::clone(&live.limiter));
-    // Collections of one stream never overlap. A second one would only wait while it holds a
-    // permit.
-    let most = if plan.exports == [Export::RevenueStream] {
-        1
-    } else {
-        policy.bounded_concurrency(deployment.name.as_str(), plan.concurrency)
-    };
-    limiter.set(ActiveDeployment::is_open(&deployment, &plan), most);
-    let queue_ceiling = policy.queue_max(deployment.name.as_str());
-    Arc::new(match before {
-        Some(live) => ActiveDeployment {
-            limiter,
-            metrics: live.metrics.clone(),
-            contention: Arc::clone(&live.contention),
-            turns: Arc::clone(&live.turns),
-            collecting: Arc::clone(&live.collecting),
-            queue_ceiling,
-            starts: Arc::clone(&live.starts),
-            earlier: Arc::clone(&live.earlier),
-            deployment,
-            plan,
-        },
-        None => ActiveDeployment {
-            limiter,
-            metrics: metrics.of(deployment.name.as_str()),
-            contention: Arc::default(),
-            turns: Arc::default(),
-            collecting: Arc::default(),
-            queue_ceiling,
-            starts: Arc::new(Mutex::new(StartBucket::new(Duration::ZERO))),
-            earlier: Arc::default(),
-            deployment,
-            plan,
-        },
-    })
+    /// Returns a deployment with what outlives its revisions. `decision` is used only if it is new
+    /// here.
+    fn live(
+        &self,
+        metrics: &Metrics,
+        policy: &Policy,
+        before: Option<&Arc<ActiveDeployment>>,
+        deployment: Deployment,
+        plan: Arc<ResolvedRevision>,
+        decision: Option<BreakerDecision>,
+    ) -> Arc<ActiveDeployment> {
+        // The plan has what runs need of the manifest. Its text can be read from the store.
+        let deployment = Deployment { manifest: Arc::from(""), ..deployment };
+        let limiter = match before {
+            Some(live) => Arc::clone(&live.limiter),
+            None => {
+                let (name, signal) = (deployment.name.clone(), Arc::clone(&self.breakers));
+                let breaker = DeploymentBreaker::new(name.clone(), signal, plan.breaker, decision, self.clock.now());
+                DeploymentLimiter::new(name, breaker)
+            }
+        };
+        if before.is_some_and(|live| live.plan.revision != plan.revision) {
+            limiter.breaker.renew(plan.breaker, plan.revision, self.clock.now());
+        }
+        // Collections of one stream never overlap. A second one would only wait while it holds a
+        // permit.
+        let most = if plan.exports == [Export::RevenueStream] {
+            1
+        } else {
+            policy.bounded_concurrency(deployment.name.as_str(), plan.concurrency)
+        };
+        limiter.set(ActiveDeployment::is_open(&deployment, &plan), most);
+        let queue_ceiling = policy.queue_max(deployment.name.as_str());
+        Arc::new(match before {
+            Some(live) => ActiveDeployment {
+                limiter,
+                metrics: live.metrics.clone(),
+                contention: Arc::clone(&live.contention),
+                turns: Arc::clone(&live.turns),
+                collecting: Arc::clone(&live.collecting),
+                queue_ceiling,
+                starts: Arc::clone(&live.starts),
+                earlier: Arc::clone(&live.earlier),
+                deployment,
+                plan,
+            },
+            None => ActiveDeployment {
+                limiter,
+                metrics: metrics.of(deployment.name.as_str()),
+                contention: Arc::default(),
+                turns: Arc::default(),
+                collecting: Arc::default(),
+                queue_ceiling,
+                starts: Arc::new(Mutex::new(StartBucket::new(Duration::ZERO))),
+                earlier: Arc::default(),
+                deployment,
+                plan,
+            },
+        })
+    }
 }

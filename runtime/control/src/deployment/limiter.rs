@@ -9,8 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering}
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tidemill_core::DeploymentName;
+use tidemill_core::breaker::BreakerAdmission;
+use tidemill_core::clock::Stopwatch;
+use tidemill_core::{DeploymentName, Timestamp};
 use tokio::sync::{Notify, oneshot};
+
+use crate::deployment::breaker::{AttemptEvidence, DeploymentBreaker};
 
 /// The number of executing runs.
 #[derive(Debug, Default)]
@@ -94,6 +98,7 @@ pub(crate) struct DeploymentLimiter {
     /// Whether some of them may be due. New runs then queue after them.
     pub(crate) has_backlog: AtomicBool,
     waiters: AdmissionWaiters,
+    pub(crate) breaker: DeploymentBreaker,
 }
 
 /// The right of one run to execute. Dropping it returns it.
@@ -103,6 +108,8 @@ pub(crate) struct Permit {
     limiter: Arc<DeploymentLimiter>,
     /// Dropped with the permit, which notifies its watch.
     watched: Option<oneshot::Sender<()>>,
+    /// What the breaker needs at the end of the attempt; `None` if the attempt does not count.
+    judged: Option<(BreakerAdmission, Stopwatch)>,
 }
 
 /// Resolves when a permit is returned.
@@ -118,7 +125,21 @@ impl PermitWatch {
 
 impl Permit {
     const fn new(node: Arc<NodeLimiter>, limiter: Arc<DeploymentLimiter>) -> Self {
-        Self { node, limiter, watched: None }
+        Self { node, limiter, watched: None, judged: None }
+    }
+
+    /// Has the attempt count for the breaker of its deployment, and measures it from now on.
+    pub(crate) fn begin_attempt(&mut self, admission: Option<BreakerAdmission>) {
+        self.judged = admission.map(|admission| (admission, Stopwatch::start()));
+    }
+
+    /// Records the end of the attempt for the breaker. `first` is whether it was the first attempt
+    /// of its run. Without this call the attempt shows nothing about the deployment.
+    pub(crate) fn attempt_ended(&mut self, evidence: AttemptEvidence, first: bool, now: Timestamp) {
+        if let Some((admission, since)) = self.judged.take() {
+            let millis = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.limiter.breaker.record(admission, evidence, first, millis, now);
+        }
     }
 
     /// Returns a watch that resolves when the permit is returned. It replaces an earlier watch.
@@ -234,9 +255,10 @@ impl NodeLimiter {
 }
 
 impl DeploymentLimiter {
-    pub(crate) fn new(name: DeploymentName) -> Arc<Self> {
+    pub(crate) fn new(name: DeploymentName, breaker: DeploymentBreaker) -> Arc<Self> {
         Arc::new(Self {
             name,
+            breaker,
             most: AtomicU32::new(0),
             running: RunCount::default(),
             open: AtomicBool::new(false),
@@ -308,6 +330,9 @@ impl Drop for WaiterGuard<'_> {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if let Some((admission, _)) = self.judged.take() {
+            self.limiter.breaker.abandon(admission);
+        }
         let node_was_full = self.node.used() >= self.node.most;
         self.limiter.running.release();
         self.node.used.release();
@@ -392,7 +417,10 @@ mod tests {
     use super::*;
 
     fn limiter(most: u32) -> Arc<DeploymentLimiter> {
-        let limiter = DeploymentLimiter::new("a".parse().unwrap());
+        let name: DeploymentName = "a".parse().unwrap();
+        let breaker =
+            DeploymentBreaker::new(name.clone(), Arc::default(), <_>::default(), None, Timestamp::from_millis(0));
+        let limiter = DeploymentLimiter::new(name, breaker);
         limiter.set(true, most);
         limiter
     }

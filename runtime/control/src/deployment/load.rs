@@ -16,6 +16,7 @@ const PAGE: usize = 500;
 impl HostState {
     /// Reads all deployments into memory.
     pub(crate) async fn load(&self) -> Result<(), ControlError> {
+        let decisions = self.store.breaker_decisions().await?.into_iter().collect();
         let mut page = PageRequest::first(PAGE);
         loop {
             let found = self.store.deployments(page).await?;
@@ -24,7 +25,7 @@ impl HostState {
                 let plan = ResolvedRevision::load(&*self.store, &deployment).await?;
                 plans.push((deployment, plan));
             }
-            self.deployments.put_all(&self.metrics, plans);
+            self.deployments.put_all(&self.metrics, plans, &decisions);
             match found.next {
                 Some(cursor) => page = PageRequest { cursor: Some(cursor), limit: PAGE },
                 None => break,

@@ -1,6 +1,8 @@
 //! Deployments: revisions, limits, uploads, and the values of their state.
 
 pub(crate) mod active;
+pub(crate) mod breaker;
+pub(crate) mod breaker_control;
 mod budgets;
 pub(crate) mod changes;
 pub(crate) mod component_files;

@@ -64,6 +64,8 @@ pub enum StageName {
     Time,
     /// The lane of its key.
     Key,
+    /// The circuit breaker of the deployment.
+    Breaker,
     /// Its position among the deployment's runs, by priority and then by age.
     Priority,
     /// The deployment's rate.
@@ -78,7 +80,7 @@ pub enum StageName {
 
 impl StageName {
     /// Every stage, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::IdempotencyKey,
         Self::Debounce,
         Self::Queue,
@@ -86,6 +88,7 @@ impl StageName {
         Self::Schedule,
         Self::Time,
         Self::Key,
+        Self::Breaker,
         Self::Priority,
         Self::Rate,
         Self::Budget,
@@ -103,6 +106,7 @@ impl StageName {
             Self::Paused => "paused",
             Self::Time => "time",
             Self::Key => "key",
+            Self::Breaker => "breaker",
             Self::Schedule => "schedule",
             Self::Priority => "priority",
             Self::Rate => "rate",

@@ -1,6 +1,7 @@
 //! Computes the stages of one run from its position in the store and the state in memory.
 
 use tidemill_core::Timestamp;
+use tidemill_core::breaker::{BreakerMode, BreakerPhase};
 use tidemill_core::lane::Lane;
 use tidemill_core::run::{RunState, TriggerKind};
 use tidemill_core::wire::grouped;
@@ -9,6 +10,7 @@ use tidemill_store::records::{BudgetWait, LaneView, QueueKind, QueuePosition};
 use super::words::{span, time};
 use super::{COUNTED, Stage, StageName, StageVerdict};
 use crate::deployment::active::ActiveDeployment;
+use crate::deployment::breaker::BreakerReport;
 use crate::state::HostState;
 
 /// Returns the stages that the run has yet to pass; empty if there are none.
@@ -45,6 +47,7 @@ fn stage(host: &HostState, live: &ActiveDeployment, position: &QueuePosition, na
         StageName::Time => due(host, position),
         StageName::Schedule => turn(position),
         StageName::Key => lane(position),
+        StageName::Breaker => breaker(host, live, position),
         StageName::Priority => priority(position),
         StageName::Rate => rate(host, live, position),
         StageName::Budget => budget(live, position),
@@ -202,6 +205,49 @@ fn lane(position: &QueuePosition) -> Stage {
             Stage { verdict: StageVerdict::Waits, detail, ..counted }
         }
         _ => Stage { detail: format!("it will need the lane {called} at this stage"), ..counted },
+    }
+}
+
+fn breaker(host: &HostState, live: &ActiveDeployment, position: &QueuePosition) -> Stage {
+    let name = StageName::Breaker;
+    let now = host.clock.now();
+    let may_start = live.limiter.breaker.check(now).is_ok();
+    let BreakerReport { mode, phase, since, until, reason, counts, .. } = live.limiter.breaker.report(now);
+    let since = time(since);
+    match (mode, phase) {
+        (BreakerMode::Disabled, _) => {
+            Stage::new(name, StageVerdict::None, format!("the circuit breaker of its deployment is disabled: {reason}"))
+        }
+        (BreakerMode::ForcedClosed, _) => {
+            let detail = format!("an operator has kept the circuit breaker closed since {since}: {reason}");
+            Stage::new(name, StageVerdict::Passes, detail)
+        }
+        (BreakerMode::ForcedOpen, _) => {
+            let detail = format!("an operator has kept the circuit breaker open since {since}: {reason}");
+            Stage::new(name, StageVerdict::Waits, detail)
+        }
+        (BreakerMode::Automatic, BreakerPhase::Closed) => {
+            Stage::new(name, StageVerdict::Passes, format!("the circuit breaker is closed; {reason}"))
+        }
+        (BreakerMode::Automatic, BreakerPhase::Open) => {
+            let half_open =
+                until.map_or_else(String::new, |until| format!("; a few runs may start at {}", time(until)));
+            let detail = format!("the circuit breaker has been open since {since}: {reason}{half_open}");
+            Stage { until, ..Stage::new(name, StageVerdict::Waits, detail) }
+        }
+        (BreakerMode::Automatic, BreakerPhase::HalfOpen) => {
+            let most = live.plan.breaker.policy.half_open_calls;
+            let half_open = format!("the circuit breaker has been half-open since {since}");
+            let (verdict, detail) = if may_start {
+                (StageVerdict::Passes, format!("{half_open}, and the run may start as one of {most} trial runs"))
+            } else if position.run.is_privileged() {
+                (StageVerdict::Passes, format!("{half_open}, and resumed and cancelled runs may start"))
+            } else {
+                (StageVerdict::Waits, format!("{half_open}: {reason}; {most} decide whether it closes"))
+            };
+            let (used, limit) = (Some(counts.calls.into()), Some(most.into()));
+            Stage { used, limit, until, ..Stage::new(name, verdict, detail) }
+        }
     }
 }
 

@@ -57,6 +57,13 @@ fn next_step(stage: &Stage, run: &Run) -> Option<String> {
             }
             None => return None,
         },
+        StageName::Breaker if stage.until.is_none() && stage.limit.is_none() => {
+            format!("`tidemill deployments breaker {deployment} --auto --note TEXT` lets its attempts decide again.")
+        }
+        StageName::Breaker => format!(
+            "Wait, or deploy a corrected revision. `tidemill deployments breaker {deployment} --force-closed --note TEXT` \
+             lets its runs start at once."
+        ),
         StageName::Schedule => match stage.runs.first() {
             Some(holder) => {
                 format!("It starts once those runs end or are parked; see `tidemill runs explain {holder}`.")

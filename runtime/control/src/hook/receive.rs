@@ -261,7 +261,9 @@ impl ControlPlane {
         id: DeliveryId,
         run: Run,
     ) -> Result<HookAnswer, ControlError> {
-        if endpoint.spec().reply == ReplyMode::Accept {
+        // A run that a breaker holds back has no reply in time.
+        let held_back = endpoint.live.limiter.breaker.is_open(self.0.clock.now());
+        if endpoint.spec().reply == ReplyMode::Accept || held_back {
             return Ok(HookAnswer::Stored(id));
         }
         Ok(match self.reply_of(run.id).await {

@@ -16,6 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use tidemill_core::breaker::{BreakerMode, BreakerPhase};
 use tidemill_core::quotas::Quotas;
 use tidemill_core::{DeploymentName, Timestamp};
 use tidemill_store::records::{FiringCommitResult as Firings, ParkedGroup, Usage};
@@ -45,6 +46,12 @@ struct DeploymentLabels {
 struct AttemptLabels {
     deployment: String,
     state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BreakerLabels {
+    deployment: String,
+    to: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -101,6 +108,8 @@ pub struct Metrics {
     firings: Family<FiringLabels, Counter>,
     running: Family<DeploymentLabels, Gauge>,
     queued: Family<DeploymentLabels, Gauge>,
+    breaker: Family<DeploymentLabels, Gauge>,
+    breaker_transitions: Family<BreakerLabels, Counter>,
     parked: Family<DeploymentLabels, Gauge>,
     parked_oldest: Family<DeploymentLabels, Gauge>,
     events: Family<FiringLabels, Counter>,
@@ -168,6 +177,7 @@ pub(crate) struct DeploymentMetrics {
     redone: Counter,
     running: Gauge,
     queued: Gauge,
+    breaker: Gauge,
     fired: Counter,
     skipped: Counter,
     dropped: Counter,
@@ -205,6 +215,7 @@ impl Default for Metrics {
         let firings = Family::default();
         let running = Family::default();
         let queued = Family::default();
+        let (breaker, breaker_transitions) = (Family::default(), Family::default());
         let events = Family::default();
         let lag = Family::default();
         let kept = Family::default();
@@ -238,6 +249,16 @@ impl Default for Metrics {
         );
         registry.register("running", "Runs that are executing", Family::clone(&running));
         registry.register("queued", "Runs that wait in the store", Family::clone(&queued));
+        registry.register(
+            "breaker_state",
+            "State of the circuit breaker of a deployment: 0 closed or disabled, 1 half-open, 2 open",
+            Family::clone(&breaker),
+        );
+        registry.register(
+            "breaker_transitions",
+            "Changes of the circuit breaker of a deployment, by the state or mode that it entered",
+            Family::clone(&breaker_transitions),
+        );
         registry.register("events", "Events processed for subscriptions, by result", Family::clone(&events));
         registry.register("subscription_lag", "Events that wait for a subscription", Family::clone(&lag));
         registry.register("kept", "Data that a deployment stores, by kind", Family::clone(&kept));
@@ -323,6 +344,8 @@ impl Default for Metrics {
             firings,
             running,
             queued,
+            breaker,
+            breaker_transitions,
             parked,
             parked_oldest,
             events,
@@ -396,6 +419,7 @@ impl Metrics {
             redone: self.redone.get_or_create_owned(&one),
             running: self.running.get_or_create_owned(&one),
             queued: self.queued.get_or_create_owned(&one),
+            breaker: self.breaker.get_or_create_owned(&one),
             fired: fired("fired"),
             skipped: fired("skipped"),
             dropped: fired("dropped"),
@@ -404,6 +428,11 @@ impl Metrics {
             delivered: event("delivered"),
             filtered: event("filtered"),
         }
+    }
+
+    /// Counts a change of a breaker to a state or mode.
+    pub(crate) fn count_breaker(&self, deployment: &str, to: &'static str) {
+        self.breaker_transitions.get_or_create(&BreakerLabels { deployment: deployment.to_owned(), to }).inc();
     }
 
     /// Sets the number of events that wait for a subscription; `None` removes a subscription that
@@ -454,6 +483,13 @@ impl Metrics {
         self.redone.remove(&one);
         self.running.remove(&one);
         self.queued.remove(&one);
+        self.breaker.remove(&one);
+        for phase in [BreakerPhase::Closed, BreakerPhase::HalfOpen, BreakerPhase::Open] {
+            self.breaker_transitions.remove(&BreakerLabels { deployment: deployment.to_owned(), to: phase.as_str() });
+        }
+        for mode in BreakerMode::ALL {
+            self.breaker_transitions.remove(&BreakerLabels { deployment: deployment.to_owned(), to: mode.as_str() });
+        }
         self.guest.forget(deployment);
     }
 }
@@ -493,6 +529,14 @@ impl DeploymentMetrics {
         self.redone.inc();
     }
 
+    pub(crate) fn set_breaker(&self, phase: BreakerPhase) {
+        self.breaker.set(match phase {
+            BreakerPhase::Closed => 0,
+            BreakerPhase::HalfOpen => 1,
+            BreakerPhase::Open => 2,
+        });
+    }
+
     pub(crate) fn set_gauges(&self, running: u32, queued: u64) {
         self.running.set(running.into());
         self.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
@@ -511,6 +555,8 @@ mod tests {
         let figures = metrics.of("uptime");
         figures.ended(AttemptEnd::Succeeded, 1234, Duration::from_millis(3));
         figures.set_gauges(2, 7);
+        figures.set_breaker(BreakerPhase::Open);
+        metrics.count_breaker("uptime", BreakerPhase::Open.as_str());
         let text = metrics.encode().unwrap();
         for line in [
             "tidemill_attempts_total{deployment=\"uptime\",state=\"succeeded\"} 1",
@@ -518,6 +564,8 @@ mod tests {
             "tidemill_attempt_seconds_count{deployment=\"uptime\"} 1",
             "tidemill_running{deployment=\"uptime\"} 2",
             "tidemill_queued{deployment=\"uptime\"} 7",
+            "tidemill_breaker_state{deployment=\"uptime\"} 2",
+            "tidemill_breaker_transitions_total{deployment=\"uptime\",to=\"open\"} 1",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -20,6 +20,7 @@ use tidemill_store::Store;
 use tidemill_store::records::{AdmissionLimits, AdmissionResult, ClaimedRun};
 
 use crate::deployment::active::{ActiveDeployment, DeploymentRegistry};
+use crate::deployment::breaker::RunAdmissions;
 use crate::deployment::limiter::Permit;
 use crate::error::ControlError;
 use crate::metrics::Metrics;
@@ -115,16 +116,23 @@ impl Dispatcher {
     }
 
     /// Returns the deployments that get permits now, except those in `served`.
-    fn turns(&self, served: &mut HashSet<DeploymentName>) -> Vec<DeploymentTurn> {
+    fn turns(&self, served: &mut HashSet<DeploymentName>, now: Timestamp) -> Vec<DeploymentTurn> {
         let backlog = &self.admission.node.backlog;
         let mut candidates = Vec::new();
         for (name, passed) in backlog.candidates(served) {
             match self.deployments.get(&name) {
-                // Resuming or enabling the deployment adds it again.
-                Some(live) if live.limiter.is_open() => {
+                Some(live) if live.limiter.is_open() && !live.limiter.breaker.is_open(now) => {
                     candidates.push(((rank(live.plan.priority, passed), passed), live))
                 }
-                _ => backlog.remove(&name),
+                // Resuming or enabling the deployment adds it again, and so does the loop of the
+                // breakers once the breaker is half-open. It may do so while this runs.
+                Some(live) => {
+                    backlog.remove(&name);
+                    if live.limiter.is_open() && !live.limiter.breaker.is_open(self.clock.now()) {
+                        backlog.enqueue_deployment(&live.limiter);
+                    }
+                }
+                None => backlog.remove(&name),
             }
         }
         candidates.sort_by(|(one, _), (other, _)| other.cmp(one));
@@ -149,7 +157,7 @@ impl Dispatcher {
     async fn round(&self, now: Timestamp) -> RoundResult {
         let backlog = &self.admission.node.backlog;
         let (mut round, mut served, mut woken) = (RoundResult::default(), HashSet::new(), false);
-        let first = self.turns(&mut served).into_iter().map(|turn| (turn, now));
+        let first = self.turns(&mut served, now).into_iter().map(|turn| (turn, now));
         let mut turns: VecDeque<(DeploymentTurn, Timestamp)> = first.collect();
         let mut claims = FuturesUnordered::new();
         loop {
@@ -175,7 +183,7 @@ impl Dispatcher {
                 () = backlog.woken(), if backlog.len() < CLAIMS => {
                     woken = true;
                     let now = self.clock.now();
-                    turns.extend(self.turns(&mut served).into_iter().map(|turn| (turn, now)));
+                    turns.extend(self.turns(&mut served, now).into_iter().map(|turn| (turn, now)));
                 }
             }
         }
@@ -206,8 +214,14 @@ impl Dispatcher {
         // Remove the deployment before the claim: a run that is queued later adds it again, so none
         // is forgotten.
         backlog.remove(name);
+        let breaker = &live.limiter.breaker;
+        // Runs that a breaker holds back stay in the store. The loop of the breakers adds the
+        // deployment again.
+        let Ok(RunAdmissions { each: mut admissions, most }) = breaker.admit_up_to(permits.len(), now) else {
+            return Ok((0, false));
+        };
         let fuel = live.fuel_of_run(&self.policy);
-        let limits = AdmissionLimits { rate: live.plan.flow.rate, fuel, unprivileged: None };
+        let limits = AdmissionLimits { rate: live.plan.flow.rate, fuel, unprivileged: most };
         let claimed = match self.store.admit(&self.owner, name, permits.len(), limits, now).await {
             Ok(AdmissionResult { claimed, next }) => {
                 if let Some(next) = next {
@@ -216,6 +230,7 @@ impl Dispatcher {
                 claimed
             }
             Err(error) => {
+                breaker.give_back(admissions);
                 backlog.add(&live.limiter);
                 return Err(error.into());
             }
@@ -224,9 +239,10 @@ impl Dispatcher {
         self.record_wake_lateness(&claimed);
         let count = claimed.len();
         let full = count == permits.len();
+        let held_back = most.is_some_and(|most| count_unprivileged(&claimed) >= most);
         if full {
             backlog.add(&live.limiter);
-        } else {
+        } else if !held_back {
             live.limiter.has_backlog.store(false, Ordering::Release);
         }
         // Resumed runs were not counted among the queued ones.
@@ -235,11 +251,18 @@ impl Dispatcher {
         if queued > 0 {
             self.admission.deliveries.note_room();
         }
+        // A half-open breaker has as many admissions as unprivileged runs may start. What these
+        // leave is for privileged runs.
+        let mut spare = admissions.len().saturating_sub(count_unprivileged(&claimed));
         for claimed in claimed {
-            if let Some(permit) = permits.pop() {
+            if let Some(mut permit) = permits.pop() {
+                let counts = !claimed.run.is_privileged() || spare > 0;
+                spare = spare.saturating_sub(usize::from(claimed.run.is_privileged()));
+                permit.begin_attempt(if counts { admissions.pop() } else { None });
                 self.launcher.spawn(Arc::clone(&live), claimed, permit);
             }
         }
+        live.limiter.breaker.give_back(admissions);
         Ok((count, full))
     }
 }
@@ -268,6 +291,11 @@ impl Reconciler for Dispatcher {
     async fn woken(&self) {
         self.admission.node.backlog.woken().await;
     }
+}
+
+/// Returns how many runs are not privileged.
+fn count_unprivileged(claimed: &[ClaimedRun]) -> usize {
+    claimed.iter().filter(|claimed| !claimed.run.is_privileged()).count()
 }
 
 /// Returns the rank of a deployment. The higher one goes first; among equals the one that was

@@ -6,6 +6,7 @@
 //! second.
 
 pub(crate) mod backlog;
+pub(crate) mod breakers;
 pub(crate) mod cancellations;
 pub(crate) mod delivery;
 pub(crate) mod dispatcher;

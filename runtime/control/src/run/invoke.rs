@@ -15,6 +15,7 @@ use tidemill_core::run::{Export, Run, RunState};
 use tidemill_store::records::{NewRun, RunRequestResult};
 
 use crate::deployment::active::ActiveDeployment;
+use crate::deployment::breaker_control::circuit_open;
 use crate::error::ControlError;
 use crate::run::completion::InvokeResult;
 use crate::run::execution::{Execution, ExecutionEnd};
@@ -49,7 +50,10 @@ impl ControlPlane {
         {
             return self.queue_and_wait(&live, new, until).await;
         }
-        match self.try_admit(&live, &new, delayed).await {
+        if !delayed {
+            self.check_breaker(&live)?;
+        }
+        match self.try_admit(&live, &new, delayed).await? {
             Some(work) => self.run_first(&live, work, new, until).await,
             None => self.queue_and_wait(&live, new, until).await,
         }
@@ -64,20 +68,36 @@ impl ControlPlane {
     }
 
     /// Returns the execution of a run that can start now; `None` if it must be queued.
-    async fn try_admit(&self, live: &Arc<ActiveDeployment>, new: &NewRun, delayed: bool) -> Option<Execution> {
+    ///
+    /// # Errors
+    /// `host/circuit-open`.
+    async fn try_admit(
+        &self,
+        live: &Arc<ActiveDeployment>,
+        new: &NewRun,
+        delayed: bool,
+    ) -> Result<Option<Execution>, ControlError> {
         let has_backlog = live.limiter.has_backlog.load(std::sync::atomic::Ordering::Acquire);
         // Rules that depend on the store's state require the queue.
         if delayed || has_backlog || !live.limiter.is_open() || live.plan.is_kept() {
-            return None;
+            return Ok(None);
         }
         let collecting = match new.export {
-            Export::RevenueStream => Some(Arc::clone(&live.collecting).try_lock_owned().ok()?),
+            Export::RevenueStream => match Arc::clone(&live.collecting).try_lock_owned() {
+                Ok(guard) => Some(guard),
+                Err(_) => return Ok(None),
+            },
             _ => None,
         };
-        let permit = self.0.admission.node.admit_soon(&live.limiter, SLOT_WAIT_MAX).await?;
+        let Some(mut permit) = self.0.admission.node.admit_soon(&live.limiter, SLOT_WAIT_MAX).await else {
+            return Ok(None);
+        };
+        let now = self.0.clock.now();
+        let admission = live.limiter.breaker.admit(now).map_err(|refusal| circuit_open(live, refusal, now))?;
+        permit.begin_attempt(admission);
         let run = running(&self.0, new);
         let work = Execution::fresh(Arc::clone(&self.0), Arc::clone(live), permit, run, new.input.clone());
-        Some(work.with_collecting(collecting))
+        Ok(Some(work.with_collecting(collecting)))
     }
 
     async fn run_first(

@@ -8,6 +8,7 @@ use tidemill_store::StoreError;
 use tidemill_store::records::{FailedPart, FailureRecord};
 
 use crate::metrics::AttemptEnd;
+use crate::run::execution::evidence::evidence;
 use crate::run::execution::transaction::{CommitResult, RunChanges};
 use crate::run::execution::verdict::{AttemptContext, AttemptVerdict, CancelStage, verdict};
 use crate::run::execution::{Execution, ExecutionEnd, ExecutionStep};
@@ -22,7 +23,7 @@ impl Execution {
         }
         let cancelled = self.cancel_stage(ended.notified);
         let ActivationResult { outcome, all, kept, again, journal, next_attempt, .. } = *ended;
-        let verdict = verdict(
+        let mut verdict = verdict(
             &outcome,
             AttemptContext {
                 number: self.run.attempt,
@@ -36,6 +37,7 @@ impl Execution {
                 random: rand::random(),
             },
         );
+        verdict.evidence = evidence(&outcome, verdict.how, cancelled.is_some(), self.overran, next_attempt);
         let left = if verdict.effects { all } else { kept };
         let left_to = left.journal_to;
         match journal {
@@ -155,6 +157,7 @@ impl Execution {
         ExecutionStep::Break(match self.commit_changes(changes, true).await {
             Ok(CommitResult::Committed(run)) => {
                 self.count(verdict.how);
+                self.judge(verdict);
                 let settled = run.state.is_settled();
                 let output = output.filter(|_| run.state == RunState::Succeeded);
                 if settled { ExecutionEnd::Settled(run, output) } else { ExecutionEnd::Queued(run) }
@@ -170,6 +173,17 @@ impl Execution {
     pub(crate) fn abandon(&self, error: &StoreError) -> ExecutionEnd {
         tracing::error!(run = %self.run.id, %error, "could not commit run; it keeps its stored state");
         ExecutionEnd::Abandoned
+    }
+
+    /// Records what the attempt shows about its deployment. A run that began with an earlier
+    /// revision shows nothing about the present one.
+    fn judge(&mut self, verdict: &AttemptVerdict) {
+        if let Some(evidence) = verdict.evidence
+            && self.plan.revision == self.live.plan.revision
+            && let Some(permit) = &mut self.permit
+        {
+            permit.attempt_ended(evidence, self.run.attempt == 1, self.host.clock.now());
+        }
     }
 
     fn count(&self, how: AttemptEnd) {

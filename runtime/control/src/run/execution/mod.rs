@@ -9,6 +9,7 @@
 mod activate;
 pub(crate) mod channel;
 mod commit;
+mod evidence;
 mod period;
 mod suspend;
 mod transaction;

@@ -7,6 +7,7 @@ use tidemill_core::{Code, Failure, Timestamp};
 use tidemill_engine::{Cause, NextAttempt, Outcome};
 use tidemill_store::records::FailedPart;
 
+use crate::deployment::breaker::AttemptEvidence;
 use crate::metrics::AttemptEnd;
 
 /// How far the requested cancellation of a run has come.
@@ -51,12 +52,14 @@ pub(crate) struct AttemptVerdict {
     pub(crate) effects: bool,
     /// The recorded failure, besides the run's state.
     pub(crate) failed: Option<Box<(FailedPart, Failure)>>,
+    /// What the attempt shows about its deployment; `None` if it shows nothing.
+    pub(crate) evidence: Option<AttemptEvidence>,
 }
 
 impl AttemptVerdict {
     /// Returns a verdict that changes only the run's state.
     pub(crate) fn of(event: RunEvent, how: AttemptEnd) -> Self {
-        Self { event, how, effects: false, failed: None }
+        Self { event, how, effects: false, failed: None, evidence: None }
     }
 }
 

@@ -1,5 +1,6 @@
-//! Deployments: their revisions, flow control, budgets, state and quotas.
+//! Deployments: their revisions, circuit breakers, flow control, budgets, state and quotas.
 
+mod breaker;
 mod budgets;
 mod flow;
 mod quotas;
