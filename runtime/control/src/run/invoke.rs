@@ -48,14 +48,14 @@ impl ControlPlane {
             && (self.0.store.run_by_key(&new.deployment, key).await?.is_some()
                 || self.0.store.key_outlives(&new.deployment, key, new.now).await?.is_some())
         {
-            return self.queue_and_wait(&live, new, until).await;
+            return Box::pin(self.queue_and_wait(&live, new, until)).await;
         }
         if !delayed {
             self.check_breaker(&live)?;
         }
         match self.try_admit(&live, &new, delayed).await? {
             Some(work) => self.run_first(&live, work, new, until).await,
-            None => self.queue_and_wait(&live, new, until).await,
+            None => Box::pin(self.queue_and_wait(&live, new, until)).await,
         }
     }
 
@@ -76,7 +76,7 @@ impl ControlPlane {
         live: &Arc<ActiveDeployment>,
         new: &NewRun,
         delayed: bool,
-    ) -> Result<Option<Execution>, ControlError> {
+    ) -> Result<Option<Box<Execution>>, ControlError> {
         let has_backlog = live.limiter.has_backlog.load(std::sync::atomic::Ordering::Acquire);
         // Rules that depend on the store's state require the queue.
         if delayed || has_backlog || !live.limiter.is_open() || live.plan.is_kept() {
@@ -97,13 +97,13 @@ impl ControlPlane {
         permit.begin_attempt(admission);
         let run = running(&self.0, new);
         let work = Execution::fresh(Arc::clone(&self.0), Arc::clone(live), permit, run, new.input.clone());
-        Ok(Some(work.with_collecting(collecting)))
+        Ok(Some(Box::new(work.with_collecting(collecting))))
     }
 
     async fn run_first(
         &self,
         live: &Arc<ActiveDeployment>,
-        work: Execution,
+        work: Box<Execution>,
         new: NewRun,
         until: tokio::time::Instant,
     ) -> Result<InvokeResult, ControlError> {
@@ -127,7 +127,7 @@ impl ControlPlane {
             // If the run waits, its caller waits too.
             ExecutionEnd::Queued(run) | ExecutionEnd::Suspended(run) => self.wait_for(run.id, until, false).await,
             // Answer with the winner's record, after a check that it had the same input.
-            ExecutionEnd::KeyTaken => self.queue_and_wait(live, new, until).await,
+            ExecutionEnd::KeyTaken => Box::pin(self.queue_and_wait(live, new, until)).await,
             ExecutionEnd::Refused(error) => Err(error.into()),
             ExecutionEnd::Abandoned => self.snapshot(new.id).await,
         }
@@ -202,7 +202,7 @@ fn running(host: &HostState, new: &NewRun) -> Run {
 struct InlineExecution(Option<Pin<Box<dyn Future<Output = ExecutionEnd> + Send>>>);
 
 impl InlineExecution {
-    fn new(work: Execution) -> Self {
+    fn new(work: Box<Execution>) -> Self {
         Self(Some(Box::pin(work.drive())))
     }
 }

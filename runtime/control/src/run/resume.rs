@@ -63,7 +63,7 @@ impl RunLauncher {
                 }
             }
         };
-        Box::pin(Execution::claimed(self.host, live, permit, claimed, stored, handle).drive()).await;
+        Box::pin(Box::new(Execution::claimed(self.host, live, permit, claimed, stored, handle)).drive()).await;
     }
 
     /// Parks a run that cannot be executed here. Its journal stays.

@@ -130,7 +130,7 @@ impl Execution {
         while let Some(request) = self.sink.take_request() {
             match request {
                 GuestRequest::Commit(pending, reply) => {
-                    self.commit_point(*pending, reply).await?;
+                    self.commit_point(pending, reply).await?;
                     if !self.fresh {
                         deadlines.visible = None;
                     }

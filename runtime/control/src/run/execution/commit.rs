@@ -1,9 +1,9 @@
 //! The end of an attempt: one commit with all its changes, or a retry of its last transaction.
 
-use tidemill_core::journal::JournalChange;
+use tidemill_core::journal::{JournalChange, Position};
 use tidemill_core::run::{Run, RunEvent, RunState};
 use tidemill_core::{Failure, Timestamp};
-use tidemill_engine::{ActivationResult, Outcome, Urgency};
+use tidemill_engine::{ActivationResult, Checkpoint, Outcome, Urgency};
 use tidemill_store::StoreError;
 use tidemill_store::records::{FailedPart, FailureRecord};
 
@@ -13,16 +13,42 @@ use crate::run::execution::transaction::{CommitResult, RunChanges};
 use crate::run::execution::verdict::{AttemptContext, AttemptVerdict, CancelStage, verdict};
 use crate::run::execution::{Execution, ExecutionEnd, ExecutionStep};
 
+/// What the end of an attempt commits, and where to continue if the commit conflicts.
+struct AttemptConclusion {
+    verdict: AttemptVerdict,
+    changes: Box<RunChanges>,
+    /// Where a repetition of the last transaction begins.
+    again: Checkpoint,
+    /// The position to which the commit keeps the journal.
+    left_to: Position,
+}
+
 impl Execution {
     /// Commits the result of an activation. Returns if the transaction must be executed again after
     /// a conflict.
     pub(crate) async fn commit(&mut self, ended: Box<ActivationResult>) -> ExecutionStep {
+        let AttemptConclusion { verdict, changes, again, left_to } = self.conclude(*ended)?;
+        self.end(&verdict, changes).await?;
+        if let Some(journal) = &mut self.journal {
+            // If a retry keeps less than the transaction started with, it starts there.
+            if again.journal_to <= left_to {
+                journal.truncate(again.journal_to);
+                self.snapshot = again.snapshot;
+            }
+            let change = journal.change();
+            self.add_unsaved(change);
+        }
+        ExecutionStep::Continue(())
+    }
+
+    /// Decides what follows from the result of an activation.
+    fn conclude(&mut self, ended: ActivationResult) -> ExecutionStep<AttemptConclusion> {
         let now = self.now();
         if ended.notified {
             self.note_cancel_notice(now);
         }
         let cancelled = self.cancel_stage(ended.notified);
-        let ActivationResult { outcome, all, kept, again, journal, next_attempt, .. } = *ended;
+        let ActivationResult { outcome, all, kept, again, journal, next_attempt, .. } = ended;
         let mut verdict = verdict(
             &outcome,
             AttemptContext {
@@ -64,18 +90,8 @@ impl Execution {
         let watermark = self.collected_to.filter(|_| verdict.event == RunEvent::Succeeded);
         let run = self.record(&verdict, now)?;
         let failures = self.failures_of(&verdict, now);
-        let changes = RunChanges { run, effects: left.effects, output, watermark, input, now, failures };
-        self.end(&verdict, changes).await?;
-        if let Some(journal) = &mut self.journal {
-            // If a retry keeps less than the transaction started with, it starts there.
-            if again.journal_to <= left_to {
-                journal.truncate(again.journal_to);
-                self.snapshot = again.snapshot;
-            }
-            let change = journal.change();
-            self.add_unsaved(change);
-        }
-        ExecutionStep::Continue(())
+        let changes = Box::new(RunChanges { run, effects: left.effects, output, watermark, input, now, failures });
+        ExecutionStep::Continue(AttemptConclusion { verdict, changes, again, left_to })
     }
 
     /// Returns how far the run's cancellation has come. `known` is whether the guest knows of it.
@@ -113,7 +129,7 @@ impl Execution {
     async fn end_without_effects(&mut self, event: RunEvent, how: AttemptEnd, now: Timestamp) -> ExecutionStep {
         let verdict = AttemptVerdict::of(event, how);
         let run = self.record(&verdict, now)?;
-        self.end(&verdict, RunChanges::record(run, now)).await
+        self.end(&verdict, Box::new(RunChanges::record(run, now))).await
     }
 
     /// Returns the run's own time, which is never before its start.
@@ -152,9 +168,9 @@ impl Execution {
         ExecutionStep::Continue(run)
     }
 
-    async fn end(&mut self, verdict: &AttemptVerdict, changes: RunChanges) -> ExecutionStep {
+    async fn end(&mut self, verdict: &AttemptVerdict, changes: Box<RunChanges>) -> ExecutionStep {
         let output = changes.output.clone();
-        ExecutionStep::Break(match self.commit_changes(changes, true).await {
+        ExecutionStep::Break(match self.commit_changes(*changes, true).await {
             Ok(CommitResult::Committed(run)) => {
                 self.count(verdict.how);
                 self.judge(verdict);

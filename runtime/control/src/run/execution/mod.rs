@@ -219,20 +219,20 @@ impl Execution {
 
     /// Executes the run until it ends or returns to the queue, and notifies all waiting callers.
     /// The span `run` begins here, below the span of a request that waits for the run.
-    pub(crate) fn drive(self) -> impl Future<Output = ExecutionEnd> + Send {
+    pub(crate) fn drive(self: Box<Self>) -> impl Future<Output = ExecutionEnd> + Send {
         let (run, deployment, attempt) = (self.run.id, &self.run.deployment, self.run.attempt);
         let span = tracing::info_span!("run", %run, %deployment, attempt);
         self.execute().instrument(span)
     }
 
-    async fn execute(mut self) -> ExecutionEnd {
+    async fn execute(mut self: Box<Self>) -> ExecutionEnd {
         tracing::debug!(revision = self.run.revision.get(), generation = self.run.generation, "admitted run");
         let id = self.run.id;
         let finish = self.attempt().await;
         if self.sink.is_visible() {
             self.host.runs.registry.remove(id, &self.handle);
         }
-        let Self { host, live, permit, hold, collecting, .. } = self;
+        let Self { host, live, permit, hold, collecting, .. } = *self;
         if let (ExecutionEnd::Suspended(_), Some(guard)) = (&finish, collecting) {
             host.runs.collections.insert(id, guard);
         }
@@ -252,7 +252,7 @@ impl Execution {
 
     async fn attempt(&mut self) -> ExecutionEnd {
         if self.run.export == Export::RevenueStream && self.collecting.is_none() {
-            match self.wait_for_stream().await {
+            match Box::pin(self.wait_for_stream()).await {
                 ExecutionStep::Continue(guard) => self.collecting = guard,
                 ExecutionStep::Break(end) => return end,
             }
@@ -273,7 +273,7 @@ impl Execution {
     async fn execute_transaction(&mut self) -> ExecutionStep {
         match self.activate().await? {
             Some(ended) => self.on_activation_end(ended).await,
-            None => self.hand_back(0).await,
+            None => Box::pin(self.hand_back(0)).await,
         }
     }
 

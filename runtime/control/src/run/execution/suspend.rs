@@ -28,7 +28,7 @@ pub(crate) struct ResidentGuest {
 
 impl Execution {
     /// Commits a guest's work up to a commit point, and answers the guest or keeps it waiting.
-    pub(crate) async fn commit_point(&mut self, mut pending: PendingCommit, reply: CommitReply) -> ExecutionStep {
+    pub(crate) async fn commit_point(&mut self, mut pending: Box<PendingCommit>, reply: CommitReply) -> ExecutionStep {
         let before = (self.unsaved.clone(), self.snapshot.clone());
         self.record_progress(&mut pending);
         let now = self.now();

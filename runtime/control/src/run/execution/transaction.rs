@@ -12,8 +12,8 @@ use tidemill_core::clock::Stopwatch;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::retry::ExhaustionPolicy;
 use tidemill_core::run::{CancelRequest, Run, RunState};
-use tidemill_core::{Fuel, Timestamp, batch, failpoint};
-use tidemill_engine::{Effects, PendingCommit};
+use tidemill_core::{DeploymentName, Fuel, Timestamp, batch, failpoint};
+use tidemill_engine::{Effects, MetricSamples, PendingCommit};
 use tidemill_store::StoreError;
 use tidemill_store::records::{CommitStart, FailedPart, FailureRecord, LogLine, RunCommit, RunCommitResult};
 use tracing::Instrument as _;
@@ -49,6 +49,29 @@ impl RunChanges {
         let (effects, failures) = (Effects::default(), Vec::new());
         Self { run, effects, output: None, watermark: None, input: None, now, failures }
     }
+}
+
+/// A commit that is ready to be sent to the store, with what a refusal must not lose.
+struct OpenCommit {
+    /// On the heap, because the futures that pass it on are copied with each run.
+    commit: Box<RunCommit>,
+    /// The turns on contended keys that the commit passes on.
+    turns: Vec<KeyTurn>,
+    /// Whether it writes to the deployment's state or to the ledger.
+    writes: bool,
+    /// The deployments of the runs that it starts.
+    starts: Vec<DeploymentName>,
+    samples: MetricSamples,
+    /// The input of the next generation.
+    input: Option<Bytes>,
+    unwritten: UnwrittenOutput,
+}
+
+/// What a refused commit did not write, for the next one.
+struct UnwrittenOutput {
+    journal: Option<JournalChange>,
+    logs: Vec<LogLine>,
+    failures: Vec<FailureRecord>,
 }
 
 /// The result of a commit.
@@ -122,7 +145,17 @@ impl Execution {
     ///
     /// # Errors
     /// What the store refuses permanently; for a run that it does not know yet, every failure.
-    pub(crate) async fn commit_changes(&mut self, changes: RunChanges, last: bool) -> Result<CommitResult, StoreError> {
+    pub(crate) fn commit_changes(
+        &mut self,
+        changes: RunChanges,
+        last: bool,
+    ) -> impl Future<Output = Result<CommitResult, StoreError>> + Send {
+        let open = self.open_commit(changes);
+        self.commit_open(open, last)
+    }
+
+    /// Takes everything that the next commit writes.
+    fn open_commit(&mut self, changes: RunChanges) -> OpenCommit {
         let RunChanges { mut run, effects, output, watermark, input, now, failures: ended_with } = changes;
         // A replay must receive the period that the collection started with, wherever the stream is
         // by then.
@@ -134,11 +167,15 @@ impl Execution {
         run.status.clone_from(&self.run.status);
         let writes = !effects.writes.is_empty() || !effects.postings.is_empty();
         let journal = self.unsaved.take();
-        // What a conflict must not lose. Logs are copied only if the commit can be refused.
+        // Logs are copied only if the commit can be refused.
         let refusable = !(effects.reads.is_empty() && effects.postings.is_empty() && effects.starts.is_empty());
-        let kept = (journal.clone(), if refusable { logs.clone() } else { Vec::new() });
+        let unwritten = UnwrittenOutput {
+            journal: journal.clone(),
+            logs: if refusable { logs.clone() } else { Vec::new() },
+            failures: failures.clone(),
+        };
         let stream_fuel = (run.state.has_ended() && self.plan.grants.ledger).then_some(run.fuel);
-        let commit = RunCommit {
+        let commit = Box::new(RunCommit {
             stream_fuel,
             begins: if self.fresh { CommitStart::Fresh { input: self.input.clone() } } else { CommitStart::Continues },
             reads: effects.reads,
@@ -158,31 +195,23 @@ impl Execution {
             customer: input.as_ref().and_then(|input| self.live.plan.fuel_customer(input)),
             input: input.clone(),
             logs,
-            failures: failures.iter().cloned().chain(ended_with).collect(),
+            failures: failures.into_iter().chain(ended_with).collect(),
             output,
             watermark,
             ..RunCommit::of(self.host.owner.clone(), run, now)
-        };
-        let starts: Vec<_> = commit.starts.iter().map(|start| start.deployment.clone()).collect();
-        let samples = effects.samples;
-        let in_turn = if commit.reads.is_empty() { Vec::new() } else { self.sink.take_turns() };
-        let turn = if writes && self.hold.is_none() { self.acquire_shared_commit().await } else { None };
+        });
+        let starts = commit.starts.iter().map(|start| start.deployment.clone()).collect();
+        let turns = if commit.reads.is_empty() { Vec::new() } else { self.sink.take_turns() };
+        OpenCommit { commit, turns, writes, starts, samples: effects.samples, input, unwritten }
+    }
+
+    async fn commit_open(&mut self, open: OpenCommit, last: bool) -> Result<CommitResult, StoreError> {
+        let OpenCommit { commit, turns, writes, starts, samples, input, unwritten } = open;
+        let shared = if writes && self.hold.is_none() { self.acquire_shared_commit().await } else { None };
         failpoint::hit("run/commit");
         let watch = Stopwatch::start();
-        let done = async {
-            let done = if self.fresh {
-                self.commit_first(commit, in_turn, last).await
-            } else {
-                self.commit_with_retry(commit, in_turn, last).await
-            };
-            if let Ok((RunCommitResult::Done(_), run)) = &done {
-                tracing::debug!(state = run.state.name(), "committed run");
-            }
-            done
-        }
-        .instrument(tracing::debug_span!("commit"))
-        .await;
-        drop(turn);
+        let done = self.send_commit(commit, turns, last).instrument(tracing::debug_span!("commit")).await;
+        drop(shared);
         failpoint::hit("run/committed");
         match done {
             Ok((RunCommitResult::Done(mut caused), run)) => {
@@ -193,7 +222,7 @@ impl Execution {
                 // If its cancellation was requested, the store cancels the run instead of parking
                 // it.
                 let own = caused.settled.iter().position(|settled| settled.id == run.id);
-                let run = own.map_or(run, |own| caused.settled.swap_remove(own));
+                let run = own.map_or(run, |own| Box::new(caused.settled.swap_remove(own)));
                 self.stored_snapshot = self.snapshot.clone();
                 if let Some(input) = input {
                     self.input = input;
@@ -202,27 +231,28 @@ impl Execution {
                 let (metrics, dropped) = samples.into_metrics();
                 self.host.metrics.guest.commit(run.deployment.as_str(), metrics, dropped);
                 self.host.effects.apply(caused);
-                Ok(CommitResult::Committed(Box::new(run)))
+                Ok(CommitResult::Committed(run))
             }
             Ok((RunCommitResult::Conflict { what, key, refusal, .. }, _)) => {
                 if let Some(key) = key {
                     self.live.turns.mark_contended(key);
                 }
                 tracing::debug!(run = %self.run.id, what, conflicts = self.conflicts, "retrying transaction after a conflict");
-                self.give_back(kept, failures);
+                self.give_back(unwritten);
                 self.refusal = refusal;
                 Ok(CommitResult::Conflict)
             }
             Ok((RunCommitResult::KeyTaken(_), _)) => Ok(CommitResult::KeyTaken),
             Err(error) => {
-                self.give_back(kept, failures);
+                self.give_back(unwritten);
                 Err(error)
             }
         }
     }
 
     /// Restores what a refused commit did not write, for the next one.
-    fn give_back(&mut self, (journal, logs): (Option<JournalChange>, Vec<LogLine>), failures: Vec<FailureRecord>) {
+    fn give_back(&mut self, unwritten: UnwrittenOutput) {
+        let UnwrittenOutput { journal, logs, failures } = unwritten;
         self.unsaved = journal;
         self.sink.give_back(DrainedOutput { logs, ..DrainedOutput::default() });
         self.sink.give_back_failures(failures);
@@ -285,27 +315,44 @@ impl Execution {
         tokio::time::timeout(EXCLUSIVE_MAX, lock.read_owned()).await.ok()
     }
 
+    /// Sends a commit to the store, and returns the record of the run.
+    async fn send_commit(
+        &self,
+        commit: Box<RunCommit>,
+        turns: Vec<KeyTurn>,
+        last: bool,
+    ) -> Result<(RunCommitResult, Box<Run>), StoreError> {
+        let done = match self.fresh {
+            true => self.commit_first(commit, turns, last).await?,
+            false => self.commit_with_retry(commit, turns, last).await?,
+        };
+        if let RunCommitResult::Done(_) = done.0 {
+            tracing::debug!(state = done.1.state.name(), "committed run");
+        }
+        Ok(done)
+    }
+
     /// Commits a run that the store does not know yet, and returns its record. The first failure of
     /// the store ends it, because its caller can retry.
     async fn commit_first(
         &self,
-        commit: RunCommit,
-        in_turn: Vec<KeyTurn>,
+        commit: Box<RunCommit>,
+        turns: Vec<KeyTurn>,
         last: bool,
-    ) -> Result<(RunCommitResult, Run), StoreError> {
+    ) -> Result<(RunCommitResult, Box<Run>), StoreError> {
         // What is kept if it can never be committed. Effects, journal and output are not copied.
-        let rest = RunCommit {
+        let rest = Box::new(RunCommit {
             begins: commit.begins.clone(),
             logs: commit.logs.clone(),
             failures: commit.failures.clone(),
             ..RunCommit::of(commit.owner.clone(), commit.run.clone(), commit.now)
-        };
-        match self.commit_once(commit, in_turn).await {
-            Ok(committed) => Ok((committed, rest.run)),
+        });
+        match self.commit_once(commit, turns).await {
+            Ok(committed) => Ok((committed, Box::new(rest.run))),
             Err(error) if last && is_permanent_refusal(&error) => {
-                let rest = Box::pin(self.without_effects(rest, error)).await?;
-                let run = rest.run.clone();
-                Ok((self.host.store.commit_run(rest).await?, run))
+                let rest = self.without_effects(rest, error).await?;
+                let run = Box::new(rest.run.clone());
+                Ok((self.host.store.commit_run(*rest).await?, run))
             }
             Err(error) => Err(error),
         }
@@ -314,17 +361,17 @@ impl Execution {
     /// Commits a run that the store knows, and returns its record.
     async fn commit_with_retry(
         &self,
-        mut commit: RunCommit,
-        mut in_turn: Vec<KeyTurn>,
+        mut commit: Box<RunCommit>,
+        mut turns: Vec<KeyTurn>,
         last: bool,
-    ) -> Result<(RunCommitResult, Run), StoreError> {
+    ) -> Result<(RunCommitResult, Box<Run>), StoreError> {
         let (mut failures, mut set_aside) = (0, false);
         loop {
-            match self.commit_once(commit.clone(), std::mem::take(&mut in_turn)).await {
-                Ok(committed) => return Ok((committed, commit.run)),
+            match self.commit_once(commit.clone(), std::mem::take(&mut turns)).await {
+                Ok(committed) => return Ok((committed, Box::new(commit.run))),
                 Err(error) if last && !set_aside && is_permanent_refusal(&error) => {
                     set_aside = true;
-                    commit = Box::pin(self.without_effects(commit, error)).await?;
+                    commit = self.without_effects(commit, error).await?;
                 }
                 Err(error) if error.is_transient() => {
                     failures += 1;
@@ -345,10 +392,9 @@ impl Execution {
     /// Also a conflict of the same effect as the last time. An executed call sees the present
     /// state, so the effect is one of a step that ended before the transaction began. The step is
     /// not executed again, so the effect would be refused for ever.
-    async fn commit_once(&self, commit: RunCommit, turns: Vec<KeyTurn>) -> Result<RunCommitResult, StoreError> {
-        let store = &self.host.store;
+    async fn commit_once(&self, commit: Box<RunCommit>, turns: Vec<KeyTurn>) -> Result<RunCommitResult, StoreError> {
         let committed = match turns.is_empty() {
-            true => store.commit_run(commit).await?,
+            true => self.host.store.commit_run(*commit).await?,
             false => Box::pin(self.commit_in_turn(commit, turns)).await?,
         };
         match committed {
@@ -360,12 +406,16 @@ impl Execution {
     }
 
     /// Commits a run that has turns, after the commits whose values it has read.
-    async fn commit_in_turn(&self, commit: RunCommit, mut turns: Vec<KeyTurn>) -> Result<RunCommitResult, StoreError> {
+    async fn commit_in_turn(
+        &self,
+        commit: Box<RunCommit>,
+        mut turns: Vec<KeyTurn>,
+    ) -> Result<RunCommitResult, StoreError> {
         for turn in &mut turns {
             turn.wait_for_predecessor().await;
         }
         let submissions: Vec<_> = turns.iter_mut().filter_map(KeyTurn::take_submission).collect();
-        let mut committing = self.host.store.commit_run_guarded(commit, Box::new(turns));
+        let mut committing = self.host.store.commit_run_guarded(*commit, Box::new(turns));
         // The first poll puts the commit into the store's queue.
         let first = poll_fn(|context| Poll::Ready(committing.as_mut().poll(context))).await;
         drop(submissions);
@@ -377,11 +427,11 @@ impl Execution {
 
     /// Returns the end of a run whose last commit can never succeed: it has no effects, and the run
     /// records why.
-    async fn without_effects(&self, commit: RunCommit, error: StoreError) -> Result<RunCommit, StoreError> {
+    async fn without_effects(&self, commit: Box<RunCommit>, error: StoreError) -> Result<Box<RunCommit>, StoreError> {
         let error = ControlError::from(error);
         let failure = error.code().failure(error.to_string());
         tracing::warn!(run = %commit.run.id, code = %error.code(), %error, "could not commit the end of a run");
-        let RunCommit { owner, begins, mut run, mut logs, mut failures, now, .. } = commit;
+        let RunCommit { owner, begins, mut run, mut logs, mut failures, now, .. } = *commit;
         let child = run.trigger.parent.is_some();
         let then =
             self.live.plan.retry.then.unwrap_or(if child { ExhaustionPolicy::Fail } else { ExhaustionPolicy::Park });
@@ -398,7 +448,7 @@ impl Execution {
         logs.truncate(batch::head(&logs, END_LOG_LINES, END_LOG_BYTES, |line| line.message.len()));
         failures.push(FailureRecord { at: now, attempt: run.attempt, part, failure }.bounded());
         let snapshot = self.stored_snapshot.clone();
-        Ok(RunCommit { begins, logs, failures, snapshot, ..RunCommit::of(owner, run, now) })
+        Ok(Box::new(RunCommit { begins, logs, failures, snapshot, ..RunCommit::of(owner, run, now) }))
     }
 }
 
