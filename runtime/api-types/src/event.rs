@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::Time;
 
 /// One event. Its name in the feed is `run`, `delivery`, `deployment`, `breaker`, `schedule`,
-/// `subscription`, `posted`, `finding`, `state`, `secret` or `clock`.
+/// `subscription`, `posted`, `finding`, `state`, `secret`, `health` or `clock`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(ToSchema), schema(as = Event))]
 pub struct FeedEvent<'a> {
@@ -178,6 +178,17 @@ pub enum FeedDetail<'a> {
         before: u64,
         /// Version of the new value; 0 if it was deleted.
         after: u64,
+    },
+    /// `health`: the health of a deployment changed.
+    Health {
+        /// The deployment.
+        deployment: Cow<'a, str>,
+        /// The status before: `unknown`, `healthy`, `degraded` or `unhealthy`.
+        from: Cow<'a, str>,
+        /// The status after.
+        to: Cow<'a, str>,
+        /// Why the status changed.
+        reason: Cow<'a, str>,
     },
     /// `secret`: an operator `set` or `deleted` a secret, or an old version of it has `ended`.
     Secret {

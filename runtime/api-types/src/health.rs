@@ -1,4 +1,4 @@
-//! The health of a host.
+//! The health of a host and of its deployments.
 
 use std::borrow::Cow;
 
@@ -32,6 +32,10 @@ pub struct Health<'a> {
     pub running: u32,
     /// The zone data that schedules use.
     pub zones: ZoneData,
+    /// The vitals of the host, read every 15 s: `commit-seconds`, `store-failures`, `run-slots`
+    /// (share of the places for runs), `loop-lateness` (seconds), `free-disk` (bytes),
+    /// `resident-memory` (bytes) and `store-damage`. Those with a problem are in `warnings` too.
+    pub vitals: Vec<HealthSignal<'a>>,
     /// Present while schedules are silent because the clock was set back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_set_back: Option<ClockSetBack>,
@@ -106,4 +110,114 @@ pub struct Scrub {
     pub records: u64,
     /// Number of bytes that it verified.
     pub bytes: u64,
+}
+
+/// The health of a deployment, in a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(ToSchema))]
+pub struct HealthSummary<'a> {
+    /// The deployment.
+    pub deployment: Cow<'a, str>,
+    /// `unknown`, `healthy`, `degraded` or `unhealthy`.
+    pub status: Cow<'a, str>,
+    /// Since when it has this status; left out if the status never changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// Why it has this status; left out if nothing is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Cow<'a, str>>,
+    /// Number of failures in a row. Three make a deployment unhealthy.
+    pub failures: u32,
+    /// Whether the host observes it. A paused or disabled deployment keeps its last status.
+    pub observed: bool,
+}
+
+/// The health of a deployment with everything that is known about it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(ToSchema))]
+pub struct DeploymentHealth<'a> {
+    /// The deployment and its status.
+    #[serde(flatten)]
+    pub summary: HealthSummary<'a>,
+    /// Whether the host calls its `health` export.
+    pub checked: bool,
+    /// Interval between two observations, in milliseconds.
+    pub every_ms: u64,
+    /// When it is observed next; left out while it is not observed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Time>,
+    /// Its uptime.
+    pub uptime: Uptimes,
+    /// What the host derives from its runs, at the last observation.
+    pub signals: Vec<HealthSignal<'a>>,
+    /// The last results of its `health` export since the host started, the newest first; at most
+    /// 20.
+    pub results: Vec<HealthCheckResult<'a>>,
+}
+
+/// The share of the time in which a deployment was healthy or degraded, from 0 to 1. Time in which
+/// its status was unknown or the host did not run does not count. Null if nothing is known.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(ToSchema))]
+pub struct Uptimes {
+    /// Over the last hour.
+    pub hour: Option<f64>,
+    /// Over the last 24 hours.
+    pub day: Option<f64>,
+    /// Over the last 30 days.
+    pub month: Option<f64>,
+}
+
+/// A signal of a deployment with its value over the last four intervals, or a vital of the host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(ToSchema))]
+pub struct HealthSignal<'a> {
+    /// Of a deployment: `failure-rate`, `duration` (seconds), `fuel`, `memory` (share of the
+    /// limit), `irregular-firings`, `queue-age` (seconds), `queue-length`, `subscription-lag` or
+    /// `dead-deliveries`.
+    pub name: Cow<'a, str>,
+    /// Its value.
+    pub value: f64,
+    /// The value from which it is abnormal; of `free-disk`, below which. Null if there is too
+    /// little history, or if a queue does not grow.
+    pub limit: Option<f64>,
+    /// What is wrong; left out if it is normal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Cow<'a, str>>,
+}
+
+/// The result of one call of a `health` export.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(ToSchema))]
+pub struct HealthCheckResult<'a> {
+    /// When it began.
+    pub at: Time,
+    /// `healthy`, `degraded` or `failed`; or `unknown`, if the host could not execute the check.
+    pub status: Cow<'a, str>,
+    /// What the module found, or why the check failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Cow<'a, str>>,
+    /// The code of the failure, if the check itself failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Cow<'a, str>>,
+    /// Its duration, in milliseconds.
+    pub took_ms: u64,
+    /// The fuel that it used.
+    pub fuel: u64,
+    /// The first lines that it logged; at most 20.
+    pub log: Vec<Cow<'a, str>>,
+}
+
+/// A change of a deployment's health.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(ToSchema))]
+pub struct HealthTransition<'a> {
+    /// When it happened.
+    pub at: Time,
+    /// The status before.
+    pub from: Cow<'a, str>,
+    /// The status after.
+    pub to: Cow<'a, str>,
+    /// Why.
+    pub reason: Cow<'a, str>,
 }

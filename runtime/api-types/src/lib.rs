@@ -37,7 +37,10 @@ pub use deployment::{
     DeployResult, Deployment, ManifestChange, NextFirings, PauseRequest, RollbackRequest, StateChange, StateEntry,
 };
 pub use event::{FeedDetail, FeedEvent};
-pub use health::{ClockSetBack, Health, Scrub, SilentSchedule, StoreHealth, ZoneData};
+pub use health::{
+    ClockSetBack, DeploymentHealth, Health, HealthCheckResult, HealthSignal, HealthSummary, HealthTransition, Scrub,
+    SilentSchedule, StoreHealth, Uptimes, ZoneData,
+};
 pub use json::StoredJson;
 pub use ledger::{
     Account, Amount, ClosedPeriod, ConvertedRevenue, CorrectionRequest, CorrectionResult, CustomerBalance,

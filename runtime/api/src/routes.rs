@@ -127,6 +127,9 @@ routes! {
     "/v1/rates": get ledger::rates::list, put ledger::rates::put;
     "/v1/ledger/check": post ledger::check::check;
     "/v1/health": get health::show::health;
+    "/v1/health/deployments": get health::deployments::list;
+    "/v1/health/deployments/{name}": get health::deployments::get;
+    "/v1/health/deployments/{name}/transitions": get health::deployments::transitions;
     "/v1/events": get events::feed::events;
     "/healthz": get health::probes::healthz;
     "/readyz": get health::probes::readyz;

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 
 use crate::globals::GlobalArgs;
 use crate::{
-    budget, delivery, deployment, explain, module, money, operation, project, run, schedule, secret, server, shell,
-    state, subscription, topic,
+    budget, delivery, deployment, explain, health, module, money, operation, project, run, schedule, secret, server,
+    shell, state, subscription, topic,
 };
 
 /// Run workflows and revenue streams that are WebAssembly components, in a sandbox with a budget.
@@ -60,6 +60,8 @@ pub enum Command {
     /// List and control deployments
     #[command(subcommand)]
     Deployments(deployment::DeploymentCommand),
+    /// Show the health of deployments
+    Health(health::HealthArgs),
     /// List modules
     #[command(subcommand)]
     Modules(module::ModuleCommand),

@@ -15,6 +15,7 @@ mod error;
 mod explain;
 mod fixes;
 mod globals;
+mod health;
 mod module;
 mod money;
 mod operation;
@@ -153,6 +154,7 @@ async fn dispatch(command: Command, shared: &GlobalArgs, client: &Client, printe
         Command::State(command) => state::run(command, client, printer).await,
         Command::Streams(command) => money::streams::run(command, client, printer).await,
         Command::Ledger(command) => money::ledger::run(command, client, printer).await,
+        Command::Health(args) => health::run(args, client, printer).await,
         Command::Budgets(command) => budget::run(command, client, printer).await,
         Command::Rates(command) => money::rates::run(command, client, printer).await,
         Command::Operations(command) => operation::run(command, client, printer).await,

@@ -38,6 +38,8 @@ pub struct HostConfig {
     /// Maximum time that a waiting run stays in memory. A run that is woken within it resumes
     /// without a replay. Default 10 s.
     pub keep_waiting: Duration,
+    /// Maximum duration of a health check of a deployment. Default 5 s.
+    pub health_check_max: Duration,
     /// Whether open findings about the ledger degrade the health of the host. Default false.
     pub findings_degrade_health: bool,
     /// Maximum number of runs that wait in memory; the oldest make room for others. Default a
@@ -79,6 +81,7 @@ impl HostConfig {
             feed_keep: 100_000,
             scrub_every: Some(Duration::from_secs(86_400)),
             keep_waiting: Duration::from_secs(10),
+            health_check_max: Duration::from_secs(5),
             findings_degrade_health: false,
             waiting_max: 64,
             retention: Some(Duration::from_secs(30 * 86_400)),

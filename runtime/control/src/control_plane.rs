@@ -23,6 +23,8 @@ use crate::deployment::changes::DeploymentChanges;
 use crate::deployment::component_files::remove_unnamed_components;
 use crate::error::ControlError;
 use crate::guests::GuestExecutor;
+use crate::health::HealthMonitor;
+use crate::health::reconciler::HealthReconciler;
 use crate::hook::paypal::PaypalVerification;
 use crate::hook::state::HookMonitor;
 use crate::hook::stored_body::BodyCodec;
@@ -77,6 +79,7 @@ fn loops(host: &Arc<HostState>) -> Vec<Box<dyn Reconciler>> {
         Box::new(ZoneReconciler::new(host)),
         Box::new(SecretReconciler::new(host)),
         Box::new(KeyRotationReconciler::new(host)),
+        Box::new(HealthReconciler::new(host)),
     ];
     if let Some(scrub) = ScrubReconciler::new(host) {
         loops.push(Box::new(scrub));
@@ -127,6 +130,7 @@ impl HostState {
             setback: Setback::default(),
             rescheduled: Notify::new(),
         });
+        let health = Arc::new(HealthMonitor::new(clock.now()));
         let host = Arc::new(Self {
             owner: Owner { node: config.node.clone(), epoch },
             scrubs: Arc::new(ScrubStatus::new(last_scrub, clock.now(), config.scrub_every)),
@@ -142,6 +146,7 @@ impl HostState {
             schedules,
             deliveries,
             hooks,
+            health,
             operation_wake: Notify::new(),
             finding_wake: Notify::new(),
             secret_wake: Notify::new(),
@@ -155,6 +160,7 @@ impl HostState {
         host.scrubs.note_index_scrub(&*host.store, &host.metrics, host.clock.now()).await?;
         host.load_secrets().await?;
         host.load().await?;
+        host.health.restore(&host.deployments, &*host.store, host.clock.now()).await?;
         remove_unnamed_components(&*host.store, &host.config.components_dir).await?;
         host.schedules.check_clock_and_zones().await;
         host.schedules.apply_policy().await?;
@@ -334,6 +340,10 @@ impl ControlPlane {
                     "interrupted runs did not commit; the next start recovers them"
                 );
             }
+        }
+        // The next start then knows since when the host did not run.
+        if let Err(error) = host.store.mark_alive(host.clock.now()).await {
+            tracing::warn!(%error, "could not record the time of the shutdown");
         }
         if let Err(error) = host.store.close().await {
             tracing::error!(%error, "could not close the store");

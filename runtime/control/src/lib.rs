@@ -15,6 +15,7 @@ mod explain;
 #[cfg(test)]
 mod fixture;
 mod guests;
+mod health;
 mod hook;
 mod ledger_units;
 mod metrics;
@@ -35,6 +36,7 @@ pub use crate::deployment::breaker::BreakerReport;
 pub use crate::deployment::deploy::{DeployResult, Preview};
 pub use crate::deployment::exports::misfits;
 pub use crate::deployment::upload::UploadResult;
+pub use crate::health::{CheckResult, DeploymentHealth, HealthSummary, Vital};
 pub use crate::hook::endpoint::{HookEndpoint, HookView};
 pub use crate::hook::provider::{NoProviders, ProviderRequests};
 pub use crate::hook::receive::{HookAnswer, HookCall};

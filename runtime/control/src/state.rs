@@ -14,6 +14,7 @@ use crate::config::HostConfig;
 use crate::deployment::active::DeploymentRegistry;
 use crate::deployment::changes::DeploymentChanges;
 use crate::guests::GuestExecutor;
+use crate::health::HealthMonitor;
 use crate::hook::state::HookMonitor;
 use crate::metrics::Metrics;
 use crate::reconcile::scrub_status::ScrubStatus;
@@ -51,6 +52,7 @@ pub(crate) struct HostState {
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) hooks: Arc<HookMonitor>,
     pub(crate) scrubs: Arc<ScrubStatus>,
+    pub(crate) health: Arc<HealthMonitor>,
     /// Wakes the loop that executes operations.
     pub(crate) operation_wake: Notify,
     /// Wakes the loop of findings.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod deliveries;
+mod deployment_health;
 mod deployments;
 mod feed;
 mod fixture;
@@ -80,7 +81,7 @@ claims! {
         debounced_requests_become_one_run, a_joined_request_takes_no_place_in_the_queue,
         a_debounced_request_finds_its_run_by_its_key,
         a_debounced_run_waits_at_most_the_maximum_wait, a_child_never_waits_for_its_ancestor,
-        the_queue_position_of_a_run_is_known;
+        the_queue_position_of_a_run_is_known, the_time_for_which_the_next_runs_wait_is_known;
     signals: signals_are_kept_in_order_of_arrival_until_they_are_taken,
         a_signal_with_the_same_key_is_delivered_once, an_ended_run_receives_no_signal,
         an_inbox_has_bounds, a_refused_transaction_sends_and_takes_no_signal,
@@ -180,6 +181,10 @@ claims! {
         a_rotation_visits_each_record_once_and_forgets_the_old_key;
     feed: the_feed_lists_each_commit_in_order_and_trims_its_old_end, one_commit_trims_few_entries;
     health: a_scrub_verifies_every_record_and_is_recorded;
+    deployment_health: changes_are_listed_newest_first_and_announced,
+        old_changes_are_removed_except_the_last,
+        a_deleted_deployment_leaves_no_health_to_its_successor,
+        an_outage_lasts_from_the_last_mark_to_the_next_start;
 }
 
 /// Checks every claim on a store that `empty` creates.

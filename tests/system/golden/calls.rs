@@ -52,9 +52,13 @@ impl Session {
         }
         let text = answer.text().await.unwrap();
         let mut value: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        // The age of the zone data depends on the machine.
+        // The age of the zone data is that of the machine.
         if let Some(warnings) = value.get_mut("warnings").filter(|_| path == "/v1/health") {
             *warnings = "<warnings>".into();
+        }
+        // So are the vitals.
+        if let Some(vitals) = value.get_mut("vitals").filter(|_| path == "/v1/health") {
+            *vitals = "<vitals>".into();
         }
         let (line, head) = (self.normal.text(&format!("{method} {path}{shown}")), self.normal.text(&head));
         let body = serde_json::to_string_pretty(&self.normal.value(&value)).unwrap();

@@ -95,6 +95,15 @@ pub fn feed_event(entry: &FeedEntry) -> (&'static str, shapes::FeedEvent<'_>) {
                 until: until.map(Into::into),
             },
         ),
+        FeedEvent::Health { deployment, from, to, reason } => (
+            "health",
+            shapes::FeedDetail::Health {
+                deployment: deployment.as_str().into(),
+                from: from.as_str().into(),
+                to: to.as_str().into(),
+                reason: reason.into(),
+            },
+        ),
         FeedEvent::Secret { name, version, change } => {
             ("secret", shapes::FeedDetail::Secret { secret: name.into(), version: *version, change: change.into() })
         }

@@ -6,6 +6,7 @@ use tidemill_api_types as shapes;
 use tidemill_control::{ClockSetBack, ZoneReport};
 use tidemill_store::traits::StoreHealth;
 
+use super::json;
 use crate::problem::ApiResult;
 use crate::request::RawQuery;
 use crate::state::ApiState;
@@ -25,6 +26,8 @@ pub async fn health(State(state): State<ApiState>, query: RawQuery) -> ApiResult
     warnings.extend(clock_set_back.as_ref().map(ClockSetBack::text));
     warnings.extend(host.forgery_warnings());
     warnings.extend(host.blocked_text());
+    let vitals = host.vitals();
+    warnings.extend(vitals.iter().filter_map(|vital| vital.problem.clone()));
     warnings.extend(host.master_key_warning().await?);
     let mut reasons = readiness.reasons.clone();
     reasons.extend(host.findings_reason().await?);
@@ -45,6 +48,7 @@ pub async fn health(State(state): State<ApiState>, query: RawQuery) -> ApiResult
         now: now.into(),
         running: host.running(),
         zones: shapes::ZoneData { release, place },
+        vitals: vitals.iter().map(json::vital).collect(),
         clock_set_back: clock_set_back.map(shapes::ClockSetBack::of),
         store: shapes::StoreHealth {
             status: status.into(),

@@ -16,7 +16,7 @@ use tidemill_core::budget::{BudgetSpec, BudgetUnit};
 use tidemill_core::flow::{Debounce, Flow};
 use tidemill_core::lane::Lane;
 use tidemill_core::limits::LOG_BYTES;
-use tidemill_core::manifest::{BreakerSettings, CompactSchedules, Grants, LedgerPolicy, Manifest};
+use tidemill_core::manifest::{BreakerSettings, CompactSchedules, Grants, HealthPolicy, LedgerPolicy, Manifest};
 use tidemill_core::policy::PolicyInForce;
 use tidemill_core::retry::RunRetry;
 use tidemill_core::run::{Export, Trigger};
@@ -52,6 +52,7 @@ pub(crate) struct ResolvedRevision {
     pub(crate) config: Arc<str>,
     pub(crate) limits: Limits,
     pub(crate) breaker: BreakerSettings,
+    pub(crate) health: HealthPolicy,
     pub(crate) grants: Arc<Grants>,
     pub(crate) ledger: LedgerPolicy,
     /// Its budgets; `None` if it has none.
@@ -95,6 +96,7 @@ impl ResolvedRevision {
             // An earlier release accepted a larger limit.
             limits: Limits { log: manifest.limits.log.min(LOG_BYTES), ..manifest.limits },
             breaker: manifest.breaker,
+            health: manifest.health,
             grants: Arc::new(manifest.grants),
             ledger: manifest.ledger,
             budgets: (!manifest.budgets.is_empty()).then(|| manifest.budgets.into()),

@@ -4,10 +4,14 @@
 //! queued) are set when the metrics are read. The guests' own metrics are in `guest.rs`.
 
 mod guest;
+pub(crate) mod health;
 pub(crate) mod hooks;
+mod host;
 mod ledger;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -17,12 +21,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use tidemill_core::breaker::{BreakerMode, BreakerPhase};
+use tidemill_core::health::HealthStatus;
 use tidemill_core::quotas::Quotas;
 use tidemill_core::{DeploymentName, Timestamp};
 use tidemill_store::records::{FiringCommitResult as Firings, ParkedGroup, Usage};
 
 pub(crate) use guest::GuestMetrics;
+use health::{CommitTime, HealthCounters};
 use hooks::HookMetrics;
+use host::HostGauges;
 pub(crate) use ledger::LedgerMetrics;
 
 /// Buckets of attempt durations, in seconds: from half a millisecond for a no-op to five minutes.
@@ -66,12 +73,6 @@ struct SubscriptionLabels {
     subscription: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct ScrubLabels {
-    scope: &'static str,
-    result: &'static str,
-}
-
 /// A kind of stored data of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct UsageLabels {
@@ -106,6 +107,7 @@ pub struct Metrics {
     seconds: Family<DeploymentLabels, Histogram, fn() -> Histogram>,
     redone: Family<DeploymentLabels, Counter>,
     firings: Family<FiringLabels, Counter>,
+    health: Family<DeploymentLabels, Gauge>,
     running: Family<DeploymentLabels, Gauge>,
     queued: Family<DeploymentLabels, Gauge>,
     breaker: Family<DeploymentLabels, Gauge>,
@@ -118,6 +120,7 @@ pub struct Metrics {
     quota: Family<QuotaLabels, Gauge>,
     pub(crate) events_lost: Counter,
     pub(crate) commits: Histogram,
+    pub(crate) commit_time: CommitTime,
     pub(crate) wakes: Histogram,
     pub(crate) lateness: Histogram,
     pub(crate) delivery: Histogram,
@@ -126,40 +129,7 @@ pub struct Metrics {
     pub(crate) taken_over: Counter,
     pub(crate) host: HostGauges,
     pub(crate) ledger: LedgerMetrics,
-    pub(crate) guest: std::sync::Arc<GuestMetrics>,
-}
-
-/// The host's present state.
-#[derive(Debug, Default)]
-pub(crate) struct HostGauges {
-    pub(crate) syncs: Gauge,
-    pub(crate) store_good: Gauge,
-    pub(crate) store_scrubbed: Gauge,
-    pub(crate) store_damaged: Gauge,
-    pub(crate) scrubs: Family<ScrubLabels, Counter>,
-    pub(crate) suspended: Gauge,
-    pub(crate) orphaned: Gauge,
-    pub(crate) index_live_bytes: Gauge,
-    pub(crate) index_used_bytes: Gauge,
-    pub(crate) guests_running: Gauge,
-    pub(crate) guests_waiting: Gauge,
-    pub(crate) modules: Gauge,
-    pub(crate) compiled: Gauge,
-    pub(crate) loaded: Gauge,
-}
-
-impl HostGauges {
-    /// Records that a scrub which began at `at` found everything sound. The gauge never goes back.
-    pub(crate) fn scrubbed(&self, at: Timestamp) {
-        let seconds = i64::try_from(at.as_millis() / 1000).unwrap_or(i64::MAX);
-        self.store_scrubbed.set(self.store_scrubbed.get().max(seconds));
-        self.store_damaged.set(0);
-    }
-
-    /// Counts a finished scrub.
-    pub(crate) fn count_scrub(&self, scope: &'static str, result: &'static str) {
-        self.scrubs.get_or_create(&ScrubLabels { scope, result }).inc();
-    }
+    pub(crate) guest: Arc<GuestMetrics>,
 }
 
 /// The handles of one deployment, so that runs need no look-up.
@@ -185,6 +155,7 @@ pub(crate) struct DeploymentMetrics {
     missed: Counter,
     pub(crate) delivered: Counter,
     pub(crate) filtered: Counter,
+    pub(crate) health: Arc<HealthCounters>,
 }
 
 /// How an attempt ended.
@@ -213,6 +184,7 @@ impl Default for Metrics {
         let run_seconds = Family::new_with_constructor(seconds as fn() -> Histogram);
         let redone = Family::default();
         let firings = Family::default();
+        let health = Family::default();
         let running = Family::default();
         let queued = Family::default();
         let (breaker, breaker_transitions) = (Family::default(), Family::default());
@@ -233,7 +205,7 @@ impl Default for Metrics {
         let host = HostGauges::default();
         let ledger = LedgerMetrics::default();
         ledger.register(&mut registry);
-        let guest = std::sync::Arc::new(GuestMetrics::default());
+        let guest = Arc::new(GuestMetrics::default());
         registry.register("attempts", "Attempts that ended, by the state they led to", Family::clone(&attempts));
         registry.register("fuel", "Fuel used by guests", Family::clone(&fuel));
         registry.register("attempt_seconds", "Time from claiming a run to its commit", Family::clone(&run_seconds));
@@ -246,6 +218,11 @@ impl Default for Metrics {
             "firings",
             "Firings of schedules, by result; late ones also count as fired",
             Family::clone(&firings),
+        );
+        registry.register(
+            "health",
+            "Health of a deployment: 0 unknown, 1 healthy, 2 degraded, 3 unhealthy",
+            Family::clone(&health),
         );
         registry.register("running", "Runs that are executing", Family::clone(&running));
         registry.register("queued", "Runs that wait in the store", Family::clone(&queued));
@@ -342,6 +319,7 @@ impl Default for Metrics {
             seconds: run_seconds,
             redone,
             firings,
+            health,
             running,
             queued,
             breaker,
@@ -354,6 +332,7 @@ impl Default for Metrics {
             quota,
             events_lost,
             commits,
+            commit_time: CommitTime::default(),
             wakes,
             lateness,
             delivery,
@@ -368,6 +347,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Records the time of a commit, from its request until it was durable and readable.
+    pub(crate) fn observe_commit(&self, took: Duration) {
+        self.commits.observe(took.as_secs_f64());
+        self.commit_time.add(took);
+    }
+
     /// Sets the number of parked runs of each deployment and the time since which the oldest is
     /// parked. Deployments that are not in `groups` have none.
     pub(crate) fn set_parked(&self, groups: &[ParkedGroup]) {
@@ -427,12 +412,24 @@ impl Metrics {
             missed: fired("missed"),
             delivered: event("delivered"),
             filtered: event("filtered"),
+            health: Arc::default(),
         }
     }
 
     /// Counts a change of a breaker to a state or mode.
     pub(crate) fn count_breaker(&self, deployment: &str, to: &'static str) {
         self.breaker_transitions.get_or_create(&BreakerLabels { deployment: deployment.to_owned(), to }).inc();
+    }
+
+    /// Sets the health of a deployment.
+    pub(crate) fn set_health(&self, deployment: &str, status: HealthStatus) {
+        let of = DeploymentLabels { deployment: deployment.to_owned() };
+        self.health.get_or_create(&of).set(match status {
+            HealthStatus::Unknown => 0,
+            HealthStatus::Healthy => 1,
+            HealthStatus::Degraded => 2,
+            HealthStatus::Unhealthy => 3,
+        });
     }
 
     /// Sets the number of events that wait for a subscription; `None` removes a subscription that
@@ -481,6 +478,7 @@ impl Metrics {
         self.fuel.remove(&one);
         self.seconds.remove(&one);
         self.redone.remove(&one);
+        self.health.remove(&one);
         self.running.remove(&one);
         self.queued.remove(&one);
         self.breaker.remove(&one);
@@ -495,7 +493,7 @@ impl Metrics {
 }
 
 impl DeploymentMetrics {
-    pub(crate) fn ended(&self, how: AttemptEnd, fuel: u64, took: std::time::Duration) {
+    pub(crate) fn ended(&self, how: AttemptEnd, fuel: u64, took: Duration) {
         match how {
             AttemptEnd::Succeeded => &self.succeeded,
             AttemptEnd::Failed => &self.failed,
@@ -525,6 +523,11 @@ impl DeploymentMetrics {
         }
     }
 
+    /// Returns the number of firings that were late, missed or dropped.
+    pub(crate) fn irregular_firings(&self) -> u64 {
+        [&self.late, &self.missed, &self.dropped].iter().map(|counter| counter.get()).sum()
+    }
+
     pub(crate) fn redone(&self) {
         self.redone.inc();
     }
@@ -545,8 +548,6 @@ impl DeploymentMetrics {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

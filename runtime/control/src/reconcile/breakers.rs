@@ -15,6 +15,7 @@ use tidemill_store::{Store, StoreError};
 use crate::deployment::active::{ActiveDeployment, DeploymentRegistry};
 use crate::deployment::breaker::BreakerTransition;
 use crate::error::ControlError;
+use crate::health::HealthMonitor;
 use crate::metrics::Metrics;
 use crate::reconcile::{NextTick, Reconciler, TickReport};
 use crate::run::admission::Admission;
@@ -29,6 +30,7 @@ pub(crate) struct BreakerReconciler {
     admission: Arc<Admission>,
     metrics: Arc<Metrics>,
     store_failures: Arc<StoreFailures>,
+    health: Arc<HealthMonitor>,
 }
 
 impl BreakerReconciler {
@@ -40,6 +42,7 @@ impl BreakerReconciler {
             admission: Arc::clone(&host.admission),
             metrics: Arc::clone(&host.metrics),
             store_failures: Arc::clone(&host.store_failures),
+            health: Arc::clone(&host.health),
         }
     }
 
@@ -100,6 +103,9 @@ impl Reconciler for BreakerReconciler {
             next = [next, status.until.filter(|_| automatic)].into_iter().flatten().min();
             found += transitions.len();
             let count = transitions.len();
+            if count > 0 {
+                self.health.observe_soon(&name);
+            }
             match self.announce(&live, transitions).await {
                 Ok(()) => done += count,
                 Err((error, left)) => {

@@ -101,6 +101,12 @@ impl Deliveries {
         });
     }
 
+    /// Returns the number of events that wait for the subscriptions of a deployment, as last seen.
+    pub(crate) fn lag_of(&self, deployment: &DeploymentName) -> u64 {
+        let lags = self.lags.lock();
+        lags.iter().filter(|((of, _), _)| of == deployment).flat_map(|(_, topics)| topics.values()).sum()
+    }
+
     /// Records the number of events of a topic that wait for a subscription.
     pub(crate) fn record_lag(&self, subscriber: &Subscriber, topic: &Topic, waiting: u64) {
         let of = (subscriber.live.deployment.name.clone(), subscriber.subscription.name.clone());

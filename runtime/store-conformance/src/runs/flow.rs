@@ -267,6 +267,19 @@ pub(crate) async fn a_child_never_waits_for_its_ancestor(store: Arc<dyn Store>) 
     assert!(matches!(answer, RunCommitResult::Conflict { .. }), "{answer:?}");
 }
 
+pub(crate) async fn the_time_for_which_the_next_runs_wait_is_known(store: Arc<dyn Store>) {
+    let name = deploy(&store, "a").await.name;
+    let owner = owner(&store).await;
+    assert_eq!(store.oldest_ready(&name).await, Ok(None));
+    request(&store, NewRun { not_before: later(500), ..new_run("a") }).await;
+    assert_eq!(store.oldest_ready(&name).await, Ok(None), "no run is due");
+    request(&store, NewRun { not_before: later(5), now: later(5), priority: 9, ..new_run("a") }).await;
+    request(&store, NewRun { not_before: later(3), now: later(3), priority: 1, ..new_run("a") }).await;
+    assert_eq!(store.oldest_ready(&name).await, Ok(Some(later(3))));
+    admitted(&store, &owner, 9, None, later(10)).await;
+    assert_eq!(store.oldest_ready(&name).await, Ok(None));
+}
+
 pub(crate) async fn the_queue_position_of_a_run_is_known(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;

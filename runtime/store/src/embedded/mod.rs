@@ -19,6 +19,7 @@ mod fixture;
 pub mod fuzzing;
 #[cfg(test)]
 mod golden;
+mod health;
 #[cfg(feature = "testing")]
 mod inspection;
 mod ledger;

@@ -22,7 +22,8 @@ macro_rules! tables {
 tables! {
     /// `life/<node>` → the current epoch of the node; `scrub` → the last scrub; `index-scrub` → the
     /// last scrub of the index alone; `zones` → marks of the time zone rules; `topics` → the number
-    /// of topics; `usage-counted` → empty, if the usage was counted.
+    /// of topics; `usage-counted` → empty, if the usage was counted; `alive` → when the host was
+    /// last known to run; `outages` → when it did not run.
     META = new 1, "meta";
     /// digest → component.
     COMPONENTS = new 2, "components";
@@ -259,6 +260,8 @@ tables! {
     /// deployment NUL budget NUL number start, hash of the customer, (9 − priority) run → empty:
     /// the run waits for room.
     FUEL_WAITS = new 144, "fuel-waits";
+    /// deployment NUL time, position of the commit → change of the health of the deployment.
+    HEALTH = new 150, "health";
 }
 
 /// Builds the key `name NUL rest`.

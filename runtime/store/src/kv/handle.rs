@@ -198,9 +198,12 @@ impl Kv {
     /// Returns the disk space that the index takes.
     #[must_use]
     pub fn space(&self) -> IndexSpace {
+        let config = &self.shared.config;
         IndexSpace {
             live_bytes: self.shared.space.live_bytes(&self.shared.versions.durable()),
             used_bytes: index::size(&self.shared.index.folder()),
+            free_bytes: config.disk.free_space(&config.dir).ok(),
+            reserve_bytes: config.reserve_bytes,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The event feed: the changes of the store, in the order of the commits.
 
 use serde::{Deserialize, Serialize};
+use tidemill_core::health::HealthStatus;
 use tidemill_core::money::LedgerStream;
 use tidemill_core::run::{Export, TriggerKind};
 use tidemill_core::{
@@ -170,5 +171,16 @@ pub enum FeedEvent {
         reason: String,
         /// When the state ends by itself, if that is known.
         until: Option<Timestamp>,
+    },
+    /// The health of a deployment changed.
+    Health {
+        /// The deployment.
+        deployment: DeploymentName,
+        /// The status before.
+        from: HealthStatus,
+        /// The status after.
+        to: HealthStatus,
+        /// Why.
+        reason: String,
     },
 }

@@ -13,6 +13,7 @@ mod deliveries;
 mod deployments;
 mod feed;
 mod findings;
+mod health;
 mod ledger;
 mod modules;
 mod node;
@@ -39,6 +40,7 @@ pub use deliveries::DeliveryStore;
 pub use deployments::{DeploymentStore, UsageStore};
 pub use feed::FeedStore;
 pub use findings::FindingStore;
+pub use health::HealthStore;
 pub use ledger::LedgerStore;
 pub use modules::ModuleStore;
 pub use node::{NodeStore, StoreHealth};
@@ -88,6 +90,7 @@ store!(
         + MasterKeyStore
         + ReportStore
         + FindingStore
+        + HealthStore
         + FeedStore
         + RetentionStore
         + InspectionStore

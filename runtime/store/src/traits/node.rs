@@ -26,7 +26,8 @@ pub trait NodeStore: Send + Sync + 'static {
     async fn begin_epoch(&self, node: &NodeId) -> Result<Epoch, StoreError>;
     /// Returns the current health of the store.
     fn health(&self) -> StoreHealth;
-    /// Returns the disk space of the store's index; `None` if the store has no files of its own.
+    /// Returns the space that the store's index uses, and that the disk has left; `None` if the
+    /// store has no files of its own.
     fn space(&self) -> Option<IndexSpace> {
         None
     }

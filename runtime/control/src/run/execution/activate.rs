@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidemill_core::journal::Journal;
 use tidemill_core::run::{Run, RunState};
-use tidemill_core::{ComponentDigest, Policy, Timestamp};
+use tidemill_core::{ComponentDigest, Limits, Policy, Timestamp};
 use tidemill_engine::{Activation, ActivationResult, CancelToken, RunChannel, RunContext};
 use tidemill_store::StoreError;
 use tokio::time::{Instant, sleep_until};
@@ -252,6 +252,28 @@ fn context(
         seed: run.seed,
         next_log_seq,
         redone: 0,
+    }
+}
+
+/// Returns the activation of a health check, which has no record and no journal.
+pub(crate) fn check_activation(
+    host: &HostState,
+    live: &ActiveDeployment,
+    run: &Run,
+    limits: Limits,
+    cancel: CancelToken,
+    channel: Arc<dyn RunChannel>,
+) -> Activation {
+    let context = RunContext { limits, ..context(run, &live.plan, live, &host.config.policy.now(), 0) };
+    Activation {
+        export: run.export,
+        input: Bytes::from_static(b"null"),
+        run: Arc::new(context),
+        journal: Journal::empty(),
+        snapshot: None,
+        fuel_used: run.fuel,
+        cancel,
+        channel,
     }
 }
 

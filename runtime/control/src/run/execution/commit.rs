@@ -1,12 +1,13 @@
 //! The end of an attempt: one commit with all its changes, or a retry of its last transaction.
 
 use tidemill_core::journal::{JournalChange, Position};
-use tidemill_core::run::{Run, RunEvent, RunState};
+use tidemill_core::run::{Run, RunEvent, RunState, TriggerKind};
 use tidemill_core::{Failure, Timestamp};
 use tidemill_engine::{ActivationResult, Checkpoint, Outcome, Urgency};
 use tidemill_store::StoreError;
 use tidemill_store::records::{FailedPart, FailureRecord};
 
+use crate::deployment::breaker::AttemptEvidence;
 use crate::metrics::AttemptEnd;
 use crate::run::execution::evidence::evidence;
 use crate::run::execution::transaction::{CommitResult, RunChanges};
@@ -194,16 +195,23 @@ impl Execution {
     /// Records what the attempt shows about its deployment. A run that began with an earlier
     /// revision shows nothing about the present one.
     fn judge(&mut self, verdict: &AttemptVerdict) {
-        if let Some(evidence) = verdict.evidence
-            && self.plan.revision == self.live.plan.revision
-            && let Some(permit) = &mut self.permit
-        {
+        let Some(evidence) = verdict.evidence.filter(|_| self.plan.revision == self.live.plan.revision) else { return };
+        let failed = evidence == AttemptEvidence::Failed;
+        self.live.metrics.health.count_attempt(failed, self.started.elapsed(), self.fuel(), self.run.peak_memory);
+        if let Some(permit) = &mut self.permit {
             permit.attempt_ended(evidence, self.run.attempt == 1, self.host.clock.now());
         }
     }
 
     fn count(&self, how: AttemptEnd) {
-        let fuel = self.run.fuel.get().saturating_sub(self.fuel_before.get());
-        self.live.metrics.ended(how, fuel, self.started.elapsed());
+        self.live.metrics.ended(how, self.fuel(), self.started.elapsed());
+        if how == AttemptEnd::Parked && self.run.trigger.kind == TriggerKind::Webhook {
+            self.live.metrics.health.count_dead_delivery();
+        }
+    }
+
+    /// Returns the fuel that this execution used.
+    fn fuel(&self) -> u64 {
+        self.run.fuel.get().saturating_sub(self.fuel_before.get())
     }
 }

@@ -15,7 +15,7 @@ mod suspend;
 mod transaction;
 mod verdict;
 
-pub(crate) use crate::run::execution::activate::dry_activation;
+pub(crate) use crate::run::execution::activate::{check_activation, dry_activation};
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -215,7 +215,7 @@ impl Execution {
         failpoint::hit("run/committed");
         match done {
             Ok((RunCommitResult::Done(mut caused), run)) => {
-                self.host.metrics.commits.observe(watch.elapsed().as_secs_f64());
+                self.host.metrics.observe_commit(watch.elapsed());
                 if self.fresh {
                     self.on_first_commit();
                 }

@@ -3,6 +3,7 @@
 mod breaker;
 mod budgets;
 mod flow;
+mod health;
 mod quotas;
 mod revisions;
 mod rollback;

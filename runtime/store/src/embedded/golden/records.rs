@@ -516,6 +516,7 @@ fn feed(rows: &mut Rows) {
         },
         FeedEvent::Secret { name: "api-key".to_owned(), version: 300, change: "set".to_owned() },
         FeedEvent::Breaker { deployment, revision, state: "open".to_owned(), reason, until: Some(at(60_000)) },
+        super::health::event(),
     ];
     for (number, event) in (1..).zip(events) {
         let row: (Timestamp, FeedEvent) = (at(number), event);
@@ -525,6 +526,7 @@ fn feed(rows: &mut Rows) {
     rows.add(BREAKERS, "breaker", &decision);
     rows.add(META, "scrub", &Scrub { at: at(1), records: 300, bytes: 70_000 });
     rows.add(META, "epoch", &Epoch::new(300));
+    super::health::health(rows);
 }
 
 fn deliveries(rows: &mut Rows) {

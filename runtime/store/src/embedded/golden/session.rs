@@ -7,6 +7,7 @@ use tidemill_artifacts::golden::hex;
 use tidemill_core::breaker::BreakerMode;
 use tidemill_core::delivery::{BodyDigest, DeliveryOutcome};
 use tidemill_core::flow::Rate;
+use tidemill_core::health::{HealthStatus, HealthTransition};
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::lane::Lane;
@@ -454,6 +455,9 @@ async fn every_row_keeps_its_key_and_bytes() {
     work(&session).await;
     let decision = BreakerDecision { mode: BreakerMode::ForcedOpen, since: at(95), note: "moving".to_owned() };
     session.store.decide_breaker(&"shop".parse().unwrap(), decision).await.unwrap();
+    let (from, to, reason) = (HealthStatus::Healthy, HealthStatus::Degraded, "the queue grows".to_owned());
+    let change = HealthTransition { at: at(1), from, to, reason };
+    session.store.record_health(vec![("shop".parse().unwrap(), change)]).await.unwrap();
     let mut text = String::new();
     let mut tables = ALL.to_vec();
     tables.sort_by_key(|table| table.id);

@@ -23,6 +23,10 @@ pub struct IndexSpace {
     pub live_bytes: Option<u64>,
     /// Bytes of the index's files.
     pub used_bytes: u64,
+    /// Free bytes of the disk; `None` if they cannot be read.
+    pub free_bytes: Option<u64>,
+    /// Free bytes below which the store refuses to write.
+    pub reserve_bytes: u64,
 }
 
 /// The known size of the index, and the state of its rewriting.

@@ -42,6 +42,9 @@ pub trait AdmissionStore: Send + Sync + 'static {
     /// Returns how many runs of a deployment are queued, whether or not they are due or in their
     /// lanes. The number is exact, and the cost does not depend on it.
     async fn queue_length(&self, deployment: &DeploymentName) -> Result<u64, StoreError>;
+    /// Returns since when the next runs of a deployment could have been claimed: the earliest time
+    /// of the first queued run of each priority. `None` if no run can be claimed.
+    async fn oldest_ready(&self, deployment: &DeploymentName) -> Result<Option<Timestamp>, StoreError>;
     /// Returns the queue position of a run; `None` if the run does not exist. Runs ahead of it are
     /// counted up to `max`.
     async fn queue_position(&self, id: RunId, max: usize) -> Result<Option<QueuePosition>, StoreError>;

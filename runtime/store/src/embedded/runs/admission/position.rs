@@ -1,14 +1,14 @@
 //! The queue position of a run, which explains why it is not executing.
 
-use tidemill_core::RunId;
 use tidemill_core::run::RunState;
+use tidemill_core::{DeploymentName, RunId, Timestamp};
 
 use crate::embedded::budgets::fuel;
 use crate::embedded::runs::admission::{claim, debounce, lanes};
 use crate::embedded::runs::record::RunRecord;
 use crate::embedded::runs::{index, record};
 use crate::embedded::schedules::queue;
-use crate::embedded::tables::{DELAYED, READY, name_key, ready, time_key};
+use crate::embedded::tables::{DELAYED, READY, RUNS, name_key, ready, time_key};
 use crate::embedded::tx::ReadTx;
 use crate::error::Result;
 use crate::records::{QueueKind, QueuePosition};
@@ -40,6 +40,21 @@ pub(crate) fn of(store: &impl ReadTx, id: RunId, max: usize) -> Result<Option<Qu
         starts,
         budget,
     }))
+}
+
+/// Returns since when the next runs of a deployment could have been claimed.
+pub(crate) fn oldest_ready(store: &impl ReadTx, deployment: &DeploymentName) -> Result<Option<Timestamp>> {
+    let mut oldest: Option<Timestamp> = None;
+    // The first two bytes are whether the run has started before, and its priority.
+    for first in (0..=1).flat_map(|started| (0..=9).map(move |priority| [started, priority])) {
+        let prefix = name_key(deployment.as_str(), &first);
+        let Some((key, _)) = store.scan_prefix(READY, &prefix, 1)?.pop() else { continue };
+        let run: Option<RunRecord> = key.get(prefix.len()..).map_or(Ok(None), |id| store.record(RUNS, id))?;
+        if let Some(RunState::Queued { not_before }) = run.map(|record| record.run.state) {
+            oldest = Some(oldest.map_or(not_before, |oldest| oldest.min(not_before)));
+        }
+    }
+    Ok(oldest)
 }
 
 fn listed(store: &impl ReadTx, record: &RunRecord, max: usize) -> Result<QueueKind> {

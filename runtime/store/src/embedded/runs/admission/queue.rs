@@ -71,6 +71,10 @@ impl AdmissionStore for EmbeddedStore {
         index::queued(self.latest(), deployment)
     }
 
+    async fn oldest_ready(&self, deployment: &DeploymentName) -> Result<Option<Timestamp>> {
+        position::oldest_ready(&self.snapshot(), deployment)
+    }
+
     async fn queue_position(&self, id: RunId, max: usize) -> Result<Option<QueuePosition>> {
         position::of(&self.snapshot(), id, max)
     }

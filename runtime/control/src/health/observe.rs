@@ -1,0 +1,141 @@
+//! One observation of a deployment: the check, the figures, and the change of the status.
+
+use std::sync::Arc;
+
+use tidemill_core::breaker::{BreakerMode, BreakerPhase};
+use tidemill_core::health::{Assessment, HealthState, IntervalFigures};
+use tidemill_core::run::Export;
+use tidemill_core::{DeploymentName, Timestamp};
+use tidemill_store::StoreError;
+
+use crate::deployment::active::ActiveDeployment;
+use crate::deployment::breaker::BreakerReport;
+use crate::health::check::{CheckResult, check};
+use crate::health::{HealthMonitor, ObservedDeployment, RESULTS};
+use crate::state::HostState;
+
+/// Observes a deployment, on a task of its own, so that a slow check delays no other.
+pub(crate) fn spawn(host: &Arc<HostState>, live: Arc<ActiveDeployment>) {
+    let host = Arc::clone(host);
+    let tracker = host.loops.clone();
+    tracker.spawn(async move {
+        let _ending = EndNotice(&host.health, &live.deployment.name);
+        let observed = tokio::select! {
+            observed = observe(&host, &live) => observed,
+            () = host.shutdown.closing.cancelled() => Ok(()),
+        };
+        if let Err(error) = observed {
+            host.store_failures.record(&error);
+        }
+    });
+}
+
+/// Reports the end of an observation, even if it panics.
+struct EndNotice<'a>(&'a HealthMonitor, &'a DeploymentName);
+
+impl Drop for EndNotice<'_> {
+    fn drop(&mut self) {
+        self.0.note_end(self.1);
+    }
+}
+
+async fn observe(host: &Arc<HostState>, live: &Arc<ActiveDeployment>) -> Result<(), StoreError> {
+    let name = &live.deployment.name;
+    let checked = live.plan.health.enabled && live.plan.exports.contains(&Export::Health);
+    let result = if checked {
+        // The semaphore is never closed.
+        let _permit = host.health.checks.acquire().await;
+        Some(check(host, live).await)
+    } else {
+        None
+    };
+    let now = host.clock.now();
+    let queue_age_millis = queue_age(host, live, now).await?;
+    let (lag, breaker) = (host.deliveries.lag_of(name), live.limiter.breaker.report(now));
+    let Some((assessment, mut next)) = host.health.assess(live, result, &breaker, queue_age_millis, lag) else {
+        return Ok(());
+    };
+    if let Some(transition) = next.assess(assessment, now) {
+        tracing::info!(
+            deployment = %name, from = transition.from.as_str(), to = transition.to.as_str(), reason = transition.reason,
+            "health of a deployment changed"
+        );
+        // The status changes in memory only after the commit. If it fails, the next observation
+        // finds the same change.
+        host.store.record_health(vec![(name.clone(), transition)]).await?;
+    }
+    host.metrics.set_health(name.as_str(), next.status);
+    host.health.set_state(live, next);
+    Ok(())
+}
+
+/// Returns how long the oldest due run of a deployment waits.
+async fn queue_age(host: &HostState, live: &ActiveDeployment, now: Timestamp) -> Result<u64, StoreError> {
+    if live.limiter.queued() == 0 {
+        return Ok(0);
+    }
+    let oldest = host.store.oldest_ready(&live.deployment.name).await?;
+    Ok(oldest.map_or(0, |since| now.millis_since(since)))
+}
+
+/// Returns what the circuit breaker shows. `closed` is whether it has closed since the last
+/// observation, which takes successful attempts.
+fn breaker_assessment(breaker: &BreakerReport, closed: bool) -> Assessment {
+    let reason = &breaker.reason;
+    match (breaker.mode, breaker.phase) {
+        (BreakerMode::Automatic, BreakerPhase::Open) => {
+            Assessment::Unhealthy(format!("the circuit breaker is open: {reason}"))
+        }
+        // It decides soon. Until then, a check that succeeds shows less than the attempts.
+        (BreakerMode::Automatic, BreakerPhase::HalfOpen) => {
+            Assessment::Failed(format!("the circuit breaker is half-open: {reason}"))
+        }
+        (BreakerMode::Automatic, BreakerPhase::Closed) if closed => Assessment::Healthy,
+        (BreakerMode::ForcedOpen, _) => Assessment::Degraded(format!("the circuit breaker is forced open: {reason}")),
+        _ => Assessment::NoEvidence,
+    }
+}
+
+impl HealthMonitor {
+    /// Adds what was observed of a deployment. Returns what it shows, and the present state.
+    /// Returns `None` if the deployment was deleted in the meantime.
+    fn assess(
+        &self,
+        live: &ActiveDeployment,
+        result: Option<CheckResult>,
+        breaker: &BreakerReport,
+        queue_age_millis: u64,
+        lag: u64,
+    ) -> Option<(Assessment, HealthState)> {
+        let mut all = self.observed();
+        let observed: &mut ObservedDeployment = all.all.get_mut(&live.deployment.name)?;
+        let (figures, reading) = observed.reading.since(live);
+        observed.reading = reading;
+        let before = observed.breaker.replace(breaker.phase);
+        let closed = breaker.phase == BreakerPhase::Closed && before.is_some_and(|phase| phase != breaker.phase);
+        let renewed = std::mem::replace(&mut observed.revision, live.deployment.revision) != live.deployment.revision;
+        // What failed before the breaker closed, or under another revision, is over.
+        let mut figures = IntervalFigures { queue_age_millis, lag, ..figures };
+        if closed || renewed {
+            observed.monitor.forget_window();
+            figures = IntervalFigures { attempts: 0, failed: 0, ..figures };
+        }
+        let (shown, signals) = observed.monitor.observe(figures);
+        observed.signals = signals;
+        let mut assessment = breaker_assessment(breaker, closed);
+        if let Some(result) = result {
+            assessment = assessment.or_worse(result.assessment.clone());
+            if observed.results.len() == RESULTS {
+                observed.results.pop_front();
+            }
+            observed.results.push_back(result);
+        }
+        Some((assessment.or_worse(shown), observed.state.clone()))
+    }
+
+    fn set_state(&self, live: &ActiveDeployment, state: HealthState) {
+        if let Some(observed) = self.observed().all.get_mut(&live.deployment.name) {
+            observed.state = state;
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What the hot path counts for the health of deployments and of the host, without a lock.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What the attempts of a deployment did since the host started.
+#[derive(Debug, Default)]
+pub(crate) struct HealthCounters {
+    pub(crate) attempts: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) busy_micros: AtomicU64,
+    pub(crate) fuel: AtomicU64,
+    pub(crate) dead_deliveries: AtomicU64,
+    /// The maximum memory that an attempt used since it was last read, in bytes.
+    pub(crate) peak_memory: AtomicU64,
+}
+
+impl HealthCounters {
+    /// Counts an attempt that has ended.
+    pub(crate) fn count_attempt(&self, failed: bool, took: Duration, fuel: u64, peak_memory: u64) {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        if failed {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.busy_micros.fetch_add(micros, Ordering::Relaxed);
+        self.fuel.fetch_add(fuel, Ordering::Relaxed);
+        // Most runs need no more than an earlier one, and then nothing is written.
+        if self.peak_memory.load(Ordering::Relaxed) < peak_memory {
+            self.peak_memory.fetch_max(peak_memory, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a delivery whose run was parked.
+    pub(crate) fn count_dead_delivery(&self) {
+        self.dead_deliveries.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Time that commits took, which each commit adds to.
+#[derive(Debug, Default)]
+pub(crate) struct CommitTime {
+    commits: AtomicU64,
+    micros: AtomicU64,
+}
+
+impl CommitTime {
+    pub(crate) fn add(&self, took: Duration) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Returns the number of commits, and their time in microseconds.
+    pub(crate) fn read(&self) -> (u64, u64) {
+        (self.commits.load(Ordering::Relaxed), self.micros.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,98 @@
+//! The health of deployments: adds changes of their status, and removes the oldest ones.
+
+use async_trait::async_trait;
+use tidemill_core::health::{HealthTransition, Outage};
+use tidemill_core::{DeploymentName, Timestamp};
+
+use crate::embedded::deployments;
+use crate::embedded::store::EmbeddedStore;
+use crate::embedded::tables::{HEALTH, META, name_key, time_key};
+use crate::embedded::tx::{ReadTx, WriteTx};
+use crate::error::Result;
+use crate::records::{FeedEvent, Page, PageRequest};
+use crate::traits::HealthStore;
+
+/// The key of the time at which the host was last known to run.
+const ALIVE: &[u8] = b"alive";
+/// The key of the outages of the host.
+const OUTAGES: &[u8] = b"outages";
+/// Maximum number of changes of one deployment.
+const TRANSITIONS_MAX: usize = 1_000;
+/// Maximum number of outages.
+const OUTAGES_MAX: usize = 1_000;
+/// How long a change or an outage is kept, in milliseconds: 30 days. The last change before that
+/// time is kept too, because the status since then is that of the change.
+const RETENTION_MILLIS: u64 = 30 * 24 * 3_600_000;
+
+#[async_trait]
+impl HealthStore for EmbeddedStore {
+    async fn record_health(&self, changes: Vec<(DeploymentName, HealthTransition)>) -> Result<()> {
+        self.commit(move |c| {
+            for (deployment, transition) in &changes {
+                record(c, deployment, transition)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn health_transitions(
+        &self,
+        deployment: &DeploymentName,
+        page: PageRequest,
+    ) -> Result<Page<HealthTransition>> {
+        self.latest().record_page(HEALTH, &name_key(deployment.as_str(), &[]), true, &page)
+    }
+
+    async fn mark_alive(&self, now: Timestamp) -> Result<()> {
+        self.commit(move |c| c.put_record(META, ALIVE, &now)).await
+    }
+
+    async fn record_outage(&self, now: Timestamp) -> Result<()> {
+        self.commit(move |c| {
+            if let Some(from) = c.record::<Timestamp>(META, ALIVE)?.filter(|from| *from < now) {
+                let mut outages: Vec<Outage> = c.record(META, OUTAGES)?.unwrap_or_default();
+                outages.push(Outage { from, to: now });
+                outages.retain(|outage| now.millis_since(outage.to) <= RETENTION_MILLIS);
+                let surplus = outages.len().saturating_sub(OUTAGES_MAX);
+                outages.drain(..surplus);
+                c.put_record(META, OUTAGES, &outages)?;
+            }
+            c.put_record(META, ALIVE, &now)
+        })
+        .await
+    }
+
+    async fn outages(&self) -> Result<Vec<Outage>> {
+        Ok(self.latest().record(META, OUTAGES)?.unwrap_or_default())
+    }
+}
+
+fn record(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentName, transition: &HealthTransition) -> Result<()> {
+    if deployments::get(commit, deployment)?.is_none() {
+        return Ok(());
+    }
+    let prefix = name_key(deployment.as_str(), &[]);
+    let kept: Vec<_> = commit.scan_prefix(HEALTH, &prefix, TRANSITIONS_MAX)?.into_iter().map(|(key, _)| key).collect();
+    let end = transition.at.as_millis().saturating_sub(RETENTION_MILLIS);
+    let is_old = |key: &[u8]| time_of_change(key, prefix.len()).is_some_and(|at| at.as_millis() < end);
+    // A change is of no use any more once the next one is old too.
+    let old = kept.iter().take_while(|key| is_old(key)).count().saturating_sub(1);
+    let surplus = (kept.len() + 1).saturating_sub(TRANSITIONS_MAX);
+    for key in kept.iter().take(old.max(surplus)) {
+        commit.delete(HEALTH, key);
+    }
+    // Two changes of one millisecond are in two commits, and keep their order.
+    let key = name_key(deployment.as_str(), &time_key(transition.at, &commit.position().to_be_bytes()));
+    commit.put_record(HEALTH, &key, transition)?;
+    let HealthTransition { at, from, to, reason } = transition;
+    commit.announce(
+        *at,
+        &FeedEvent::Health { deployment: deployment.clone(), from: *from, to: *to, reason: reason.clone() },
+    )
+}
+
+/// Reads the time in a key of a change, after the name of its deployment.
+fn time_of_change(key: &[u8], prefix: usize) -> Option<Timestamp> {
+    crate::embedded::tables::time_of(key.get(prefix..)?)
+}

@@ -1,0 +1,30 @@
+//! The health of deployments, as far as it must survive a restart.
+
+use async_trait::async_trait;
+use tidemill_core::health::{HealthTransition, Outage};
+use tidemill_core::{DeploymentName, Timestamp};
+
+use crate::error::StoreError;
+use crate::records::{Page, PageRequest};
+
+/// The changes of the health of deployments, and the outages of the host.
+#[async_trait]
+pub trait HealthStore: Send + Sync + 'static {
+    /// Records changes of the health of deployments, and announces each on the feed. Skips
+    /// deployments that do not exist. Removes changes that are too old or too many, but always
+    /// keeps the last one before each period that can be asked for.
+    async fn record_health(&self, changes: Vec<(DeploymentName, HealthTransition)>) -> Result<(), StoreError>;
+    /// Returns the changes of a deployment's health, the newest first.
+    async fn health_transitions(
+        &self,
+        deployment: &DeploymentName,
+        page: PageRequest,
+    ) -> Result<Page<HealthTransition>, StoreError>;
+    /// Records that the host runs at `now`.
+    async fn mark_alive(&self, now: Timestamp) -> Result<(), StoreError>;
+    /// Records the time from the last [`HealthStore::mark_alive`] to `now` as an outage of the
+    /// host, and marks it as alive. A host that starts calls it.
+    async fn record_outage(&self, now: Timestamp) -> Result<(), StoreError>;
+    /// Returns the last outages of the host, in order.
+    async fn outages(&self) -> Result<Vec<Outage>, StoreError>;
+}
