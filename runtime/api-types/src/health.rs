@@ -156,15 +156,19 @@ pub struct DeploymentHealth<'a> {
 }
 
 /// The share of the time in which a deployment was healthy or degraded, from 0 to 1. Time in which
-/// its status was unknown or the host did not run does not count. Null if nothing is known.
+/// its status was unknown or the host did not run does not count. A period of which nothing is
+/// known is left out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(ToSchema))]
 pub struct Uptimes {
     /// Over the last hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub hour: Option<f64>,
     /// Over the last 24 hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub day: Option<f64>,
     /// Over the last 30 days.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub month: Option<f64>,
 }
 
@@ -178,8 +182,9 @@ pub struct HealthSignal<'a> {
     pub name: Cow<'a, str>,
     /// Its value.
     pub value: f64,
-    /// The value from which it is abnormal; of `free-disk`, below which. Null if there is too
+    /// The value from which it is abnormal; of `free-disk`, below which. Left out if there is too
     /// little history, or if a queue does not grow.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<f64>,
     /// What is wrong; left out if it is normal.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -204,7 +209,7 @@ pub struct HealthCheckResult<'a> {
     pub took_ms: u64,
     /// The fuel that it used.
     pub fuel: u64,
-    /// The first lines that it logged; at most 20.
+    /// The first lines that it logged, at most 20. Kept of the last check only.
     pub log: Vec<Cow<'a, str>>,
 }
 

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 use tidemill_control::SECRET_BYTES;
 use tidemill_core::breaker::BreakerMode;
+use tidemill_core::health::HealthStatus;
 use tidemill_core::limits::STATE_KEY_BYTES;
 use tidemill_core::money::CUSTOMER_BYTES;
 use tidemill_core::run::Export;
@@ -207,6 +208,7 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         "priority" => json!({ "type": "integer", "minimum": 1, "maximum": 9 }),
         "overlap" => pattern("^(0|[0-9]{1,6}s|[0-9]{1,4}m|[0-9]{1,3}h)$"),
         "delay" => pattern("^([1-9][0-9]{0,3}(s|m)|[1-9][0-9]{0,2}h)$"),
+        "status" => json!({ "type": "string", "enum": HealthStatus::ALL.map(HealthStatus::as_str) }),
         "export" => json!({ "type": "string", "enum": Export::ALL.map(Export::as_str) }),
         "label" => json!({ "type": "array", "items": label(), "maxItems": LABELS }),
         "state" if path == "/v1/operations" => {

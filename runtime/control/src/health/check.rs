@@ -51,7 +51,7 @@ pub struct CheckResult {
     pub took_millis: u64,
     /// The fuel that it used.
     pub fuel: Fuel,
-    /// The first lines that it logged.
+    /// The first lines that it logged; empty if a later check has ended.
     pub lines: Vec<(LogLevel, String)>,
 }
 

@@ -128,6 +128,10 @@ impl HealthMonitor {
             if observed.results.len() == RESULTS {
                 observed.results.pop_front();
             }
+            // Only the last result keeps its log, so that many deployments take little memory.
+            if let Some(last) = observed.results.back_mut() {
+                last.lines = Vec::new();
+            }
             observed.results.push_back(result);
         }
         Some((assessment.or_worse(shown), observed.state.clone()))
