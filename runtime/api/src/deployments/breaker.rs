@@ -54,7 +54,7 @@ pub async fn put(
         let note = fields.require("note", NOTE_FIX, problems).and_then(|field| {
             let pointer = field.pointer.clone();
             let note = field.text(NOTE_BYTES, problems)?;
-            if note.trim().is_empty() {
+            if crate::request::is_blank(&note) {
                 problems.push(tidemill_core::wire::InputProblem::field(pointer, "the note is empty", NOTE_FIX));
             }
             Some(note)

@@ -88,7 +88,7 @@ fn read(body: JsonBody) -> ApiResult<(String, String)> {
     const REASON: &str = "Write why the finding is no problem.";
     body.fields(|fields, problems| {
         let reason = fields.require("reason", REASON, problems).and_then(|field| field.text(NOTE_BYTES, problems));
-        if reason.as_deref().is_some_and(|reason| reason.trim().is_empty()) {
+        if reason.as_deref().is_some_and(crate::request::is_blank) {
             let pointer = fields.pointer_to("reason");
             problems.push(InputProblem::field(pointer, "the reason is empty".to_owned(), REASON));
         }

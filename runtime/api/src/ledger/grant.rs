@@ -80,7 +80,7 @@ fn read(body: JsonBody) -> ApiResult<HandGrant> {
         let currency = text("currency", "Write a currency such as \"EUR\".", CODE_BYTES, problems);
         let reason = text("reason", REASON, NOTE_BYTES, problems);
         for (name, value, fix) in [("customer", &customer, "Name the customer."), ("reason", &reason, REASON)] {
-            if value.as_deref().is_some_and(|value| value.trim().is_empty()) {
+            if value.as_deref().is_some_and(crate::request::is_blank) {
                 problems.push(InputProblem::field(fields.pointer_to(name), format!("the {name} is empty"), fix));
             }
         }

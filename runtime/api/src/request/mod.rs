@@ -16,3 +16,10 @@ pub use json::JsonBody;
 pub use key::IdempotencyKey;
 pub use path::{BudgetCustomer, FindingNumber, InboxIndex, PathParams, PathWord, StateKey};
 pub use query::{QueryParams, RawQuery, bad};
+
+/// Returns whether a text has no character that the pattern `\S` of the OpenAPI document matches.
+/// Its white space is that of ECMAScript, which differs from Unicode's in two characters.
+#[must_use]
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c == '\u{feff}' || (c.is_whitespace() && c != '\u{85}'))
+}

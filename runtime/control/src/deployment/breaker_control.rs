@@ -39,7 +39,7 @@ impl ControlPlane {
     ) -> Result<BreakerReport, ControlError> {
         self.0.shutdown.check_open()?;
         let note = checked_note(note)?;
-        if note.trim().is_empty() {
+        if note.is_empty() {
             let detail = "the decision about a breaker needs a note with its reason";
             return Err(ControlError::refused(Code::BadField, detail));
         }
