@@ -178,7 +178,8 @@ pub async fn run_scenario(job: &Job<'_>, program: &Value, scenario: Scenario) ->
         *harness.base_fuel.lock().unwrap() = run.fuel.get();
         let mut context = job.context.clone();
         (context.attempt, context.generation) = (run.attempt, run.generation);
-        context.next_log_seq = harness.store.logs(harness.id, 0, 10_000).await.unwrap().lines.len() as u64;
+        let saved = harness.store.logs(harness.id, 0, 10_000).await.unwrap().lines.len();
+        context.next_log_seq = (saved + harness.unsaved.lock().unwrap().len()) as u64;
         context.redone = u32::from(is_redone);
         let activation = Activation {
             export: Export::Workflow,
@@ -207,9 +208,8 @@ pub async fn run_scenario(job: &Job<'_>, program: &Value, scenario: Scenario) ->
         };
         if ended.redo {
             redone += 1;
+            // The lines that it has logged stay, and it logs them once more.
             again = ended.journal.map(|journal| (journal, ended.all.snapshot));
-            // Its log lines remain, and are written again.
-            harness.unsaved.lock().unwrap().clear();
             continue;
         }
         let ActivationResult { outcome, all, kept, journal, notified, fuel, .. } = ended;
