@@ -9,7 +9,7 @@ use tidemill_core::breaker::BreakerMode;
 use super::json::breaker_of;
 use crate::config::NOTE_BYTES;
 use crate::problem::ApiResult;
-use crate::request::{JsonBody, PathParams, RawQuery};
+use crate::request::{JsonBody, PathParams, RawQuery, required_words};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -51,14 +51,7 @@ pub async fn put(
     let (mode, note) = body.fields(|fields, problems| {
         let modes = BreakerMode::ALL.map(|mode| (mode.as_str(), mode));
         let mode = fields.require("mode", MODE_FIX, problems).and_then(|field| field.choice(&modes, problems));
-        let note = fields.require("note", NOTE_FIX, problems).and_then(|field| {
-            let pointer = field.pointer.clone();
-            let note = field.text(NOTE_BYTES, problems)?;
-            if crate::request::is_blank(&note) {
-                problems.push(tidemill_core::wire::InputProblem::field(pointer, "the note is empty", NOTE_FIX));
-            }
-            Some(note)
-        });
+        let note = required_words(fields, "note", NOTE_FIX, NOTE_BYTES, problems);
         Some((mode?, note?))
     })?;
     Ok(ok(&breaker_of(&state.host.decide_breaker(&name, mode, note).await?)))

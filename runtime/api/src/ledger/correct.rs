@@ -19,7 +19,7 @@ use super::hand_entry::{hand_entry, posted};
 use super::{Amounts, policy_of, show};
 use crate::config::NOTE_BYTES;
 use crate::problem::{ApiResult, Problem};
-use crate::request::{JsonBody, PathParams, RawQuery};
+use crate::request::{JsonBody, PathParams, RawQuery, required_words};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -87,11 +87,7 @@ pub async fn correct(
 fn read(body: JsonBody) -> ApiResult<Correction> {
     const REASON: &str = "Write why the entry is wrong.";
     body.fields(|fields, problems| {
-        let reason = fields.require("reason", REASON, problems).and_then(|field| field.text(NOTE_BYTES, problems));
-        if reason.as_deref().is_some_and(crate::request::is_blank) {
-            let pointer = fields.pointer_to("reason");
-            problems.push(InputProblem::field(pointer, "the reason is empty".to_owned(), REASON));
-        }
+        let reason = required_words(fields, "reason", REASON, NOTE_BYTES, problems);
         let actor = fields.take("actor").map_or(Some("operator".to_owned()), |field| field.text(ACTOR_BYTES, problems));
         let right = match fields.take("entry") {
             None => Some(None),

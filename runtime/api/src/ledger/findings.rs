@@ -3,9 +3,9 @@
 use axum::extract::State;
 use axum::response::Response;
 use tidemill_api_types as shapes;
+use tidemill_core::Code;
 use tidemill_core::money::LedgerStream;
 use tidemill_core::money::report::FindingKind;
-use tidemill_core::{Code, InputProblem};
 use tidemill_store::StoreError;
 use tidemill_store::records::{FindingClosure, FindingFilter};
 
@@ -14,7 +14,7 @@ use super::{Amounts, json};
 use crate::config::NOTE_BYTES;
 use crate::list::{list_of, page_request};
 use crate::problem::{ApiResult, Problem};
-use crate::request::{FindingNumber, JsonBody, PathParams, RawQuery, bad};
+use crate::request::{FindingNumber, JsonBody, PathParams, RawQuery, bad, required_words};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -87,11 +87,7 @@ pub async fn close(
 fn read(body: JsonBody) -> ApiResult<(String, String)> {
     const REASON: &str = "Write why the finding is no problem.";
     body.fields(|fields, problems| {
-        let reason = fields.require("reason", REASON, problems).and_then(|field| field.text(NOTE_BYTES, problems));
-        if reason.as_deref().is_some_and(crate::request::is_blank) {
-            let pointer = fields.pointer_to("reason");
-            problems.push(InputProblem::field(pointer, "the reason is empty".to_owned(), REASON));
-        }
+        let reason = required_words(fields, "reason", REASON, NOTE_BYTES, problems);
         let actor = fields.take("actor").map_or(Some("operator".to_owned()), |field| field.text(ACTOR_BYTES, problems));
         Some((actor?, reason?))
     })

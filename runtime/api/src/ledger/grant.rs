@@ -9,7 +9,7 @@ use tidemill_core::money::{
     CUSTOMER_BYTES, Currencies, DECIMAL_BYTES, EXTERNAL_ID_BYTES, EntryCall, EntryDraft, EntryKind, LedgerStream,
     parse_decimal,
 };
-use tidemill_core::wire::ObjectField;
+use tidemill_core::wire::{ObjectField, is_blank};
 use tidemill_core::{Code, InputProblem, Timestamp};
 use tidemill_store::records::{HandEntry, NewEntry};
 
@@ -80,7 +80,7 @@ fn read(body: JsonBody) -> ApiResult<HandGrant> {
         let currency = text("currency", "Write a currency such as \"EUR\".", CODE_BYTES, problems);
         let reason = text("reason", REASON, NOTE_BYTES, problems);
         for (name, value, fix) in [("customer", &customer, "Name the customer."), ("reason", &reason, REASON)] {
-            if value.as_deref().is_some_and(crate::request::is_blank) {
+            if value.as_deref().is_some_and(is_blank) {
                 problems.push(InputProblem::field(fields.pointer_to(name), format!("the {name} is empty"), fix));
             }
         }

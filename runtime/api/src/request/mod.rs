@@ -12,14 +12,24 @@ mod key;
 mod path;
 mod query;
 
+use tidemill_core::wire::{InputProblem, ObjectReader, is_blank};
+
 pub use json::JsonBody;
 pub use key::IdempotencyKey;
 pub use path::{BudgetCustomer, FindingNumber, InboxIndex, PathParams, PathWord, StateKey};
 pub use query::{QueryParams, RawQuery, bad};
 
-/// Returns whether a text has no character that the pattern `\S` of the OpenAPI document matches.
-/// Its white space is that of ECMAScript, which differs from Unicode's in two characters.
-#[must_use]
-pub fn is_blank(text: &str) -> bool {
-    text.chars().all(|c| c == '\u{feff}' || (c.is_whitespace() && c != '\u{85}'))
+/// Reads a required text of at most `bytes` bytes that is not blank.
+pub fn required_words(
+    fields: &mut ObjectReader,
+    name: &'static str,
+    fix: &str,
+    bytes: usize,
+    problems: &mut Vec<InputProblem>,
+) -> Option<String> {
+    let text = fields.require(name, fix, problems)?.text(bytes, problems)?;
+    if is_blank(&text) {
+        problems.push(InputProblem::field(fields.pointer_to(name), format!("the {name} is empty"), fix));
+    }
+    Some(text)
 }

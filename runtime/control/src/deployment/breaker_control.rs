@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tidemill_core::breaker::{BreakerMode, BreakerRefusal};
+use tidemill_core::wire::is_blank;
 use tidemill_core::{Code, DeploymentName, Timestamp};
 use tidemill_store::records::BreakerDecision;
 
@@ -39,7 +40,7 @@ impl ControlPlane {
     ) -> Result<BreakerReport, ControlError> {
         self.0.shutdown.check_open()?;
         let note = checked_note(note)?;
-        if note.is_empty() {
+        if is_blank(&note) {
             let detail = "the decision about a breaker needs a note with its reason";
             return Err(ControlError::refused(Code::BadField, detail));
         }

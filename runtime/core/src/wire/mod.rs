@@ -17,3 +17,4 @@ pub use object::{ObjectField, ObjectReader};
 pub use object::{duration_text, grouped};
 pub use problem::InputProblem;
 pub use span::parse_span;
+pub use text::is_blank;

@@ -1,5 +1,5 @@
-//! Text from outside that is safe to show: without characters that control a terminal or reorder
-//! the text.
+//! Text from outside: whether it is blank, and forms of it that are safe to show, without
+//! characters that control a terminal or reorder the text.
 
 /// Whether a character controls how the text around it is shown: a control character of C0 or C1,
 /// a line or paragraph separator, a mark of the bidirectional algorithm, an annotation or a tag.
@@ -48,6 +48,13 @@ fn harmless(c: char) -> char {
     if is_steering(c) { '\u{fffd}' } else { c }
 }
 
+/// Returns whether a text has no character that the pattern `\S` of the OpenAPI document matches.
+/// Its white space is that of ECMAScript, which differs from Unicode's in two characters.
+#[must_use]
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c == '\u{feff}' || (c.is_whitespace() && c != '\u{85}'))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -61,6 +68,16 @@ mod tests {
         assert_eq!(one_line("paid \u{202e}drawkcab\u{2066}"), "paid \u{fffd}drawkcab\u{fffd}");
         assert_eq!(lines("a\n\tb\rc\x1b]0;title\x07"), "a\n\tb\u{fffd}c\u{fffd}]0;title\u{fffd}");
         assert_eq!(lines("é 日本 👩\u{200d}💻"), "é 日本 👩\u{200d}💻");
+    }
+
+    #[test]
+    fn blank_is_what_the_pattern_of_the_document_does_not_match() {
+        for text in ["", "  ", "\t\r\n", "\u{a0}\u{2003}\u{2028}", "\u{feff}"] {
+            assert!(is_blank(text), "{text:?}");
+        }
+        for text in ["\u{85}", " a ", "\u{200b}", "\0"] {
+            assert!(!is_blank(text), "{text:?}");
+        }
     }
 
     proptest! {
