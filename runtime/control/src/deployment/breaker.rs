@@ -199,15 +199,20 @@ impl DeploymentBreaker {
         self.signal.add(&self.name, true);
     }
 
-    /// Returns whether no run may start at all.
-    pub(crate) fn is_open(&self, now: Timestamp) -> bool {
+    /// Returns what becomes of new runs at `now`.
+    pub(crate) fn phase(&self, now: Timestamp) -> BreakerPhase {
         if self.off.load(Ordering::Acquire) {
-            return false;
+            return BreakerPhase::Closed;
         }
         let mut cell = self.cell.lock();
         let status = cell.breaker.status(now);
         self.note(&mut cell, now, None);
-        status.phase == BreakerPhase::Open
+        status.phase
+    }
+
+    /// Returns whether no run may start at all.
+    pub(crate) fn is_open(&self, now: Timestamp) -> bool {
+        self.phase(now) == BreakerPhase::Open
     }
 
     /// Checks whether a new run could start now.
@@ -229,11 +234,13 @@ impl DeploymentBreaker {
     /// # Errors
     /// [`BreakerRefusal`] if it may not start.
     pub(crate) fn admit(&self, now: Timestamp) -> Result<Option<BreakerAdmission>, BreakerRefusal> {
-        let RunAdmissions { mut each, most } = self.admit_up_to(1, now)?;
-        match (each.pop(), most) {
-            (None, Some(_)) => self.check(now).map(|()| None),
-            (admission, _) => Ok(admission),
+        if self.off.load(Ordering::Acquire) {
+            return Ok(None);
         }
+        let mut cell = self.cell.lock();
+        let admission = cell.breaker.admit(CallPurpose::Ordinary, now);
+        self.note_admissions(&mut cell, now);
+        admission.map(Some)
     }
 
     /// Admits at most `count` runs.
@@ -256,13 +263,18 @@ impl DeploymentBreaker {
                 Err(_) => break,
             }
         }
-        self.note(&mut cell, now, None);
+        self.note_admissions(&mut cell, now);
+        admissions.most = (cell.breaker.phase() == BreakerPhase::HalfOpen).then_some(admissions.each.len());
+        Ok(admissions)
+    }
+
+    /// Notes a change of the state by admissions.
+    fn note_admissions(&self, cell: &mut BreakerCell, now: Timestamp) {
+        self.note(cell, now, None);
         if cell.breaker.phase() == BreakerPhase::HalfOpen {
-            admissions.most = Some(admissions.each.len());
             // The time of half-open runs from its first attempt.
             self.signal.add(&self.name, false);
         }
-        Ok(admissions)
     }
 
     /// Returns admissions that no run took.
