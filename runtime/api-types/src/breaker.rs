@@ -33,7 +33,7 @@ pub struct Breaker<'a> {
     pub failed: u32,
     /// Number of those that took longer than `slow` in the manifest.
     pub slow: u32,
-    /// The last decision of an operator; left out if there is none.
+    /// The last decision of an operator; left out if no operator has decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<BreakerDecision<'a>>,
 }

@@ -276,7 +276,8 @@ impl ControlPlane {
         let mut queued = 0;
         for live in self.0.deployments.all().values() {
             live.metrics.set_gauges(live.limiter.running(), live.limiter.queued());
-            live.metrics.set_breaker(live.limiter.breaker.report(self.0.clock.now()).phase);
+            live.metrics.set_health(self.0.health.status_of(&live.deployment.name));
+            live.metrics.set_breaker(live.limiter.breaker.phase(self.0.clock.now()));
             queued += live.limiter.queued();
         }
         // These counts change while they are read one after another, so clamp the differences at 0.
@@ -342,7 +343,7 @@ impl ControlPlane {
             }
         }
         // The next start then knows since when the host did not run.
-        if let Err(error) = host.store.mark_alive(host.clock.now()).await {
+        if let Err(error) = host.health.mark_alive(&*host.store, host.clock.now()).await {
             tracing::warn!(%error, "could not record the time of the shutdown");
         }
         if let Err(error) = host.store.close().await {

@@ -16,7 +16,7 @@ fn change(at: Timestamp, to: HealthStatus) -> HealthTransition {
 }
 
 async fn record(store: &Arc<dyn Store>, deployment: &DeploymentName, at: Timestamp, to: HealthStatus) {
-    store.record_health(vec![(deployment.clone(), change(at, to))]).await.expect("a commit");
+    store.record_health(deployment, change(at, to)).await.expect("a commit");
 }
 
 async fn times(store: &Arc<dyn Store>, deployment: &DeploymentName) -> Vec<Timestamp> {

@@ -114,6 +114,11 @@ impl ResolvedRevision {
         }
     }
 
+    /// Whether its `health` export is called.
+    pub(crate) fn checks_health(&self) -> bool {
+        self.health.enabled && self.exports.contains(&Export::Health)
+    }
+
     /// Whether a run must be queued in the store before it may start.
     pub(crate) fn is_kept(&self) -> bool {
         self.flow.is_kept() || self.has_fuel_budget()

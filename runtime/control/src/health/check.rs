@@ -8,7 +8,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use tidemill_core::clock::Stopwatch;
-use tidemill_core::health::{Assessment, shortened};
+use tidemill_core::health::Assessment;
 use tidemill_core::manifest::Grants;
 use tidemill_core::run::{Export, Progress, Trigger, TriggerKind};
 use tidemill_core::{Code, DeploymentName, Failure, Fuel, Limits, RunId, Timestamp};
@@ -86,20 +86,20 @@ pub(crate) async fn check(host: &Arc<HostState>, live: &ActiveDeployment) -> Che
     };
     let took_millis = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
     let lines = std::mem::take(&mut *channel.lines.lock());
-    CheckResult { at, assessment, code, took_millis, fuel, lines }
+    CheckResult { at, assessment: assessment.bounded(), code, took_millis, fuel, lines }
 }
 
 /// Returns what the outcome of a check shows, and the code of its failure.
 fn assessment_of(outcome: &Outcome) -> (Assessment, Option<String>) {
     #[derive(Deserialize)]
-    struct Status {
+    struct ModuleStatus {
         status: String,
         #[serde(default)]
         reason: String,
     }
     match outcome {
-        Outcome::Output(output) => match serde_json::from_slice::<Status>(output) {
-            Ok(Status { status, reason }) => match status.as_str() {
+        Outcome::Output(output) => match serde_json::from_slice::<ModuleStatus>(output) {
+            Ok(ModuleStatus { status, reason }) => match status.as_str() {
                 "healthy" => (Assessment::Healthy, None),
                 "degraded" => (Assessment::Degraded(or(reason, "the module is degraded")), None),
                 _ => (Assessment::Failed(or(reason, "the module is unhealthy")), None),
@@ -117,7 +117,7 @@ fn assessment_of(outcome: &Outcome) -> (Assessment, Option<String>) {
 }
 
 fn or(reason: String, other: &str) -> String {
-    if reason.is_empty() { other.to_owned() } else { shortened(&reason).to_owned() }
+    if reason.is_empty() { other.to_owned() } else { reason }
 }
 
 /// The channel of a check. The engine refuses every call that would need a commit.
@@ -157,11 +157,9 @@ impl RunChannel for CheckChannel {
     fn log(&self, line: LogLine) {
         let mut lines = self.lines.lock();
         if lines.len() < LINES_MAX {
-            let mut end = line.message.len().min(LINE_BYTES);
-            while !line.message.is_char_boundary(end) {
-                end -= 1;
-            }
-            lines.push((line.level, line.message[..end].to_owned()));
+            let mut message = line.message;
+            message.truncate(message.floor_char_boundary(LINE_BYTES));
+            lines.push((line.level, message));
         }
     }
 

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use tidemill_core::breaker::BreakerPhase;
-use tidemill_core::health::{HealthSignal, HealthState, SignalMonitor};
+use tidemill_core::health::{HealthSignal, HealthState, HealthStatus, SignalMonitor};
 use tidemill_core::{DeploymentName, Revision, Timestamp};
 use tidemill_store::records::PageRequest;
 use tidemill_store::{Store, StoreError};
@@ -48,7 +48,7 @@ const NOT_RECORDED: u64 = u64::MAX;
 #[derive(Debug)]
 pub(crate) struct HealthMonitor {
     observed: Mutex<ObservedDeployments>,
-    checks: Arc<Semaphore>,
+    checks: Semaphore,
     /// Notified when an observation has ended.
     ended: Notify,
     /// Wakes the loop if something must be observed before its time.
@@ -90,7 +90,7 @@ impl HealthMonitor {
     pub(crate) fn new(started: Timestamp) -> Self {
         Self {
             observed: Mutex::default(),
-            checks: Arc::new(Semaphore::new(CHECKS_MAX)),
+            checks: Semaphore::new(CHECKS_MAX),
             ended: Notify::new(),
             wake: Notify::new(),
             vitals: VitalMonitor::default(),
@@ -99,20 +99,30 @@ impl HealthMonitor {
         }
     }
 
-    /// Records in the store that the host runs, at most every [`ALIVE_MILLIS`]. The first time, it
-    /// also records for how long the host did not run.
+    /// Returns whether the store must record again that the host runs.
+    pub(crate) fn is_alive_mark_due(&self, now: Timestamp) -> bool {
+        let last = self.alive_at.load(Ordering::Relaxed);
+        // The clock may have been set back.
+        last == NOT_RECORDED || now.as_millis().abs_diff(last) >= ALIVE_MILLIS
+    }
+
+    /// Records in the store that the host runs. The first time, it also records for how long the
+    /// host did not run.
     ///
     /// # Errors
     /// Errors of the store. The next call tries again.
     pub(crate) async fn mark_alive(&self, store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
-        match self.alive_at.load(Ordering::Relaxed) {
-            NOT_RECORDED => store.record_outage(self.started).await?,
-            // The clock may have been set back.
-            last if now.as_millis().abs_diff(last) < ALIVE_MILLIS => return Ok(()),
-            _ => store.mark_alive(now).await?,
+        if self.alive_at.load(Ordering::Relaxed) == NOT_RECORDED {
+            store.record_outage(self.started).await?;
         }
+        store.mark_alive(now).await?;
         self.alive_at.store(now.as_millis(), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Returns the present status of a deployment.
+    pub(crate) fn status_of(&self, deployment: &DeploymentName) -> HealthStatus {
+        self.observed().all.get(deployment).map(|observed| observed.state.status).unwrap_or_default()
     }
 
     fn observed(&self) -> MutexGuard<'_, ObservedDeployments> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tidemill_core::breaker::{BreakerMode, BreakerPhase};
 use tidemill_core::health::{Assessment, HealthState, IntervalFigures};
-use tidemill_core::run::Export;
 use tidemill_core::{DeploymentName, Timestamp};
 use tidemill_store::StoreError;
 
@@ -41,8 +40,7 @@ impl Drop for EndNotice<'_> {
 
 async fn observe(host: &Arc<HostState>, live: &Arc<ActiveDeployment>) -> Result<(), StoreError> {
     let name = &live.deployment.name;
-    let checked = live.plan.health.enabled && live.plan.exports.contains(&Export::Health);
-    let result = if checked {
+    let result = if live.plan.checks_health() {
         // The semaphore is never closed.
         let _permit = host.health.checks.acquire().await;
         Some(check(host, live).await)
@@ -62,9 +60,8 @@ async fn observe(host: &Arc<HostState>, live: &Arc<ActiveDeployment>) -> Result<
         );
         // The status changes in memory only after the commit. If it fails, the next observation
         // finds the same change.
-        host.store.record_health(vec![(name.clone(), transition)]).await?;
+        host.store.record_health(name, transition).await?;
     }
-    host.metrics.set_health(name.as_str(), next.status);
     host.health.set_state(live, next);
     Ok(())
 }

@@ -44,7 +44,9 @@ impl Reconciler for HealthReconciler {
         }
         let late = now.as_millis().saturating_sub(self.planned.load(Ordering::Relaxed));
         self.host.health.vitals.observe(&self.host, late, now);
-        self.host.health.mark_alive(&*self.host.store, now).await?;
+        if self.host.health.is_alive_mark_due(now) {
+            self.host.health.mark_alive(&*self.host.store, now).await?;
+        }
         let latest = now.plus_millis(TICK_MAX_MILLIS);
         let next = self.host.health.next().map_or(latest, |next| next.max(now.plus_millis(TICK_MILLIS)).min(latest));
         self.planned.store(next.as_millis(), Ordering::Relaxed);

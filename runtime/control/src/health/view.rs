@@ -1,7 +1,6 @@
 //! The health of deployments, as operators see it.
 
 use tidemill_core::health::{HealthSignal, HealthState, HealthStatus, HealthTransition, Uptime, uptime};
-use tidemill_core::run::Export;
 use tidemill_core::{DeploymentName, Timestamp};
 use tidemill_store::records::{Page, PageRequest};
 
@@ -88,7 +87,7 @@ impl ControlPlane {
         let all = self.0.health.observed();
         let observed = all.all.get(name);
         Ok(DeploymentHealth {
-            checked: live.plan.health.enabled && live.plan.exports.contains(&Export::Health),
+            checked: live.plan.checks_health(),
             every_millis: live.plan.health.every_millis,
             next: observed.filter(|_| summary.observed).map(|observed| observed.next),
             results: observed.map(|observed| observed.results.iter().rev().cloned().collect()).unwrap_or_default(),

@@ -148,6 +148,7 @@ pub(crate) struct DeploymentMetrics {
     running: Gauge,
     queued: Gauge,
     breaker: Gauge,
+    status: Gauge,
     fired: Counter,
     skipped: Counter,
     dropped: Counter,
@@ -405,6 +406,7 @@ impl Metrics {
             running: self.running.get_or_create_owned(&one),
             queued: self.queued.get_or_create_owned(&one),
             breaker: self.breaker.get_or_create_owned(&one),
+            status: self.health.get_or_create_owned(&one),
             fired: fired("fired"),
             skipped: fired("skipped"),
             dropped: fired("dropped"),
@@ -419,17 +421,6 @@ impl Metrics {
     /// Counts a change of a breaker to a state or mode.
     pub(crate) fn count_breaker(&self, deployment: &str, to: &'static str) {
         self.breaker_transitions.get_or_create(&BreakerLabels { deployment: deployment.to_owned(), to }).inc();
-    }
-
-    /// Sets the health of a deployment.
-    pub(crate) fn set_health(&self, deployment: &str, status: HealthStatus) {
-        let of = DeploymentLabels { deployment: deployment.to_owned() };
-        self.health.get_or_create(&of).set(match status {
-            HealthStatus::Unknown => 0,
-            HealthStatus::Healthy => 1,
-            HealthStatus::Degraded => 2,
-            HealthStatus::Unhealthy => 3,
-        });
     }
 
     /// Sets the number of events that wait for a subscription; `None` removes a subscription that
@@ -530,6 +521,15 @@ impl DeploymentMetrics {
 
     pub(crate) fn redone(&self) {
         self.redone.inc();
+    }
+
+    pub(crate) fn set_health(&self, status: HealthStatus) {
+        self.status.set(match status {
+            HealthStatus::Unknown => 0,
+            HealthStatus::Healthy => 1,
+            HealthStatus::Degraded => 2,
+            HealthStatus::Unhealthy => 3,
+        });
     }
 
     pub(crate) fn set_breaker(&self, phase: BreakerPhase) {

@@ -98,6 +98,15 @@ impl Assessment {
         if other.rank() > self.rank() { other } else { self }
     }
 
+    /// Returns it with a reason of at most [`REASON_BYTES`].
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        if let Self::Degraded(reason) | Self::Failed(reason) | Self::Unhealthy(reason) = &mut self {
+            reason.truncate(reason.floor_char_boundary(REASON_BYTES));
+        }
+        self
+    }
+
     /// The reason, if something is wrong.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
@@ -150,6 +159,7 @@ impl HealthState {
 
     /// Takes an assessment into account. Returns the change of the status, if it changes.
     pub fn assess(&mut self, assessment: Assessment, now: Timestamp) -> Option<HealthTransition> {
+        let assessment = assessment.bounded();
         let to = match &assessment {
             Assessment::NoEvidence => return None,
             Assessment::Healthy => HealthStatus::Healthy,
@@ -162,7 +172,7 @@ impl HealthState {
             Assessment::Failed(_) | Assessment::Unhealthy(_) => self.failures.saturating_add(1),
             _ => 0,
         };
-        let reason = assessment.reason().map(|reason| shortened(reason).to_owned());
+        let reason = assessment.reason().map(str::to_owned);
         if to == self.status {
             // A first or second failure does not explain the status.
             if matches!(to, HealthStatus::Degraded | HealthStatus::Unhealthy) {
@@ -181,16 +191,6 @@ impl HealthState {
         self.reason = reason;
         Some(transition)
     }
-}
-
-/// Cuts a text to [`REASON_BYTES`] at the end of a character.
-#[must_use]
-pub fn shortened(text: &str) -> &str {
-    let mut end = text.len().min(REASON_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 #[cfg(test)]

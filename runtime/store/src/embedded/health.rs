@@ -6,7 +6,7 @@ use tidemill_core::{DeploymentName, Timestamp};
 
 use crate::embedded::deployments;
 use crate::embedded::store::EmbeddedStore;
-use crate::embedded::tables::{HEALTH, META, name_key, time_key};
+use crate::embedded::tables::{HEALTH, META, name_key, time_key, time_of};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::Result;
 use crate::records::{FeedEvent, Page, PageRequest};
@@ -26,14 +26,9 @@ const RETENTION_MILLIS: u64 = 30 * 24 * 3_600_000;
 
 #[async_trait]
 impl HealthStore for EmbeddedStore {
-    async fn record_health(&self, changes: Vec<(DeploymentName, HealthTransition)>) -> Result<()> {
-        self.commit(move |c| {
-            for (deployment, transition) in &changes {
-                record(c, deployment, transition)?;
-            }
-            Ok(())
-        })
-        .await
+    async fn record_health(&self, deployment: &DeploymentName, transition: HealthTransition) -> Result<()> {
+        let deployment = deployment.clone();
+        self.commit(move |c| record(c, &deployment, &transition)).await
     }
 
     async fn health_transitions(
@@ -75,7 +70,8 @@ fn record(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentName, transition:
     let prefix = name_key(deployment.as_str(), &[]);
     let kept: Vec<_> = commit.scan_prefix(HEALTH, &prefix, TRANSITIONS_MAX)?.into_iter().map(|(key, _)| key).collect();
     let end = transition.at.as_millis().saturating_sub(RETENTION_MILLIS);
-    let is_old = |key: &[u8]| time_of_change(key, prefix.len()).is_some_and(|at| at.as_millis() < end);
+    let time = |key: &[u8]| time_of(key.get(prefix.len()..)?);
+    let is_old = |key: &[u8]| time(key).is_some_and(|at| at.as_millis() < end);
     // A change is of no use any more once the next one is old too.
     let old = kept.iter().take_while(|key| is_old(key)).count().saturating_sub(1);
     let surplus = (kept.len() + 1).saturating_sub(TRANSITIONS_MAX);
@@ -90,9 +86,4 @@ fn record(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentName, transition:
         *at,
         &FeedEvent::Health { deployment: deployment.clone(), from: *from, to: *to, reason: reason.clone() },
     )
-}
-
-/// Reads the time in a key of a change, after the name of its deployment.
-fn time_of_change(key: &[u8], prefix: usize) -> Option<Timestamp> {
-    crate::embedded::tables::time_of(key.get(prefix..)?)
 }

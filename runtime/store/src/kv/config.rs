@@ -43,9 +43,10 @@ pub struct KvConfig {
     pub dir: PathBuf,
     /// All tables of the store, at most 128. Tables may be added later, never removed.
     pub tables: &'static [Table],
-    /// Maximum size of the index's pages in memory, in bytes as on disk. 32 MiB by default: an idle
-    /// host stays small, and the system's page cache holds most of the other pages. In memory, a
-    /// page of short records takes up to five times as much, and one of long records hardly more.
+    /// Maximum size of the index's cached pages, in bytes that they have on disk. 32 MiB by
+    /// default: an idle host stays small, and the system's page cache holds most of the other
+    /// pages. In memory, a page of short records takes up to five times its size on disk, and a
+    /// page of long records little more than that size.
     pub index_cache_bytes: u64,
     /// Size of a log segment in bytes. 64 MiB by default; at least 64 KiB.
     pub segment_bytes: u64,

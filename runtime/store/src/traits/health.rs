@@ -10,10 +10,10 @@ use crate::records::{Page, PageRequest};
 /// The changes of the health of deployments, and the outages of the host.
 #[async_trait]
 pub trait HealthStore: Send + Sync + 'static {
-    /// Records changes of the health of deployments, and announces each on the feed. Skips
-    /// deployments that do not exist. Removes changes that are too old or too many, but always
+    /// Records a change of the health of a deployment, and announces it on the feed. Has no effect
+    /// if the deployment does not exist. Removes changes that are too old or too many, but always
     /// keeps the last one before each period that can be asked for.
-    async fn record_health(&self, changes: Vec<(DeploymentName, HealthTransition)>) -> Result<(), StoreError>;
+    async fn record_health(&self, deployment: &DeploymentName, transition: HealthTransition) -> Result<(), StoreError>;
     /// Returns the changes of a deployment's health, the newest first.
     async fn health_transitions(
         &self,

@@ -173,8 +173,7 @@ impl Execution {
         let output = changes.output.clone();
         ExecutionStep::Break(match self.commit_changes(*changes, true).await {
             Ok(CommitResult::Committed(run)) => {
-                self.count(verdict.how);
-                self.judge(verdict);
+                self.count(verdict);
                 let settled = run.state.is_settled();
                 let output = output.filter(|_| run.state == RunState::Succeeded);
                 if settled { ExecutionEnd::Settled(run, output) } else { ExecutionEnd::Queued(run) }
@@ -192,26 +191,23 @@ impl Execution {
         ExecutionEnd::Abandoned
     }
 
-    /// Records what the attempt shows about its deployment. A run that began with an earlier
-    /// revision shows nothing about the present one.
-    fn judge(&mut self, verdict: &AttemptVerdict) {
-        let Some(evidence) = verdict.evidence.filter(|_| self.plan.revision == self.live.plan.revision) else { return };
-        let failed = evidence == AttemptEvidence::Failed;
-        self.live.metrics.health.count_attempt(failed, self.started.elapsed(), self.fuel(), self.run.peak_memory);
-        if let Some(permit) = &mut self.permit {
-            permit.attempt_ended(evidence, self.run.attempt == 1, self.host.clock.now());
+    /// Counts the attempt, and records what it shows about its deployment.
+    fn count(&mut self, verdict: &AttemptVerdict) {
+        let fuel = self.run.fuel.get().saturating_sub(self.fuel_before.get());
+        let took = self.started.elapsed();
+        self.live.metrics.ended(verdict.how, fuel, took);
+        let health = &self.live.metrics.health;
+        if verdict.how == AttemptEnd::Parked && self.run.trigger.kind == TriggerKind::Webhook {
+            health.count_dead_delivery();
         }
-    }
-
-    fn count(&self, how: AttemptEnd) {
-        self.live.metrics.ended(how, self.fuel(), self.started.elapsed());
-        if how == AttemptEnd::Parked && self.run.trigger.kind == TriggerKind::Webhook {
-            self.live.metrics.health.count_dead_delivery();
+        // A run that began with an earlier revision shows nothing about the present one.
+        if let Some(evidence) = verdict.evidence
+            && self.plan.revision == self.live.plan.revision
+        {
+            health.count_attempt(evidence == AttemptEvidence::Failed, took, fuel, self.run.peak_memory);
+            if let Some(permit) = &mut self.permit {
+                permit.attempt_ended(evidence, self.run.attempt == 1, self.host.clock.now());
+            }
         }
-    }
-
-    /// Returns the fuel that this execution used.
-    fn fuel(&self) -> u64 {
-        self.run.fuel.get().saturating_sub(self.fuel_before.get())
     }
 }

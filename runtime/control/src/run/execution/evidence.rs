@@ -1,11 +1,11 @@
-//! Decides what the end of an attempt tells about its deployment, for the circuit breaker. The
+//! Decides what the end of an attempt shows about its deployment, for breaker and health. The
 //! decision is pure, so that tests need no run.
 //!
 //! Only what the deployment itself causes counts as failed: a trap, a limit, a replay that differs,
-//! and a failure that the guest returns as retryable, because it declares by that that the same
-//! input may succeed later. A failure that is not retryable is an answer to the input: the module
-//! works, and a caller with bad input must not stop the work of others. What the host, an operator
-//! or an open circuit of an origin causes tells nothing.
+//! and a failure that the guest returns as retryable, which means that the same input may succeed
+//! later. A failure that is not retryable is an answer to the input: the module works, and a caller
+//! with bad input must not stop the work of others. What the host, an operator or the open circuit
+//! of an origin causes shows nothing.
 
 use tidemill_core::Code;
 use tidemill_engine::{Cause, NextAttempt, Outcome};

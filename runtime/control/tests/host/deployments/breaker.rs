@@ -363,7 +363,7 @@ async fn a_decision_holds_over_revisions_and_restarts_until_the_next_one() {
     let explanation = world.host.explain(run.id).await.unwrap();
     assert!(explanation.summary.contains("the provider is down") && explanation.next.unwrap().contains("--auto"));
 
-    decide(&world, BreakerMode::ForcedClosed, "it must go on").await.unwrap();
+    decide(&world, BreakerMode::ForcedClosed, "the work is urgent").await.unwrap();
     fail(&world, false, Cause::Trap);
     requests(&world, "a", 30).await;
     settle(&world).await;

@@ -457,7 +457,7 @@ async fn every_row_keeps_its_key_and_bytes() {
     session.store.decide_breaker(&"shop".parse().unwrap(), decision).await.unwrap();
     let (from, to, reason) = (HealthStatus::Healthy, HealthStatus::Degraded, "the queue grows".to_owned());
     let change = HealthTransition { at: at(1), from, to, reason };
-    session.store.record_health(vec![("shop".parse().unwrap(), change)]).await.unwrap();
+    session.store.record_health(&"shop".parse().unwrap(), change).await.unwrap();
     let mut text = String::new();
     let mut tables = ALL.to_vec();
     tables.sort_by_key(|table| table.id);

@@ -7,6 +7,7 @@ use tidemill_core::Timestamp;
 pub struct DueBatch {
     /// The number of items that the commit processed.
     pub done: usize,
-    /// When the next item is due; `None` if there is none. The time is in the past if more are due.
+    /// When the next item is due; `None` if no item is left. A time in the past means that more
+    /// items are due already.
     pub next: Option<Timestamp>,
 }
