@@ -35,6 +35,7 @@ mod validate;
 pub use crate::deployment::breaker::BreakerReport;
 pub use crate::deployment::deploy::{DeployResult, Preview};
 pub use crate::deployment::exports::misfits;
+pub use crate::deployment::recycle::RecycleResult;
 pub use crate::deployment::upload::UploadResult;
 pub use crate::health::{CheckResult, DeploymentHealth, HealthSummary, Vital};
 pub use crate::hook::endpoint::{HookEndpoint, HookView};

@@ -374,10 +374,11 @@ impl Engine {
         Box::pin(work.instrument(tracing::debug_span!("activation").or_current()))
     }
 
-    /// Removes a component's code from memory and from the cache. Runs that use it keep it.
+    /// Removes a component's code from the cache and from memory. Runs that use it keep it.
     pub fn evict(&self, digest: ComponentDigest) {
-        self.forget(digest);
+        // In this order, a run that begins meanwhile does not load the old code into memory again.
         self.cache.remove(digest);
+        self.forget(digest);
     }
 
     fn forget(&self, digest: ComponentDigest) {

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 }
 
 /// The tests in order, if one process runs all of them.
-const TESTS: [&str; 8] = [
+const TESTS: [&str; 9] = [
     "runs_that_wait_in_memory",
     "runs_that_wait_out_of_memory",
     "a_child_beyond_the_bound_is_refused_with_its_code",
@@ -59,11 +59,13 @@ const TESTS: [&str; 8] = [
     "a_run_at_the_greatest_depth_starts_no_child",
     "a_topic_beyond_the_quota_is_refused_with_its_code",
     "the_host_gives_what_the_harness_gives",
+    "a_recycled_deployment_continues_on_code_compiled_anew",
     "a_new_epoch_resumes_the_runs_of_the_previous_one",
 ];
 
 async fn run(test: &str, world: &World) {
-    let keep = if test == "runs_that_wait_in_memory" { Duration::from_secs(10) } else { Duration::ZERO };
+    let in_memory = ["runs_that_wait_in_memory", "a_recycled_deployment_continues_on_code_compiled_anew"];
+    let keep = if in_memory.contains(&test) { Duration::from_secs(10) } else { Duration::ZERO };
     if test == "a_new_epoch_resumes_the_runs_of_the_previous_one" {
         return a_new_epoch_resumes_the_runs_of_the_previous_one(world).await;
     }
@@ -81,6 +83,9 @@ async fn run(test: &str, world: &World) {
         }
         "the_host_gives_what_the_harness_gives" => {
             Box::pin(parity::the_host_gives_what_the_harness_gives(world, &epoch)).await;
+        }
+        "a_recycled_deployment_continues_on_code_compiled_anew" => {
+            a_recycled_deployment_continues_on_code_compiled_anew(world, &epoch).await;
         }
         _ => Box::pin(each(world, &epoch)).await,
     }
@@ -345,6 +350,23 @@ async fn each(world: &World, epoch: &HostEpoch) {
     world.until(tree.id, |run| run.state == RunState::Cancelled).await;
     let child = host.children(tree.id, PageRequest::first(1)).await.unwrap().items.remove(0);
     assert_eq!(child.state, RunState::Cancelled);
+}
+
+async fn a_recycled_deployment_continues_on_code_compiled_anew(world: &World, epoch: &HostEpoch) {
+    let go = json!({ "do": "await-first", "any_of": ["go"], "timeout": null });
+    let waits = epoch.request(json!([add("recycled"), go, add("recycled")])).await;
+    world.until(waits.id, |run| run.state == RunState::Suspended).await;
+    epoch.0.idle().await;
+    let before = world.engine.stats();
+    assert_eq!(epoch.0.recycle(&name("a")).unwrap().runs, 1);
+    let gone = world.engine.stats();
+    assert_eq!(gone.modules + 1, before.modules);
+    epoch.0.signal(SignalTarget::Run(waits.id), "go".to_owned(), "1".into(), None).await.unwrap();
+    let ended = world.until(waits.id, |run| run.state.is_settled()).await;
+    assert_eq!((ended.state, ended.attempt), (RunState::Succeeded, 1));
+    let after = world.engine.stats();
+    assert_eq!((after.compiled, after.loaded, after.modules), (before.compiled + 1, before.loaded + 1, before.modules));
+    assert_eq!(world.number("recycled").await, 2);
 }
 
 /// A crash loses nothing: the next epoch resumes each run, and the old one can do nothing more.

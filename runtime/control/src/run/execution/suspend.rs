@@ -46,7 +46,8 @@ impl Execution {
         }
         let suspends = run.state == RunState::Suspended;
         // Register before the commit, so that no wake-up misses the guest.
-        let woken = kept.map(|until| (until, self.host.runs.resident.enter(run.id, self.host.config.waiting_max)));
+        let most = self.host.config.waiting_max;
+        let woken = kept.map(|until| (until, self.host.runs.resident.enter(run.id, run.deployment.clone(), most)));
         let committed = self.commit_changes(RunChanges { effects, ..RunChanges::record(run, now) }, false).await;
         if !matches!(committed, Ok(CommitResult::Committed(_))) {
             // Nothing was committed, so restore the replay snapshot of the last commit. The journal

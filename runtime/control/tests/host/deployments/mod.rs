@@ -5,6 +5,7 @@ mod budgets;
 mod flow;
 mod health;
 mod quotas;
+mod recycle;
 mod revisions;
 mod rollback;
 mod state;
