@@ -376,7 +376,7 @@ impl Engine {
 
     /// Removes a component's code from the cache and from memory. Runs that use it keep it.
     pub fn evict(&self, digest: ComponentDigest) {
-        // In this order, a run that begins meanwhile does not load the old code into memory again.
+        // In this order, a run that begins in between does not load the old code into memory again.
         self.cache.remove(digest);
         self.forget(digest);
     }

@@ -1,5 +1,5 @@
-//! Recycles a deployment: drops what this process has built from its component, so that nothing that
-//! went wrong in memory or in the code cache outlives it. Does not restart runs.
+//! Recycles a deployment: drops what this process has built from its component, so that nothing
+//! that went wrong in memory or in the code cache outlives it. Does not restart runs.
 
 use tidemill_core::{ComponentDigest, DeploymentName};
 

@@ -2,8 +2,8 @@
 //! resumes without a replay.
 //!
 //! Invariant: the code that takes a run out of the table decides its fate: the dispatcher that
-//! claimed it, the run that needs its room, or the recycling of its deployment. An execution registers itself before the commit that
-//! suspends it, so that no wake-up misses it.
+//! claimed it, the run that needs its room, or the recycling of its deployment. An execution
+//! registers itself before the commit that suspends it, so that no wake-up misses it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use crate::deployment::active::ActiveDeployment;
 use crate::deployment::limiter::Permit;
 
-/// Why a wait in memory ends: the run was claimed and resumes, or (`None`) its room is needed or its
-/// deployment is recycled, so that it leaves memory and replays when it is claimed.
+/// Why a wait in memory ends: the run was claimed and resumes, or (`None`) its room is needed or
+/// its deployment is recycled, so that it leaves memory and replays when it is claimed.
 pub(crate) type WakeReason = Option<Box<ResumedRun>>;
 
 /// A claimed run with what it needs to resume.

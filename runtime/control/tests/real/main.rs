@@ -59,12 +59,12 @@ const TESTS: [&str; 9] = [
     "a_run_at_the_greatest_depth_starts_no_child",
     "a_topic_beyond_the_quota_is_refused_with_its_code",
     "the_host_gives_what_the_harness_gives",
-    "a_recycled_deployment_continues_on_code_compiled_anew",
+    "a_recycled_deployment_continues_on_code_compiled_again",
     "a_new_epoch_resumes_the_runs_of_the_previous_one",
 ];
 
 async fn run(test: &str, world: &World) {
-    let in_memory = ["runs_that_wait_in_memory", "a_recycled_deployment_continues_on_code_compiled_anew"];
+    let in_memory = ["runs_that_wait_in_memory", "a_recycled_deployment_continues_on_code_compiled_again"];
     let keep = if in_memory.contains(&test) { Duration::from_secs(10) } else { Duration::ZERO };
     if test == "a_new_epoch_resumes_the_runs_of_the_previous_one" {
         return a_new_epoch_resumes_the_runs_of_the_previous_one(world).await;
@@ -84,8 +84,8 @@ async fn run(test: &str, world: &World) {
         "the_host_gives_what_the_harness_gives" => {
             Box::pin(parity::the_host_gives_what_the_harness_gives(world, &epoch)).await;
         }
-        "a_recycled_deployment_continues_on_code_compiled_anew" => {
-            a_recycled_deployment_continues_on_code_compiled_anew(world, &epoch).await;
+        "a_recycled_deployment_continues_on_code_compiled_again" => {
+            a_recycled_deployment_continues_on_code_compiled_again(world, &epoch).await;
         }
         _ => Box::pin(each(world, &epoch)).await,
     }
@@ -352,7 +352,7 @@ async fn each(world: &World, epoch: &HostEpoch) {
     assert_eq!(child.state, RunState::Cancelled);
 }
 
-async fn a_recycled_deployment_continues_on_code_compiled_anew(world: &World, epoch: &HostEpoch) {
+async fn a_recycled_deployment_continues_on_code_compiled_again(world: &World, epoch: &HostEpoch) {
     let go = json!({ "do": "await-first", "any_of": ["go"], "timeout": null });
     let waits = epoch.request(json!([add("recycled"), go, add("recycled")])).await;
     world.until(waits.id, |run| run.state == RunState::Suspended).await;
