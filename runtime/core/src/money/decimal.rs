@@ -169,7 +169,10 @@ mod tests {
         #[test]
         fn any_text_is_an_amount_or_refused(text in "[-+0-9.,e ]{0,70}|\\PC{0,40}", exponent: u8) {
             if let Ok(minor_units) = parse_decimal(&text, exponent) {
-                prop_assert_eq!(parse_decimal(&write_decimal(minor_units.into(), exponent), exponent), Ok(minor_units));
+                let written = write_decimal(minor_units.into(), exponent);
+                // No currency has so many decimal places that its amounts exceed the maximum length.
+                let read = parse_decimal(&written, exponent);
+                prop_assert!(read == Ok(minor_units) || written.len() > DECIMAL_BYTES, "{read:?}");
             }
         }
     }
