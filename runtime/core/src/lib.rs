@@ -20,6 +20,8 @@ pub mod failpoint;
 pub mod failure;
 pub mod flow;
 #[cfg(feature = "host")]
+pub mod healing;
+#[cfg(feature = "host")]
 pub mod health;
 #[cfg(feature = "host")]
 pub mod hook;

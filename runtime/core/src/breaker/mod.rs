@@ -457,13 +457,15 @@ impl Breaker {
         if let BreakerState::Open { since, .. } = self.state
             && now >= since.plus_millis(policy.open_millis)
         {
-            self.enter(BreakerState::HalfOpen {
-                opened: since,
-                began: now,
-                since: now,
-                let_through: 0,
-                seen: CallWindow::default(),
-            });
+            self.try_now(now);
+        }
+    }
+
+    /// Makes an open breaker half-open before its time. Has no effect on any other.
+    pub fn try_now(&mut self, now: Timestamp) {
+        if let BreakerState::Open { since: opened, .. } = self.state {
+            let seen = CallWindow::default();
+            self.enter(BreakerState::HalfOpen { opened, began: now, since: now, let_through: 0, seen });
         }
     }
 

@@ -368,6 +368,12 @@ codes! {
     BudgetNotFound => "budget-not-found", 404, retryable: false,
         "The deployment has no such budget",
         "Use a budget of `tidemill budgets list`, or add one to the manifest.";
+    IncidentNotFound => "incident-not-found", 404, retryable: false,
+        "There is no such incident",
+        "Use a number of `tidemill incidents list`.";
+    IncidentState => "incident-state", 409, retryable: false,
+        "The state of the incident does not allow this",
+        "Look at it with `tidemill incidents show NUMBER`.";
     PaperChanged => "paper-changed", 409, retryable: false,
         "The entries of the stream are on other accounts",
         "Keep `paper` under `[ledger]` as it was, or deploy under a new name.";

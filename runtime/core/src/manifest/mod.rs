@@ -16,6 +16,8 @@ mod file;
 mod flow;
 mod grants;
 #[cfg(feature = "host")]
+mod healing;
+#[cfg(feature = "host")]
 pub mod hooks;
 mod ledger;
 #[cfg(feature = "host")]
@@ -49,6 +51,8 @@ pub use reference::{ModuleRef, ModuleVersion, Source};
 use crate::budget::BudgetSpec;
 use crate::codes::Code;
 use crate::flow::Flow;
+#[cfg(feature = "host")]
+use crate::healing::HealingPolicy;
 #[cfg(feature = "host")]
 use crate::hook::HookSpec;
 use crate::ids::{DeploymentName, Timestamp};
@@ -120,6 +124,9 @@ pub struct Manifest {
     pub breaker: BreakerSettings,
     /// How its health is checked.
     pub health: HealthPolicy,
+    /// How the host repairs it.
+    #[cfg(feature = "host")]
+    pub healing: HealingPolicy,
     /// How the ledger treats its entries.
     pub ledger: LedgerPolicy,
     /// Start of a stream's first collection; `None` means the deployment's creation.
@@ -166,6 +173,8 @@ impl Manifest {
             budgets: Vec::new(),
             breaker: BreakerSettings::default(),
             health: HealthPolicy::default(),
+            #[cfg(feature = "host")]
+            healing: HealingPolicy::default(),
             ledger: LedgerPolicy::default(),
             since: None,
         }
@@ -221,6 +230,12 @@ impl Manifest {
     #[must_use]
     pub fn unusable_budgets(&self, currencies: &Currencies) -> Vec<InputProblem> {
         budgets::problems(&self.budgets, currencies)
+    }
+
+    /// What `[healing]` names although it is the deployment `name` itself.
+    #[must_use]
+    pub fn self_repairs(&self, name: &DeploymentName) -> Vec<InputProblem> {
+        healing::problems(&self.healing, name)
     }
 
     /// The differences from `before`, field by field.

@@ -75,6 +75,13 @@ pub(super) fn manifest(mut object: ObjectReader, problems: &mut Vec<InputProblem
     if let Some(field) = object.take("health") {
         manifest.health = health(field, problems);
     }
+    let healing = object.take("healing");
+    #[cfg(feature = "host")]
+    {
+        manifest.healing = healing.map_or_else(Default::default, |field| super::healing::read(field, problems));
+    }
+    #[cfg(not(feature = "host"))]
+    drop(healing);
     if let Some(field) = object.take("ledger") {
         manifest.ledger = super::ledger::read(field, problems);
     }

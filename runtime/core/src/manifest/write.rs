@@ -43,6 +43,9 @@ pub(super) fn manifest(manifest: &Manifest) -> Value {
     }
     let health = manifest.health;
     put("health", json!({ "enabled": health.enabled, "every": duration_text(health.every_millis) }));
+    if let Some(healing) = super::healing::write(&manifest.healing) {
+        put("healing", healing);
+    }
     if let Some(ledger) = super::ledger::write(&manifest.ledger) {
         put("ledger", ledger);
     }
