@@ -148,6 +148,7 @@ async fn put(dir: &Path, component: ComponentDigest, named: impl Iterator<Item =
             manifest: manifest.to_json().to_string().into(),
             subscriptions: Vec::new(),
             budgets: Vec::new(),
+            incident: None,
             now,
         };
         store.put_deployment(put)

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::Time;
 
 /// One event. Its name in the feed is `run`, `delivery`, `deployment`, `breaker`, `schedule`,
-/// `subscription`, `posted`, `finding`, `state`, `secret`, `health` or `clock`.
+/// `subscription`, `posted`, `finding`, `state`, `secret`, `health`, `incident` or `clock`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(ToSchema), schema(as = Event))]
 pub struct FeedEvent<'a> {
@@ -188,6 +188,22 @@ pub enum FeedDetail<'a> {
         /// The status after.
         to: Cow<'a, str>,
         /// Why the status changed.
+        reason: Cow<'a, str>,
+    },
+    /// `incident`: an incident entered a phase, became worse, or was acknowledged.
+    Incident {
+        /// The number of the incident.
+        incident: u64,
+        /// The deployment; left out if the host itself is in trouble.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deployment: Option<Cow<'a, str>>,
+        /// `critical` or `warning`.
+        severity: Cow<'a, str>,
+        /// The phase.
+        phase: Cow<'a, str>,
+        /// Whether a person has taken it on.
+        acknowledged: bool,
+        /// What is wrong.
         reason: Cow<'a, str>,
     },
     /// `secret`: an operator `set` or `deleted` a secret, or an old version of it has `ended`.

@@ -37,6 +37,7 @@ impl From<StoreError> for Problem {
                 };
                 Self::new(code, detail)
             }
+            StoreError::IncidentChanged { .. } => Self::new(code, detail),
             StoreError::KeyMismatch { run }
             | StoreError::SignalKeyMismatch { run }
             | StoreError::KeyOutlivesRun { run }

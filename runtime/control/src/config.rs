@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tidemill_core::NodeId;
 use tidemill_core::clock::SystemClock;
+use tidemill_core::healing::HealingMode;
 use tidemill_core::money::Currencies;
 use tidemill_core::policy::PolicyInForce;
 use tidemill_engine::MEMORY_MAX;
@@ -42,6 +43,9 @@ pub struct HostConfig {
     pub health_check_max: Duration,
     /// Whether open findings about the ledger degrade the health of the host. Default false.
     pub findings_degrade_health: bool,
+    /// What the host may do about unhealthy deployments. The more cautious of this and the mode of a
+    /// deployment counts. Default: it repairs.
+    pub healing: HealingMode,
     /// Maximum number of runs that wait in memory; the oldest make room for others. Default a
     /// quarter of the default `concurrency`.
     pub waiting_max: usize,
@@ -83,6 +87,7 @@ impl HostConfig {
             keep_waiting: Duration::from_secs(10),
             health_check_max: Duration::from_secs(5),
             findings_degrade_health: false,
+            healing: HealingMode::default(),
             waiting_max: 64,
             retention: Some(Duration::from_secs(30 * 86_400)),
             event_retention: Some(Duration::from_secs(7 * 86_400)),

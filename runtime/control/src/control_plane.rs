@@ -23,6 +23,8 @@ use crate::deployment::changes::DeploymentChanges;
 use crate::deployment::component_files::remove_unnamed_components;
 use crate::error::ControlError;
 use crate::guests::GuestExecutor;
+use crate::healing::HealingMonitor;
+use crate::healing::reconciler::HealingReconciler;
 use crate::health::HealthMonitor;
 use crate::health::reconciler::HealthReconciler;
 use crate::hook::paypal::PaypalVerification;
@@ -80,6 +82,7 @@ fn loops(host: &Arc<HostState>) -> Vec<Box<dyn Reconciler>> {
         Box::new(SecretReconciler::new(host)),
         Box::new(KeyRotationReconciler::new(host)),
         Box::new(HealthReconciler::new(host)),
+        Box::new(HealingReconciler::new(host)),
     ];
     if let Some(scrub) = ScrubReconciler::new(host) {
         loops.push(Box::new(scrub));
@@ -131,6 +134,7 @@ impl HostState {
             rescheduled: Notify::new(),
         });
         let health = Arc::new(HealthMonitor::new(clock.now()));
+        let healing = Arc::new(HealingMonitor::default());
         let host = Arc::new(Self {
             owner: Owner { node: config.node.clone(), epoch },
             scrubs: Arc::new(ScrubStatus::new(last_scrub, clock.now(), config.scrub_every)),
@@ -147,6 +151,7 @@ impl HostState {
             deliveries,
             hooks,
             health,
+            healing,
             operation_wake: Notify::new(),
             finding_wake: Notify::new(),
             secret_wake: Notify::new(),
@@ -161,6 +166,7 @@ impl HostState {
         host.load_secrets().await?;
         host.load().await?;
         host.health.restore(&host.deployments, &*host.store, host.clock.now()).await?;
+        host.healing.restore(&host.deployments, &*host.store).await?;
         remove_unnamed_components(&*host.store, &host.config.components_dir).await?;
         host.schedules.check_clock_and_zones().await;
         host.schedules.apply_policy().await?;
@@ -272,6 +278,7 @@ impl ControlPlane {
         now.modules.set(number(stats.modules));
         now.compiled.set(number(stats.compiled));
         now.loaded.set(number(stats.loaded));
+        self.0.metrics.healing.open.set(number(self.0.healing.open_count() as u64));
         self.0.deliveries.measure(&self.0.deployments, &self.0.metrics);
         let mut queued = 0;
         for live in self.0.deployments.all().values() {

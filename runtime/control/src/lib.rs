@@ -15,6 +15,7 @@ mod explain;
 #[cfg(test)]
 mod fixture;
 mod guests;
+mod healing;
 mod health;
 mod hook;
 mod ledger_units;
@@ -37,6 +38,7 @@ pub use crate::deployment::deploy::{DeployResult, Preview};
 pub use crate::deployment::exports::misfits;
 pub use crate::deployment::recycle::RecycleResult;
 pub use crate::deployment::upload::UploadResult;
+pub use crate::healing::{IncidentAction, IncidentDetails};
 pub use crate::health::{CheckResult, DeploymentHealth, HealthSummary, Vital};
 pub use crate::hook::endpoint::{HookEndpoint, HookView};
 pub use crate::hook::provider::{NoProviders, ProviderRequests};

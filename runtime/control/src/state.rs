@@ -14,6 +14,7 @@ use crate::config::HostConfig;
 use crate::deployment::active::DeploymentRegistry;
 use crate::deployment::changes::DeploymentChanges;
 use crate::guests::GuestExecutor;
+use crate::healing::HealingMonitor;
 use crate::health::HealthMonitor;
 use crate::hook::state::HookMonitor;
 use crate::metrics::Metrics;
@@ -53,6 +54,7 @@ pub(crate) struct HostState {
     pub(crate) hooks: Arc<HookMonitor>,
     pub(crate) scrubs: Arc<ScrubStatus>,
     pub(crate) health: Arc<HealthMonitor>,
+    pub(crate) healing: Arc<HealingMonitor>,
     /// Wakes the loop that executes operations.
     pub(crate) operation_wake: Notify,
     /// Wakes the loop of findings.

@@ -33,6 +33,7 @@ pub(crate) async fn an_unexpected_revision_is_refused(store: Arc<dyn Store>) {
         schedules: vec![],
         subscriptions: vec![],
         budgets: vec![],
+        incident: None,
         now: NOON,
     };
     for wrong in [None, Some(Revision::new(2))] {

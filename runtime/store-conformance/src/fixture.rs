@@ -85,6 +85,7 @@ pub(crate) async fn deploy_with(
         schedules,
         subscriptions: vec![],
         budgets: vec![],
+        incident: None,
         now: NOON,
     };
     store.put_deployment(put).await.expect("a deployment")

@@ -12,6 +12,7 @@ mod deployments;
 mod feed;
 mod fixture;
 mod health;
+mod incidents;
 mod ledger;
 mod models;
 mod modules;
@@ -181,6 +182,9 @@ claims! {
         a_rotation_visits_each_record_once_and_forgets_the_old_key;
     feed: the_feed_lists_each_commit_in_order_and_trims_its_old_end, one_commit_trims_few_entries;
     health: a_scrub_verifies_every_record_and_is_recorded;
+    incidents: a_deployment_and_the_host_have_one_open_incident_each, a_change_of_an_incident_names_the_version_before_it,
+        incidents_are_listed_by_filter_and_the_latest_first, a_deleted_deployment_leaves_no_open_incident_and_no_route,
+        the_last_two_healthy_revisions_are_known;
     deployment_health: changes_are_listed_newest_first_and_announced,
         old_changes_are_removed_except_the_last,
         a_deleted_deployment_leaves_no_health_to_its_successor,

@@ -46,6 +46,12 @@ pub enum StoreError {
         /// The current version; [`Version::ABSENT`] if there is no value.
         present: Version,
     },
+    /// The incident has changed since it was read.
+    #[error("incident {number} has changed")]
+    IncidentChanged {
+        /// The incident.
+        number: u64,
+    },
     /// Runs of the deployment have not ended.
     #[error("{unended} runs have not ended")]
     UnendedRuns {
@@ -169,12 +175,15 @@ impl StoreError {
                 "state key" => Code::StateKeyNotFound,
                 "topic" => Code::TopicNotFound,
                 "secret" => Code::SecretNotFound,
+                "incident" => Code::IncidentNotFound,
                 "budget" | "budget of each customer" => Code::BudgetNotFound,
                 _ => Code::PathNotFound,
             },
             Self::VersionTaken { .. } => Code::VersionHasOtherBytes,
             Self::InUse { .. } => Code::ComponentInUse,
-            Self::RevisionChanged { .. } | Self::ValueChanged { .. } => Code::PreconditionFailed,
+            Self::RevisionChanged { .. } | Self::ValueChanged { .. } | Self::IncidentChanged { .. } => {
+                Code::PreconditionFailed
+            }
             Self::UnendedRuns { .. } => Code::DeploymentInUse,
             Self::KeyMismatch { .. } | Self::EventKeyMismatch { .. } | Self::SignalKeyMismatch { .. } => {
                 Code::IdempotencyMismatch

@@ -46,6 +46,7 @@ async fn deployed(dir: &Path) -> EmbeddedStore {
         schedules: vec![],
         subscriptions: vec![],
         budgets: vec![],
+        incident: None,
         now: NOON,
     };
     store.put_deployment(put).await.unwrap();

@@ -55,6 +55,7 @@ async fn open(dir: &std::path::Path, quotas: Quotas) -> (EmbeddedStore, Owner) {
         schedules: vec![],
         subscriptions: vec![],
         budgets: vec![],
+        incident: None,
         now: NOON,
     };
     store.put_deployment(put).await.unwrap();

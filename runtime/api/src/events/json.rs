@@ -104,6 +104,17 @@ pub fn feed_event(entry: &FeedEntry) -> (&'static str, shapes::FeedEvent<'_>) {
                 reason: reason.into(),
             },
         ),
+        FeedEvent::Incident { number, deployment, severity, phase, acknowledged, reason } => (
+            "incident",
+            shapes::FeedDetail::Incident {
+                incident: *number,
+                deployment: deployment.as_ref().map(|name| name.as_str().into()),
+                severity: severity.as_str().into(),
+                phase: phase.as_str().into(),
+                acknowledged: *acknowledged,
+                reason: reason.into(),
+            },
+        ),
         FeedEvent::Secret { name, version, change } => {
             ("secret", shapes::FeedDetail::Secret { secret: name.into(), version: *version, change: change.into() })
         }

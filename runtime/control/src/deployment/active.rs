@@ -14,6 +14,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tidemill_core::budget::{BudgetSpec, BudgetUnit};
 use tidemill_core::flow::{Debounce, Flow};
+use tidemill_core::healing::HealingPolicy;
 use tidemill_core::lane::Lane;
 use tidemill_core::limits::LOG_BYTES;
 use tidemill_core::manifest::{BreakerSettings, CompactSchedules, Grants, HealthPolicy, LedgerPolicy, Manifest};
@@ -53,6 +54,7 @@ pub(crate) struct ResolvedRevision {
     pub(crate) limits: Limits,
     pub(crate) breaker: BreakerSettings,
     pub(crate) health: HealthPolicy,
+    pub(crate) healing: HealingPolicy,
     pub(crate) grants: Arc<Grants>,
     pub(crate) ledger: LedgerPolicy,
     /// Its budgets; `None` if it has none.
@@ -97,6 +99,7 @@ impl ResolvedRevision {
             limits: Limits { log: manifest.limits.log.min(LOG_BYTES), ..manifest.limits },
             breaker: manifest.breaker,
             health: manifest.health,
+            healing: manifest.healing,
             grants: Arc::new(manifest.grants),
             ledger: manifest.ledger,
             budgets: (!manifest.budgets.is_empty()).then(|| manifest.budgets.into()),

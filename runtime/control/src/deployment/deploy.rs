@@ -14,13 +14,15 @@ use tidemill_core::wire::InputProblem;
 use tidemill_core::{Code, ComponentDigest, DeploymentName, Policy, Revision, ScheduleName, Timestamp};
 use tidemill_store::StoreError;
 use tidemill_store::records::{
-    Component, Deployment, NewBudget, PageRequest, Pause, PutDeployment, RunFilter, ScheduleChange, SubscriptionChange,
+    Component, Deployment, IncidentUpdate, NewBudget, PageRequest, Pause, PutDeployment, RunFilter, ScheduleChange,
+    SubscriptionChange,
 };
 use tidemill_webhook::Verifier;
 
 use crate::deployment::active::{ActiveDeployment, ResolvedRevision, manifest_of};
 use crate::deployment::exports;
 use crate::error::ControlError;
+use crate::healing::repair;
 use crate::run_to_completion::run_to_completion;
 use crate::schedule::firing::{PASSED_MAX, times, times_between};
 use crate::state::ControlPlane;
@@ -93,7 +95,7 @@ impl ControlPlane {
             return Err(ControlError::Problems { code: Code::BadManifest, problems: vec![problem] });
         };
         let component = self.component_of(&manifest.source).await?;
-        self.deploy_component(name, manifest, component, expected, dry_run).await
+        self.deploy_component(name, manifest, component, expected, dry_run, None).await
     }
 
     /// Creates a revision that runs `component`, whatever the manifest's source resolves to now.
@@ -104,10 +106,12 @@ impl ControlPlane {
         component: Component,
         expected: Option<Option<Revision>>,
         dry_run: bool,
+        incident: Option<IncidentUpdate>,
     ) -> Result<DeployResult, ControlError> {
         let mut problems = exports::misfits(&manifest, &component.exports, component.schemas.as_deref());
         problems.extend(check_memory(&manifest, self.0.config.memory_max));
         problems.extend(manifest.unknown_zones());
+        problems.extend(manifest.self_repairs(&name));
         problems.extend(manifest.ledger.floors.problems(&self.0.config.currencies));
         problems.extend(manifest.unusable_budgets(&self.0.config.currencies));
         problems.extend(manifest.long_jitters(self.0.clock.now()));
@@ -126,6 +130,10 @@ impl ControlPlane {
         }
         self.0.changes.check_not_deleting(&name)?;
         self.check_paper(&name, manifest.ledger.paper).await?;
+        let problems = repair::named_problems(&self.0, &name, &manifest.healing);
+        if !problems.is_empty() {
+            return Err(ControlError::Problems { code: Code::BadManifest, problems });
+        }
         let now = self.0.clock.now();
         let before = self.0.deployments.get(&name);
         let present = before.as_ref().map(|live| live.deployment.revision);
@@ -146,6 +154,7 @@ impl ControlPlane {
             schedules: self.schedule_changes(&name, &manifest, &json, before.as_deref(), now).await?,
             subscriptions: subscription_changes(&manifest),
             budgets: budgets(&manifest, &self.0.config.currencies),
+            incident: incident.map(Box::new),
             now,
         };
         let created = before.is_none();
@@ -203,7 +212,7 @@ impl ControlPlane {
     /// `host/deployment-not-found`.
     pub async fn pause(&self, name: &DeploymentName, note: String) -> Result<Deployment, ControlError> {
         let now = self.0.clock.now();
-        self.set_pause(name, Some(Pause { since: now, note: checked_note(note)? }), now).await
+        self.set_pause(name, Some(Pause { since: now, note: checked_note(note)? }), None, now).await
     }
 
     /// Resumes a paused deployment. Each schedule's catch-up policy decides about firings missed
@@ -212,13 +221,15 @@ impl ControlPlane {
     /// # Errors
     /// `host/deployment-not-found`.
     pub async fn resume(&self, name: &DeploymentName) -> Result<Deployment, ControlError> {
-        self.set_pause(name, None, self.0.clock.now()).await
+        self.set_pause(name, None, None, self.0.clock.now()).await
     }
 
-    async fn set_pause(
+    /// Pauses or resumes a deployment, together with the change of an incident if it is a repair.
+    pub(crate) async fn set_pause(
         &self,
         name: &DeploymentName,
         pause: Option<Pause>,
+        incident: Option<IncidentUpdate>,
         now: Timestamp,
     ) -> Result<Deployment, ControlError> {
         let (host, name) = (Arc::clone(&self.0), name.clone());
@@ -227,7 +238,7 @@ impl ControlPlane {
             host.changes.check_not_deleting(&name)?;
             let live = host.deployments.require(&name)?;
             let note = pause.as_ref().map(|pause| pause.note.clone());
-            let deployment = host.store.pause_deployment(&name, pause, now).await?;
+            let deployment = host.store.pause_deployment(&name, pause, incident, now).await?;
             match note {
                 Some(note) => tracing::info!(deployment = %name, ?note, "paused deployment"),
                 None => tracing::info!(deployment = %name, "resumed deployment"),
@@ -280,6 +291,7 @@ impl ControlPlane {
                 self.0.deliveries.forget(name);
                 self.retain_hooks(name, &[]);
                 self.0.metrics.forget(name.as_str());
+                self.0.healing.forget(name);
                 self.0.schedules.rescheduled.notify_one();
                 tracing::info!(deployment = %name, cancel_runs, "deleted deployment with its state");
             }

@@ -2,6 +2,7 @@
 //! component.
 
 use tidemill_core::{Code, DeploymentName, Revision};
+use tidemill_store::records::IncidentUpdate;
 
 use crate::deployment::active::manifest_of;
 use crate::deployment::deploy::DeployResult;
@@ -28,15 +29,18 @@ impl ControlPlane {
     ) -> Result<DeployResult, ControlError> {
         self.0.shutdown.check_open()?;
         let (host, name) = (self.clone(), name.clone());
-        run_to_completion(async move { host.rollback_now(name, to, expected, dry_run).await }).await
+        run_to_completion(async move { host.rollback_now(name, to, expected, dry_run, None).await }).await
     }
 
-    async fn rollback_now(
+    /// As [`ControlPlane::rollback`]. The change of an incident whose repair this is, is committed
+    /// with it.
+    pub(crate) async fn rollback_now(
         &self,
         name: DeploymentName,
         to: Option<Revision>,
         expected: Option<Option<Revision>>,
         dry_run: bool,
+        incident: Option<IncidentUpdate>,
     ) -> Result<DeployResult, ControlError> {
         let present = self.0.deployments.require(&name)?.deployment.revision;
         let no_revision = |detail: String| ControlError::refused(Code::RevisionNotFound, detail);
@@ -62,6 +66,6 @@ impl ControlPlane {
         })?;
         let mut manifest = manifest_of(&target)?;
         manifest.name = Some(name.clone());
-        self.deploy_component(name, manifest, component, expected, dry_run).await
+        self.deploy_component(name, manifest, component, expected, dry_run, incident).await
     }
 }

@@ -9,6 +9,7 @@ mod check;
 mod figures;
 mod observe;
 pub(crate) mod reconciler;
+mod trouble;
 mod view;
 mod vitals;
 
@@ -21,7 +22,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tidemill_core::breaker::BreakerPhase;
 use tidemill_core::health::{HealthSignal, HealthState, HealthStatus, SignalMonitor};
 use tidemill_core::{DeploymentName, Revision, Timestamp};
-use tidemill_store::records::PageRequest;
+use tidemill_store::records::{HealthyRevisions, PageRequest};
 use tidemill_store::{Store, StoreError};
 use tokio::sync::{Notify, Semaphore};
 
@@ -29,6 +30,7 @@ use crate::deployment::active::{ActiveDeployment, DeploymentMap, DeploymentRegis
 use crate::health::figures::FigureSnapshot;
 
 pub use check::CheckResult;
+pub(crate) use trouble::DeploymentTrouble;
 pub use view::{DeploymentHealth, HealthSummary};
 pub use vitals::Vital;
 pub(crate) use vitals::VitalMonitor;
@@ -69,6 +71,8 @@ struct ObservedDeployments {
     seen: Option<DeploymentMap>,
     /// Deployments that are being observed.
     observing: HashSet<DeploymentName>,
+    /// Deployments that are degraded or unhealthy.
+    troubled: BTreeSet<DeploymentName>,
 }
 
 /// What is known of one deployment.
@@ -79,6 +83,14 @@ struct ObservedDeployment {
     signals: Vec<HealthSignal>,
     monitor: SignalMonitor,
     reading: FigureSnapshot,
+    /// When it was last observed with a result that shows something, and whether it failed then.
+    shown: Option<(Timestamp, bool)>,
+    /// When the failures in a row began.
+    failing_since: Option<Timestamp>,
+    /// The number of observations in a row that found its revision healthy.
+    healthy_streak: u32,
+    /// The revisions that are known to have been healthy.
+    healthy: Option<HealthyRevisions>,
     /// The revision and the phase of the breaker at the last observation.
     revision: Revision,
     breaker: Option<BreakerPhase>,
@@ -141,10 +153,15 @@ impl HealthMonitor {
     ) -> Result<(), StoreError> {
         let all = registry.all();
         self.observed().follow(&all, now);
+        for (name, healthy) in store.healthy_revisions().await? {
+            if let Some(observed) = self.observed().all.get_mut(&name) {
+                observed.healthy = Some(healthy);
+            }
+        }
         for name in all.keys() {
             let last = store.health_transitions(name, PageRequest::first(1)).await?;
-            if let (Some(last), Some(observed)) = (last.items.first(), self.observed().all.get_mut(name)) {
-                observed.state = HealthState::after(last);
+            if let Some(last) = last.items.first() {
+                self.observed().set_state(name, HealthState::after(last));
             }
         }
         Ok(())
@@ -218,6 +235,7 @@ impl ObservedDeployments {
         let gone: Vec<_> = self.all.keys().filter(|name| !registry.contains_key(*name)).cloned().collect();
         for name in gone {
             if let Some(observed) = self.all.remove(&name) {
+                self.troubled.remove(&name);
                 self.due.remove(&(observed.next, name));
             }
         }
@@ -233,6 +251,16 @@ impl ObservedDeployments {
             }
         }
         self.seen = Some(Arc::clone(registry));
+    }
+
+    fn set_state(&mut self, name: &DeploymentName, state: HealthState) {
+        let Some(observed) = self.all.get_mut(name) else { return };
+        if matches!(state.status, HealthStatus::Degraded | HealthStatus::Unhealthy) {
+            self.troubled.insert(name.clone());
+        } else {
+            self.troubled.remove(name);
+        }
+        observed.state = state;
     }
 
     fn plan(&mut self, name: DeploymentName, at: Timestamp) {

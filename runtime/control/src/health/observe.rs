@@ -3,15 +3,21 @@
 use std::sync::Arc;
 
 use tidemill_core::breaker::{BreakerMode, BreakerPhase};
-use tidemill_core::health::{Assessment, HealthState, IntervalFigures};
-use tidemill_core::{DeploymentName, Timestamp};
+use tidemill_core::health::{Assessment, HealthState, HealthStatus, IntervalFigures};
+use tidemill_core::{DeploymentName, Revision, Timestamp};
 use tidemill_store::StoreError;
+use tidemill_store::records::HealthyRevisions;
 
 use crate::deployment::active::ActiveDeployment;
 use crate::deployment::breaker::BreakerReport;
 use crate::health::check::{CheckResult, check};
 use crate::health::{HealthMonitor, ObservedDeployment, RESULTS};
 use crate::state::HostState;
+
+/// Number of healthy observations in a row after which a revision is known to be healthy.
+const PROVEN_STREAK: u32 = 4;
+/// Number of attempts that worked between two observations after which it is known at once.
+const PROVEN_ATTEMPTS: u64 = 10;
 
 /// Observes a deployment, on a task of its own, so that a slow check delays no other.
 pub(crate) fn spawn(host: &Arc<HostState>, live: Arc<ActiveDeployment>) {
@@ -50,9 +56,13 @@ async fn observe(host: &Arc<HostState>, live: &Arc<ActiveDeployment>) -> Result<
     let now = host.clock.now();
     let queue_age_millis = queue_age(host, live, now).await?;
     let (lag, breaker) = (host.deliveries.lag_of(name), live.limiter.breaker.report(now));
-    let Some((assessment, mut next)) = host.health.assess(live, result, &breaker, queue_age_millis, lag) else {
-        return Ok(());
-    };
+    let observation = host.health.assess(live, result, &breaker, queue_age_millis, lag, now);
+    let Some(Observation { assessment, state: mut next, proven }) = observation else { return Ok(()) };
+    if let Some(revision) = proven {
+        // Nothing depends on the time at which it is known, so it is a commit of its own.
+        host.store.record_healthy_revision(name, revision).await?;
+        host.health.note_healthy_revision(name, revision);
+    }
     if let Some(transition) = next.assess(assessment, now) {
         tracing::info!(
             deployment = %name, from = transition.from.as_str(), to = transition.to.as_str(), reason = transition.reason,
@@ -62,8 +72,19 @@ async fn observe(host: &Arc<HostState>, live: &Arc<ActiveDeployment>) -> Result<
         // finds the same change.
         host.store.record_health(name, transition).await?;
     }
-    host.health.set_state(live, next);
+    let troubled = matches!(next.status, HealthStatus::Degraded | HealthStatus::Unhealthy);
+    host.health.observed().set_state(name, next);
+    host.healing.on_observation(name, troubled);
     Ok(())
+}
+
+/// What one observation shows.
+struct Observation {
+    assessment: Assessment,
+    /// The present state.
+    state: HealthState,
+    /// The revision that is now known to be healthy.
+    proven: Option<Revision>,
 }
 
 /// Returns how long the oldest due run of a deployment waits.
@@ -103,7 +124,8 @@ impl HealthMonitor {
         breaker: &BreakerReport,
         queue_age_millis: u64,
         lag: u64,
-    ) -> Option<(Assessment, HealthState)> {
+        now: Timestamp,
+    ) -> Option<Observation> {
         let mut all = self.observed();
         let observed: &mut ObservedDeployment = all.all.get_mut(&live.deployment.name)?;
         let (figures, reading) = observed.reading.since(live);
@@ -113,6 +135,9 @@ impl HealthMonitor {
         let renewed = std::mem::replace(&mut observed.revision, live.deployment.revision) != live.deployment.revision;
         // What failed before the breaker closed, or under another revision, is over.
         let mut figures = IntervalFigures { queue_age_millis, lag, ..figures };
+        if renewed {
+            observed.healthy_streak = 0;
+        }
         if closed || renewed {
             observed.monitor.forget_window();
             figures = IntervalFigures { attempts: 0, failed: 0, ..figures };
@@ -131,12 +156,45 @@ impl HealthMonitor {
             }
             observed.results.push_back(result);
         }
-        Some((assessment.or_worse(shown), observed.state.clone()))
+        let assessment = assessment.or_worse(shown);
+        let worked = figures.attempts.saturating_sub(figures.failed);
+        let proven = observed.note(&assessment, breaker.phase, worked, now);
+        Some(Observation { assessment, state: observed.state.clone(), proven })
     }
 
-    fn set_state(&self, live: &ActiveDeployment, state: HealthState) {
-        if let Some(observed) = self.observed().all.get_mut(&live.deployment.name) {
-            observed.state = state;
+    fn note_healthy_revision(&self, name: &DeploymentName, revision: Revision) {
+        if let Some(observed) = self.observed().all.get_mut(name) {
+            let before = observed.healthy.map(|healthy| healthy.last);
+            observed.healthy = Some(HealthyRevisions { last: revision, before });
         }
+    }
+}
+
+impl ObservedDeployment {
+    /// Notes what an observation shows, with the number of attempts that `worked` since the one
+    /// before. Returns the revision if it is now known to be healthy.
+    fn note(
+        &mut self,
+        assessment: &Assessment,
+        breaker: BreakerPhase,
+        worked: u64,
+        now: Timestamp,
+    ) -> Option<Revision> {
+        if *assessment == Assessment::NoEvidence {
+            return None;
+        }
+        let failed = matches!(assessment, Assessment::Failed(_) | Assessment::Unhealthy(_));
+        // The trial runs of a half-open breaker decide soon. Until then, nothing is known.
+        if !failed || breaker != BreakerPhase::HalfOpen {
+            self.shown = Some((now, failed));
+        }
+        self.failing_since = if failed { self.failing_since.or(Some(now)) } else { None };
+        if *assessment != Assessment::Healthy {
+            self.healthy_streak = 0;
+            return None;
+        }
+        self.healthy_streak = self.healthy_streak.saturating_add(1);
+        let is_new = self.healthy.is_none_or(|healthy| healthy.last < self.revision);
+        (is_new && (self.healthy_streak >= PROVEN_STREAK || worked >= PROVEN_ATTEMPTS)).then_some(self.revision)
     }
 }

@@ -38,6 +38,8 @@ pub struct Vital {
     pub limit: Option<f64>,
     /// What is wrong, if it is abnormal.
     pub problem: Option<String>,
+    /// The number of readings in a row at which it was abnormal.
+    pub readings: u32,
 }
 
 /// The vitals of the host, and what they are compared with.
@@ -87,9 +89,10 @@ impl VitalMonitor {
         vitals.extend(space.and_then(|space| Some(free_disk(space.free_bytes?, space.reserve_bytes))));
         vitals.extend(memory.map(|(resident, most)| resident_memory(resident, most)));
         vitals.push(store_damage(host.metrics.host.store_damaged.get() > 0));
-        for vital in vitals.iter().filter(|vital| vital.problem.is_some()) {
-            let is_known = |before: &Vital| before.name == vital.name && before.problem.is_some();
-            if !reading.vitals.iter().any(is_known) {
+        for vital in vitals.iter_mut().filter(|vital| vital.problem.is_some()) {
+            let before = reading.vitals.iter().find(|before| before.name == vital.name);
+            vital.readings = before.map_or(0, |before| before.readings) + 1;
+            if vital.readings == 1 {
                 tracing::warn!(name = vital.name, detail = vital.problem, "a vital sign of the host is abnormal");
             }
         }
@@ -101,43 +104,43 @@ fn commit_seconds(before: (u64, u64), now: (u64, u64)) -> Vital {
     let commits = now.0.saturating_sub(before.0);
     let seconds = if commits == 0 { 0.0 } else { figure(now.1.saturating_sub(before.1)) / 1e6 / figure(commits) };
     let problem = (seconds >= COMMIT_SECONDS).then(|| format!("a commit takes {seconds:.3} s on average"));
-    Vital { name: "commit-seconds", value: seconds, limit: Some(COMMIT_SECONDS), problem }
+    Vital { name: "commit-seconds", value: seconds, limit: Some(COMMIT_SECONDS), problem, readings: 0 }
 }
 
 fn store_failures(failures: u64) -> Vital {
     let problem = (failures > 0).then(|| format!("the store failed {failures} times since the last reading"));
-    Vital { name: "store-failures", value: figure(failures), limit: Some(1.0), problem }
+    Vital { name: "store-failures", value: figure(failures), limit: Some(1.0), problem, readings: 0 }
 }
 
 fn saturation(used: u32, most: u32, full_readings: u32) -> Vital {
     let problem = (full_readings >= FULL_READINGS)
         .then(|| format!("all {most} places for runs were taken at the last {full_readings} readings"));
-    Vital { name: "run-slots", value: f64::from(used) / f64::from(most), limit: Some(1.0), problem }
+    Vital { name: "run-slots", value: f64::from(used) / f64::from(most), limit: Some(1.0), problem, readings: 0 }
 }
 
 fn loop_lateness(millis: u64) -> Vital {
     let seconds = figure(millis) / 1e3;
     let problem = (seconds >= LATE_SECONDS).then(|| format!("a loop of the host was {seconds:.1} s late"));
-    Vital { name: "loop-lateness", value: seconds, limit: Some(LATE_SECONDS), problem }
+    Vital { name: "loop-lateness", value: seconds, limit: Some(LATE_SECONDS), problem, readings: 0 }
 }
 
 fn free_disk(free: u64, reserve: u64) -> Vital {
     let limit = reserve.saturating_mul(FREE_DISK_FACTOR);
     let problem = (free < limit)
         .then(|| format!("the disk has {} MiB free; writes are refused below {} MiB", free >> 20, reserve >> 20));
-    Vital { name: "free-disk", value: figure(free), limit: Some(figure(limit)), problem }
+    Vital { name: "free-disk", value: figure(free), limit: Some(figure(limit)), problem, readings: 0 }
 }
 
 fn resident_memory(resident: u64, most: u64) -> Vital {
     let limit = figure(most) * MEMORY_SHARE;
     let problem = (figure(resident) >= limit)
         .then(|| format!("the host uses {} MiB of memory; the machine has {} MiB", resident >> 20, most >> 20));
-    Vital { name: "resident-memory", value: figure(resident), limit: Some(limit), problem }
+    Vital { name: "resident-memory", value: figure(resident), limit: Some(limit), problem, readings: 0 }
 }
 
 fn store_damage(damaged: bool) -> Vital {
     let problem = damaged.then(|| "the last scrub found damage".to_owned());
-    Vital { name: "store-damage", value: f64::from(u8::from(damaged)), limit: Some(1.0), problem }
+    Vital { name: "store-damage", value: f64::from(u8::from(damaged)), limit: Some(1.0), problem, readings: 0 }
 }
 
 /// Returns the memory that the process uses and that the machine, or its container, has.

@@ -1,7 +1,17 @@
-//! What the hot path counts for the health of deployments and of the host, without a lock.
+//! What the hot path counts for the health of deployments and of the host, without waiting for a
+//! lock.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use parking_lot::Mutex;
+use tidemill_core::RunId;
+
+/// Number of failed attempts that are remembered of each deployment.
+const FAILURES_MAX: usize = 8;
+/// Maximum length of a remembered code, in bytes.
+const CODE_BYTES: usize = 128;
 
 /// What the attempts of a deployment did since the host started.
 #[derive(Debug, Default)]
@@ -13,6 +23,8 @@ pub(crate) struct HealthCounters {
     pub(crate) dead_deliveries: AtomicU64,
     /// The maximum memory that an attempt used since it was last read, in bytes.
     pub(crate) peak_memory: AtomicU64,
+    /// The last runs with a failed attempt, each with the code of its failure.
+    failures: Mutex<VecDeque<(RunId, String)>>,
 }
 
 impl HealthCounters {
@@ -29,6 +41,21 @@ impl HealthCounters {
         if self.peak_memory.load(Ordering::Relaxed) < peak_memory {
             self.peak_memory.fetch_max(peak_memory, Ordering::Relaxed);
         }
+    }
+
+    /// Remembers a failed attempt as evidence. If another thread is doing so, this one is left out.
+    pub(crate) fn remember_failure(&self, run: RunId, code: &str) {
+        if let Some(mut failures) = self.failures.try_lock() {
+            if failures.len() == FAILURES_MAX {
+                failures.pop_front();
+            }
+            failures.push_back((run, code[..code.floor_char_boundary(CODE_BYTES)].to_owned()));
+        }
+    }
+
+    /// Returns the last failed attempts, the newest last.
+    pub(crate) fn last_failures(&self) -> Vec<(RunId, String)> {
+        self.failures.lock().iter().cloned().collect()
     }
 
     /// Counts a delivery whose run was parked.

@@ -4,6 +4,7 @@
 //! queued) are set when the metrics are read. The guests' own metrics are in `guest.rs`.
 
 mod guest;
+mod healing;
 pub(crate) mod health;
 pub(crate) mod hooks;
 mod host;
@@ -27,6 +28,7 @@ use tidemill_core::{DeploymentName, Timestamp};
 use tidemill_store::records::{FiringCommitResult as Firings, ParkedGroup, Usage};
 
 pub(crate) use guest::GuestMetrics;
+use healing::HealingMetrics;
 use health::{CommitTime, HealthCounters};
 use hooks::HookMetrics;
 use host::HostGauges;
@@ -128,6 +130,7 @@ pub struct Metrics {
     pub(crate) store_errors: Counter,
     pub(crate) taken_over: Counter,
     pub(crate) host: HostGauges,
+    pub(crate) healing: HealingMetrics,
     pub(crate) ledger: LedgerMetrics,
     pub(crate) guest: Arc<GuestMetrics>,
 }
@@ -206,6 +209,8 @@ impl Default for Metrics {
         let host = HostGauges::default();
         let ledger = LedgerMetrics::default();
         ledger.register(&mut registry);
+        let healing = HealingMetrics::default();
+        healing.register(&mut registry);
         let guest = Arc::new(GuestMetrics::default());
         registry.register("attempts", "Attempts that ended, by the state they led to", Family::clone(&attempts));
         registry.register("fuel", "Fuel used by guests", Family::clone(&fuel));
@@ -341,6 +346,7 @@ impl Default for Metrics {
             store_errors,
             taken_over,
             host,
+            healing,
             ledger,
             guest,
         }

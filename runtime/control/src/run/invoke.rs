@@ -38,15 +38,14 @@ impl ControlPlane {
     /// Problems of the request, or errors of the store. Then nothing of the run was committed.
     pub async fn invoke(&self, request: RunRequest, wait: Duration) -> Result<InvokeResult, ControlError> {
         self.0.shutdown.check_open()?;
-        let live = self.0.deployments.require(&request.deployment)?;
+        let live = self.target_of(&request).await?;
         let delayed = request.delay.is_some_and(|delay| !delay.is_zero());
         let new = self.new_run(&live, request)?;
         let until = tokio::time::Instant::now() + wait.min(WAIT_MAX);
         // A run with this key is the answer, even if its record was removed. No run may start for
         // it.
         if let Some(key) = &new.key
-            && (self.0.store.run_by_key(&new.deployment, key).await?.is_some()
-                || self.0.store.key_outlives(&new.deployment, key, new.now).await?.is_some())
+            && self.has_key(&new.deployment, key).await?
         {
             return Box::pin(self.queue_and_wait(&live, new, until)).await;
         }

@@ -71,9 +71,35 @@ impl ControlPlane {
     /// Problems of the request, or errors of the store.
     pub async fn request(&self, request: RunRequest) -> Result<RunRequestResult, ControlError> {
         self.0.shutdown.check_open()?;
-        let live = self.0.deployments.require(&request.deployment)?;
+        let live = self.target_of(&request).await?;
         let new = self.new_run(&live, request)?;
         self.enqueue(&live, new).await
+    }
+
+    /// Returns the deployment that takes a request: the one that it names, or its standby while the
+    /// host sends new runs there. A key that belongs to a run of the named deployment keeps it
+    /// there, so that no key makes two runs.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`; errors of the store.
+    pub(crate) async fn target_of(&self, request: &RunRequest) -> Result<Arc<ActiveDeployment>, ControlError> {
+        let name = &request.deployment;
+        let live = self.0.deployments.require(name)?;
+        let Some(standby) = self.0.healing.route_of(name) else { return Ok(live) };
+        if let Some(key) = &request.key
+            && self.has_key(name, key).await?
+        {
+            return Ok(live);
+        }
+        // Without the standby, the deployment does what it can.
+        Ok(self.0.deployments.get(&standby).unwrap_or(live))
+    }
+
+    /// Returns whether a key belongs to a run, though the record of the run may be removed.
+    pub(crate) async fn has_key(&self, deployment: &DeploymentName, key: &str) -> Result<bool, StoreError> {
+        let store = &self.0.store;
+        Ok(store.run_by_key(deployment, key).await?.is_some()
+            || store.key_outlives(deployment, key, self.0.clock.now()).await?.is_some())
     }
 
     /// Returns a run as it is stored.

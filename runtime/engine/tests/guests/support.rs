@@ -197,6 +197,7 @@ impl TestHost {
             schedules: Vec::new(),
             subscriptions: Vec::new(),
             budgets: Vec::new(),
+            incident: None,
             now: START,
         };
         self.store.put_deployment(put).await.unwrap();

@@ -43,6 +43,7 @@ pub(crate) async fn define(store: &Arc<dyn Store>, number: u64, budgets: Vec<New
         schedules: vec![],
         subscriptions: vec![],
         budgets,
+        incident: None,
         now,
     };
     store.put_deployment(put).await.expect("a deployment");

@@ -105,12 +105,12 @@ pub(crate) async fn a_paused_schedule_is_not_due(store: Arc<dyn Store>) {
     assert_eq!(store.next_due().await, Ok(Some(later(30))));
     // The same holds if the deployment is paused, and a new revision in between does not resume it.
     let pause = Some(Pause { since: NOON, note: "for a test".into() });
-    store.pause_deployment(&name("a"), pause, NOON).await.expect("a deployment");
+    store.pause_deployment(&name("a"), pause, None, NOON).await.expect("a deployment");
     assert_eq!(store.next_due().await, Ok(None));
     deploy_with(&store, "a", r#"{"priority":1}"#, vec![change(1, later(99))]).await;
     assert_eq!(store.next_due().await, Ok(None));
     assert!(!fires(&store, firing(later(30), later(40))).await);
-    store.pause_deployment(&name("a"), None, NOON).await.expect("a deployment");
+    store.pause_deployment(&name("a"), None, None, NOON).await.expect("a deployment");
     assert_eq!(store.next_due().await, Ok(Some(later(30))));
 }
 

@@ -34,6 +34,7 @@ async fn subscribe(store: &Arc<dyn Store>, number: u32, subscriptions: Vec<Subsc
         schedules: vec![],
         subscriptions,
         budgets: vec![],
+        incident: None,
         now: NOON,
     };
     store.put_deployment(put).await.expect("a deployment").revision
@@ -179,9 +180,9 @@ pub(crate) async fn a_paused_or_changed_deployment_receives_nothing(store: Arc<d
     publish(&store, "x", "1", NOON).await;
     let delivery = delivery(revision, &waiting(&store, "x").await, |_| true);
     let pause = Pause { since: NOON, note: String::new() };
-    store.pause_deployment(&name("a"), Some(pause), NOON).await.expect("a pause");
+    store.pause_deployment(&name("a"), Some(pause), None, NOON).await.expect("a pause");
     assert_eq!(store.deliver(delivery.clone()).await, Ok(false));
-    store.pause_deployment(&name("a"), None, NOON).await.expect("a resumption");
+    store.pause_deployment(&name("a"), None, None, NOON).await.expect("a resumption");
     let next = subscribe(&store, 2, vec![change("x", SubscriptionStart::Now)]).await;
     assert_eq!(store.deliver(delivery.clone()).await, Ok(false));
     assert_eq!(store.deliver(DeliveryCommit { revision: next, ..delivery }).await, Ok(true));

@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use tidemill_core::health::{HealthTransition, Outage};
-use tidemill_core::{DeploymentName, Timestamp};
+use tidemill_core::{DeploymentName, Revision, Timestamp};
 
 use crate::embedded::deployments;
 use crate::embedded::store::EmbeddedStore;
-use crate::embedded::tables::{HEALTH, META, name_key, time_key, time_of};
+use crate::embedded::tables::{HEALTH, HEALTHY_REVISIONS, META, name_key, time_key, time_of};
 use crate::embedded::tx::{ReadTx, WriteTx};
 use crate::error::Result;
-use crate::records::{FeedEvent, Page, PageRequest};
+use crate::records::{FeedEvent, HealthyRevisions, Page, PageRequest};
 use crate::traits::HealthStore;
 
 /// The key of the time at which the host was last known to run.
@@ -37,6 +37,24 @@ impl HealthStore for EmbeddedStore {
         page: PageRequest,
     ) -> Result<Page<HealthTransition>> {
         self.latest().record_page(HEALTH, &name_key(deployment.as_str(), &[]), true, &page)
+    }
+
+    async fn record_healthy_revision(&self, deployment: &DeploymentName, revision: Revision) -> Result<()> {
+        let name = deployment.clone();
+        self.commit(move |c| {
+            let (key, exists) = (name.as_str().as_bytes(), deployments::get(c, &name)?.is_some());
+            let known = c.record::<HealthyRevisions>(HEALTHY_REVISIONS, key)?;
+            if !exists || known.is_some_and(|known| known.last >= revision) {
+                return Ok(());
+            }
+            let revisions = HealthyRevisions { last: revision, before: known.map(|known| known.last) };
+            c.put_record(HEALTHY_REVISIONS, key, &revisions)
+        })
+        .await
+    }
+
+    async fn healthy_revisions(&self) -> Result<Vec<(DeploymentName, HealthyRevisions)>> {
+        self.latest().named_records(HEALTHY_REVISIONS)
     }
 
     async fn mark_alive(&self, now: Timestamp) -> Result<()> {

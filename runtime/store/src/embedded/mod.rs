@@ -20,6 +20,7 @@ pub mod fuzzing;
 #[cfg(test)]
 mod golden;
 mod health;
+mod incidents;
 #[cfg(feature = "testing")]
 mod inspection;
 mod ledger;

@@ -23,7 +23,8 @@ tables! {
     /// `life/<node>` → the current epoch of the node; `scrub` → the last scrub; `index-scrub` → the
     /// last scrub of the index alone; `zones` → marks of the time zone rules; `topics` → the number
     /// of topics; `usage-counted` → empty, if the usage was counted; `alive` → when the host was
-    /// last known to run; `outages` → when it did not run.
+    /// last known to run; `outages` → when it did not run; `incidents` → the number of the last
+    /// incident.
     META = new 1, "meta";
     /// digest → component.
     COMPONENTS = new 2, "components";
@@ -262,6 +263,16 @@ tables! {
     FUEL_WAITS = new 144, "fuel-waits";
     /// deployment NUL time, position of the commit → change of the health of the deployment.
     HEALTH = new 150, "health";
+    /// number → incident.
+    INCIDENTS = new 151, "incidents";
+    /// incident, number → entry of its timeline.
+    INCIDENT_TIMELINES = new 152, "incident-timelines";
+    /// deployment (empty for the host) NUL incident → empty.
+    INCIDENTS_BY_DEPLOYMENT = new 153, "incidents-by-deployment";
+    /// deployment → its last healthy revisions.
+    HEALTHY_REVISIONS = new 154, "healthy-revisions";
+    /// deployment → where its new runs go instead.
+    ROUTES = new 155, "standby-routes";
 }
 
 /// Builds the key `name NUL rest`.

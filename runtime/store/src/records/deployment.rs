@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidemill_core::breaker::BreakerMode;
 use tidemill_core::{ComponentDigest, DeploymentName, Revision, Timestamp};
 
-use super::{NewBudget, ScheduleChange, SubscriptionChange};
+use super::{IncidentUpdate, NewBudget, ScheduleChange, SubscriptionChange};
 
 /// A deployment in one revision, with its current pause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,9 @@ pub struct PutDeployment {
     pub subscriptions: Vec<SubscriptionChange>,
     /// Every budget of the manifest. All other budgets are removed with their counters.
     pub budgets: Vec<NewBudget>,
+    /// The change of an incident whose repair this is. It is committed with this one, and only if
+    /// this one makes a revision.
+    pub incident: Option<Box<IncidentUpdate>>,
     /// The time of the change.
     pub now: Timestamp,
 }

@@ -1,6 +1,7 @@
 //! The event feed: the changes of the store, in the order of the commits.
 
 use serde::{Deserialize, Serialize};
+use tidemill_core::healing::{IncidentPhase, IncidentSeverity};
 use tidemill_core::health::HealthStatus;
 use tidemill_core::money::LedgerStream;
 use tidemill_core::run::{Export, TriggerKind};
@@ -181,6 +182,21 @@ pub enum FeedEvent {
         /// The status after.
         to: HealthStatus,
         /// Why.
+        reason: String,
+    },
+    /// An incident entered a phase, became worse, or was acknowledged.
+    Incident {
+        /// Its number.
+        number: u64,
+        /// The deployment; `None` if it is one of the host.
+        deployment: Option<DeploymentName>,
+        /// How bad it is.
+        severity: IncidentSeverity,
+        /// The phase.
+        phase: IncidentPhase,
+        /// Whether a person has taken it on.
+        acknowledged: bool,
+        /// What is wrong.
         reason: String,
     },
 }

@@ -8,6 +8,7 @@ mod failure;
 mod feed;
 mod firing;
 mod hook_delivery;
+mod incident;
 mod ledger;
 mod module;
 mod operation;
@@ -38,6 +39,7 @@ pub use hook_delivery::{
     DeliveryAdmission, DeliveryBody, DeliveryFilter, DeliveryPolicy, DeliveryProgress, DeliveryReceipt, DeliveryRecord,
     DeliveryReplay, DeliveryReplayResult, ExpiredDeliveries, HookDelivery, NewDelivery, ReplayObstacle,
 };
+pub use incident::{HealthyRevisions, IncidentFilter, IncidentUpdate, NewIncident, StandbyRoute};
 pub(crate) use ledger::AccountDraft;
 pub use ledger::{
     AccountTotal, AppendedEntry, AsOf, BalanceCheck, BalanceDecision, BalanceFilter, BalanceQuestion, Bucket,

@@ -5,7 +5,9 @@ use tidemill_core::quotas::Quotas;
 use tidemill_core::{DeploymentName, Revision, RunId, Timestamp};
 
 use crate::error::StoreError;
-use crate::records::{BreakerDecision, CommitEffects, Deployment, Page, PageRequest, Pause, PutDeployment, Usage};
+use crate::records::{
+    BreakerDecision, CommitEffects, Deployment, IncidentUpdate, Page, PageRequest, Pause, PutDeployment, Usage,
+};
 
 /// Deployments and their revisions.
 #[async_trait]
@@ -21,11 +23,13 @@ pub trait DeploymentStore: Send + Sync + 'static {
     async fn revisions(&self, name: &DeploymentName, page: PageRequest) -> Result<Page<Deployment>, StoreError>;
     /// Lists all deployments, sorted by name.
     async fn deployments(&self, page: PageRequest) -> Result<Page<Deployment>, StoreError>;
-    /// Pauses admission and firing of a deployment. `None` resumes them.
+    /// Pauses admission and firing of a deployment. `None` resumes them. The change of an incident
+    /// whose repair this is, is committed with it.
     async fn pause_deployment(
         &self,
         name: &DeploymentName,
         pause: Option<Pause>,
+        incident: Option<IncidentUpdate>,
         now: Timestamp,
     ) -> Result<Deployment, StoreError>;
     /// Stores an operator's decision about the breaker of a deployment, which replaces the one

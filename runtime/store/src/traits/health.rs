@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use tidemill_core::health::{HealthTransition, Outage};
-use tidemill_core::{DeploymentName, Timestamp};
+use tidemill_core::{DeploymentName, Revision, Timestamp};
 
 use crate::error::StoreError;
-use crate::records::{Page, PageRequest};
+use crate::records::{HealthyRevisions, Page, PageRequest};
 
 /// The changes of the health of deployments, and the outages of the host.
 #[async_trait]
@@ -20,6 +20,11 @@ pub trait HealthStore: Send + Sync + 'static {
         deployment: &DeploymentName,
         page: PageRequest,
     ) -> Result<Page<HealthTransition>, StoreError>;
+    /// Records that a revision of a deployment is healthy. Has no effect if the deployment does not
+    /// exist, or if a later revision is known to be healthy.
+    async fn record_healthy_revision(&self, deployment: &DeploymentName, revision: Revision) -> Result<(), StoreError>;
+    /// Returns the last healthy revisions of each deployment, sorted by name.
+    async fn healthy_revisions(&self) -> Result<Vec<(DeploymentName, HealthyRevisions)>, StoreError>;
     /// Records that the host runs at `now`.
     async fn mark_alive(&self, now: Timestamp) -> Result<(), StoreError>;
     /// Records the time from the last [`HealthStore::mark_alive`] to `now` as an outage of the

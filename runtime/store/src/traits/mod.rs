@@ -14,6 +14,7 @@ mod deployments;
 mod feed;
 mod findings;
 mod health;
+mod incidents;
 mod ledger;
 mod modules;
 mod node;
@@ -41,6 +42,7 @@ pub use deployments::{DeploymentStore, UsageStore};
 pub use feed::FeedStore;
 pub use findings::FindingStore;
 pub use health::HealthStore;
+pub use incidents::IncidentStore;
 pub use ledger::LedgerStore;
 pub use modules::ModuleStore;
 pub use node::{NodeStore, StoreHealth};
@@ -91,6 +93,7 @@ store!(
         + ReportStore
         + FindingStore
         + HealthStore
+        + IncidentStore
         + FeedStore
         + RetentionStore
         + InspectionStore

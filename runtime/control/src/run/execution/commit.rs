@@ -205,6 +205,9 @@ impl Execution {
             && self.plan.revision == self.live.plan.revision
         {
             health.count_attempt(evidence == AttemptEvidence::Failed, took, fuel, self.run.peak_memory);
+            if let (AttemptEvidence::Failed, Some(failed)) = (evidence, &verdict.failed) {
+                health.remember_failure(self.run.id, &failed.1.code);
+            }
             if let Some(permit) = &mut self.permit {
                 permit.attempt_ended(evidence, self.run.attempt == 1, self.host.clock.now());
             }

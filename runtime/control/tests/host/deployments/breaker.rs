@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tidemill_control::{BreakerReport, ControlError, RunRequest, StageName, StageVerdict};
 use tidemill_core::breaker::BreakerMode;
+use tidemill_core::healing::HealingMode;
 use tidemill_core::run::{Export, Run, RunState, Trigger};
 use tidemill_core::{Code, RunId};
 use tidemill_engine::{Cause, StartRun};
@@ -28,6 +29,11 @@ async fn settle(world: &TestHost) {
             return;
         }
     }
+}
+
+/// Starts a host that repairs nothing, so that only the breaker acts.
+async fn host() -> TestHost {
+    TestHost::paused_with(|config| config.healing = HealingMode::Off).await
 }
 
 fn report(world: &TestHost, of: &str) -> BreakerReport {
@@ -74,7 +80,7 @@ async fn announced(world: &TestHost) -> Vec<(String, String, String)> {
 
 #[tokio::test]
 async fn runs_wait_while_the_breaker_is_open_and_begin_when_it_closes() {
-    let world = TestHost::paused().await;
+    let world = host().await;
     world.deploy(json!({ "name": "a" })).await;
     world.deploy(json!({ "name": "b" })).await;
     open(&world).await;
@@ -119,7 +125,7 @@ async fn runs_wait_while_the_breaker_is_open_and_begin_when_it_closes() {
 
 #[tokio::test]
 async fn a_caller_that_waits_is_refused_with_the_time_of_the_next_attempt() {
-    let world = TestHost::paused().await;
+    let world = host().await;
     world.deploy(json!({ "name": "a" })).await;
     let keyed = |wait| {
         let request = RunRequest { key: Some("order-7".to_owned()), ..RunRequest::new(name("a"), "{}") };
@@ -153,7 +159,7 @@ async fn a_caller_that_waits_is_refused_with_the_time_of_the_next_attempt() {
 
 #[tokio::test]
 async fn callers_that_must_queue_are_refused_too() {
-    let world = TestHost::paused().await;
+    let world = host().await;
     world.deploy(json!({ "name": "a", "concurrency_key": "/customer", "retry": { "then": "fail" } })).await;
     open(&world).await;
     assert_eq!(invoked(&world, "a").await.unwrap_err().code(), Code::CircuitOpen);
@@ -162,7 +168,7 @@ async fn callers_that_must_queue_are_refused_too() {
 #[tokio::test]
 async fn half_open_begins_ten_runs_and_their_outcomes_decide() {
     for (works, state) in [(true, "closed"), (false, "open")] {
-        let world = TestHost::paused().await;
+        let world = host().await;
         world.deploy(json!({ "name": "a", "concurrency": 32 })).await;
         open(&world).await;
         requests(&world, "a", 30).await;
@@ -198,7 +204,7 @@ async fn half_open_begins_ten_runs_and_their_outcomes_decide() {
 
 #[tokio::test]
 async fn answers_to_bad_input_and_one_failing_run_open_nothing() {
-    let world = TestHost::paused().await;
+    let world = host().await;
     let retry = json!({ "attempts": 50, "initial": "1s", "max": "1s" });
     world.deploy(json!({ "name": "a", "retry": retry })).await;
     fail(&world, false, Cause::Guest);
@@ -218,7 +224,7 @@ async fn answers_to_bad_input_and_one_failing_run_open_nothing() {
 
 #[tokio::test]
 async fn a_deployment_whose_runs_fail_for_now_waits_with_its_retries() {
-    let world = TestHost::paused().await;
+    let world = host().await;
     world.deploy(json!({ "name": "a", "retry": { "attempts": 3, "initial": "1s", "max": "1s" } })).await;
     fail(&world, true, Cause::Guest);
     let runs = requests(&world, "a", 10).await;
@@ -282,7 +288,7 @@ async fn a_run_that_resumes_or_undoes_its_work_passes_half_open() {
 
 #[tokio::test]
 async fn firings_and_children_wait_and_are_not_lost() {
-    let world = TestHost::paused().await;
+    let world = host().await;
     let schedule = json!({ "name": "often", "every": "20s", "overlap": "allow" });
     world.deploy(json!({ "name": "a", "schedules": [schedule] })).await;
     world.deploy(json!({ "name": "parent" })).await;
@@ -333,7 +339,7 @@ async fn firings_and_children_wait_and_are_not_lost() {
 
 #[tokio::test]
 async fn a_decision_holds_over_revisions_and_restarts_until_the_next_one() {
-    let mut world = TestHost::paused().await;
+    let mut world = host().await;
     world.deploy(json!({ "name": "a" })).await;
     let decide =
         async |world: &TestHost, mode, note: &str| world.host.decide_breaker(&name("a"), mode, note.to_owned()).await;
@@ -386,7 +392,7 @@ async fn a_decision_holds_over_revisions_and_restarts_until_the_next_one() {
 
 #[tokio::test]
 async fn a_restart_and_a_new_revision_begin_with_a_closed_breaker() {
-    let mut world = TestHost::paused().await;
+    let mut world = host().await;
     world.deploy(json!({ "name": "a" })).await;
     open(&world).await;
     let waiting = requests(&world, "a", 3).await;
@@ -418,7 +424,7 @@ async fn a_restart_and_a_new_revision_begin_with_a_closed_breaker() {
 
 #[tokio::test]
 async fn a_deleted_deployment_leaves_no_decision_to_its_successor() {
-    let mut world = TestHost::paused().await;
+    let mut world = host().await;
     world.deploy(json!({ "name": "a" })).await;
     world.host.decide_breaker(&name("a"), BreakerMode::ForcedOpen, "moving".to_owned()).await.unwrap();
     world.host.delete(&name("a"), false).await.unwrap();
@@ -432,7 +438,7 @@ async fn a_deleted_deployment_leaves_no_decision_to_its_successor() {
 
 #[tokio::test]
 async fn a_breaker_that_the_manifest_disables_counts_nothing() {
-    let world = TestHost::paused().await;
+    let world = host().await;
     world.deploy(json!({ "name": "a", "breaker": false })).await;
     fail(&world, false, Cause::Trap);
     requests(&world, "a", 60).await;

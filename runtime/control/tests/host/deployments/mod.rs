@@ -3,6 +3,7 @@
 mod breaker;
 mod budgets;
 mod flow;
+mod healing;
 mod health;
 mod quotas;
 mod recycle;

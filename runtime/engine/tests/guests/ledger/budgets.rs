@@ -42,6 +42,7 @@ async fn stream(host: &TestHost) -> Job<'_> {
         schedules: Vec::new(),
         subscriptions: Vec::new(),
         budgets: vec![budget],
+        incident: None,
         now: START,
     };
     host.store.put_deployment(put).await.unwrap();

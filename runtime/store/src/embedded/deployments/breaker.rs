@@ -2,11 +2,10 @@
 
 use tidemill_core::DeploymentName;
 
-use crate::embedded::codec::decode;
 use crate::embedded::deployments;
 use crate::embedded::tables::BREAKERS;
-use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
-use crate::error::{Result, StoreError};
+use crate::embedded::tx::{ReadTx, WriteTx};
+use crate::error::Result;
 use crate::records::{BreakerDecision, FeedEvent};
 
 /// Stores a decision and announces it.
@@ -25,12 +24,5 @@ pub(super) fn decide(commit: &mut WriteTx<'_, '_>, name: &DeploymentName, decisi
 
 /// Returns all decisions, sorted by deployment.
 pub(super) fn decisions(store: &impl ReadTx) -> Result<Vec<(DeploymentName, BreakerDecision)>> {
-    let all = store.range(BREAKERS, prefix_range(&[]), false, usize::MAX)?;
-    all.into_iter()
-        .map(|(key, bytes)| {
-            let name = std::str::from_utf8(&key).ok().and_then(|name| name.parse().ok());
-            let name = name.ok_or_else(|| StoreError::Damaged { what: "a key of table breakers is no name".into() })?;
-            Ok((name, decode(BREAKERS, &bytes)?))
-        })
-        .collect()
+    store.named_records(BREAKERS)
 }

@@ -9,14 +9,17 @@ use crate::embedded::deployments::breaker;
 use crate::embedded::runs::tree;
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{
-    BREAKERS, COMPONENTS, DEPLOYMENTS, OPEN, PURGES, REVISIONS, TURNS, WATERMARKS, name_key, run_at_end, run_of,
+    BREAKERS, COMPONENTS, DEPLOYMENTS, HEALTHY_REVISIONS, OPEN, PURGES, REVISIONS, TURNS, WATERMARKS, name_key,
+    run_at_end, run_of,
 };
 use crate::embedded::throttle::{PIECE, paced};
 use crate::embedded::topics::subscriptions;
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
-use crate::embedded::{budgets, deployments, runs, schedules};
+use crate::embedded::{budgets, deployments, incidents, runs, schedules};
 use crate::error::{Result, StoreError};
-use crate::records::{BreakerDecision, CommitEffects, Deployment, FeedEvent, Page, PageRequest, Pause, PutDeployment};
+use crate::records::{
+    BreakerDecision, CommitEffects, Deployment, FeedEvent, IncidentUpdate, Page, PageRequest, Pause, PutDeployment,
+};
 use crate::traits::DeploymentStore;
 
 /// Maximum number of unended runs that a refusal counts.
@@ -51,10 +54,17 @@ impl DeploymentStore for EmbeddedStore {
         &self,
         name: &DeploymentName,
         pause: Option<Pause>,
+        incident: Option<IncidentUpdate>,
         now: Timestamp,
     ) -> Result<Deployment> {
         let name = name.clone();
-        self.commit(move |c| self::pause(c, &name, pause, now)).await
+        self.commit(move |c| {
+            if let Some(update) = &incident {
+                incidents::update(c, update)?;
+            }
+            self::pause(c, &name, pause, now)
+        })
+        .await
     }
 
     async fn decide_breaker(&self, name: &DeploymentName, decision: BreakerDecision) -> Result<()> {
@@ -113,6 +123,9 @@ fn put(commit: &mut WriteTx<'_, '_>, put: &PutDeployment) -> Result<Deployment> 
     schedules::replace(commit, &deployment, &put.schedules, put.now)?;
     subscriptions::replace(commit, &deployment, &put.subscriptions, put.now)?;
     budgets::define::replace(commit, &deployment, &put.budgets, put.now)?;
+    if let Some(update) = &put.incident {
+        incidents::update(commit, update)?;
+    }
     announce(commit, &deployment, "put", put.now)?;
     Ok(deployment)
 }
@@ -190,6 +203,8 @@ fn delete(commit: &mut WriteTx<'_, '_>, name: &DeploymentName, now: Timestamp) -
     commit.delete(WATERMARKS, name.as_str().as_bytes());
     commit.delete(TURNS, name.as_str().as_bytes());
     commit.delete(BREAKERS, name.as_str().as_bytes());
+    commit.delete(HEALTHY_REVISIONS, name.as_str().as_bytes());
+    incidents::on_deletion(commit, name, now)?;
     // State and revisions may be many: they are removed later, and before a deployment of the same
     // name is created.
     commit.put(PURGES, name.as_str().as_bytes(), &[]);

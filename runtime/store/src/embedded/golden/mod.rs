@@ -5,6 +5,7 @@
 //! tables.
 
 mod credit;
+mod healing;
 mod health;
 mod records;
 mod session;

@@ -15,7 +15,7 @@ use tidemill_core::money::EntryCall;
 use tidemill_core::money::balance::GrantPart;
 use tidemill_core::run::{CancelRequest, Export, Progress, Run, RunState, Trigger, TriggerKind, Wait, WaitCondition};
 use tidemill_core::schedule::Overlap;
-use tidemill_core::{ComponentDigest, DeploymentName, Epoch, Failure, Fuel, Revision, Timestamp};
+use tidemill_core::{ComponentDigest, DeploymentName, Epoch, Failure, Fuel, Revision};
 
 use super::{SEED, at, delivery, golden, run};
 use crate::embedded::codec::{decode, encode};
@@ -517,10 +517,10 @@ fn feed(rows: &mut Rows) {
         FeedEvent::Secret { name: "api-key".to_owned(), version: 300, change: "set".to_owned() },
         FeedEvent::Breaker { deployment, revision, state: "open".to_owned(), reason, until: Some(at(60_000)) },
         super::health::event(),
+        super::healing::event(),
     ];
     for (number, event) in (1..).zip(events) {
-        let row: (Timestamp, FeedEvent) = (at(number), event);
-        rows.add(FEED, &format!("feed event {number}"), &row);
+        rows.add(FEED, &format!("feed event {number}"), &(at(number), event));
     }
     let decision = BreakerDecision { mode: BreakerMode::Disabled, since: at(1), note: "a test".to_owned() };
     rows.add(BREAKERS, "breaker", &decision);

@@ -17,7 +17,7 @@ use tidemill_core::schedule::Overlap;
 use tidemill_core::topics::SubscriptionStart;
 use tidemill_core::{ComponentDigest, EventId, Failure, Fuel, Revision, Timestamp};
 
-use super::{SEED, at, golden, hook_delivery, run};
+use super::{SEED, at, golden, healing, hook_delivery, run};
 use crate::embedded::tables::{
     ACCOUNTS, ALL, CANCELS, ENTRIES, ENTRIES_BY_STREAM, EXTERNAL_IDS, PURGES, STREAMS, UNNAMED,
 };
@@ -95,6 +95,7 @@ impl Session {
             schedules,
             subscriptions,
             budgets,
+            incident: None,
             now: at(0),
         };
         self.store.put_deployment(put).await.unwrap();
@@ -170,6 +171,7 @@ async fn work(session: &Session) {
         schedules: vec![],
         subscriptions: vec![],
         budgets: vec![super::credit::new_fuel_budget()],
+        incident: None,
         now: at(90),
     };
     session.store.put_deployment(put).await.unwrap();
@@ -458,6 +460,7 @@ async fn every_row_keeps_its_key_and_bytes() {
     let (from, to, reason) = (HealthStatus::Healthy, HealthStatus::Degraded, "the queue grows".to_owned());
     let change = HealthTransition { at: at(1), from, to, reason };
     session.store.record_health(&"shop".parse().unwrap(), change).await.unwrap();
+    healing::incident(&session.store).await;
     let mut text = String::new();
     let mut tables = ALL.to_vec();
     tables.sort_by_key(|table| table.id);

@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use serde::de::DeserializeOwned;
+use tidemill_core::DeploymentName;
 
 use crate::embedded::codec::decode;
 use crate::embedded::tx::{Key, Table, Value};
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::kv::{KeyRange, Kv, Snapshot};
 use crate::records::{Page, PageRequest};
 
@@ -68,6 +69,16 @@ pub(crate) trait ReadTx {
     /// Returns the decoded records of all keys that begin with `prefix`.
     fn records<T: DeserializeOwned>(&self, table: Table, prefix: &[u8]) -> Result<Vec<T>> {
         self.scan_prefix(table, prefix, usize::MAX)?.iter().map(|(_, bytes)| decode(table, bytes)).collect()
+    }
+
+    /// Returns all records of a table whose keys are names of deployments.
+    fn named_records<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<(DeploymentName, T)>> {
+        let read = |(key, bytes): (Key, Value)| {
+            let name = std::str::from_utf8(&key).ok().and_then(|name| name.parse().ok());
+            let what = || format!("a key of table {} is no name", table.name);
+            Ok((name.ok_or_else(|| StoreError::Damaged { what: what() })?, decode(table, &bytes)?))
+        };
+        self.range(table, prefix_range(&[]), false, usize::MAX)?.into_iter().map(read).collect()
     }
 
     /// Visits every record of a range, in order.
