@@ -48,7 +48,7 @@ async fn decide(host: &Host, mode: &str, note: &str) -> Value {
 async fn a_module_that_traps_is_held_back_until_it_works_again_and_loses_no_run() {
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::start(dir.path()).await;
-    let manifest = |priority: u64| json!({ "priority": priority, "retry": { "attempts": 1, "then": "fail" }, "breaker": { "open": "1h" } });
+    let manifest = |priority: u64| json!({ "priority": priority, "retry": { "attempts": 1, "then": "fail" }, "breaker": { "open": "1h" }, "healing": "off" });
     host.deploy_hostile("fragile", manifest(5)).await;
     host.deploy_hostile("healthy", json!({})).await;
 

@@ -14,6 +14,7 @@ mod flight;
 mod folders;
 mod full;
 mod golden;
+mod healing;
 mod health;
 #[allow(dead_code, reason = "shared with other tests")]
 mod host;

@@ -14,6 +14,7 @@ mod delivery;
 mod deployment;
 mod event;
 mod health;
+mod incident;
 mod json;
 mod ledger;
 mod module;
@@ -40,6 +41,9 @@ pub use event::{FeedDetail, FeedEvent};
 pub use health::{
     ClockSetBack, DeploymentHealth, Health, HealthCheckResult, HealthSignal, HealthSummary, HealthTransition, Scrub,
     SilentSchedule, StoreHealth, Uptimes, ZoneData,
+};
+pub use incident::{
+    EvidenceFigure, FailedRun, Incident, IncidentDetails, IncidentEvidence, IncidentRequest, Repair, TimelineEntry,
 };
 pub use json::StoredJson;
 pub use ledger::{

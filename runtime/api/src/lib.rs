@@ -35,6 +35,7 @@ mod deployments;
 mod events;
 mod health;
 mod hooks;
+mod incidents;
 mod ledger;
 mod modules;
 mod operations;

@@ -15,8 +15,8 @@ use crate::middleware::{gate, harden};
 use crate::problem::{Problem, quoted};
 use crate::state::ApiState;
 use crate::{
-    budgets, components, deliveries, deployments, events, health, hooks, ledger, modules, openapi, operations, parked,
-    runs, schedules, secrets, streams, subscriptions, topics, web,
+    budgets, components, deliveries, deployments, events, health, hooks, incidents, ledger, modules, openapi,
+    operations, parked, runs, schedules, secrets, streams, subscriptions, topics, web,
 };
 
 macro_rules! routes {
@@ -130,6 +130,12 @@ routes! {
     "/v1/health/deployments": get health::deployments::list;
     "/v1/health/deployments/{name}": get health::deployments::get;
     "/v1/health/deployments/{name}/transitions": get health::deployments::transitions;
+    "/v1/incidents": get incidents::list::list;
+    "/v1/incidents/{number}": get incidents::get::get;
+    "/v1/incidents/{number}/acknowledge": post incidents::act::acknowledge;
+    "/v1/incidents/{number}/comment": post incidents::act::comment;
+    "/v1/incidents/{number}/undo": post incidents::act::undo;
+    "/v1/incidents/{number}/close": post incidents::act::close;
     "/v1/events": get events::feed::events;
     "/healthz": get health::probes::healthz;
     "/readyz": get health::probes::readyz;

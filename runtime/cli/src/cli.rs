@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 
 use crate::globals::GlobalArgs;
 use crate::{
-    budget, delivery, deployment, explain, health, module, money, operation, project, run, schedule, secret, server,
-    shell, state, subscription, topic,
+    budget, delivery, deployment, explain, health, incident, module, money, operation, project, run, schedule, secret,
+    server, shell, state, subscription, topic,
 };
 
 /// Run workflows and revenue streams that are WebAssembly components, in a sandbox with a budget.
@@ -62,6 +62,8 @@ pub enum Command {
     Deployments(deployment::DeploymentCommand),
     /// Show the health of deployments
     Health(health::HealthArgs),
+    /// List incidents, and act on them
+    Incidents(incident::IncidentArgs),
     /// List modules
     #[command(subcommand)]
     Modules(module::ModuleCommand),

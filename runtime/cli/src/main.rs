@@ -16,6 +16,7 @@ mod explain;
 mod fixes;
 mod globals;
 mod health;
+mod incident;
 mod module;
 mod money;
 mod operation;
@@ -155,6 +156,7 @@ async fn dispatch(command: Command, shared: &GlobalArgs, client: &Client, printe
         Command::Streams(command) => money::streams::run(command, client, printer).await,
         Command::Ledger(command) => money::ledger::run(command, client, printer).await,
         Command::Health(args) => health::run(args, client, printer).await,
+        Command::Incidents(args) => incident::run(args, client, printer).await,
         Command::Budgets(command) => budget::run(command, client, printer).await,
         Command::Rates(command) => money::rates::run(command, client, printer).await,
         Command::Operations(command) => operation::run(command, client, printer).await,

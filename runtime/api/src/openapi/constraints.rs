@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 use tidemill_control::SECRET_BYTES;
 use tidemill_core::breaker::BreakerMode;
+use tidemill_core::healing::{self, IncidentPhase};
 use tidemill_core::health::HealthStatus;
 use tidemill_core::limits::STATE_KEY_BYTES;
 use tidemill_core::money::CUSTOMER_BYTES;
@@ -214,6 +215,8 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         "state" if path == "/v1/operations" => {
             json!({ "type": "string", "enum": ["running", "done", "cancelled", "all"] })
         }
+        "state" if path == "/v1/incidents" => json!({ "type": "string", "enum": ["open", "ended", "all"] }),
+        "phase" => json!({ "type": "string", "enum": IncidentPhase::ALL.map(IncidentPhase::as_str) }),
         "state" => json!({ "type": "array", "items": { "type": "string", "enum": states } }),
         "runs" => json!({ "type": "string", "enum": ["cancel"] }),
         "code" => json!({ "type": "array", "items": code() }),
@@ -257,6 +260,8 @@ fn field_rules() -> Vec<(&'static str, &'static str, Value)> {
     let overlaps = Overlap::ALL.map(Overlap::as_str);
     vec![
         ("PauseRequest", "note", json!({ "maxLength": NOTE_BYTES })),
+        ("IncidentRequest", "note", json!({ "minLength": 1, "maxLength": healing::NOTE_BYTES, "pattern": "\\S" })),
+        ("IncidentRequest", "actor", json!({ "maxLength": healing::ACTOR_BYTES })),
         ("BreakerRequest", "note", json!({ "minLength": 1, "maxLength": NOTE_BYTES, "pattern": "\\S" })),
         ("BreakerRequest", "mode", json!({ "enum": BreakerMode::ALL.map(BreakerMode::as_str) })),
         ("SteerRequest", "note", json!({ "maxLength": NOTE_BYTES })),

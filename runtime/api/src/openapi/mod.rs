@@ -45,6 +45,7 @@ use crate::routes::RouteDescriptions;
         (name = "budgets", description = "What deployments and customers may use in a period, and what they used"),
         (name = "events", description = "The host's events, in the order of their commits"),
         (name = "health", description = "Health, readiness and metrics of the host"),
+        (name = "incidents", description = "Trouble of deployments and of the host, and its repairs"),
         (name = "page", description = "Pages for a browser"),
     ),
     components(schemas(shapes::ProblemDetails, shapes::FieldProblem)),

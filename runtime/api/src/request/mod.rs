@@ -16,7 +16,7 @@ use tidemill_core::wire::{InputProblem, ObjectReader, is_blank};
 
 pub use json::JsonBody;
 pub use key::IdempotencyKey;
-pub use path::{BudgetCustomer, FindingNumber, InboxIndex, PathParams, PathWord, StateKey};
+pub use path::{BudgetCustomer, FindingNumber, InboxIndex, IncidentNumber, PathParams, PathWord, StateKey};
 pub use query::{QueryParams, RawQuery, bad};
 
 /// Reads a required text of at most `bytes` bytes that is not blank.

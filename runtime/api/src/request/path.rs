@@ -148,6 +148,18 @@ impl FromPath for FindingNumber {
     }
 }
 
+/// The number of an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IncidentNumber(pub u64);
+
+impl FromPath for IncidentNumber {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
+        let text = params.next().unwrap_or_default();
+        let rule = "a whole number from 0";
+        text.parse().map(Self).map_err(|_| bad_name(text, InvalidName { kind: "incident", rule }))
+    }
+}
+
 impl<A: FromPath, B: FromPath> FromPath for (A, B) {
     fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
         Ok((A::from_path(params)?, B::from_path(params)?))

@@ -10,6 +10,7 @@ mod events;
 mod garbage;
 mod health;
 mod hooks;
+mod incidents;
 mod keys;
 mod ledger;
 mod modules;

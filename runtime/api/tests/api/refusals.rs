@@ -9,7 +9,7 @@ use super::world::World;
 async fn an_unknown_path_is_a_problem() {
     let world = World::new().await;
     // The last two are to come.
-    for path in ["/nothing", "/v1", "/v1/runs/", "//", "/v2/runs", "/hooks/a/b/c", "/v1/incidents", "/v1/alerts"] {
+    for path in ["/nothing", "/v1", "/v1/runs/", "//", "/v2/runs", "/hooks/a/b/c", "/v1/incident", "/v1/rollouts"] {
         world.get(path).await.refused(404, "host/path-not-found");
     }
 }

@@ -6,6 +6,8 @@ mod show;
 
 use clap::{Args, Subcommand};
 
+pub(crate) use show::figure;
+
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;

@@ -69,7 +69,7 @@ fn result_line(result: &HealthCheckResult<'_>) -> String {
 }
 
 /// Returns a number with at most three decimal places.
-fn figure(value: f64) -> String {
+pub(crate) fn figure(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

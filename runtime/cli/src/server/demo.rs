@@ -33,10 +33,9 @@ use crate::text::bytes;
 
 /// Interval between two lines of figures.
 const SUMMARY: Duration = Duration::from_secs(15);
-/// Maximum number of verifications, a second apart. A check during running work may combine two
-/// moments, and a busy machine takes its time to resume the runs of an earlier start, so a failed
-/// check is repeated.
-const LOOKS: u32 = 30;
+/// Maximum number of verifications. A check during running work may combine two moments, so a
+/// failed one is repeated.
+const LOOKS: u32 = 6;
 /// Maximum time to wait until the host is ready.
 const READY: Duration = Duration::from_secs(30);
 

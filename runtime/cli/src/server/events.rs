@@ -78,6 +78,11 @@ impl Event {
                 let (deployment, reason) = (self.text("deployment"), clean(self.text("reason")));
                 format!("{deployment:14} circuit breaker {}: {reason}", self.text("state"))
             }
+            "incident" => {
+                let of = if self.text("deployment").is_empty() { "the host" } else { self.text("deployment") };
+                let (number, phase) = (self.number("incident"), self.text("phase"));
+                format!("{of:14} incident {number} {phase}: {}", clean(self.text("reason")))
+            }
             "schedule" => {
                 let (deployment, schedule) = (self.text("deployment"), self.text("schedule"));
                 format!("{deployment:14} {schedule} {}{}", self.text("change"), self.note())

@@ -89,6 +89,7 @@ impl Process {
             scrub_every: settings.scrub_every,
             keep_waiting: settings.keep_waiting,
             findings_degrade_health: settings.findings_degrade_health,
+            healing: settings.healing,
             waiting_max: waiting_max(settings.concurrency) as usize,
             retention: settings.retention,
             event_retention: settings.event_retention,

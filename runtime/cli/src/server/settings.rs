@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tidemill_control::ZoneDirectory;
+use tidemill_core::healing::HealingMode;
 use tidemill_core::ids::InvalidName;
 use tidemill_core::origin::OriginPattern;
 use tidemill_core::quotas::Quotas;
@@ -147,6 +148,8 @@ pub struct Settings {
     pub keep_waiting: Duration,
     /// Whether open findings about the ledger degrade the host's health.
     pub findings_degrade_health: bool,
+    /// What the host may do about unhealthy deployments.
+    pub healing: HealingMode,
     /// How long ended runs and operations are kept; `None` to keep them forever.
     pub retention: Option<Duration>,
     /// How long events are kept; `None` to keep them forever.
@@ -277,6 +280,7 @@ impl Settings {
                 "degrade" => true,
                 _ => return Err(take("findings").wrong("write report or degrade")),
             },
+            healing: take("healing").text.parse().map_err(|_| take("healing").wrong("write act, advise or off"))?,
             retention: take("retention").interval()?,
             event_retention: take("event-retention").interval()?,
             events_max: take("events-max").within(1, 1_000_000_000)?,

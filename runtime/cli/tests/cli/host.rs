@@ -183,6 +183,11 @@ fn a_module_is_deployed_run_inspected_and_removed() {
     }
     let closed = host.call(&["ledger", "findings", "--close", "1", "--reason", "known"]);
     assert!(closed.code == 1 && closed.stderr.contains("host/finding-not-found"), "{closed:?}");
+    assert_eq!(host.call(&["incidents", "--json"]).stdout.trim(), "[]");
+    for command in [&["incidents", "show", "1"][..], &["incidents", "ack", "1", "--note", "I look at it"]] {
+        let refused = host.call(command);
+        assert!(refused.code == 1 && refused.stderr.contains("host/incident-not-found"), "{refused:?}");
+    }
     let plan = host.call(&["deployments", "delete", "hello", "--cancel-runs", "--dry-run"]);
     assert!(plan.code == 0 && plan.stdout.starts_with("hello would be deleted with its state ("), "{plan:?}");
     let deleted = host.call(&["deployments", "delete", "hello", "--cancel-runs"]);

@@ -27,7 +27,7 @@ impl SettingSpec {
 }
 
 /// Every setting, in display order.
-pub(super) const SPECS: [SettingSpec; 31] = [
+pub(super) const SPECS: [SettingSpec; 32] = [
     SettingSpec { key: "addr", default: "127.0.0.1:7077", flag: Some(("IP:PORT", "Address to listen on")) },
     SettingSpec { key: "data", default: "./tidemill-data", flag: Some(("DIR", "Data folder")) },
     SettingSpec { key: "token", default: "", flag: None },
@@ -56,6 +56,11 @@ pub(super) const SPECS: [SettingSpec; 31] = [
         key: "findings",
         default: "report",
         flag: Some(("EFFECT", "What open findings about the ledger do to the host's health: report or degrade")),
+    },
+    SettingSpec {
+        key: "healing",
+        default: "act",
+        flag: Some(("MODE", "What the host does about unhealthy deployments: act, advise or off")),
     },
     SettingSpec {
         key: "retention",

@@ -1,0 +1,6 @@
+//! Incidents.
+
+pub mod act;
+pub mod get;
+mod json;
+pub mod list;
