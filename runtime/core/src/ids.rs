@@ -159,6 +159,12 @@ ulids! {
     EventId, "event id", "26 lower-case letters and digits, as an event was answered with";
     /// The id of a delivery to a hook: unique for ever, and ordered by the time of receipt.
     DeliveryId, "delivery id", "26 lower-case letters and digits, as a delivery was answered with";
+    /// The id of an alert: unique for ever, and ordered by the time at which it began to fire.
+    AlertId, "alert id", "26 lower-case letters and digits, as `tidemill alerts` shows it";
+    /// The id of a notification about an alert. Its receivers see the same id at each try.
+    NotificationId, "notification id", "26 lower-case letters and digits, as `tidemill alerts show` shows it";
+    /// The id of a silence: unique for ever, and ordered by creation time.
+    SilenceId, "silence id", "26 lower-case letters and digits, as `tidemill silences` shows it";
 }
 
 /// The sha256 of a component's bytes, which is its only name. Written as `sha256:` and 64
@@ -342,6 +348,10 @@ names! {
     HookName, "hook name";
     /// The name of a budget within its deployment.
     BudgetName, "budget name";
+    /// The name of a rule for alerts.
+    AlertRuleName, "name of an alert rule";
+    /// The name of a channel for notifications about alerts.
+    ChannelName, "channel name";
     /// The name of a secret.
     SecretName, "name of a secret";
     /// The name of a host process, which it keeps across restarts.

@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "host")]
+pub mod alerts;
+#[cfg(feature = "host")]
 pub mod batch;
 pub mod breaker;
 #[cfg(feature = "host")]
@@ -54,8 +56,9 @@ pub use clock::Clock;
 pub use codes::Code;
 pub use failure::Failure;
 pub use ids::{
-    BudgetName, ComponentDigest, DeliveryId, DeploymentName, Epoch, EventId, Fuel, HookName, ModuleName, NodeId,
-    Revision, RunId, ScheduleName, SubscriptionName, Timestamp,
+    AlertId, AlertRuleName, BudgetName, ChannelName, ComponentDigest, DeliveryId, DeploymentName, Epoch, EventId, Fuel,
+    HookName, ModuleName, NodeId, NotificationId, Revision, RunId, ScheduleName, SilenceId, SubscriptionName,
+    Timestamp,
 };
 pub use limits::Limits;
 pub use manifest::Manifest;

@@ -55,6 +55,9 @@ codes! {
     LimitGrace => "limit-grace", 422, retryable: false,
         "The run did not end within its cancellation grace period",
         "See what the run did not undo, and make its compensation shorter.";
+    LimitSilences => "limit-silences", 422, retryable: false,
+        "The maximum number of silences is reached",
+        "Delete silences with `tidemill silences delete`, or name more deployments with one of them.";
     LimitSecrets => "limit-secrets", 422, retryable: false,
         "The maximum number of secrets, or of versions of one, is reached",
         "Delete secrets with `tidemill secrets delete`, or wait until the overlap of older versions has ended.";
@@ -365,6 +368,18 @@ codes! {
     FindingNotFound => "finding-not-found", 404, retryable: false,
         "The ledger has no such finding",
         "Use a number of `tidemill ledger findings`.";
+    AlertNotFound => "alert-not-found", 404, retryable: false,
+        "There is no such alert",
+        "Use an id of `tidemill alerts list`; alerts are removed 30 days after they are over.";
+    AlertResolved => "alert-resolved", 409, retryable: false,
+        "The alert is over",
+        "There is nothing left to acknowledge; see `tidemill alerts show`.";
+    SilenceNotFound => "silence-not-found", 404, retryable: false,
+        "There is no such silence",
+        "Use an id of `tidemill silences list`; a silence that has ended is removed.";
+    ChannelNotFound => "channel-not-found", 404, retryable: false,
+        "There is no such channel for alerts",
+        "Use a channel of `tidemill alerts channels`, or add one to the file that `--alerts` names.";
     BudgetNotFound => "budget-not-found", 404, retryable: false,
         "The deployment has no such budget",
         "Use a budget of `tidemill budgets list`, or add one to the manifest.";

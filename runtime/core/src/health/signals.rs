@@ -90,6 +90,19 @@ pub enum SignalKind {
 }
 
 impl SignalKind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::FailureRate,
+        Self::Duration,
+        Self::Fuel,
+        Self::Memory,
+        Self::IrregularFirings,
+        Self::QueueAge,
+        Self::QueueLength,
+        Self::SubscriptionLag,
+        Self::DeadDeliveries,
+    ];
+
     /// Its name in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

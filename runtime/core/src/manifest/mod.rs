@@ -26,6 +26,7 @@ mod read;
 mod reference;
 #[cfg(feature = "host")]
 mod schedules;
+mod slo;
 mod subscriptions;
 #[cfg(feature = "host")]
 mod write;
@@ -46,6 +47,7 @@ pub use ledger::{LedgerFloors, LedgerPolicy};
 #[cfg(feature = "host")]
 pub use lines::line_of;
 pub use reference::{ModuleRef, ModuleVersion, Source};
+pub use slo::{Objective, ServiceLevel, ServiceObjective};
 
 #[cfg(feature = "host")]
 use crate::budget::BudgetSpec;
@@ -127,6 +129,8 @@ pub struct Manifest {
     /// How the host repairs it.
     #[cfg(feature = "host")]
     pub healing: HealingPolicy,
+    /// What its callers can expect.
+    pub slo: ServiceLevel,
     /// How the ledger treats its entries.
     pub ledger: LedgerPolicy,
     /// Start of a stream's first collection; `None` means the deployment's creation.
@@ -175,6 +179,7 @@ impl Manifest {
             health: HealthPolicy::default(),
             #[cfg(feature = "host")]
             healing: HealingPolicy::default(),
+            slo: ServiceLevel::default(),
             ledger: LedgerPolicy::default(),
             since: None,
         }

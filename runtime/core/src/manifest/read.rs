@@ -82,6 +82,9 @@ pub(super) fn manifest(mut object: ObjectReader, problems: &mut Vec<InputProblem
     }
     #[cfg(not(feature = "host"))]
     drop(healing);
+    if let Some(field) = object.take("slo") {
+        manifest.slo = super::slo::read(field, &manifest.limits, problems);
+    }
     if let Some(field) = object.take("ledger") {
         manifest.ledger = super::ledger::read(field, problems);
     }

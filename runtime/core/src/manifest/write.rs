@@ -46,6 +46,9 @@ pub(super) fn manifest(manifest: &Manifest) -> Value {
     if let Some(healing) = super::healing::write(&manifest.healing) {
         put("healing", healing);
     }
+    if let Some(slo) = super::slo::write(&manifest.slo) {
+        put("slo", slo);
+    }
     if let Some(ledger) = super::ledger::write(&manifest.ledger) {
         put("ledger", ledger);
     }

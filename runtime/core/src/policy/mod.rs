@@ -16,6 +16,8 @@ use crate::ids::Fuel;
 use crate::limits::Limits;
 use crate::origin::{Origin, OriginPattern};
 
+pub use read::pattern;
+
 /// Maximum size of a policy file, in bytes.
 pub const POLICY_BYTES: usize = 256 * 1024;
 /// Maximum number of secrets, of deployments, and of items of one list in a policy.
@@ -209,7 +211,7 @@ impl Policy {
 }
 
 /// Whether a pattern matches a name: the name itself, a prefix followed by `*`, or `*`.
-fn fits(pattern: &str, name: &str) -> bool {
+pub(crate) fn fits(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
         None => pattern == name,

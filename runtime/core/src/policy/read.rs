@@ -122,7 +122,8 @@ fn is_pattern(name: &str) -> bool {
     }
 }
 
-fn pattern(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<String> {
+/// Reads the name of a deployment, or the beginning of names that `*` follows.
+pub fn pattern(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<String> {
     let pointer = field.pointer.clone();
     let name = field.text(64, problems)?;
     if !is_pattern(&name) {
