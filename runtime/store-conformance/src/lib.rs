@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alerts;
 mod deliveries;
 mod deployment_health;
 mod deployments;
@@ -189,6 +190,12 @@ claims! {
         old_changes_are_removed_except_the_last,
         a_deleted_deployment_leaves_no_health_to_its_successor,
         an_outage_lasts_from_the_last_mark_to_the_next_start;
+    alerts: an_alert_is_committed_with_its_notifications_and_announced, one_alert_is_open_for_each_key,
+        a_step_that_another_one_has_overtaken_does_nothing,
+        a_notification_waits_in_the_order_of_its_channel_until_it_is_settled,
+        a_channel_with_too_many_waiting_notifications_takes_no_more,
+        alerts_that_are_over_are_listed_last_first_and_removed_later,
+        a_silence_is_kept_until_it_ends_or_is_deleted, counts_of_attempts_are_kept_with_their_deployment;
 }
 
 /// Checks every claim on a store that `empty` creates.

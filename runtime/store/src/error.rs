@@ -176,6 +176,7 @@ impl StoreError {
                 "topic" => Code::TopicNotFound,
                 "secret" => Code::SecretNotFound,
                 "incident" => Code::IncidentNotFound,
+                "alert" => Code::AlertNotFound,
                 "budget" | "budget of each customer" => Code::BudgetNotFound,
                 _ => Code::PathNotFound,
             },

@@ -6,6 +6,7 @@
 //! Every operation is decided inside the committer on the newest state, so a condition still holds
 //! when its effect is written.
 
+mod alerts;
 mod blobs;
 mod budgets;
 mod codec;

@@ -273,6 +273,20 @@ tables! {
     HEALTHY_REVISIONS = new 154, "healthy-revisions";
     /// deployment → where its new runs go instead.
     ROUTES = new 155, "standby-routes";
+    /// id → alert.
+    ALERTS = new 160, "alerts";
+    /// rule NUL deployment, or nothing, NUL subject → the id of the alert that is not over.
+    OPEN_ALERTS = new 161, "open-alerts";
+    /// time id → empty: when the alert was over.
+    RESOLVED_ALERTS = new 162, "resolved-alerts";
+    /// alert notification → notification.
+    NOTIFICATIONS = new 163, "notifications";
+    /// channel NUL notification → its alert, while it waits.
+    NOTIFICATION_QUEUE = new 164, "notification-queue";
+    /// id → silence.
+    SILENCES = new 165, "silences";
+    /// deployment NUL → its attempts of the last 30 days, for its objectives.
+    SERVICE_HISTORY = new 166, "service-history";
 }
 
 /// Builds the key `name NUL rest`.

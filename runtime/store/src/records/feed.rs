@@ -1,12 +1,14 @@
 //! The event feed: the changes of the store, in the order of the commits.
 
 use serde::{Deserialize, Serialize};
+use tidemill_core::alerts::AlertSeverity;
 use tidemill_core::healing::{IncidentPhase, IncidentSeverity};
 use tidemill_core::health::HealthStatus;
 use tidemill_core::money::LedgerStream;
 use tidemill_core::run::{Export, TriggerKind};
 use tidemill_core::{
-    DeliveryId, DeploymentName, Fuel, HookName, Revision, RunId, ScheduleName, SubscriptionName, Timestamp, Topic,
+    AlertId, AlertRuleName, DeliveryId, DeploymentName, Fuel, HookName, Revision, RunId, ScheduleName,
+    SubscriptionName, Timestamp, Topic,
 };
 
 /// One entry of the feed.
@@ -198,5 +200,22 @@ pub enum FeedEvent {
         acknowledged: bool,
         /// What is wrong.
         reason: String,
+    },
+    /// An alert changed.
+    Alert {
+        /// The alert.
+        id: AlertId,
+        /// Its rule.
+        rule: AlertRuleName,
+        /// The deployment; `None` if it is about the host.
+        deployment: Option<DeploymentName>,
+        /// What of them; may be empty.
+        subject: String,
+        /// How urgent it is.
+        severity: AlertSeverity,
+        /// The change.
+        change: String,
+        /// What is wrong.
+        summary: String,
     },
 }

@@ -1,6 +1,7 @@
 //! The types that the store exchanges with its callers, one file for each noun. Does not contain
 //! the stored layout.
 
+mod alert;
 mod budget;
 mod commit;
 mod deployment;
@@ -26,6 +27,7 @@ mod usage;
 
 use serde::{Deserialize, Deserializer};
 
+pub use alert::{AlertCommand, AlertCommit, AlertFilter, NotificationOutcome};
 pub use budget::{Budget, BudgetFilter, BudgetLimit, BudgetLine, BudgetWait, NewBudget};
 pub use commit::{CommitEffects, CommitStart, ReadCheck, RunCommit, RunCommitResult, StateWrite, StoredJournal};
 pub use deployment::{BreakerDecision, Deployment, Pause, PutDeployment};

@@ -7,6 +7,7 @@
 //! - A read sees only whole commits, and never delays a commit.
 //! - Every write that belongs to a run carries `(node, epoch)`. A stale epoch is refused.
 
+mod alerts;
 mod balances;
 mod budgets;
 mod deliveries;
@@ -35,6 +36,7 @@ mod topics;
 #[cfg(not(feature = "testing"))]
 use Send as InspectionStore;
 
+pub use alerts::AlertStore;
 pub use balances::BalanceStore;
 pub use budgets::BudgetStore;
 pub use deliveries::DeliveryStore;
@@ -94,6 +96,7 @@ store!(
         + FindingStore
         + HealthStore
         + IncidentStore
+        + AlertStore
         + FeedStore
         + RetentionStore
         + InspectionStore

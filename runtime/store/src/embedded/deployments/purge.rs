@@ -4,7 +4,8 @@ use tidemill_core::DeploymentName;
 
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{
-    BUDGET_COUNTERS, BUDGET_LIMITS, CURSORS, FIRING_LIST, HEALTH, PURGES, REVISIONS, STARTS, STATE, name_key,
+    BUDGET_COUNTERS, BUDGET_LIMITS, CURSORS, FIRING_LIST, HEALTH, PURGES, REVISIONS, SERVICE_HISTORY, STARTS, STATE,
+    name_key,
 };
 use crate::embedded::throttle::PIECE;
 use crate::embedded::tx::{ReadTx, WriteTx, prefix_range};
@@ -26,7 +27,9 @@ fn purge_part(commit: &mut WriteTx<'_, '_>, name: &DeploymentName) -> Result<boo
     if commit.bytes(PURGES, mark)?.is_none() {
         return Ok(true);
     }
-    for table in [STATE, REVISIONS, STARTS, FIRING_LIST, CURSORS, BUDGET_COUNTERS, BUDGET_LIMITS, HEALTH] {
+    for table in
+        [STATE, REVISIONS, STARTS, FIRING_LIST, CURSORS, BUDGET_COUNTERS, BUDGET_LIMITS, HEALTH, SERVICE_HISTORY]
+    {
         let left = commit.scan_prefix(table, &name_key(name.as_str(), &[]), PIECE)?;
         for (key, _) in &left {
             if table == STATE { commit.delete_value(Some(name), table, key)? } else { commit.delete(table, key) }

@@ -13,6 +13,7 @@ pub(super) fn health(rows: &mut Rows) {
     let (from, to) = (HealthStatus::Unknown, HealthStatus::Degraded);
     let change = HealthTransition { at: at(1), from, to, reason: "the queue grows".to_owned() };
     rows.add(HEALTH, "change of the health of a deployment", &change);
+    super::alerts::alerts(rows);
     super::healing::healing(rows);
 }
 

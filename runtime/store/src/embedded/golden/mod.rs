@@ -4,6 +4,7 @@
 //! after a scripted session, and so the keys and the internal records, too. `tables.txt` lists the
 //! tables.
 
+mod alerts;
 mod credit;
 mod healing;
 mod health;
