@@ -4,6 +4,7 @@
 //! and uses no crate of it.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests panic and use the clock of the machine")]
 
+mod alerts;
 mod breaker;
 mod budgets;
 mod canary;

@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 use crate::Time;
 
 /// One event. Its name in the feed is `run`, `delivery`, `deployment`, `breaker`, `schedule`,
-/// `subscription`, `posted`, `finding`, `state`, `secret`, `health`, `incident` or `clock`.
+/// `subscription`, `posted`, `finding`, `state`, `secret`, `health`, `incident`, `alert` or
+/// `clock`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(ToSchema), schema(as = Event))]
 pub struct FeedEvent<'a> {
@@ -205,6 +206,26 @@ pub enum FeedDetail<'a> {
         acknowledged: bool,
         /// What is wrong.
         reason: Cow<'a, str>,
+    },
+    /// `alert`: an alert began to fire (`firing`), became more urgent (`raised`), was `escalated`
+    /// or `acknowledged`, or is over (`resolved`).
+    Alert {
+        /// The alert.
+        alert: Cow<'a, str>,
+        /// Its rule.
+        rule: Cow<'a, str>,
+        /// The deployment; left out if it is about the host.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deployment: Option<Cow<'a, str>>,
+        /// What of them; left out if they say enough.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        subject: Option<Cow<'a, str>>,
+        /// `page` or `ticket`.
+        severity: Cow<'a, str>,
+        /// The change.
+        change: Cow<'a, str>,
+        /// What is wrong.
+        summary: Cow<'a, str>,
     },
     /// `secret`: an operator `set` or `deleted` a secret, or an old version of it has `ended`.
     Secret {

@@ -148,11 +148,32 @@ pub struct DeploymentHealth<'a> {
     pub next: Option<Time>,
     /// Its uptime.
     pub uptime: Uptimes,
+    /// Its objectives; left out if its manifest has none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub objectives: Vec<ObjectiveStatus<'a>>,
     /// What the host derives from its runs, at the last observation.
     pub signals: Vec<HealthSignal<'a>>,
     /// The last results of its `health` export since the host started, the newest first; at most
     /// 20.
     pub results: Vec<HealthCheckResult<'a>>,
+}
+
+/// An objective of a deployment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(ToSchema))]
+pub struct ObjectiveStatus<'a> {
+    /// `availability` or `latency`.
+    pub name: Cow<'a, str>,
+    /// The share of attempts that must be good.
+    #[cfg_attr(feature = "schema", schema(example = "99.9%"))]
+    pub target: String,
+    /// Of `latency`: the duration that a good attempt does not exceed, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within_ms: Option<u64>,
+    /// The share of the error budget of the last 30 days that is left, 1 if nothing was used, below
+    /// 0 if more was used; left out without attempts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_left: Option<f64>,
 }
 
 /// The share of the time in which a deployment was healthy or degraded, from 0 to 1. Time in which

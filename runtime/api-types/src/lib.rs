@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alert;
 mod breaker;
 mod budget;
 mod component;
@@ -27,6 +28,10 @@ mod secret;
 mod shared;
 mod topic;
 
+pub use alert::{
+    AcknowledgeRequest, Acknowledgement, Alert, AlertChannel, AlertChannelTest, AlertDetail, Notification, Silence,
+    SilenceRequest,
+};
 pub use breaker::{Breaker, BreakerDecision, BreakerRequest};
 pub use budget::{Budget, BudgetLimitRequest};
 pub use component::Component;
@@ -39,8 +44,8 @@ pub use deployment::{
 };
 pub use event::{FeedDetail, FeedEvent};
 pub use health::{
-    ClockSetBack, DeploymentHealth, Health, HealthCheckResult, HealthSignal, HealthSummary, HealthTransition, Scrub,
-    SilentSchedule, StoreHealth, Uptimes, ZoneData,
+    ClockSetBack, DeploymentHealth, Health, HealthCheckResult, HealthSignal, HealthSummary, HealthTransition,
+    ObjectiveStatus, Scrub, SilentSchedule, StoreHealth, Uptimes, ZoneData,
 };
 pub use incident::{
     EvidenceFigure, FailedRun, Incident, IncidentDetails, IncidentEvidence, IncidentRequest, Repair, TimelineEntry,

@@ -28,6 +28,7 @@ mod state;
 mod stream;
 mod wire;
 
+mod alerts;
 mod budgets;
 mod components;
 mod deliveries;
@@ -43,6 +44,7 @@ mod parked;
 mod runs;
 mod schedules;
 mod secrets;
+mod silences;
 mod streams;
 mod subscriptions;
 mod topics;

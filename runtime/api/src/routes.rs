@@ -15,8 +15,8 @@ use crate::middleware::{gate, harden};
 use crate::problem::{Problem, quoted};
 use crate::state::ApiState;
 use crate::{
-    budgets, components, deliveries, deployments, events, health, hooks, incidents, ledger, modules, openapi,
-    operations, parked, runs, schedules, secrets, streams, subscriptions, topics, web,
+    alerts, budgets, components, deliveries, deployments, events, health, hooks, incidents, ledger, modules, openapi,
+    operations, parked, runs, schedules, secrets, silences, streams, subscriptions, topics, web,
 };
 
 macro_rules! routes {
@@ -136,6 +136,13 @@ routes! {
     "/v1/incidents/{number}/comment": post incidents::act::comment;
     "/v1/incidents/{number}/undo": post incidents::act::undo;
     "/v1/incidents/{number}/close": post incidents::act::close;
+    "/v1/alerts": get alerts::list::list;
+    "/v1/alerts/channels": get alerts::channels::list;
+    "/v1/alerts/channels/{name}/test": post alerts::channels::test;
+    "/v1/alerts/{id}": get alerts::get::get;
+    "/v1/alerts/{id}/acknowledge": post alerts::acknowledge::acknowledge;
+    "/v1/silences": get silences::list::list, post silences::create::create;
+    "/v1/silences/{id}": delete silences::delete::delete;
     "/v1/events": get events::feed::events;
     "/healthz": get health::probes::healthz;
     "/readyz": get health::probes::readyz;

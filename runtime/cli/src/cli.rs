@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 
 use crate::globals::GlobalArgs;
 use crate::{
-    budget, delivery, deployment, explain, health, incident, module, money, operation, project, run, schedule, secret,
-    server, shell, state, subscription, topic,
+    alert, budget, delivery, deployment, explain, health, incident, module, money, operation, project, run, schedule,
+    secret, server, shell, silence, state, subscription, topic,
 };
 
 /// Run workflows and revenue streams that are WebAssembly components, in a sandbox with a budget.
@@ -64,6 +64,12 @@ pub enum Command {
     Health(health::HealthArgs),
     /// List incidents, and act on them
     Incidents(incident::IncidentArgs),
+    /// List and acknowledge alerts, and test the channels that they are sent to
+    #[command(subcommand)]
+    Alerts(alert::AlertCommand),
+    /// List, create and delete silences of alerts
+    #[command(subcommand)]
+    Silences(silence::SilenceCommand),
     /// List modules
     #[command(subcommand)]
     Modules(module::ModuleCommand),

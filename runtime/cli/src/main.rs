@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alert;
 mod budget;
 mod cli;
 mod client;
@@ -29,6 +30,7 @@ mod schedule;
 mod secret;
 mod server;
 mod shell;
+mod silence;
 mod state;
 mod subscription;
 mod terminal;
@@ -157,6 +159,8 @@ async fn dispatch(command: Command, shared: &GlobalArgs, client: &Client, printe
         Command::Ledger(command) => money::ledger::run(command, client, printer).await,
         Command::Health(args) => health::run(args, client, printer).await,
         Command::Incidents(args) => incident::run(args, client, printer).await,
+        Command::Alerts(command) => alert::run(command, client, printer).await,
+        Command::Silences(command) => silence::run(command, client, printer).await,
         Command::Budgets(command) => budget::run(command, client, printer).await,
         Command::Rates(command) => money::rates::run(command, client, printer).await,
         Command::Operations(command) => operation::run(command, client, printer).await,

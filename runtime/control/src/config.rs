@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemill_core::NodeId;
+use tidemill_core::alerts::AlertsInForce;
 use tidemill_core::clock::SystemClock;
 use tidemill_core::healing::HealingMode;
 use tidemill_core::money::Currencies;
@@ -68,6 +69,8 @@ pub struct HostConfig {
     /// The currencies and units that the host knows. A start without a unit of the ledger, or with
     /// another number of its decimal places, is refused. Default ISO 4217.
     pub currencies: Currencies,
+    /// The rules, channels and routes of alerts. Default: the default rules, no channel.
+    pub alerts: AlertsInForce,
     /// What the operator allows deployments to be granted and to use. Default everything.
     pub policy: PolicyInForce,
 }
@@ -100,6 +103,7 @@ impl HostConfig {
             providers: Arc::new(NoProviders),
             paypal_certs: None,
             currencies: Currencies::default(),
+            alerts: AlertsInForce::default(),
             policy: PolicyInForce::default(),
         }
     }

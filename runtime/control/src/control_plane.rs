@@ -17,6 +17,9 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use crate::alerts::AlertMonitor;
+use crate::alerts::reconciler::AlertReconciler;
+use crate::alerts::sender::NotificationReconciler;
 use crate::config::HostConfig;
 use crate::deployment::active::DeploymentRegistry;
 use crate::deployment::changes::DeploymentChanges;
@@ -83,6 +86,8 @@ fn loops(host: &Arc<HostState>) -> Vec<Box<dyn Reconciler>> {
         Box::new(KeyRotationReconciler::new(host)),
         Box::new(HealthReconciler::new(host)),
         Box::new(HealingReconciler::new(host)),
+        Box::new(AlertReconciler::new(host)),
+        Box::new(NotificationReconciler::new(host)),
     ];
     if let Some(scrub) = ScrubReconciler::new(host) {
         loops.push(Box::new(scrub));
@@ -135,6 +140,7 @@ impl HostState {
         });
         let health = Arc::new(HealthMonitor::new(clock.now()));
         let healing = Arc::new(HealingMonitor::default());
+        let alerts = Arc::new(AlertMonitor::load(&*store, clock.now()).await?);
         let host = Arc::new(Self {
             owner: Owner { node: config.node.clone(), epoch },
             scrubs: Arc::new(ScrubStatus::new(last_scrub, clock.now(), config.scrub_every)),
@@ -152,6 +158,7 @@ impl HostState {
             hooks,
             health,
             healing,
+            alerts,
             operation_wake: Notify::new(),
             finding_wake: Notify::new(),
             secret_wake: Notify::new(),
@@ -303,6 +310,7 @@ impl ControlPlane {
         {
             self.0.metrics.ledger.set_size(&head, open, findings);
         }
+        self.measure_alerts().await;
         if let Ok(mut usage) = self.0.store.usage().await {
             let deployments = self.0.deployments.all();
             usage.retain(|(deployment, _)| deployments.contains_key(deployment));
@@ -348,6 +356,9 @@ impl ControlPlane {
                     "interrupted runs did not commit; the next start recovers them"
                 );
             }
+        }
+        if let Err(error) = host.save_service_histories().await {
+            tracing::warn!(%error, "could not record the attempts of the last minutes");
         }
         // The next start then knows since when the host did not run.
         if let Err(error) = host.health.mark_alive(&*host.store, host.clock.now()).await {

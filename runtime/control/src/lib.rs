@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alerts;
 mod config;
 mod control_plane;
 mod deployment;
@@ -33,13 +34,14 @@ mod store_failures;
 mod topic;
 mod validate;
 
+pub use crate::alerts::{AlertView, ChannelStatus, ChannelTest, PendingAlert};
 pub use crate::deployment::breaker::BreakerReport;
 pub use crate::deployment::deploy::{DeployResult, Preview};
 pub use crate::deployment::exports::misfits;
 pub use crate::deployment::recycle::RecycleResult;
 pub use crate::deployment::upload::UploadResult;
 pub use crate::healing::{IncidentAction, IncidentDetails};
-pub use crate::health::{CheckResult, DeploymentHealth, HealthSummary, Vital};
+pub use crate::health::{CheckResult, DeploymentHealth, HealthSummary, ObjectiveStatus, Vital};
 pub use crate::hook::endpoint::{HookEndpoint, HookView};
 pub use crate::hook::provider::{NoProviders, ProviderRequests};
 pub use crate::hook::receive::{HookAnswer, HookCall};

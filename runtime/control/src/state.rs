@@ -10,6 +10,7 @@ use tidemill_store::Store;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use crate::alerts::AlertMonitor;
 use crate::config::HostConfig;
 use crate::deployment::active::DeploymentRegistry;
 use crate::deployment::changes::DeploymentChanges;
@@ -55,6 +56,7 @@ pub(crate) struct HostState {
     pub(crate) scrubs: Arc<ScrubStatus>,
     pub(crate) health: Arc<HealthMonitor>,
     pub(crate) healing: Arc<HealingMonitor>,
+    pub(crate) alerts: Arc<AlertMonitor>,
     /// Wakes the loop that executes operations.
     pub(crate) operation_wake: Notify,
     /// Wakes the loop of findings.

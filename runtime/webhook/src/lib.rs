@@ -34,4 +34,5 @@ pub use inputs::{PaypalCertificate, TrustRoots, UnusableRoot, VerificationInputs
 pub use key::InvalidKey;
 pub use request::{HandshakeReply, HookRequest, ProviderId, VerifiedDelivery, VerifiedRequest};
 pub use scheme::paypal::postback::{PostbackRequest, confirmed};
+pub use scheme::standard_webhooks::sign as sign_standard_webhook;
 pub use verifier::Verifier;

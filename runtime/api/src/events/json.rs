@@ -115,6 +115,18 @@ pub fn feed_event(entry: &FeedEntry) -> (&'static str, shapes::FeedEvent<'_>) {
                 reason: reason.into(),
             },
         ),
+        FeedEvent::Alert { id, rule, deployment, subject, severity, change, summary } => (
+            "alert",
+            shapes::FeedDetail::Alert {
+                alert: id.to_string().into(),
+                rule: rule.as_str().into(),
+                deployment: deployment.as_ref().map(|name| name.as_str().into()),
+                subject: (!subject.is_empty()).then(|| subject.into()),
+                severity: severity.as_str().into(),
+                change: change.into(),
+                summary: summary.into(),
+            },
+        ),
         FeedEvent::Secret { name, version, change } => {
             ("secret", shapes::FeedDetail::Secret { secret: name.into(), version: *version, change: change.into() })
         }

@@ -1,8 +1,9 @@
 //! The wire form of the health of the host and of its deployments.
 
 use tidemill_api_types as shapes;
-use tidemill_control::{CheckResult, ClockSetBack, DeploymentHealth, HealthSummary, Vital};
+use tidemill_control::{CheckResult, ClockSetBack, DeploymentHealth, HealthSummary, ObjectiveStatus, Vital};
 use tidemill_core::health::{Assessment, HealthSignal, HealthTransition};
+use tidemill_core::manifest::ServiceObjective;
 
 use crate::wire::FromRecord;
 
@@ -41,6 +42,7 @@ pub fn deployment(health: &DeploymentHealth) -> shapes::DeploymentHealth<'_> {
         every_ms: health.every_millis,
         next: health.next.map(shapes::Time),
         uptime: shapes::Uptimes { hour, day, month },
+        objectives: health.objectives.iter().map(objective).collect(),
         signals: health.signals.iter().map(signal).collect(),
         results: health.results.iter().map(result).collect(),
     }
@@ -52,6 +54,19 @@ pub fn vital(vital: &Vital) -> shapes::HealthSignal<'_> {
         value: vital.value,
         limit: vital.limit,
         problem: vital.problem.as_deref().map(Into::into),
+    }
+}
+
+fn objective(status: &ObjectiveStatus) -> shapes::ObjectiveStatus<'_> {
+    let within_ms = match status.objective {
+        ServiceObjective::Availability(_) => None,
+        ServiceObjective::Latency { within_millis, .. } => Some(within_millis),
+    };
+    shapes::ObjectiveStatus {
+        name: status.objective.as_str().into(),
+        target: status.objective.target().to_string(),
+        within_ms,
+        budget_left: status.budget_left,
     }
 }
 

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 use tidemill_control::SECRET_BYTES;
+use tidemill_core::alerts::AlertSeverity;
 use tidemill_core::breaker::BreakerMode;
 use tidemill_core::healing::{self, IncidentPhase};
 use tidemill_core::health::HealthStatus;
@@ -15,12 +16,16 @@ use tidemill_core::schedule::Overlap;
 use utoipa::openapi::path::ParameterIn;
 
 use super::ledger;
+use crate::alerts::list::STATES as ALERT_STATES;
 use crate::config::{KEY_BYTES, LABELS, NOTE_BYTES, PAGE_MOST};
 use crate::schedules::preview::LIMIT_MAX;
 use crate::secrets::json::ENCODINGS;
+use crate::silences::ACTOR_BYTES;
 
 /// A name: 1 to 63 lower-case letters, digits and hyphens, first and last a letter or digit.
 const NAME: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+/// A name, or the beginning of names that `*` follows.
+const NAME_PATTERN: &str = "^(\\*|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|[a-z0-9][a-z0-9-]{0,61}\\*)$";
 /// The id of a run or an event.
 const ULID: &str = "^[0-7][0-9a-hjkmnp-tv-z]{25}$";
 const DIGEST: &str = "^sha256:[0-9a-f]{64}$";
@@ -152,6 +157,11 @@ fn code() -> Value {
     pattern("^[^\\x00-\\x1f\\x7f-\\x9f,]{1,128}$")
 }
 
+/// Who acts.
+fn actor() -> Value {
+    json!({ "minLength": 1, "maxLength": ACTOR_BYTES, "pattern": "\\S" })
+}
+
 /// Several values of a filter in a body; a single value needs no array.
 fn one_or_many(name: &str) -> Value {
     let many = query_parameter("", name).unwrap_or_default();
@@ -181,7 +191,12 @@ fn path_parameter(path: &str, name: &str) -> Option<Value> {
         }
         "customer" => json!({ "type": "string", "minLength": 1, "maxLength": CUSTOMER_BYTES }),
         "name" | "deployment" | "hook" => pattern(NAME),
-        "id" if path.starts_with("/v1/runs/") || path.starts_with("/v1/deliveries/") => pattern(ULID),
+        "id" if ["/v1/runs/", "/v1/deliveries/", "/v1/alerts/", "/v1/silences/"]
+            .iter()
+            .any(|of| path.starts_with(of)) =>
+        {
+            pattern(ULID)
+        }
         "id" | "key" | "signal" => word(),
         "digest" => pattern(DIGEST),
         "version" => pattern(VERSION),
@@ -201,7 +216,8 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": PAGE_MOST }),
         "after" => json!({ "type": "integer", "minimum": 0, "maximum": NUMBER_MAX }),
         "name" if path == "/v1/budgets" => pattern(NAME),
-        "deployment" | "hook" => pattern(NAME),
+        "deployment" | "hook" | "rule" => pattern(NAME),
+        "severity" => json!({ "type": "string", "enum": AlertSeverity::ALL.map(AlertSeverity::as_str) }),
         "stream" => stream(),
         "parent" => pattern(ULID),
         "since" | "until" | "from" | "start" | "end" | "at" => time(),
@@ -217,6 +233,7 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         }
         "state" if path == "/v1/incidents" => json!({ "type": "string", "enum": ["open", "ended", "all"] }),
         "phase" => json!({ "type": "string", "enum": IncidentPhase::ALL.map(IncidentPhase::as_str) }),
+        "state" if path == "/v1/alerts" => json!({ "type": "string", "enum": ALERT_STATES }),
         "state" => json!({ "type": "array", "items": { "type": "string", "enum": states } }),
         "runs" => json!({ "type": "string", "enum": ["cancel"] }),
         "code" => json!({ "type": "array", "items": code() }),
@@ -264,6 +281,14 @@ fn field_rules() -> Vec<(&'static str, &'static str, Value)> {
         ("IncidentRequest", "actor", json!({ "maxLength": healing::ACTOR_BYTES })),
         ("BreakerRequest", "note", json!({ "minLength": 1, "maxLength": NOTE_BYTES, "pattern": "\\S" })),
         ("BreakerRequest", "mode", json!({ "enum": BreakerMode::ALL.map(BreakerMode::as_str) })),
+        ("AcknowledgeRequest", "note", json!({ "maxLength": NOTE_BYTES })),
+        ("AcknowledgeRequest", "actor", actor()),
+        ("SilenceRequest", "rule", pattern(NAME)),
+        ("SilenceRequest", "deployment", pattern(NAME_PATTERN)),
+        ("SilenceRequest", "severity", json!({ "enum": AlertSeverity::ALL.map(AlertSeverity::as_str) })),
+        ("SilenceRequest", "ends", time()),
+        ("SilenceRequest", "note", json!({ "minLength": 1, "maxLength": NOTE_BYTES, "pattern": "\\S" })),
+        ("SilenceRequest", "actor", actor()),
         ("SteerRequest", "note", json!({ "maxLength": NOTE_BYTES })),
         ("SteerRequest", "action", json!({ "enum": ["pause", "resume"] })),
         ("ActionRequest", "action", json!({ "enum": ["retry", "cancel", "terminate"] })),
@@ -293,6 +318,7 @@ fn schema_rules() -> Vec<(&'static str, Value)> {
     vec![
         ("Time", json!({ "pattern": YEAR })),
         ("RunFilter", json!({ "minProperties": 1 })),
+        ("SilenceRequest", json!({ "anyOf": [one_of("rule"), one_of("deployment"), one_of("severity")] })),
         ("ScheduleFilter", json!({ "oneOf": [one_of("all"), named] })),
     ]
 }

@@ -44,6 +44,7 @@ use crate::routes::RouteDescriptions;
         (name = "ledger", description = "Entries, balances and revenue"),
         (name = "budgets", description = "What deployments and customers may use in a period, and what they used"),
         (name = "events", description = "The host's events, in the order of their commits"),
+        (name = "alerts", description = "What a person should look at, who was notified of it, and silences"),
         (name = "health", description = "Health, readiness and metrics of the host"),
         (name = "incidents", description = "Trouble of deployments and of the host, and its repairs"),
         (name = "page", description = "Pages for a browser"),

@@ -8,8 +8,8 @@ use tidemill_core::manifest::ModuleVersion;
 use tidemill_core::money::CUSTOMER_BYTES;
 use tidemill_core::money::report::PeriodName;
 use tidemill_core::{
-    BudgetName, Code, ComponentDigest, DeliveryId, DeploymentName, ModuleName, Revision, RunId, ScheduleName,
-    SubscriptionName, Topic,
+    AlertId, BudgetName, ChannelName, Code, ComponentDigest, DeliveryId, DeploymentName, ModuleName, Revision, RunId,
+    ScheduleName, SilenceId, SubscriptionName, Topic,
 };
 
 use crate::config::KEY_BYTES;
@@ -44,7 +44,9 @@ macro_rules! names {
 }
 
 names!(
+    AlertId,
     BudgetName,
+    ChannelName,
     DeliveryId,
     DeploymentName,
     ModuleName,
@@ -53,6 +55,7 @@ names!(
     SecretName,
     Topic,
     RunId,
+    SilenceId,
     ComponentDigest,
     ModuleVersion
 );

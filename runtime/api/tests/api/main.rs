@@ -10,7 +10,6 @@ mod events;
 mod garbage;
 mod health;
 mod hooks;
-mod incidents;
 mod keys;
 mod ledger;
 mod modules;

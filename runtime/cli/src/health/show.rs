@@ -43,6 +43,12 @@ fn text(health: &DeploymentHealth<'_>) -> String {
         (true, None) => "it will be observed soon\n".to_owned(),
         (false, _) => "it is not observed, because it is paused or disabled\n".to_owned(),
     };
+    for objective in &health.objectives {
+        let within = objective.within_ms.map_or_else(String::new, |millis| format!(" within {millis} ms"));
+        let left = objective.budget_left.map_or("no attempts".to_owned(), |left| format!("{:.1} % left", left * 100.0));
+        let (name, target) = (clean(&objective.name), clean(&objective.target));
+        let _ = writeln!(text, "objective: {name} {target}{within}; error budget of 30 days: {left}");
+    }
     for signal in &health.signals {
         text += &signal_line(signal);
     }

@@ -61,6 +61,7 @@ pub async fn run(
     findings.extend(private(token_file));
     let settings = Settings::read(&SettingFlags::default(), None, &|name: &str| std::env::var(name).ok());
     findings.extend(policy(settings.as_ref()));
+    findings.extend(settings.as_ref().ok().and_then(alerts));
     if let Ok(settings) = &settings {
         findings.extend(master_key(settings).await);
     }
@@ -182,6 +183,16 @@ fn policy(settings: Result<&Settings, &CliError>) -> Option<Diagnosis> {
             fix: Some("correct the setting or the file; `tidemill serve --print-config` shows them".to_owned()),
         }),
     }
+}
+
+/// Checks the alerts that a host started here would load, if it has some.
+fn alerts(settings: &Settings) -> Option<Diagnosis> {
+    settings.alerts.as_ref().map(|file| Diagnosis {
+        what: "alerts",
+        good: true,
+        found: format!("{} is valid", file.path.display()),
+        fix: None,
+    })
 }
 
 /// Checks that the master key of a host started here can be read. The host itself checks that it is

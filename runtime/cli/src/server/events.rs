@@ -74,6 +74,11 @@ impl Event {
             "deployment" => {
                 format!("{:14} {}, revision {}", self.text("deployment"), self.text("change"), self.number("revision"))
             }
+            "alert" => {
+                let about = if self.text("deployment").is_empty() { "(host)" } else { self.text("deployment") };
+                let (rule, summary) = (self.text("rule"), clean(self.text("summary")));
+                format!("{about:14} alert {} {}: {summary}", clean(rule), self.text("change"))
+            }
             "breaker" => {
                 let (deployment, reason) = (self.text("deployment"), clean(self.text("reason")));
                 format!("{deployment:14} circuit breaker {}: {reason}", self.text("state"))

@@ -1,5 +1,6 @@
 //! The host as a process: its settings, its construction, and the commands that run one.
 
+mod alerts;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod dev;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tidemill_api::{Api, ApiConfig};
 use tidemill_control::{ControlPlane, HostConfig};
+use tidemill_core::alerts::AlertsInForce;
 use tidemill_core::clock::SystemClock;
 use tidemill_core::policy::PolicyInForce;
 use tidemill_engine::secrets::{EnvironmentAndFiles, StoredSecrets};
@@ -17,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::alerts::AlertFile;
 use super::files::{self, ExposedPath, OpenFiles};
 use super::policy::PolicyFile;
 use super::settings::{Settings, Token};
@@ -39,6 +41,8 @@ pub struct Process {
     token: Option<Token>,
     policy: PolicyInForce,
     policy_path: Option<PathBuf>,
+    alerts: AlertsInForce,
+    alerts_path: Option<PathBuf>,
     /// The grace period for running runs at shutdown.
     runs: Duration,
 }
@@ -76,6 +80,7 @@ impl Process {
         let rest = EnvironmentAndFiles::new(Some(settings.data.join("secrets")));
         let secrets = Arc::new(StoredSecrets::new(vault, clock.clone(), rest));
         let policy = PolicyInForce::new(settings.policy.as_ref().map(|file| file.policy.clone()).unwrap_or_default());
+        let alerts = AlertsInForce::new(settings.alerts.as_ref().map(|file| file.config.clone()).unwrap_or_default());
         let engine = EngineConfig { policy: policy.clone(), secrets: secrets.clone(), ..engine_config(settings)? };
         let components_dir = engine.components_dir.clone();
         let engine = Engine::new(engine, Arc::new(store.clone()), clock.clone()).map_err(|cause| CliError::Failed {
@@ -98,6 +103,7 @@ impl Process {
             providers: Arc::new(engine.provider_client()),
             paypal_certs: settings.paypal_certs.clone(),
             policy: policy.clone(),
+            alerts: alerts.clone(),
             secrets,
             ..HostConfig::new(settings.node.clone(), components_dir)
         };
@@ -127,7 +133,22 @@ impl Process {
         // All steps together take no longer than the shutdown period.
         let runs = within - answers - LAST_WRITES.min(within / 5);
         let policy_path = settings.policy.as_ref().map(|file| file.path.clone());
-        Ok(Self { address, host, stop, serving, token: settings.token.clone(), policy, policy_path, runs })
+        let alerts_path = settings.alerts.as_ref().map(|file| file.path.clone());
+        let token = settings.token.clone();
+        Ok(Self { address, host, stop, serving, token, policy, policy_path, alerts, alerts_path, runs })
+    }
+
+    /// Reloads the configuration of alerts. One that is not valid changes nothing.
+    pub fn reload_alerts(&self) {
+        let Some(path) = &self.alerts_path else { return };
+        match AlertFile::read(path) {
+            Ok(file) => {
+                self.alerts.replace(file.config);
+                self.host.apply_alerts();
+                tracing::info!(path = %path.display(), "alerts reloaded");
+            }
+            Err(error) => tracing::error!(%error, "alerts not reloaded; the ones before stay in force"),
+        }
     }
 
     /// Reloads the policy. A policy that is not valid changes nothing.

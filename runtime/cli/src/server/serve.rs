@@ -12,7 +12,7 @@ use crate::printer::Printer;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Flags override TIDEMILL_* variables, which override tidemill-host.toml, which overrides the defaults.\n\
-    SIGTERM and Ctrl-C shut the host down gracefully; a second Ctrl-C ends it at once. SIGHUP reloads the policy."
+    SIGTERM and Ctrl-C shut the host down gracefully; a second Ctrl-C ends it at once. SIGHUP reloads the policy and the alerts."
 )]
 pub struct ServeArgs {
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub async fn run(args: ServeArgs, shared: &GlobalArgs, printer: &Printer) -> Res
     files::keep_private();
     files::keep_memory_private();
     let mut signals = Signals::new()?;
-    if settings.policy.is_some() {
+    if settings.policy.is_some() || settings.alerts.is_some() {
         signals.take_hangup()?;
     }
     let process = tokio::select! {
@@ -45,6 +45,7 @@ pub async fn run(args: ServeArgs, shared: &GlobalArgs, printer: &Printer) -> Res
     printer.note(&format!("tidemill is up at {}", process.url()));
     while signals.next_request().await == StopRequest::Reload {
         process.reload_policy().await;
+        process.reload_alerts();
     }
     printer.note("shutting down; Ctrl-C again ends the host at once");
     end(process, &mut signals).await;

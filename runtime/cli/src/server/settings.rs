@@ -22,6 +22,7 @@ use tidemill_core::quotas::Quotas;
 use tidemill_engine::{EgressPolicy, Roots};
 
 use self::specs::{SPECS, SettingSpec};
+use super::alerts::AlertFile;
 use super::master_key::{MasterKeySettings, MasterKeySource};
 use super::policy::PolicyFile;
 use crate::client::read_token;
@@ -166,6 +167,8 @@ pub struct Settings {
     pub egress: EgressPolicy,
     /// The folder of PayPal's certificates; `None` to fetch them.
     pub paypal_certs: Option<PathBuf>,
+    /// The rules, channels and routes of alerts.
+    pub alerts: Option<AlertFile>,
     /// The limits on what deployments may be granted and use.
     pub policy: Option<PolicyFile>,
     /// Extra currency units.
@@ -299,6 +302,7 @@ impl Settings {
                 roots: take("egress-roots").roots()?,
             },
             paypal_certs: take("paypal-certs").folder()?,
+            alerts: take("alerts").alerts()?,
             policy: take("policy").policy()?,
             units: take("units").units()?,
             zoneinfo: take("zoneinfo").zoneinfo()?,
@@ -409,6 +413,10 @@ impl SettingValue<'_> {
         read(Path::new(self.text)).map_err(|why| {
             self.wrong(&format!("name a PEM file with the certificates of authorities, of at most 1 MiB ({why})"))
         })
+    }
+
+    fn alerts(&self) -> Result<Option<AlertFile>, CliError> {
+        if self.text.is_empty() { Ok(None) } else { AlertFile::read(Path::new(self.text)).map(Some) }
     }
 
     fn policy(&self) -> Result<Option<PolicyFile>, CliError> {

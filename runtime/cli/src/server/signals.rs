@@ -1,5 +1,5 @@
 //! Handles SIGTERM and Ctrl-C: the first starts a graceful shutdown, the second ends the process at
-//! once. SIGHUP reloads the policy, if the host has one.
+//! once. SIGHUP reloads the policy and the alerts, if the host has them.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -18,7 +18,7 @@ pub struct Signals {
 pub enum StopRequest {
     /// Shut down.
     End,
-    /// Reload the policy.
+    /// Reload the policy and the alerts.
     Reload,
 }
 

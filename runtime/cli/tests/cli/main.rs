@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod alerts;
 mod durable;
 mod events;
 mod host;

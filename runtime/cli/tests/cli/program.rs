@@ -104,6 +104,11 @@ impl TestHost {
         called(command)
     }
 
+    /// Returns the id of the host's process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends SIGTERM and waits for the exit code.
     pub fn terminate(mut self) -> i32 {
         signal("TERM", self.child.id());

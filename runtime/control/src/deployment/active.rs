@@ -17,7 +17,9 @@ use tidemill_core::flow::{Debounce, Flow};
 use tidemill_core::healing::HealingPolicy;
 use tidemill_core::lane::Lane;
 use tidemill_core::limits::LOG_BYTES;
-use tidemill_core::manifest::{BreakerSettings, CompactSchedules, Grants, HealthPolicy, LedgerPolicy, Manifest};
+use tidemill_core::manifest::{
+    BreakerSettings, CompactSchedules, Grants, HealthPolicy, LedgerPolicy, Manifest, ServiceLevel,
+};
 use tidemill_core::policy::PolicyInForce;
 use tidemill_core::retry::RunRetry;
 use tidemill_core::run::{Export, Trigger};
@@ -55,6 +57,7 @@ pub(crate) struct ResolvedRevision {
     pub(crate) breaker: BreakerSettings,
     pub(crate) health: HealthPolicy,
     pub(crate) healing: HealingPolicy,
+    pub(crate) slo: ServiceLevel,
     pub(crate) grants: Arc<Grants>,
     pub(crate) ledger: LedgerPolicy,
     /// Its budgets; `None` if it has none.
@@ -100,6 +103,7 @@ impl ResolvedRevision {
             breaker: manifest.breaker,
             health: manifest.health,
             healing: manifest.healing,
+            slo: manifest.slo,
             grants: Arc::new(manifest.grants),
             ledger: manifest.ledger,
             budgets: (!manifest.budgets.is_empty()).then(|| manifest.budgets.into()),

@@ -108,6 +108,11 @@ impl HealingMonitor {
         last.iter().filter(|(_, incident)| incident.phase.is_open()).filter_map(|(name, _)| name.clone()).collect()
     }
 
+    /// Returns all open incidents.
+    pub(crate) fn open_incidents(&self) -> Vec<Incident> {
+        self.last.lock().values().filter(|incident| incident.phase.is_open()).cloned().collect()
+    }
+
     /// Returns the number of open incidents.
     pub(crate) fn open_count(&self) -> usize {
         self.last.lock().values().filter(|incident| incident.phase.is_open()).count()

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tidemill_core::alerts::ServiceCounts;
 use tidemill_core::health::IntervalFigures;
 
 use crate::deployment::active::ActiveDeployment;
@@ -11,6 +12,7 @@ use crate::deployment::active::ActiveDeployment;
 pub(crate) struct FigureSnapshot {
     attempts: u64,
     failed: u64,
+    slow: u64,
     busy_micros: u64,
     fuel: u64,
     irregular_firings: u64,
@@ -25,10 +27,20 @@ impl FigureSnapshot {
         Self {
             attempts: read(&counters.attempts),
             failed: read(&counters.failed),
+            slow: read(&counters.slow),
             busy_micros: read(&counters.busy_micros),
             fuel: read(&counters.fuel),
             irregular_firings: live.metrics.irregular_firings(),
             dead_deliveries: read(&counters.dead_deliveries),
+        }
+    }
+
+    /// Returns the attempts since `before`.
+    pub(crate) fn attempts_since(self, before: Self) -> ServiceCounts {
+        ServiceCounts {
+            attempts: self.attempts.saturating_sub(before.attempts),
+            failed: self.failed.saturating_sub(before.failed),
+            slow: self.slow.saturating_sub(before.slow),
         }
     }
 

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
+use tidemill_core::alerts::ServiceHistory;
 use tidemill_core::breaker::BreakerPhase;
 use tidemill_core::health::{HealthSignal, HealthState, HealthStatus, SignalMonitor};
 use tidemill_core::{DeploymentName, Revision, Timestamp};
@@ -31,7 +32,7 @@ use crate::health::figures::FigureSnapshot;
 
 pub use check::CheckResult;
 pub(crate) use trouble::DeploymentTrouble;
-pub use view::{DeploymentHealth, HealthSummary};
+pub use view::{DeploymentHealth, HealthSummary, ObjectiveStatus};
 pub use vitals::Vital;
 pub(crate) use vitals::VitalMonitor;
 
@@ -91,6 +92,9 @@ struct ObservedDeployment {
     healthy_streak: u32,
     /// The revisions that are known to have been healthy.
     healthy: Option<HealthyRevisions>,
+    /// Its attempts, if it has objectives, and whether they have changed since they were stored.
+    history: ServiceHistory,
+    unsaved: bool,
     /// The revision and the phase of the breaker at the last observation.
     revision: Revision,
     breaker: Option<BreakerPhase>,
@@ -162,6 +166,11 @@ impl HealthMonitor {
             let last = store.health_transitions(name, PageRequest::first(1)).await?;
             if let Some(last) = last.items.first() {
                 self.observed().set_state(name, HealthState::after(last));
+            }
+        }
+        for (name, history) in store.service_histories().await? {
+            if let Some(observed) = self.observed().all.get_mut(&name) {
+                observed.history = history;
             }
         }
         Ok(())

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use tidemill_core::alerts::{ServiceCounts, ServiceHistory};
 use tidemill_core::breaker::{BreakerMode, BreakerPhase};
 use tidemill_core::health::{Assessment, HealthState, HealthStatus, IntervalFigures};
 use tidemill_core::{DeploymentName, Revision, Timestamp};
 use tidemill_store::StoreError;
 use tidemill_store::records::HealthyRevisions;
 
+use crate::alerts::ObservedHealth;
 use crate::deployment::active::ActiveDeployment;
 use crate::deployment::breaker::BreakerReport;
 use crate::health::check::{CheckResult, check};
@@ -18,6 +20,8 @@ use crate::state::HostState;
 const PROVEN_STREAK: u32 = 4;
 /// Number of attempts that worked between two observations after which it is known at once.
 const PROVEN_ATTEMPTS: u64 = 10;
+/// Maximum number of deployments whose counts of attempts are stored in one commit.
+const HISTORIES_MAX: usize = 500;
 
 /// Observes a deployment, on a task of its own, so that a slow check delays no other.
 pub(crate) fn spawn(host: &Arc<HostState>, live: Arc<ActiveDeployment>) {
@@ -74,6 +78,7 @@ async fn observe(host: &Arc<HostState>, live: &Arc<ActiveDeployment>) -> Result<
     }
     let troubled = matches!(next.status, HealthStatus::Degraded | HealthStatus::Unhealthy);
     host.health.observed().set_state(name, next);
+    host.observe_alerts(live, now);
     host.healing.on_observation(name, troubled);
     Ok(())
 }
@@ -114,6 +119,34 @@ fn breaker_assessment(breaker: &BreakerReport, closed: bool) -> Assessment {
     }
 }
 
+impl HostState {
+    /// Has the alerts follow what was observed of a deployment.
+    fn observe_alerts(&self, live: &ActiveDeployment, now: Timestamp) {
+        let (name, config) = (&live.deployment.name, self.config.alerts.now());
+        let all = self.health.observed();
+        let Some(observed) = all.all.get(name) else { return };
+        let health = ObservedHealth {
+            state: &observed.state,
+            signals: &observed.signals,
+            objectives: &live.plan.slo,
+            history: &observed.history,
+        };
+        self.alerts.observe(&config, name, &health, now);
+    }
+
+    /// Stores the counts of attempts that have changed, for the objectives of deployments.
+    ///
+    /// # Errors
+    /// Errors of the store. Then they are stored the next time that they change.
+    pub(crate) async fn save_service_histories(&self) -> Result<(), StoreError> {
+        let unsaved = self.health.take_unsaved();
+        for part in unsaved.chunks(HISTORIES_MAX) {
+            self.store.put_service_histories(part.to_vec()).await?;
+        }
+        Ok(())
+    }
+}
+
 impl HealthMonitor {
     /// Adds what was observed of a deployment. Returns what it shows, and the present state.
     /// Returns `None` if the deployment was deleted in the meantime.
@@ -129,7 +162,11 @@ impl HealthMonitor {
         let mut all = self.observed();
         let observed: &mut ObservedDeployment = all.all.get_mut(&live.deployment.name)?;
         let (figures, reading) = observed.reading.since(live);
-        observed.reading = reading;
+        let attempts = reading.attempts_since(std::mem::replace(&mut observed.reading, reading));
+        if !live.plan.slo.is_empty() && attempts != ServiceCounts::default() {
+            observed.history.add(attempts, now);
+            observed.unsaved = true;
+        }
         let before = observed.breaker.replace(breaker.phase);
         let closed = breaker.phase == BreakerPhase::Closed && before.is_some_and(|phase| phase != breaker.phase);
         let renewed = std::mem::replace(&mut observed.revision, live.deployment.revision) != live.deployment.revision;
@@ -160,6 +197,18 @@ impl HealthMonitor {
         let worked = figures.attempts.saturating_sub(figures.failed);
         let proven = observed.note(&assessment, breaker.phase, worked, now);
         Some(Observation { assessment, state: observed.state.clone(), proven })
+    }
+
+    /// Returns the counts of attempts that were not saved since they changed.
+    fn take_unsaved(&self) -> Vec<(DeploymentName, ServiceHistory)> {
+        let mut all = self.observed();
+        let unsaved = all.all.iter_mut().filter(|(_, observed)| observed.unsaved);
+        unsaved
+            .map(|(name, observed)| {
+                observed.unsaved = false;
+                (name.clone(), observed.history.clone())
+            })
+            .collect()
     }
 
     fn note_healthy_revision(&self, name: &DeploymentName, revision: Revision) {

@@ -1,12 +1,14 @@
 //! The health of deployments, as operators see it.
 
+use tidemill_core::alerts::error_budget_left;
 use tidemill_core::health::{HealthSignal, HealthState, HealthStatus, HealthTransition, Uptime, uptime};
+use tidemill_core::manifest::ServiceObjective;
 use tidemill_core::{DeploymentName, Timestamp};
 use tidemill_store::records::{Page, PageRequest};
 
 use crate::deployment::active::ActiveDeployment;
 use crate::error::ControlError;
-use crate::health::{CheckResult, Vital};
+use crate::health::{CheckResult, ObservedDeployment, Vital};
 use crate::state::ControlPlane;
 
 /// The periods of an uptime, in milliseconds: one hour, one day and 30 days.
@@ -23,6 +25,16 @@ pub struct HealthSummary {
     pub state: HealthState,
     /// Whether it is observed. A paused or disabled deployment keeps its last status.
     pub observed: bool,
+}
+
+/// An objective of a deployment, and how much of its error budget is left.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ObjectiveStatus {
+    /// The objective.
+    pub objective: ServiceObjective,
+    /// The share of the error budget of the last 30 days that is left, below 0 if more was used;
+    /// `None` without attempts.
+    pub budget_left: Option<f64>,
 }
 
 /// The health of one deployment with everything that is known about it.
@@ -42,6 +54,16 @@ pub struct DeploymentHealth {
     pub signals: Vec<HealthSignal>,
     /// The uptime over the last hour, day and 30 days.
     pub uptimes: [Uptime; 3],
+    /// Its objectives.
+    pub objectives: Vec<ObjectiveStatus>,
+}
+
+fn objectives(live: &ActiveDeployment, observed: Option<&ObservedDeployment>, now: Timestamp) -> Vec<ObjectiveStatus> {
+    let status = |objective| {
+        let budget_left = observed.and_then(|observed| error_budget_left(&observed.history, &objective, now));
+        ObjectiveStatus { objective, budget_left }
+    };
+    live.plan.slo.objectives().map(status).collect()
 }
 
 impl ControlPlane {
@@ -92,6 +114,7 @@ impl ControlPlane {
             next: observed.filter(|_| summary.observed).map(|observed| observed.next),
             results: observed.map(|observed| observed.results.iter().rev().cloned().collect()).unwrap_or_default(),
             signals: observed.map(|observed| observed.signals.clone()).unwrap_or_default(),
+            objectives: objectives(&live, observed, now),
             summary,
             uptimes,
         })

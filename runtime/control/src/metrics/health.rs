@@ -18,6 +18,8 @@ const CODE_BYTES: usize = 128;
 pub(crate) struct HealthCounters {
     pub(crate) attempts: AtomicU64,
     pub(crate) failed: AtomicU64,
+    /// Attempts that took longer than an objective of the deployment allows.
+    pub(crate) slow: AtomicU64,
     pub(crate) busy_micros: AtomicU64,
     pub(crate) fuel: AtomicU64,
     pub(crate) dead_deliveries: AtomicU64,
@@ -28,11 +30,21 @@ pub(crate) struct HealthCounters {
 }
 
 impl HealthCounters {
-    /// Counts an attempt that has ended.
-    pub(crate) fn count_attempt(&self, failed: bool, took: Duration, fuel: u64, peak_memory: u64) {
+    /// Counts an attempt that has ended. `within_millis` is how long it may take by an objective.
+    pub(crate) fn count_attempt(
+        &self,
+        failed: bool,
+        took: Duration,
+        within_millis: Option<u64>,
+        fuel: u64,
+        peak_memory: u64,
+    ) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
         if failed {
             self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        if within_millis.is_some_and(|within| took > Duration::from_millis(within)) {
+            self.slow.fetch_add(1, Ordering::Relaxed);
         }
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.busy_micros.fetch_add(micros, Ordering::Relaxed);

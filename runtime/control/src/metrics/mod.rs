@@ -3,6 +3,7 @@
 //! Events are counted as they happen, through handles that each deployment holds. Gauges (running,
 //! queued) are set when the metrics are read. The guests' own metrics are in `guest.rs`.
 
+mod alerts;
 mod guest;
 mod healing;
 pub(crate) mod health;
@@ -27,6 +28,7 @@ use tidemill_core::quotas::Quotas;
 use tidemill_core::{DeploymentName, Timestamp};
 use tidemill_store::records::{FiringCommitResult as Firings, ParkedGroup, Usage};
 
+use alerts::AlertMetrics;
 pub(crate) use guest::GuestMetrics;
 use healing::HealingMetrics;
 use health::{CommitTime, HealthCounters};
@@ -132,6 +134,7 @@ pub struct Metrics {
     pub(crate) host: HostGauges,
     pub(crate) healing: HealingMetrics,
     pub(crate) ledger: LedgerMetrics,
+    pub(crate) alerts: AlertMetrics,
     pub(crate) guest: Arc<GuestMetrics>,
 }
 
@@ -211,6 +214,8 @@ impl Default for Metrics {
         ledger.register(&mut registry);
         let healing = HealingMetrics::default();
         healing.register(&mut registry);
+        let alerts = AlertMetrics::default();
+        alerts.register(&mut registry);
         let guest = Arc::new(GuestMetrics::default());
         registry.register("attempts", "Attempts that ended, by the state they led to", Family::clone(&attempts));
         registry.register("fuel", "Fuel used by guests", Family::clone(&fuel));
@@ -348,6 +353,7 @@ impl Default for Metrics {
             host,
             healing,
             ledger,
+            alerts,
             guest,
         }
     }

@@ -1,5 +1,5 @@
-//! Every request that leaves the host, for a guest or for a hook ([`provider_client`]), and nothing
-//! else.
+//! Every request that leaves the host, for a guest, for a hook or for a channel of alerts
+//! ([`provider_client`]), and nothing else.
 //!
 //! The form of a request is checked ([`outgoing`]), then its origin against the operator's policy
 //! and the deployment's grant ([`Authorization::authorize`]), then the targets of its secrets. It
@@ -18,6 +18,7 @@ mod echoes;
 mod egress_client;
 mod hop;
 mod limits;
+mod mail;
 mod outgoing;
 mod placeholders;
 mod policy;
@@ -28,6 +29,7 @@ mod target;
 mod tries;
 mod usage;
 
+pub use mail::MailRequest;
 pub use policy::EgressPolicy;
 pub use provider_client::{ProviderClient, ProviderRequest, ProviderResponse};
 pub use roots::{BadRoots, Roots};

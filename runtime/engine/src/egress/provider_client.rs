@@ -1,4 +1,5 @@
-//! The host's own requests to providers of webhooks, by the same rules as those of a deployment.
+//! The host's own requests: to providers of webhooks, by the same rules as those of a deployment,
+//! and to channels of alerts.
 //!
 //! The origin is the only one that such a request may reach. It follows no redirect, makes one try,
 //! and its answer is bounded.
@@ -12,10 +13,11 @@ use tidemill_core::breaker::CallPurpose;
 use tidemill_core::ids::InvalidName;
 use tidemill_core::manifest::Grants;
 use tidemill_core::policy::PolicyInForce;
-use tidemill_core::{Code, DeploymentName, Failure, Limits};
+use tidemill_core::{ChannelName, Code, DeploymentName, Failure, Limits, Policy};
 
 use super::authorize::Authorization;
 use super::egress_client::Egress;
+use super::mail::{self, MailRequest};
 use super::outgoing::{HttpRetry, RequestDraft};
 use super::policy::EgressPolicy;
 use super::request_context::RequestContext;
@@ -84,6 +86,37 @@ impl ProviderClient {
         deployment: &DeploymentName,
         request: ProviderRequest,
     ) -> Result<ProviderResponse, Failure> {
+        self.send_as(deployment.to_string(), self.operator.now(), request).await
+    }
+
+    /// Sends a request to a channel of alerts. The operator has chosen its origin, so that only the
+    /// rules of the host apply, and none of a deployment.
+    ///
+    /// # Errors
+    /// Why the request was not sent, or has no answer.
+    pub async fn send_alert(
+        &self,
+        channel: &ChannelName,
+        request: ProviderRequest,
+    ) -> Result<ProviderResponse, Failure> {
+        // No deployment has this name, so that a channel has limits of its own.
+        self.send_as(format!("alerts/{channel}"), Arc::default(), request).await
+    }
+
+    /// Sends an e-mail about an alert.
+    ///
+    /// # Errors
+    /// Why it was not accepted.
+    pub async fn send_mail(&self, request: MailRequest) -> Result<(), Failure> {
+        mail::send(&self.policy, request).await
+    }
+
+    async fn send_as(
+        &self,
+        sender: String,
+        operator: Arc<Policy>,
+        request: ProviderRequest,
+    ) -> Result<ProviderResponse, Failure> {
         let ProviderRequest { method, origin, path, headers, body, timeout, answer_bytes } = request;
         let grant = origin.parse().map_err(|bad: InvalidName| Code::Internal.failure(bad.to_string()))?;
         let draft = RequestDraft {
@@ -98,9 +131,9 @@ impl ProviderClient {
         };
         let context = RequestContext {
             authorization: Authorization {
-                deployment: deployment.to_string(),
+                deployment: sender,
                 policy: Arc::clone(&self.policy),
-                operator: self.operator.now(),
+                operator,
                 grants: Arc::new(Grants { http: vec![grant], ..Grants::default() }),
                 secrets: Arc::clone(&self.secrets),
             },

@@ -100,6 +100,19 @@ fn parse_key(key: &[u8]) -> Result<StandardKey, InvalidKey> {
     if key.len() == PUBLIC_KEY_BYTES { Ok(StandardKey::Public(key)) } else { Err(InvalidKey::NotStandardWebhooks) }
 }
 
+/// Signs a message that the host sends: returns the value of `webhook-signature`. `at` is the time
+/// of this try, in seconds since 1970, which `webhook-timestamp` carries.
+///
+/// # Errors
+/// If the key is not a symmetric key of Standard Webhooks.
+pub fn sign(id: &str, at: u64, body: &[u8], key: &[u8]) -> Result<String, InvalidKey> {
+    let StandardKey::Symmetric(key) = parse_key(key)? else { return Err(InvalidKey::NotStandardWebhooks) };
+    let at = at.to_string();
+    let parts: [&[u8]; 5] = [id.as_bytes(), b".", at.as_bytes(), b".", body];
+    let tag = mac::sign(HmacAlgorithm::Sha256, &key, &parts);
+    Ok(format!("v1,{}", mac::encode(SignatureEncoding::Base64, tag.as_ref())))
+}
+
 pub(crate) fn check_key(key: &[u8]) -> Result<(), InvalidKey> {
     parse_key(key).map(drop)
 }

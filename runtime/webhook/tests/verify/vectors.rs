@@ -66,3 +66,16 @@ fn sha512_and_base64url_are_declared() {
     .header("x-sig", "VnKUjZsLuN5iZWjn5EntcBVCF9kMN43LglzCE1_GSeY");
     assert!(sent.verify().is_ok());
 }
+
+#[test]
+fn what_the_host_signs_is_the_published_vector_and_needs_a_symmetric_key() {
+    let sign = |key: &str| {
+        let (id, body) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", br#"{"test": 2432232314}"#);
+        tidemill_webhook::sign_standard_webhook(id, 1_614_265_330, body, key.as_bytes())
+    };
+    let signed = sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    assert_eq!(signed.as_deref(), Ok("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
+    for key in ["", "secret", "whsec_!", "whsec_c2hvcnQ=", "whpk_A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="] {
+        assert!(sign(key).is_err(), "{key}");
+    }
+}

@@ -27,7 +27,7 @@ impl SettingSpec {
 }
 
 /// Every setting, in display order.
-pub(super) const SPECS: [SettingSpec; 32] = [
+pub(super) const SPECS: [SettingSpec; 33] = [
     SettingSpec { key: "addr", default: "127.0.0.1:7077", flag: Some(("IP:PORT", "Address to listen on")) },
     SettingSpec { key: "data", default: "./tidemill-data", flag: Some(("DIR", "Data folder")) },
     SettingSpec { key: "token", default: "", flag: None },
@@ -111,6 +111,11 @@ pub(super) const SPECS: [SettingSpec; 32] = [
         key: "paypal-certs",
         default: "",
         flag: Some(("DIR", "Folder of PayPal's certificates, as NAME.pem; if left out, they are fetched from PayPal")),
+    },
+    SettingSpec {
+        key: "alerts",
+        default: "",
+        flag: Some(("FILE", "TOML file of the rules, channels and routes of alerts; if left out, none is sent")),
     },
     SettingSpec {
         key: "policy",

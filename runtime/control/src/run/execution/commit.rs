@@ -204,7 +204,8 @@ impl Execution {
         if let Some(evidence) = verdict.evidence
             && self.plan.revision == self.live.plan.revision
         {
-            health.count_attempt(evidence == AttemptEvidence::Failed, took, fuel, self.run.peak_memory);
+            let within = self.plan.slo.latency.map(|(_, millis)| millis);
+            health.count_attempt(evidence == AttemptEvidence::Failed, took, within, fuel, self.run.peak_memory);
             if let (AttemptEvidence::Failed, Some(failed)) = (evidence, &verdict.failed) {
                 health.remember_failure(self.run.id, &failed.1.code);
             }

@@ -1,5 +1,6 @@
 //! Deployments: their revisions, circuit breakers, flow control, budgets, state and quotas.
 
+mod alerts;
 mod breaker;
 mod budgets;
 mod flow;

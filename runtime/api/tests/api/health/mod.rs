@@ -1,5 +1,8 @@
 //! Health, metrics and the pages for browsers.
 
+mod alerts;
+mod incidents;
+
 use serde_json::json;
 use tidemill_core::Code;
 use tidemill_core::money::EntryKind;

@@ -5,7 +5,7 @@ use tidemill_core::Timestamp;
 use tidemill_core::healing::{FailureCause, IncidentSeverity, TimelineEntry, TimelineEvent};
 use tidemill_store::records::NewIncident;
 
-use super::world::World;
+use crate::world::World;
 
 /// Opens an incident of `hello`, and one of the host.
 async fn with_incidents() -> World {
