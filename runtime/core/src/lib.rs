@@ -34,6 +34,7 @@ pub mod lane;
 pub mod limits;
 pub mod manifest;
 pub mod money;
+pub mod operator;
 pub mod origin;
 #[cfg(feature = "host")]
 pub mod policy;

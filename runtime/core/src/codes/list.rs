@@ -344,6 +344,9 @@ codes! {
     CircuitOpen => "circuit-open", 503, retryable: true,
         "The circuit breaker of this deployment is open",
         "Wait for the time in `Retry-After`, or request the run without `Prefer: wait`: then it waits in the queue.";
+    OperatorRefused => "operator-refused", 409, retryable: false,
+        "A person decides about this deployment",
+        "Let a person resume the deployment or give its breaker back to its attempts; a runbook never overrides them.";
     WouldDeadlock => "would-deadlock", 409, retryable: false,
         "Starting this run would deadlock",
         "Do the work in the run that holds the key, or start the other run after that run ends.";

@@ -95,6 +95,18 @@ kinds! {
     ContinueAsNew = 56 "durable.continue-as-new";
     /// A published event.
     Publish = 60 "events.publish";
+    /// A read of the health of another deployment.
+    OperatorHealth = 70 "operator.health";
+    /// A pause of another deployment.
+    OperatorPause = 71 "operator.pause";
+    /// The end of a pause of another deployment.
+    OperatorResume = 72 "operator.resume";
+    /// The return of another deployment to an earlier revision.
+    OperatorRollback = 73 "operator.rollback";
+    /// The retry of parked runs of another deployment.
+    OperatorRetry = 74 "operator.retry-parked";
+    /// The recycling of another deployment.
+    OperatorRecycle = 75 "operator.recycle";
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a deployment may reach. Everything that is not granted is denied.
 
 use crate::ids::DeploymentName;
+use crate::operator::OperatorAction;
 use crate::origin::{HttpGrant, Origin};
 use crate::topics::{Topic, TopicPattern};
 
@@ -20,6 +21,8 @@ pub struct Grants {
     pub deployments: Vec<DeploymentName>,
     /// Topics, or patterns of topics, to which it may publish.
     pub topics: Vec<TopicPattern>,
+    /// What it may do to other deployments; `None` if it may do nothing.
+    pub operator: Option<OperatorGrant>,
 }
 
 impl Grants {
@@ -53,4 +56,38 @@ pub struct SecretGrant {
     pub sign: bool,
     /// Whether the deployment's hooks may verify requests with it.
     pub hook: bool,
+}
+
+/// What a deployment may do to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorGrant {
+    /// The actions: at least one, each once.
+    pub actions: Vec<OperatorAction>,
+    /// The deployments: 1 to [`GRANTS`], each once, and never itself.
+    pub deployments: Vec<DeploymentName>,
+}
+
+impl OperatorGrant {
+    /// Whether it grants an action on a deployment.
+    #[must_use]
+    pub fn allows(&self, action: OperatorAction, deployment: &DeploymentName) -> bool {
+        self.actions.contains(&action) && self.deployments.contains(deployment)
+    }
+
+    /// Returns the line of a manifest that also grants these actions on `deployment`.
+    #[must_use]
+    pub fn line_with(present: Option<&Self>, action: Option<OperatorAction>, deployment: &DeploymentName) -> String {
+        let (mut actions, mut deployments) =
+            present.map_or_else(Default::default, |grant| (grant.actions.clone(), grant.deployments.clone()));
+        actions.extend(action.filter(|action| !actions.contains(action)));
+        if actions.is_empty() {
+            actions.push(OperatorAction::Pause);
+        }
+        if !deployments.contains(deployment) {
+            deployments.push(deployment.clone());
+        }
+        let actions: Vec<_> = actions.iter().map(|action| format!("\"{action}\"")).collect();
+        let deployments: Vec<_> = deployments.iter().map(|name| format!("\"{name}\"")).collect();
+        format!("operator = {{ actions = [{}], deployments = [{}] }}", actions.join(", "), deployments.join(", "))
+    }
 }

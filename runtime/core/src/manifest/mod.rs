@@ -22,6 +22,7 @@ pub mod hooks;
 mod ledger;
 #[cfg(feature = "host")]
 mod lines;
+mod operator;
 mod read;
 mod reference;
 #[cfg(feature = "host")]
@@ -42,7 +43,7 @@ pub use changes::ManifestChange;
 #[cfg(feature = "host")]
 pub use compact::CompactSchedules;
 pub use file::{MODULE_FILE_BYTES, ModuleFile, ModuleSection};
-pub use grants::{Grants, SecretGrant};
+pub use grants::{Grants, OperatorGrant, SecretGrant};
 pub use ledger::{LedgerFloors, LedgerPolicy};
 #[cfg(feature = "host")]
 pub use lines::line_of;

@@ -39,7 +39,7 @@ pub(super) fn manifest(mut object: ObjectReader, problems: &mut Vec<InputProblem
         manifest.config = config(field, problems);
     }
     if let Some(field) = object.take("grants") {
-        manifest.grants = grants(field, problems);
+        manifest.grants = grants(field, manifest.name.as_ref(), problems);
     }
     if let Some(field) = object.take("limits") {
         manifest.limits = limits(field, problems);
@@ -155,7 +155,7 @@ fn config(field: ObjectField, problems: &mut Vec<InputProblem>) -> String {
     text
 }
 
-fn grants(field: ObjectField, problems: &mut Vec<InputProblem>) -> Grants {
+fn grants(field: ObjectField, own: Option<&DeploymentName>, problems: &mut Vec<InputProblem>) -> Grants {
     let mut grants = Grants::default();
     let Some(mut object) = field.object(problems) else { return grants };
     grants.http = origins(object.take("http"), problems);
@@ -174,6 +174,7 @@ fn grants(field: ObjectField, problems: &mut Vec<InputProblem>) -> Grants {
         items(object.take("deployments"), problems).into_iter().filter_map(|field| field.parse(problems)).collect();
     grants.topics =
         items(object.take("topics"), problems).into_iter().filter_map(|field| field.parse(problems)).collect();
+    grants.operator = object.take("operator").and_then(|field| super::operator::read(field, own, problems));
     object.finish(problems);
     grants
 }

@@ -82,13 +82,18 @@ fn grants(grants: &Grants) -> Value {
             Value::Object(object)
         })
         .collect();
-    json!({
+    let mut object = json!({
         "http": origins(&grants.http),
         "secrets": secrets,
         "ledger": grants.ledger,
         "deployments": grants.deployments,
         "topics": grants.topics,
-    })
+    });
+    // The text of a manifest without this grant does not change.
+    if let (Some(object), Some(operator)) = (object.as_object_mut(), &grants.operator) {
+        object.insert("operator".to_owned(), super::operator::write(operator));
+    }
+    object
 }
 
 fn limits(limits: &Limits) -> Value {

@@ -2,9 +2,9 @@
 //! excess.
 
 use super::read::denied;
-use super::{CEILINGS, CeilingUnit, Policy};
+use super::{CEILINGS, CeilingUnit, Policy, PolicyRules};
 use crate::ids::{DeploymentName, Timestamp};
-use crate::manifest::{Grants, Manifest, SecretGrant};
+use crate::manifest::{Grants, Manifest, OperatorGrant, SecretGrant};
 use crate::schedule::Schedule;
 use crate::wire::json::shown;
 use crate::wire::{InputProblem, duration_text, size_text};
@@ -22,6 +22,9 @@ impl Policy {
         self.check_origins(name, &manifest.grants, &mut problems);
         for (index, secret) in manifest.grants.secrets.iter().enumerate() {
             self.check_secret(name, index, secret, &mut problems);
+        }
+        if let Some(operator) = &manifest.grants.operator {
+            self.check_operator(name, operator, &mut problems);
         }
         for (index, ceiling) in CEILINGS.iter().enumerate() {
             let Some(most) = self.ceiling(name, index) else { continue };
@@ -143,6 +146,35 @@ impl Policy {
         }
     }
 
+    fn check_operator(&self, name: &str, grant: &OperatorGrant, problems: &mut Vec<InputProblem>) {
+        for (index, action) in grant.actions.iter().enumerate() {
+            if !self.may_act(name, *action) {
+                let message = format!("the policy does not allow this deployment to {action} other deployments");
+                let fix = self.operator_fix(name, "actions", action.as_str());
+                problems.push(denied(format!("/grants/operator/actions/{index}"), message, fix));
+            }
+        }
+        for (index, on) in grant.deployments.iter().enumerate() {
+            if !self.may_act_on(name, on.as_str()) {
+                let message = format!("the policy does not allow this deployment to act on `{on}`");
+                let fix = self.operator_fix(name, "deployments", on.as_str());
+                problems.push(denied(format!("/grants/operator/deployments/{index}"), message, fix));
+            }
+        }
+    }
+
+    fn operator_fix(&self, name: &str, list: &str, item: &str) -> String {
+        let has_own = |rules: &PolicyRules| match list {
+            "actions" => rules.operator.actions.is_some(),
+            _ => rules.operator.deployments.is_some(),
+        };
+        let place = match self.own(name) {
+            Some((pattern, rules)) if has_own(rules) => format!("deployments.\"{pattern}\".operator.{list}"),
+            _ => format!("operator.{list}"),
+        };
+        format!("Remove it, or ask the operator to add \"{item}\" to `{place}` of the policy.")
+    }
+
     fn check_schedules(&self, name: &str, schedules: &[Schedule], now: Timestamp, problems: &mut Vec<InputProblem>) {
         let count = schedules.len() as u64;
         if let Some(most) = self.bound(name, |rules| rules.schedules)
@@ -198,7 +230,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::codes::Code;
     use crate::limits::{Limits, MIB};
+    use crate::operator::OperatorAction;
     use crate::origin::Origin;
 
     const POLICY: &str = r#"
@@ -415,5 +449,48 @@ mod tests {
             prop_assert_eq!(policy().check(&name.parse().unwrap(), &manifest, Timestamp::default()), []);
             prop_assert_eq!(policy().bounded(&name, &bounded), bounded);
         }
+    }
+
+    #[test]
+    fn a_policy_bounds_the_actions_on_other_deployments() {
+        let policy = Policy::parse_toml(
+            r#"
+            [operator]
+            actions = ["pause", "resume"]
+            [deployments."team-*"]
+            operator.deployments = ["team-*"]
+            [deployments.team-none.operator]
+            actions = []
+            "#,
+        )
+        .unwrap();
+        let problems = |name: &str| {
+            let text = r#"{"module": "m@1.0.0", "grants": {"operator": {
+                "actions": ["pause", "rollback"], "deployments": ["team-shop", "billing"]}}}"#;
+            let manifest = Manifest::parse_json(text.as_bytes()).unwrap();
+            policy.check(&name.parse().unwrap(), &manifest, Timestamp::default())
+        };
+        let pointers = |name: &str| problems(name).into_iter().map(|problem| problem.pointer).collect::<Vec<_>>();
+        assert_eq!(pointers("runbook"), ["/grants/operator/actions/1"]);
+        assert_eq!(pointers("team-a"), ["/grants/operator/actions/1", "/grants/operator/deployments/1"]);
+        assert_eq!(pointers("team-none"), ["/grants/operator/actions/0", "/grants/operator/actions/1"]);
+        let found = problems("team-a");
+        assert_eq!(
+            found[0].fix,
+            "Remove it, or ask the operator to add \"rollback\" to `operator.actions` of the policy."
+        );
+        let place = "`deployments.\"team-*\".operator.deployments` of the policy.";
+        assert!(found[1].fix.ends_with(place), "{found:#?}");
+        assert!(found.iter().all(|problem| problem.code == Code::PolicyDenied));
+
+        assert!(policy.may_operate("team-a", OperatorAction::Pause, "team-shop"));
+        assert!(!policy.may_operate("team-a", OperatorAction::Pause, "billing"));
+        assert!(policy.may_operate("runbook", OperatorAction::Resume, "billing"));
+        assert!(!policy.may_operate("runbook", OperatorAction::Retry, "billing"));
+        assert!(Policy::default().may_operate("runbook", OperatorAction::Retry, "billing"));
+
+        let bad = r#"operator = { actions = ["destroy"], deployments = ["Team"], to = 1 }"#;
+        let bad: Vec<_> = Policy::parse_toml(bad).unwrap_err().into_iter().map(|problem| problem.pointer).collect();
+        assert_eq!(bad, ["/operator/actions/0", "/operator/deployments/0", "/operator/to"]);
     }
 }

@@ -14,6 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::ids::Fuel;
 use crate::limits::Limits;
+use crate::operator::OperatorAction;
 use crate::origin::{Origin, OriginPattern};
 
 pub use read::pattern;
@@ -48,6 +49,16 @@ struct PolicyRules {
     schedules: Option<u64>,
     /// Minimum distance between two firings of a schedule, in milliseconds.
     minimum_interval_millis: Option<u64>,
+    /// What it may do to other deployments.
+    operator: OperatorRule,
+}
+
+/// What a deployment may do to others. A field that is `None` sets no bound.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct OperatorRule {
+    actions: Option<Vec<OperatorAction>>,
+    /// Deployments by name or by a prefix of names followed by `*`.
+    deployments: Option<Vec<String>>,
 }
 
 /// Allowed uses of a secret.
@@ -153,6 +164,26 @@ impl Policy {
     #[must_use]
     pub fn may_sign(&self, deployment: &str, name: &str) -> bool {
         self.secret(deployment, name).is_none_or(|rule| rule.is_some_and(|rule| rule.sign))
+    }
+
+    /// Whether a deployment may act on another one in this way.
+    #[must_use]
+    pub fn may_operate(&self, deployment: &str, action: OperatorAction, on: &str) -> bool {
+        self.may_act(deployment, action) && self.may_act_on(deployment, on)
+    }
+
+    fn may_act(&self, deployment: &str, action: OperatorAction) -> bool {
+        self.operator(deployment, |rule| rule.actions.as_ref()).is_none_or(|actions| actions.contains(&action))
+    }
+
+    fn may_act_on(&self, deployment: &str, on: &str) -> bool {
+        let patterns = self.operator(deployment, |rule| rule.deployments.as_ref());
+        patterns.is_none_or(|patterns| patterns.iter().any(|pattern| fits(pattern, on)))
+    }
+
+    fn operator<T: ?Sized>(&self, deployment: &str, of: impl Fn(&OperatorRule) -> Option<&T>) -> Option<&T> {
+        let own = self.own(deployment).and_then(|(_, rules)| of(&rules.operator));
+        own.or_else(|| of(&self.rules.operator))
     }
 
     /// The limits of a deployment's manifest, reduced to what the policy allows.

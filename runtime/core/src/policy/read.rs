@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{CEILINGS, CeilingUnit, ENTRIES, POLICY_BYTES, Policy, PolicyRules, SecretRule};
+use super::{CEILINGS, CeilingUnit, ENTRIES, OperatorRule, POLICY_BYTES, Policy, PolicyRules, SecretRule};
 use crate::codes::Code;
 use crate::flow::QUEUE_MAX;
 use crate::ids::DeploymentName;
 use crate::manifest::{CONCURRENCY_MAX, SCHEDULES};
+use crate::operator::OperatorAction;
 use crate::origin::OriginPattern;
 use crate::schedule::EVERY_MAX_MILLIS;
 use crate::wire::json::shown;
@@ -80,7 +81,21 @@ fn rules(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> PolicyR
         rules.minimum_interval_millis = interval.and_then(|field| field.duration(1..=MILLIS_MAX, problems));
         schedules.finish(problems);
     }
+    if let Some(object) = object.take("operator").and_then(|field| field.object(problems)) {
+        rules.operator = operator(object, problems);
+    }
     rules
+}
+
+fn operator(mut object: ObjectReader, problems: &mut Vec<InputProblem>) -> OperatorRule {
+    let actions = list(object.take("actions"), problems);
+    let deployments = list(object.take("deployments"), problems);
+    let mut action = |field: ObjectField| field.choice(&OperatorAction::choices(), problems);
+    let actions = actions.map(|fields| fields.into_iter().filter_map(&mut action).collect());
+    let deployments =
+        deployments.map(|fields| fields.into_iter().filter_map(|field| pattern(field, problems)).collect());
+    object.finish(problems);
+    OperatorRule { actions, deployments }
 }
 
 /// Reads an object whose names the operator chooses.
