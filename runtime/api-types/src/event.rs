@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use crate::Time;
 
 /// One event. Its name in the feed is `run`, `delivery`, `deployment`, `breaker`, `schedule`,
-/// `subscription`, `posted`, `finding`, `state`, `secret`, `health`, `incident`, `alert` or
-/// `clock`.
+/// `subscription`, `posted`, `finding`, `state`, `secret`, `health`, `incident`, `alert`,
+/// `operator` or `clock`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(ToSchema), schema(as = Event))]
 pub struct FeedEvent<'a> {
@@ -235,5 +235,24 @@ pub enum FeedDetail<'a> {
         version: u64,
         /// The change.
         change: Cow<'a, str>,
+    },
+    /// `operator`: a run acted on another deployment. The change itself has its own event.
+    Operator {
+        /// The deployment that the run acted on.
+        deployment: Cow<'a, str>,
+        /// Its revision after the action.
+        revision: u64,
+        /// The action: `pause`, `resume`, `rollback`, `retry` or `recycle`.
+        action: Cow<'a, str>,
+        /// The deployment of the run.
+        by: Cow<'a, str>,
+        /// The run.
+        #[cfg_attr(feature = "schema", schema(value_type = String))]
+        run: RunId,
+        /// Its reason.
+        note: Cow<'a, str>,
+        /// Number of retried runs; left out for other actions.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        runs: Option<u32>,
     },
 }

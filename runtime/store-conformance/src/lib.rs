@@ -18,6 +18,7 @@ mod ledger;
 mod models;
 mod modules;
 mod operations;
+mod operator;
 mod runs;
 mod schedules;
 mod secrets;
@@ -97,6 +98,11 @@ claims! {
         a_run_with_nothing_to_undo_ends_without_notification, a_cancelled_run_is_not_parked,
         terminating_ends_the_tree_at_once, a_large_family_is_cancelled_in_parts,
         a_retry_resumes_at_the_leaf_that_failed, a_retry_may_restart_or_use_another_component;
+    operator: a_repeated_call_changes_nothing_and_returns_its_first_answer,
+        a_run_ends_the_pause_of_a_run_and_never_that_of_a_person,
+        a_call_creates_a_revision_once, a_call_retries_parked_runs_of_its_deployment_only,
+        the_calls_of_a_generation_are_bounded_and_the_next_one_has_none,
+        an_action_is_on_the_feed_with_its_run;
     parked: a_parked_run_is_listed_and_counted_until_it_resumes;
     values: a_long_value_is_read_back_as_it_was, a_page_of_long_values_is_bounded;
     states: an_edit_is_committed_and_on_the_feed, an_edit_of_an_absent_deployment_is_refused,

@@ -94,7 +94,8 @@ pub enum StoreError {
         /// The external id.
         external_id: String,
     },
-    /// The ledger or another run has changed so that an effect of a transaction is impossible.
+    /// The ledger, another run or a person has changed something so that an effect of a run is
+    /// impossible.
     #[error("{detail}")]
     EffectImpossible {
         /// The stable code of the reason.

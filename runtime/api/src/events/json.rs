@@ -127,6 +127,18 @@ pub fn feed_event(entry: &FeedEntry) -> (&'static str, shapes::FeedEvent<'_>) {
                 summary: summary.into(),
             },
         ),
+        FeedEvent::Operator { deployment, revision, action, by, run, note, runs } => (
+            "operator",
+            shapes::FeedDetail::Operator {
+                deployment: deployment.as_str().into(),
+                revision: revision.get(),
+                action: action.as_str().into(),
+                by: by.as_str().into(),
+                run: *run,
+                note: note.into(),
+                runs: *runs,
+            },
+        ),
         FeedEvent::Secret { name, version, change } => {
             ("secret", shapes::FeedDetail::Secret { secret: name.into(), version: *version, change: change.into() })
         }

@@ -109,6 +109,10 @@ impl Event {
                 let (deployment, subscription) = (self.text("deployment"), self.text("subscription"));
                 format!("{deployment:14} {subscription} {}{events}{}", self.text("change"), self.note())
             }
+            "operator" => {
+                let (deployment, action) = (self.text("deployment"), self.text("action"));
+                format!("{deployment:14} {action} by a run of {}{}", self.text("by"), self.note())
+            }
             "secret" => {
                 format!("{:14} {}, version {}", self.text("secret"), self.text("change"), self.number("version"))
             }
@@ -188,6 +192,9 @@ mod tests {
             serde_json::json!({ "deployment": "a", "state": "open", "reason": "6 of the last 10 attempts failed" });
         let opened = Event { kind: "breaker".to_owned(), data }.line().unwrap();
         assert!(opened.ends_with("a              circuit breaker open: 6 of the last 10 attempts failed"), "{opened}");
+        let data = serde_json::json!({ "deployment": "a", "action": "rollback", "by": "runbook", "note": "it traps" });
+        let acted = Event { kind: "operator".to_owned(), data }.line().unwrap();
+        assert!(acted.ends_with("a              rollback by a run of runbook: it traps"), "{acted}");
         assert!(events[0].is_end_of_run() && events[0].line().unwrap().contains("failed, host/trap"));
     }
 }

@@ -14,7 +14,8 @@ use crate::embedded::runs::{keys, record};
 use crate::embedded::store::{EmbeddedStore, blocking};
 use crate::embedded::tables::{
     CANCELS, CHILDREN, COMPONENTS, FAILURES, FEED, FUEL_RUNS, INBOX, INPUTS, JOURNAL, LOGS, OPEN_CHILDREN, OPERATIONS,
-    OUTPUTS, PARKED, REPLAY_SNAPSHOTS, REVISIONS, RUNS, RUNS_BY_DEPLOYMENT, SIGNAL_KEYS, UNNAMED, pair, run_of,
+    OPERATOR_CALLS, OUTPUTS, PARKED, REPLAY_SNAPSHOTS, REVISIONS, RUNS, RUNS_BY_DEPLOYMENT, SIGNAL_KEYS, UNNAMED, pair,
+    run_of,
 };
 use crate::embedded::throttle::{PIECE, paced};
 use crate::embedded::topics::expiry;
@@ -156,7 +157,7 @@ fn forget(commit: &mut WriteTx<'_, '_>, record: &RunRecord, left: &mut usize) ->
     let run = &record.run;
     let id = run.id.to_bytes();
     let keeps_journal = evidence::keep_journal(commit, run.id, &run.deployment, record.counters.chunks)?;
-    for table in [LOGS, JOURNAL, INBOX, SIGNAL_KEYS, FAILURES, CHILDREN, OPEN_CHILDREN] {
+    for table in [LOGS, JOURNAL, INBOX, SIGNAL_KEYS, FAILURES, CHILDREN, OPEN_CHILDREN, OPERATOR_CALLS] {
         if table == JOURNAL && keeps_journal {
             continue;
         }

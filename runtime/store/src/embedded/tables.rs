@@ -287,6 +287,10 @@ tables! {
     SILENCES = new 165, "silences";
     /// deployment NUL → its attempts of the last 30 days, for its objectives.
     SERVICE_HISTORY = new 166, "service-history";
+    /// run generation key → the answer of a call of the run that acted on another deployment.
+    OPERATOR_CALLS = new 170, "operator-calls";
+    /// deployment → the run that paused it; absent if a person did.
+    PAUSING_RUNS = new 171, "pausing-runs";
 }
 
 /// Builds the key `name NUL rest`.

@@ -1,12 +1,13 @@
-//! Deployments and their revisions.
+//! Deployments, their revisions, and the actions of runs on them.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::breaker::BreakerMode;
-use tidemill_core::{ComponentDigest, DeploymentName, Revision, Timestamp};
+use tidemill_core::operator::OperatorAction;
+use tidemill_core::{ComponentDigest, DeploymentName, Revision, RunId, Timestamp};
 
-use super::{IncidentUpdate, NewBudget, ScheduleChange, SubscriptionChange};
+use super::{CommitEffects, IncidentUpdate, NewBudget, ScheduleChange, SubscriptionChange};
 
 /// A deployment in one revision, with its current pause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,4 +73,61 @@ pub struct PutDeployment {
     pub incident: Option<Box<IncidentUpdate>>,
     /// The time of the change.
     pub now: Timestamp,
+}
+
+/// A call of a run that acts on another deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorCall {
+    /// The run.
+    pub run: RunId,
+    /// Its generation.
+    pub generation: u32,
+    /// The key of the call, which is the same in each recovery of the run.
+    pub key: [u8; 16],
+    /// The deployment of the run.
+    pub by: DeploymentName,
+    /// The deployment that the run acts on.
+    pub deployment: DeploymentName,
+    /// The action.
+    pub action: OperatorAction,
+    /// Its reason, at most 1 KiB.
+    pub note: String,
+}
+
+/// What a call changes.
+#[derive(Debug, Clone)]
+pub enum OperatorChange {
+    /// Pauses the deployment.
+    Pause,
+    /// Resumes it.
+    Resume,
+    /// Creates a revision.
+    Put(Box<PutDeployment>),
+    /// Retries these runs, as far as they are parked runs of the deployment.
+    Retry(Vec<RunId>),
+    /// Nothing in the store: only the call is recorded.
+    Nothing,
+}
+
+/// The answer to a call, as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OperatorAnswer {
+    /// It is done.
+    Done,
+    /// The revision that the deployment now has.
+    Revision(Revision),
+    /// The number of runs that were retried.
+    Runs(u32),
+}
+
+/// The result of a call.
+#[derive(Debug, Clone)]
+pub struct OperatorResult {
+    /// The answer.
+    pub answer: OperatorAnswer,
+    /// The deployment after the call; `None` if the call took effect before and changed nothing
+    /// now.
+    pub deployment: Option<Deployment>,
+    /// Effects on runs.
+    pub caused: CommitEffects,
 }

@@ -5,6 +5,7 @@ use tidemill_core::alerts::AlertSeverity;
 use tidemill_core::healing::{IncidentPhase, IncidentSeverity};
 use tidemill_core::health::HealthStatus;
 use tidemill_core::money::LedgerStream;
+use tidemill_core::operator::OperatorAction;
 use tidemill_core::run::{Export, TriggerKind};
 use tidemill_core::{
     AlertId, AlertRuleName, DeliveryId, DeploymentName, Fuel, HookName, Revision, RunId, ScheduleName,
@@ -217,5 +218,22 @@ pub enum FeedEvent {
         change: String,
         /// What is wrong.
         summary: String,
+    },
+    /// A run acted on another deployment. The change itself has its own event.
+    Operator {
+        /// The deployment that the run acted on.
+        deployment: DeploymentName,
+        /// Its revision after the action.
+        revision: Revision,
+        /// The action.
+        action: OperatorAction,
+        /// The deployment of the run.
+        by: DeploymentName,
+        /// The run.
+        run: RunId,
+        /// Its reason.
+        note: String,
+        /// The number of retried runs, if that is the action.
+        runs: Option<u32>,
     },
 }

@@ -30,7 +30,9 @@ use serde::{Deserialize, Deserializer};
 pub use alert::{AlertCommand, AlertCommit, AlertFilter, NotificationOutcome};
 pub use budget::{Budget, BudgetFilter, BudgetLimit, BudgetLine, BudgetWait, NewBudget};
 pub use commit::{CommitEffects, CommitStart, ReadCheck, RunCommit, RunCommitResult, StateWrite, StoredJournal};
-pub use deployment::{BreakerDecision, Deployment, Pause, PutDeployment};
+pub use deployment::{
+    BreakerDecision, Deployment, OperatorAnswer, OperatorCall, OperatorChange, OperatorResult, Pause, PutDeployment,
+};
 pub use failure::{
     FAILURE_DETAILS_BYTES, FAILURE_MESSAGE_BYTES, FAILURE_STEP_BYTES, FAILURES_OF_RUN, FailedPart, FailureRecord,
     NumberedFailure,

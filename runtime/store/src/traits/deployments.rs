@@ -1,4 +1,4 @@
-//! Deployments and their usage.
+//! Deployments, the actions of runs on them, and their usage.
 
 use async_trait::async_trait;
 use tidemill_core::quotas::Quotas;
@@ -6,7 +6,8 @@ use tidemill_core::{DeploymentName, Revision, RunId, Timestamp};
 
 use crate::error::StoreError;
 use crate::records::{
-    BreakerDecision, CommitEffects, Deployment, IncidentUpdate, Page, PageRequest, Pause, PutDeployment, Usage,
+    BreakerDecision, CommitEffects, Deployment, IncidentUpdate, OperatorAnswer, OperatorCall, OperatorChange,
+    OperatorResult, Page, PageRequest, Pause, PutDeployment, Usage,
 };
 
 /// Deployments and their revisions.
@@ -53,6 +54,31 @@ pub trait DeploymentStore: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::UnendedRuns`] if runs have not ended.
     async fn delete_deployment(&self, name: &DeploymentName, now: Timestamp) -> Result<(), StoreError>;
+}
+
+/// Actions of runs on other deployments. Each takes effect at most once.
+#[async_trait]
+pub trait OperatorStore: Send + Sync + 'static {
+    /// Changes a deployment for a call of a run, together with the answer that a repetition of the
+    /// call receives. The feed announces the change with the run. A call that took effect before
+    /// changes nothing and returns its first answer. The answers are kept until the run's next
+    /// generation acts, or until the run is removed.
+    ///
+    /// # Errors
+    /// [`StoreError::EffectImpossible`] with `host/operator-refused` if a person has paused the
+    /// deployment, [`StoreError::OverBound`] if the generation has made its maximum of actions, the
+    /// errors of [`put_deployment`](DeploymentStore::put_deployment).
+    async fn operate(
+        &self,
+        call: OperatorCall,
+        change: OperatorChange,
+        now: Timestamp,
+    ) -> Result<OperatorResult, StoreError>;
+    /// Returns the answer of a call that took effect.
+    async fn operator_answer(&self, call: &OperatorCall) -> Result<Option<OperatorAnswer>, StoreError>;
+    /// Returns the run that paused a deployment; `None` if it is not paused, or if a person paused
+    /// it.
+    async fn paused_by(&self, deployment: &DeploymentName) -> Result<Option<RunId>, StoreError>;
 }
 
 /// The usage of deployments and their limits.

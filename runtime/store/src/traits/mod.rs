@@ -40,7 +40,7 @@ pub use alerts::AlertStore;
 pub use balances::BalanceStore;
 pub use budgets::BudgetStore;
 pub use deliveries::DeliveryStore;
-pub use deployments::{DeploymentStore, UsageStore};
+pub use deployments::{DeploymentStore, OperatorStore, UsageStore};
 pub use feed::FeedStore;
 pub use findings::FindingStore;
 pub use health::HealthStore;
@@ -75,6 +75,7 @@ store!(
         + DeploymentStore
         + UsageStore
         + OperationStore
+        + OperatorStore
         + RunStore
         + AdmissionStore
         + TransactionStore

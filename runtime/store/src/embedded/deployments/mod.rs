@@ -1,6 +1,7 @@
 //! Deployments.
 
 mod breaker;
+mod operator;
 mod purge;
 mod record;
 mod revisions;

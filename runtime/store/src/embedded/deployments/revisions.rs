@@ -5,7 +5,7 @@ use tidemill_core::run::RunState;
 use tidemill_core::{DeploymentName, Revision, RunId, Timestamp};
 
 use crate::embedded::deliveries::backlog_length;
-use crate::embedded::deployments::breaker;
+use crate::embedded::deployments::{breaker, operator};
 use crate::embedded::runs::tree;
 use crate::embedded::store::EmbeddedStore;
 use crate::embedded::tables::{
@@ -93,7 +93,7 @@ impl DeploymentStore for EmbeddedStore {
     }
 }
 
-fn put(commit: &mut WriteTx<'_, '_>, put: &PutDeployment) -> Result<Deployment> {
+pub(super) fn put(commit: &mut WriteTx<'_, '_>, put: &PutDeployment) -> Result<Deployment> {
     let present = deployments::get(commit, &put.name)?;
     let revision = present.as_ref().map(|present| present.revision);
     if put.expected.is_some_and(|expected| expected != revision) {
@@ -139,7 +139,8 @@ fn announce(commit: &mut WriteTx<'_, '_>, deployment: &Deployment, change: &str,
     commit.announce(now, &FeedEvent::Deployment { name, revision, change: change.into() })
 }
 
-fn pause(
+/// Pauses or resumes a deployment for a person.
+pub(super) fn pause(
     commit: &mut WriteTx<'_, '_>,
     name: &DeploymentName,
     pause: Option<Pause>,
@@ -152,6 +153,7 @@ fn pause(
     let change = if pause.is_some() { "paused" } else { "resumed" };
     deployment.paused = pause;
     write(commit, &deployment)?;
+    operator::forget_pausing_run(commit, name);
     // A paused schedule is not in the list of due times, so the scheduler reads only the start of
     // one list.
     for schedule in schedules::of(commit, name)? {
@@ -205,6 +207,7 @@ fn delete(commit: &mut WriteTx<'_, '_>, name: &DeploymentName, now: Timestamp) -
     commit.delete(BREAKERS, name.as_str().as_bytes());
     commit.delete(HEALTHY_REVISIONS, name.as_str().as_bytes());
     incidents::on_deletion(commit, name, now)?;
+    operator::forget_pausing_run(commit, name);
     // State and revisions may be many: they are removed later, and before a deployment of the same
     // name is created.
     commit.put(PURGES, name.as_str().as_bytes(), &[]);

@@ -526,7 +526,7 @@ fn feed(rows: &mut Rows) {
     rows.add(BREAKERS, "breaker", &decision);
     rows.add(META, "scrub", &Scrub { at: at(1), records: 300, bytes: 70_000 });
     rows.add(META, "epoch", &Epoch::new(300));
-    super::health::health(rows);
+    super::later_nouns(rows);
 }
 
 fn deliveries(rows: &mut Rows) {

@@ -462,6 +462,7 @@ async fn every_row_keeps_its_key_and_bytes() {
     session.store.record_health(&"shop".parse().unwrap(), change).await.unwrap();
     healing::incident(&session.store).await;
     super::alerts::work(&session.store).await;
+    super::operator::act(&session.store).await;
     let mut text = String::new();
     let mut tables = ALL.to_vec();
     tables.sort_by_key(|table| table.id);

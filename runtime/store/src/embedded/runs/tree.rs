@@ -22,7 +22,7 @@ use crate::traits::RunTreeStore;
 /// Maximum number of runs that one commit cancels in addition to the requested one.
 const AT_ONCE: usize = 256;
 /// Maximum number of runs of a tree that one retry covers.
-const RETRIED: usize = 256;
+pub(crate) const RETRIED: usize = 256;
 
 #[async_trait]
 impl RunTreeStore for EmbeddedStore {
@@ -43,7 +43,12 @@ impl RunTreeStore for EmbeddedStore {
     }
 
     async fn retry_run(&self, id: RunId, retry: RetryChange) -> Result<(Run, CommitEffects)> {
-        self.commit(move |c| self::retry(c, id, &retry)).await
+        let retried = move |c: &mut WriteTx<'_, '_>| {
+            self::retry(c, id, &retry)?;
+            let effects = effects(c, retry.now)?;
+            Ok((record::get(c, id)?.run, effects))
+        };
+        self.commit(retried).await
     }
 }
 
@@ -160,8 +165,9 @@ fn drain(commit: &mut WriteTx<'_, '_>, limit: usize, now: Timestamp) -> Result<(
     Ok((more, commit.take_effects()))
 }
 
-/// Retries a run and its failed or parked descendants.
-fn retry(commit: &mut WriteTx<'_, '_>, id: RunId, retry: &RetryChange) -> Result<(Run, CommitEffects)> {
+/// Retries a run and its failed or parked descendants. Returns the number of runs. The caller
+/// returns the [`effects`].
+pub(crate) fn retry(commit: &mut WriteTx<'_, '_>, id: RunId, retry: &RetryChange) -> Result<usize> {
     let mut tried = 0;
     let mut below = vec![(id, retry.component, retry.from_start)];
     while let Some((id, component, from_start)) = below.pop() {
@@ -197,6 +203,5 @@ fn retry(commit: &mut WriteTx<'_, '_>, id: RunId, retry: &RetryChange) -> Result
             children::open_again(commit, &after.run)?;
         }
     }
-    let effects = effects(commit, retry.now)?;
-    Ok((record::get(commit, id)?.run, effects))
+    Ok(tried)
 }
