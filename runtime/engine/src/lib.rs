@@ -37,7 +37,9 @@ pub use crate::guest::trap::Cause;
 pub use crate::threads::sched::request_short_slice as ask_for_short_slices;
 pub use crate::transaction::effects::{Effects, StartRun};
 pub use activation::Activation;
-pub use activation::channel::{CommitOutcome, CommitReason, PendingCommit, RunChannel, StartTarget, StateSource};
+pub use activation::channel::{
+    CommitOutcome, CommitReason, ObservedHealth, OperatorRequest, PendingCommit, RunChannel, StartTarget, StateSource,
+};
 pub use activation::result::{ActivationResult, Checkpoint, DryRun, NextAttempt, Outcome};
 pub use activation::run_context::RunContext;
 pub use config::{CompilerCommand, EngineConfig, MEMORY_MAX};

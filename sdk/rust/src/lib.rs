@@ -60,6 +60,7 @@ pub mod http;
 pub mod ledger;
 pub mod log;
 pub mod metrics;
+pub mod operator;
 pub mod random;
 pub mod secrets;
 pub mod state;

@@ -89,7 +89,8 @@ fn every_interface_of_the_contract_has_a_comment() {
     for (name, text) in files("wit").into_iter().filter(|(name, _)| name.starts_with("wit/")) {
         let lines: Vec<_> = text.lines().collect();
         for (number, line) in lines.iter().enumerate() {
-            let commented = number > 0 && lines[number - 1].trim_start().starts_with("///");
+            let before = lines[..number].iter().rev().find(|line| !line.starts_with('@'));
+            let commented = before.is_some_and(|line| line.trim_start().starts_with("///"));
             if line.starts_with("interface ") && !commented {
                 silent.push(format!("{name}:{}: {line}", number + 1));
             }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tidemill_core::health::HealthState;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::manifest::Grants;
 use tidemill_core::run::{Export, Progress, Wait};
-use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Revision, RunId, Timestamp};
-use tidemill_store::records::{FailureRecord, LogLine};
+use tidemill_core::{Code, ComponentDigest, DeploymentName, Failure, Fuel, Revision, RunId, Timestamp};
+use tidemill_store::records::{FailureRecord, LogLine, OperatorAnswer, OperatorCall};
 
 use crate::transaction::effects::Effects;
 
@@ -56,6 +57,25 @@ pub trait RunChannel: Send + Sync + 'static {
         _payload: &[u8],
     ) -> Result<(), Failure> {
         Ok(())
+    }
+
+    /// Acts on another deployment for a call of the run. A call that took effect before changes
+    /// nothing and gets its first answer. If the store fails, it waits; the caller may drop it, and
+    /// an action that has begun is completed all the same.
+    ///
+    /// # Errors
+    /// The reason for which the action is refused.
+    async fn operate(&self, call: OperatorCall, request: OperatorRequest) -> Result<OperatorAnswer, Failure> {
+        let _ = request;
+        Err(Code::NotAvailable.failure(format!("this host cannot {} `{}`", call.action, call.deployment)))
+    }
+
+    /// Returns the health of another deployment.
+    ///
+    /// # Errors
+    /// If there is no such deployment.
+    async fn health_of(&self, deployment: &DeploymentName) -> Result<ObservedHealth, Failure> {
+        Err(Code::NotAvailable.failure(format!("this host does not know the health of `{deployment}`")))
     }
 
     /// Returns the deployment's current grants; `None` means `RunContext::grants`. Read at each
@@ -188,4 +208,28 @@ pub struct StartTarget {
     /// Number of further attached runs that the parent may start. `None` if the parent is at the
     /// maximum depth, and may start none.
     pub child_room: Option<u64>,
+}
+
+/// What a run does to another deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OperatorRequest {
+    /// Pauses it.
+    Pause,
+    /// Resumes it.
+    Resume,
+    /// Returns it to a revision; `None` to the one before the present revision.
+    Rollback(Option<Revision>),
+    /// Retries at most this number of its parked runs.
+    Retry(u32),
+    /// Drops its resident instances and the code of its component.
+    Recycle,
+}
+
+/// The health of a deployment as other runs see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedHealth {
+    /// Its health.
+    pub state: HealthState,
+    /// Whether it is paused.
+    pub paused: bool,
 }

@@ -41,6 +41,7 @@ macro_rules! world {
                     "tidemill:guest/events": super::imports::tidemill::guest::events,
                     "tidemill:guest/ledger": super::imports::tidemill::guest::ledger,
                     "tidemill:guest/metrics": super::imports::tidemill::guest::metrics,
+                    "tidemill:guest/operator": super::imports::tidemill::guest::operator,
                 },
             });
         }

@@ -314,6 +314,7 @@ records! {
     wit::durable::StartOptions { idempotency_key, labels };
     wit::durable::Begun { id };
     wit::durable::First { index, event };
+    wit::operator::DeploymentHealth { status, since, reason, paused };
 }
 
 impl PayloadSize for wit::types::Failure {

@@ -478,7 +478,7 @@ fn send(
 }
 
 /// Aborts work on the host's threads when its receiver is dropped.
-struct AbortOnDrop(tokio::task::AbortHandle);
+pub(super) struct AbortOnDrop(pub(super) tokio::task::AbortHandle);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {

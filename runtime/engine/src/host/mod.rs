@@ -15,6 +15,7 @@ mod http;
 mod ledger;
 mod log;
 mod metrics;
+mod operator;
 mod random;
 mod secrets;
 mod state;
@@ -42,5 +43,6 @@ pub(crate) fn contract(engine: &Engine) -> wasmtime::Result<Contract> {
     events::link(&mut contract)?;
     ledger::link(&mut contract)?;
     metrics::link(&mut contract)?;
+    operator::link(&mut contract)?;
     Ok(contract)
 }

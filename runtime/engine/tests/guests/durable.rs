@@ -10,9 +10,9 @@ use tidemill_core::{Clock as _, RunId};
 use tidemill_engine::{Cause, EgressPolicy};
 use tidemill_store::records::{AdmissionTerms, NewRun, RunCommit, StateWrite};
 
-use crate::harness::{Death, Event, RunInternals, RunObservation, Scenario, everything, run_scenario};
+use crate::harness::{Death, Event, RunInternals, RunObservation, Scenario, run_scenario};
 use crate::server::{Server, answer, ok};
-use crate::support::{Job, START, TestHost};
+use crate::support::{Job, START, TestHost, everything};
 
 /// A host that saves each entry as soon as it can.
 pub fn host() -> TestHost {
@@ -50,7 +50,7 @@ async fn simply(host: &TestHost, acts: Value) -> RunObservation {
 /// Plays the acts undisturbed; then with a host that dies before and after each commit and save, in
 /// memory and suspended; then with each commit refused once. The end is always the same. Returns
 /// the undisturbed result.
-async fn check_every_interruption(
+pub async fn check_every_interruption(
     host: &TestHost,
     origin: Option<&str>,
     acts: Value,

@@ -8,8 +8,8 @@ use tidemill_core::RunId;
 use tidemill_core::journal::{PageReader, PageStart};
 
 use crate::durable::host;
-use crate::harness::{Event, Scenario, everything, run_scenario};
-use crate::support::START;
+use crate::harness::{Event, Scenario, run_scenario};
+use crate::support::{START, everything};
 
 /// Every act that records an entry, except HTTP: those answers contain a port and a duration.
 fn acts() -> Value {
@@ -34,6 +34,14 @@ fn acts() -> Value {
         { "do": "step", "name": "again", "attempts": 3, "delay_ms": 10, "fail_until": 2, "acts": [{ "do": "add", "key": "n" }] },
         { "do": "step", "name": "never", "attempts": 1, "fail_until": 9, "caught": true, "acts": [] },
         { "do": "step", "name": "outer", "acts": [{ "do": "step", "name": "inner", "acts": [{ "do": "random" }] }] },
+        { "do": "operate", "action": "health", "deployment": "operated" },
+        { "do": "operate", "action": "pause", "deployment": "operated", "note": "it fails" },
+        { "do": "operate", "action": "resume", "deployment": "operated", "note": "it works" },
+        { "do": "operate", "action": "rollback", "deployment": "operated", "note": "it fails" },
+        { "do": "operate", "action": "rollback", "deployment": "operated", "revision": 1, "note": "it fails" },
+        { "do": "operate", "action": "retry", "deployment": "operated", "limit": 100, "note": "it works" },
+        { "do": "operate", "action": "recycle", "deployment": "operated", "note": "it leaks" },
+        { "do": "try", "act": { "do": "operate", "action": "pause", "deployment": "other", "note": "not granted" } },
     ])
 }
 

@@ -11,16 +11,16 @@ use serde_json::Value;
 use tidemill_core::clock::ManualClock;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::{Journal, JournalChange};
-use tidemill_core::manifest::Grants;
 use tidemill_core::run::{Export, Progress, Run, RunEvent, Trigger, TriggerKind};
 use tidemill_core::{Clock as _, DeploymentName, Failure, Fuel, NodeId, Revision, RunId};
 use tidemill_engine::{
-    Activation, ActivationResult, CancelToken, Cause, Checkpoint, CommitOutcome, CommitReason, Effects, Outcome,
-    PendingCommit, RunChannel, StartRun, StartTarget,
+    Activation, ActivationResult, CancelToken, Cause, Checkpoint, CommitOutcome, CommitReason, Effects, ObservedHealth,
+    OperatorRequest, Outcome, PendingCommit, RunChannel, StartRun, StartTarget,
 };
 use tidemill_store::Store;
 use tidemill_store::records::{
-    AdmissionTerms, LogLine, NewRun, NewSignal, PageRequest, Publisher, RunCommit, RunCommitResult,
+    AdmissionTerms, LogLine, NewRun, NewSignal, OperatorAnswer, OperatorCall, PageRequest, Publisher, RunCommit,
+    RunCommitResult,
 };
 use tokio::sync::Notify;
 
@@ -75,6 +75,8 @@ pub struct RunObservation {
     pub fuel: u64,
     /// Its children, and their inputs.
     pub children: Vec<(String, String)>,
+    /// Its actions on other deployments, in order.
+    pub actions: Vec<String>,
     /// Its published events in order: topics, ids and payloads.
     pub events: Vec<(String, String, String)>,
     pub cancelled: bool,
@@ -429,6 +431,7 @@ impl EngineHarness {
             lines: lines.into_iter().map(|line| hide(shown(line))).collect(),
             fuel,
             children,
+            actions: crate::operator::actions(&*self.store, self.id).await,
             events,
             cancelled,
             sampled: self.sampled.lock().unwrap().clone(),
@@ -565,6 +568,23 @@ impl RunChannel for EngineHarness {
         })
     }
 
+    async fn operate(&self, call: OperatorCall, request: OperatorRequest) -> Result<OperatorAnswer, Failure> {
+        let (before, after) = self.dies();
+        if before {
+            self.die().await;
+        }
+        let run = self.run().await;
+        let answer = crate::operator::operate(&*self.store, &run, call, request, self.clock.now()).await;
+        if after {
+            self.die().await;
+        }
+        answer
+    }
+
+    async fn health_of(&self, _: &DeploymentName) -> Result<ObservedHealth, Failure> {
+        crate::operator::health_of(&*self.store, &self.run().await).await
+    }
+
     fn log(&self, line: LogLine) {
         self.unsaved.lock().unwrap().push(line);
     }
@@ -572,15 +592,4 @@ impl RunChannel for EngineHarness {
     fn progress(&self, _: Progress) {}
 
     fn status(&self, _: String) {}
-}
-
-/// Grants for everything that the tests do.
-pub fn everything(origin: Option<&str>) -> Grants {
-    Grants {
-        http: origin.map(|origin| origin.parse().unwrap()).into_iter().collect(),
-        ledger: true,
-        deployments: vec!["child".parse().unwrap()],
-        topics: vec!["granted.*".parse().unwrap()],
-        ..Grants::default()
-    }
 }

@@ -14,6 +14,7 @@ mod health;
 mod https;
 mod integrity;
 mod ledger;
+mod operator;
 mod output;
 mod providers;
 mod retries;

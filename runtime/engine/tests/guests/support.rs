@@ -10,7 +10,8 @@ use serde_json::Value;
 use tidemill_core::clock::ManualClock;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::Journal;
-use tidemill_core::manifest::{Grants, LedgerPolicy};
+use tidemill_core::manifest::{Grants, LedgerPolicy, OperatorGrant};
+use tidemill_core::operator::OperatorAction;
 use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::{Export, Progress, Run, RunState, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, NodeId, Revision, RunId, Timestamp};
@@ -335,4 +336,19 @@ pub fn workflow(imports: &str, module: &str) -> Vec<u8> {
             (export "tidemill:guest/workflow@0.1.0" (instance $workflow)))"#
     );
     wat::parse_str(text).unwrap()
+}
+
+/// Grants for everything that the tests do.
+pub fn everything(origin: Option<&str>) -> Grants {
+    Grants {
+        http: origin.map(|origin| origin.parse().unwrap()).into_iter().collect(),
+        ledger: true,
+        deployments: vec!["child".parse().unwrap()],
+        topics: vec!["granted.*".parse().unwrap()],
+        operator: Some(OperatorGrant {
+            actions: OperatorAction::ALL.to_vec(),
+            deployments: vec!["operated".parse().unwrap()],
+        }),
+        ..Grants::default()
+    }
 }

@@ -39,6 +39,7 @@ macro_rules! world {
                     "tidemill:guest/events@0.1.0": crate::bindings::imports::tidemill::guest::events,
                     "tidemill:guest/ledger@0.1.0": crate::bindings::imports::tidemill::guest::ledger,
                     "tidemill:guest/metrics@0.1.0": crate::bindings::imports::tidemill::guest::metrics,
+                    "tidemill:guest/operator@0.1.0": crate::bindings::imports::tidemill::guest::operator,
                 },
                 generate_all,
             });

@@ -7,9 +7,10 @@ use super::limits::{self, Check, Limits};
 use super::run::{Exit, Fake, leave};
 use crate::bindings::imports::tidemill::guest::types::Field;
 use tidemill_core::limits::{LOG_FIELD_BYTES, LOG_LINE_BYTES, OUTPUT_BYTES, TRANSACTION_KEYS, TRANSACTION_WRITE_BYTES};
-use tidemill_core::manifest::Grants;
+use tidemill_core::manifest::{Grants, OperatorGrant};
+use tidemill_core::operator::OperatorAction;
 use tidemill_core::origin::Origin;
-use tidemill_core::{Code, Failure, Topic};
+use tidemill_core::{Code, DeploymentName, Failure, Topic};
 
 /// Stops the run like a host if a call that returns no failure breaks a rule.
 pub(super) fn stop_unless(check: Check) {
@@ -84,6 +85,27 @@ impl Fake {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Fake {
+    /// Checks that the deployment may act on another one; without an action, that it may see it.
+    pub(super) fn may_operate(&self, action: Option<OperatorAction>, on: &DeploymentName) -> Result<(), Failure> {
+        if on.as_str() == self.deployment {
+            let message = "a deployment may not operate itself: let another deployment be its runbook";
+            return Err(Code::NotGranted.failure(message));
+        }
+        let Some(grants) = self.granted() else { return Ok(()) };
+        let granted = grants.operator.as_ref().is_some_and(|grant| match action {
+            Some(action) => grant.allows(action, on),
+            None => grant.deployments.contains(on),
+        });
+        if granted {
+            return Ok(());
+        }
+        let line = OperatorGrant::line_with(grants.operator.as_ref(), action, on);
+        let what = action.map_or("see the health of", OperatorAction::as_str);
+        refused(Code::NotGranted, format!("the deployment may not {what} `{on}`"), &line)
     }
 }
 

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 impl Harness {
     /// Runs a function without a crash, then for each entry of its journal with a crash after it:
     /// once with everything up to there saved, and once with everything since the last commit lost.
-    /// Each run must end with the same output, state, ledger, events, signals, runs and outside
-    /// effects. Requests with the same `Idempotency-Key` count as one. Returns the undisturbed run.
+    /// Each run must end with the same output, state, ledger, events, signals, runs, actions and
+    /// outside effects. Requests with the same `Idempotency-Key` count as one. Returns the
+    /// undisturbed run.
     ///
     /// # Panics
     /// If a run ends differently. The message names the entry and the difference.
@@ -102,6 +103,8 @@ fn traces<O: Serialize>(ran: &RunResult<O>) -> Vec<(&'static str, Value)> {
     let ledger: Vec<Value> = world.ledger.values().map(|posted| json!(format!("{posted:?}"))).collect();
     let events: Vec<Value> = world.events.iter().map(|event| json!([event.topic, event.payload])).collect();
     let signals: Vec<Value> = world.signals.iter().map(|it| json!([it.to, it.name, it.payload])).collect();
+    let actions: Vec<Value> =
+        world.operator_calls.iter().map(|call| json!([call.action, call.deployment, call.note])).collect();
     let runs: Vec<Value> = world
         .children
         .iter()
@@ -116,6 +119,7 @@ fn traces<O: Serialize>(ran: &RunResult<O>) -> Vec<(&'static str, Value)> {
         ("signals", json!(signals)),
         ("started runs", json!(runs)),
         ("cancelled runs", json!(world.cancels)),
+        ("actions on deployments", json!(actions)),
         ("duration", json!(ran.ended.saturating_sub(ran.began))),
     ]
 }

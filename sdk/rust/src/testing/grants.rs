@@ -1,6 +1,7 @@
 //! The grants of a module under test, like `[grants]` of a manifest.
 
-use tidemill_core::manifest::{Grants as ManifestGrants, SecretGrant};
+use tidemill_core::manifest::{Grants as ManifestGrants, OperatorGrant, SecretGrant};
+use tidemill_core::operator::OperatorAction;
 
 /// A deployment's `[grants]`. It begins with none.
 ///
@@ -81,6 +82,23 @@ impl Grants {
     #[track_caller]
     pub fn topic(mut self, pattern: impl Into<String>) -> Self {
         self.0.topics.push(parse(&pattern.into()));
+        self
+    }
+
+    /// Grants actions on other deployments: `pause`, `resume`, `rollback`, `retry` or `recycle`.
+    ///
+    /// # Panics
+    /// If an action is unknown, or a text is not the name of a deployment.
+    #[track_caller]
+    #[allow(clippy::panic, reason = "it fails the test")]
+    pub fn operator(mut self, actions: &[&str], deployments: &[&str]) -> Self {
+        let action = |name: &&str| match OperatorAction::ALL.into_iter().find(|action| action.as_str() == *name) {
+            Some(action) => action,
+            None => panic!("`{name}` is not an action on a deployment"),
+        };
+        let actions = actions.iter().map(action).collect();
+        let deployments = deployments.iter().map(|name| parse(name)).collect();
+        self.0.operator = Some(OperatorGrant { actions, deployments });
         self
     }
 

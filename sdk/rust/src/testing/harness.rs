@@ -9,7 +9,7 @@ use super::run::{Crash, Fake};
 use super::run_result::{End, RunResult};
 use super::setup::{DeployedFunction, Setup};
 use super::web::{Answer, Handler, Route, SentRequest};
-use super::world::{InInbox, World};
+use super::world::{InInbox, OperatedDeployment, World};
 use crate::bindings::imports::tidemill::guest::durable::WaitFor as WitWaitFor;
 use crate::context::Trigger;
 use crate::durable::WaitFor;
@@ -67,6 +67,7 @@ impl Harness {
             routes: Vec::new(),
             signals: Vec::new(),
             deployments: BTreeMap::new(),
+            operated: BTreeMap::new(),
             sign: None,
             cancel_at: None,
             cancel_after: None,
@@ -183,6 +184,13 @@ impl Harness {
         })
     }
 
+    /// Adds a deployment that the run can act on through [`operator`](crate::operator).
+    pub fn operated(self, name: impl Into<String>, deployment: OperatedDeployment) -> Self {
+        self.with(|setup| {
+            setup.operated.insert(name.into(), deployment);
+        })
+    }
+
     /// Sets the function that signs. It receives the secret's name, the algorithm and the message.
     pub fn sign(self, sign: impl Fn(&str, &str, &[u8]) -> Vec<u8> + 'static) -> Self {
         self.with(|setup| setup.sign = Some(Rc::new(sign)))
@@ -295,6 +303,7 @@ impl Harness {
         let setup = &self.setup;
         let mut world = World::default();
         world.state.insert(setup.name.clone(), setup.state.clone());
+        world.operated = setup.operated.clone();
         let inbox = setup.signals.iter().map(|(after, name, payload)| InInbox {
             at: setup.begins_at.saturating_add(*after),
             name: name.clone(),

@@ -180,15 +180,23 @@ impl Replay {
 
     /// Returns the open steps with their ordinals, from the outermost to the innermost.
     pub(super) fn path(&self) -> Vec<(String, u32)> {
+        self.open_steps().map(|step| (step.name.clone(), step.ordinal)).collect()
+    }
+
+    /// Returns the attempts of the open steps, from the outermost to the innermost.
+    pub(super) fn attempts(&self) -> Vec<u32> {
+        self.open_steps().map(|step| step.attempt).collect()
+    }
+
+    fn open_steps(&self) -> impl Iterator<Item = &Step> {
         let mut records = &self.journal.records;
-        let mut path = Vec::new();
-        for frame in self.frames.iter().skip(1) {
-            if let Record::Step(step) = &*records[frame.place] {
-                path.push((step.name.clone(), step.ordinal));
+        self.frames.iter().skip(1).filter_map(move |frame| match &*records[frame.place] {
+            Record::Step(step) => {
                 records = &step.inner;
+                Some(step)
             }
-        }
-        path
+            Record::Call(_) => None,
+        })
     }
 
     /// Returns the recorded result of the next call, or `None` if the call must be executed.

@@ -9,6 +9,7 @@ use tidemill_core::limits::{
     FETCH_ALL_BYTES, FETCH_ALL_REQUESTS, HTTP_BODY_BYTES, HTTP_TRY_MILLIS, INPUT_BYTES, Limits as RunLimits,
     OUTPUT_BYTES, RANDOM_BYTES, STATE_KEY_BYTES, STATE_VALUE_BYTES,
 };
+use tidemill_core::operator::{note_problem, retry_limit_problem};
 use tidemill_core::origin::Origin;
 use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::Export;
@@ -91,6 +92,20 @@ pub(super) type Check = Result<(), Failure>;
 
 fn bad(why: impl Into<String>) -> Check {
     Err(Code::BadArgument.failure(why))
+}
+
+/// Checks the arguments of an action on another deployment.
+pub(super) fn operator(deployment: &str, note: &str, limit: Option<u32>) -> Result<DeploymentName, Failure> {
+    let name = deployment_name(deployment)?;
+    match note_problem(note).or_else(|| limit.and_then(retry_limit_problem)) {
+        Some(problem) => Err(Code::BadArgument.failure(problem)),
+        None => Ok(name),
+    }
+}
+
+/// Checks the name of another deployment.
+pub(super) fn deployment_name(deployment: &str) -> Result<DeploymentName, Failure> {
+    deployment.parse().map_err(|_| Code::BadArgument.failure("the deployment's name is not valid"))
 }
 
 pub(super) fn key(key: &str) -> Check {

@@ -43,7 +43,8 @@
 //! dropped. Effects inside a step wait for the end of the outermost step. A transaction is
 //! committed at a request other than `GET` or `HEAD`, at a wait and at the end. A retry keeps what
 //! a host keeps. A request has the same `Idempotency-Key` in every attempt. A child is executed to
-//! its end when its parent waits.
+//! its end when its parent waits. An action on another deployment changes the
+//! [`OperatedDeployment`] of that name at once.
 //!
 //! The harness refuses what a host limits by count or size, with the same codes: keys and values,
 //! bodies, names, payloads, labels, log lines, outputs, the objects of one transaction, and the
@@ -65,7 +66,7 @@ pub use ledger::LedgerEntry;
 pub use limits::Limits;
 pub use run_result::{End, RunResult};
 pub use web::{Answer, SentRequest};
-pub use world::{Line, MetricSample, PublishedEvent, SentSignal, StartedRun};
+pub use world::{Line, MetricSample, OperatedDeployment, OperatorCall, PublishedEvent, SentSignal, StartedRun};
 
 mod checks;
 mod crashes;

@@ -3,7 +3,9 @@
 use super::journal::Recording;
 use super::ledger::LedgerEntry;
 use super::web::SentRequest;
-use super::world::{Line, MetricSample, PublishedEvent, SentSignal, StartedRun, World};
+use super::world::{
+    Line, MetricSample, OperatedDeployment, OperatorCall, PublishedEvent, SentSignal, StartedRun, World,
+};
 use crate::durable::WaitFor;
 use crate::{Error, Timestamp, json};
 use serde::de::DeserializeOwned;
@@ -142,6 +144,19 @@ impl<T> RunResult<T> {
     #[must_use]
     pub fn cancels(&self) -> &[String] {
         &self.world.cancels
+    }
+
+    /// Returns the actions on other deployments, in order. A repeated call that acted once is there
+    /// once.
+    #[must_use]
+    pub fn operator_calls(&self) -> &[OperatorCall] {
+        &self.world.operator_calls
+    }
+
+    /// Returns a deployment of [`Harness::operated`](super::Harness::operated) as the run left it.
+    #[must_use]
+    pub fn operated(&self, deployment: &str) -> Option<&OperatedDeployment> {
+        self.world.operated.get(deployment)
     }
 
     /// Returns the log lines.

@@ -3,6 +3,7 @@
 use super::grants::Grants;
 use super::limits::Limits;
 use super::web::Route;
+use super::world::OperatedDeployment;
 use crate::bindings::imports::tidemill::guest::types::Failure as WitFailure;
 use crate::context::Trigger;
 use serde_json::Value;
@@ -30,6 +31,8 @@ pub(super) struct Setup {
     pub(super) routes: Vec<Route>,
     pub(super) signals: Vec<(u64, String, Value)>,
     pub(super) deployments: BTreeMap<String, DeployedFunction>,
+    /// The deployments that the run can act on, by name.
+    pub(super) operated: BTreeMap<String, OperatedDeployment>,
     pub(super) sign: Option<Sign>,
     pub(super) cancel_at: Option<u64>,
     pub(super) cancel_after: Option<u64>,

@@ -4,6 +4,7 @@
 use super::layer::Layer;
 use super::ledger::LedgerEntry;
 use super::web::{Answer, SentRequest};
+use crate::operator::HealthStatus;
 use crate::{Timestamp, log::Level};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -68,6 +69,100 @@ pub struct MetricSample {
     pub labels: Vec<(String, String)>,
 }
 
+/// A deployment that a run can act on. At first it is in its first revision, has no parked runs,
+/// and nothing is known about its health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct OperatedDeployment {
+    pub(super) revision: u64,
+    pub(super) parked: u32,
+    pub(super) paused: bool,
+    /// What a person has decided about it, with the note.
+    pub(super) decision: Option<(PersonDecision, String)>,
+    pub(super) status: HealthStatus,
+    pub(super) since: Option<Timestamp>,
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PersonDecision {
+    Paused,
+    ForcedBreaker,
+}
+
+impl Default for OperatedDeployment {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl OperatedDeployment {
+    /// Returns a deployment in its first revision.
+    pub fn new() -> Self {
+        let (status, since, reason) = (HealthStatus::default(), None, None);
+        Self { revision: 1, parked: 0, paused: false, decision: None, status, since, reason }
+    }
+
+    /// Sets its present revision, which is at least 1.
+    pub fn at_revision(mut self, revision: u64) -> Self {
+        self.revision = revision.max(1);
+        self
+    }
+
+    /// Sets the number of its parked runs.
+    pub fn with_parked_runs(mut self, runs: u32) -> Self {
+        self.parked = runs;
+        self
+    }
+
+    /// Sets its health, with the reason if something is wrong.
+    pub fn with_health(mut self, status: HealthStatus, since: Timestamp, reason: Option<&str>) -> Self {
+        (self.status, self.since, self.reason) = (status, Some(since), reason.map(str::to_owned));
+        self
+    }
+
+    /// Has a person pause it, with a note.
+    pub fn paused_by_person(mut self, note: impl Into<String>) -> Self {
+        (self.paused, self.decision) = (true, Some((PersonDecision::Paused, note.into())));
+        self
+    }
+
+    /// Has a person force its circuit breaker, with a note.
+    pub fn with_forced_breaker(mut self, note: impl Into<String>) -> Self {
+        self.decision = Some((PersonDecision::ForcedBreaker, note.into()));
+        self
+    }
+
+    /// Returns its present revision.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Returns the number of its parked runs.
+    #[must_use]
+    pub const fn parked_runs(&self) -> u32 {
+        self.parked
+    }
+
+    /// Whether it is paused, by a run or by a person.
+    #[must_use]
+    pub const fn is_paused(&self) -> bool {
+        self.paused
+    }
+}
+
+/// An action on another deployment that took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorCall {
+    /// The action: `pause`, `resume`, `rollback`, `retry` or `recycle`.
+    pub action: String,
+    /// The deployment that the run acted on.
+    pub deployment: String,
+    /// The note.
+    pub note: String,
+}
+
 /// How a child ended, and when.
 #[derive(Clone, Debug)]
 pub(super) struct ChildEnd {
@@ -119,6 +214,11 @@ pub(super) struct World {
     /// By run.
     pub(super) inboxes: BTreeMap<String, Vec<InInbox>>,
     pub(super) lines: Vec<Line>,
+    /// The deployments that runs act on, by name.
+    pub(super) operated: BTreeMap<String, OperatedDeployment>,
+    pub(super) operator_calls: Vec<OperatorCall>,
+    /// The answers of actions that took effect, by the key of the call.
+    pub(super) operator_answers: BTreeMap<String, u64>,
     pub(super) progress: Option<(u64, Option<u64>, String)>,
     pub(super) status: Option<Value>,
 }

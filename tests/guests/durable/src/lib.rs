@@ -127,6 +127,17 @@ enum Act {
         topic: String,
         payload: Value,
     },
+    /// Acts on another deployment.
+    Operate {
+        action: String,
+        deployment: String,
+        #[serde(default)]
+        revision: Option<u64>,
+        #[serde(default)]
+        limit: u32,
+        #[serde(default)]
+        note: String,
+    },
     ContinueAsNew {
         input: Value,
     },
@@ -356,6 +367,17 @@ fn perform(act: &Act) -> Result<Value, Failure> {
             json!(host::durable::signal(&target(to), name, &payload.to_string())?)
         }
         Act::Publish { topic, payload } => json!(host::events::publish(topic, &payload.to_string())?),
+        Act::Operate { action, deployment, revision, limit, note } => match action.as_str() {
+            "health" => {
+                let health = host::operator::health(deployment)?;
+                json!([health.status, health.since, health.reason, health.paused])
+            }
+            "pause" => json!(host::operator::pause(deployment, note)?),
+            "resume" => json!(host::operator::resume(deployment, note)?),
+            "rollback" => json!(host::operator::rollback(deployment, *revision, note)?),
+            "retry" => json!(host::operator::retry_parked(deployment, *limit, note)?),
+            _ => json!(host::operator::recycle(deployment, note)?),
+        },
         Act::Cancel { run } => json!(host::durable::cancel(&target(run))?),
         Act::ContinueAsNew { input } => return Err(host::durable::continue_as_new(&input.to_string())),
         Act::Count { name } => {

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tidemill_sdk::{Error, Money, Status, clock, context, durable, events, http, info, ledger, state};
+use tidemill_sdk::{Error, Money, Status, clock, context, durable, events, http, info, ledger, operator, state};
 
 thread_local! {
     /// The id of the run's last reservation.
@@ -490,6 +490,11 @@ fn health() -> Result<Status, Error> {
         "loop" => acts::spin_for_ever(),
         "trap" => acts::trap(),
         "unhealthy" => Ok(Status::unhealthy("as asked")),
+        "operate" => {
+            let failures = [operator::health("operated").err(), operator::pause("operated", "note").err()];
+            let codes: Vec<_> = failures.iter().flatten().map(Error::code).collect();
+            Ok(Status::unhealthy(codes.join(" ")))
+        }
         "degraded" => Ok(Status::degraded("as asked")),
         "write" => {
             state::set("health", &true)?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tidemill_sdk::durable::{Run, RunId, continue_as_new, start};
 use tidemill_sdk::secrets::Algorithm;
 use tidemill_sdk::{
-    Error, Money, Period, Result, Retry, clock, context, events, http, ledger, metrics, secrets, state,
+    Error, Money, Period, Result, Retry, clock, context, events, http, ledger, metrics, operator, secrets, state,
 };
 use tidemill_sdk::{saga, select, signal, sleep, spawn, step, step_with};
 
@@ -68,6 +68,7 @@ fn parity(input: Input) -> Result<Value> {
         "ledger-reserve" => reserve(),
         "ledger-draw" => draw(),
         "ledger-claim" => reserve_and_send(&input.server),
+        "operator" => operate(),
         "secrets" => Ok(code(secrets::sign("key", Algorithm::HmacSha256, b"message"))),
         "cancel" => cancelled(),
         "cancel-ignored" => {
@@ -373,6 +374,46 @@ fn reserve_and_send(server: &str) -> Result<Value> {
         http::post(format!("{server}/effect")).send()?.ok().map(drop)
     });
     Ok(code(effect))
+}
+
+/// Acts on `operated`, which is in its second revision.
+fn operate() -> Result<Value> {
+    let (of, note) = ("operated", "a test");
+    let is_paused = || operator::health(of).map(|health| json!([health.status.as_str(), health.paused]));
+    let refused = [
+        code(operator::pause("other", note)),
+        code(operator::pause(OWN, note)),
+        code(operator::health("other")),
+        code(operator::recycle(of, note)),
+        code(operator::pause("gone", note)),
+        code(operator::health("gone")),
+        code(operator::pause("No Name", note)),
+        code(operator::pause(of, " ")),
+        code(operator::pause(of, &"n".repeat(1_025))),
+        code(operator::retry_parked(of, 0, note)),
+        code(operator::retry_parked(of, 101, note)),
+        code(operator::rollback_to(of, 0, note)),
+        code(operator::rollback_to(of, u64::MAX, note)),
+    ];
+    operator::pause(of, "a note\u{1b} with \"text\"\n")?;
+    let paused = is_paused()?;
+    operator::resume(of, note)?;
+    operator::resume(of, note)?;
+    let resumed = is_paused()?;
+    let back = operator::rollback(of, note)?;
+    let retry = Retry::times(2).every(Duration::from_millis(10));
+    let once = step_with("roll back once", retry, |attempt| {
+        let revision = operator::rollback(of, note)?;
+        if attempt < 2 { Err(Error::retryable("busy", "not yet")) } else { Ok(revision) }
+    })?;
+    let claimed = step("claim and pause", || -> Result<()> {
+        state::compare_and_set("operator/claim", None, &1)?;
+        operator::pause(of, note)
+    });
+    let same = operator::rollback_to(of, once, note)?;
+    let by_person = code(operator::pause("paused-by-hand", note));
+    let retried = operator::retry_parked(of, 100, note)?;
+    Ok(json!([refused, paused, resumed, back, once, code(claimed), same, by_person, retried]))
 }
 
 /// Notes what a cancelled run may still do.

@@ -1,7 +1,7 @@
 //! Runs each program in the SDK's test harness.
 
 use super::*;
-use tidemill_sdk::testing::{Answer, End, Harness};
+use tidemill_sdk::testing::{Answer, End, Harness, OperatedDeployment};
 
 const SERVER: &str = "http://127.0.0.1:8080";
 
@@ -15,7 +15,11 @@ fn harness() -> Harness {
         _ => Answer::status(404),
     };
     let paths = ["/ok", "/busy-again", "/busy", "/later", "*"];
-    let harness = Harness::new().manifest(include_str!("../tidemill.toml")).deployment(OWN, parity);
+    let harness = Harness::new()
+        .manifest(include_str!("../tidemill.toml"))
+        .deployment(OWN, parity)
+        .operated("operated", OperatedDeployment::new().at_revision(2))
+        .operated("paused-by-hand", OperatedDeployment::new().paused_by_person("a test"));
     paths.iter().fold(harness, |harness, path| harness.http("*", format!("{SERVER}{path}"), answer))
 }
 

@@ -77,14 +77,14 @@ mod tests {
     fn the_table_lists_the_contract() {
         let names: Vec<_> = CONTRACT.keys().copied().collect();
         let expected = [
-            "clock", "context", "durable", "events", "http", "ledger", "log", "metrics", "random", "secrets", "state",
-            "types",
+            "clock", "context", "durable", "events", "http", "ledger", "log", "metrics", "operator", "random",
+            "secrets", "state", "types",
         ];
         assert_eq!(names, expected);
         assert!(CONTRACT["state"].contains_key("compare-and-set"));
         assert_eq!(CONTRACT["clock"]["now"], "now: func() -> timestamp");
         assert!(HOST.lines().all(|line| !line.contains(": func(") || line.ends_with(';')), "a function a line");
         assert_eq!(CONTRACT["durable"].len(), 10);
-        assert_eq!(CONTRACT.values().map(FunctionTable::len).sum::<usize>(), 42);
+        assert_eq!(CONTRACT.values().map(FunctionTable::len).sum::<usize>(), 48);
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod clock;
 pub(crate) mod durable;
 pub(crate) mod http;
 pub(crate) mod ledger;
+pub(crate) mod operator;
 mod plain;
 pub(crate) mod state;
 

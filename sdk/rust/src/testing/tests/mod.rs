@@ -6,4 +6,5 @@ mod credit;
 mod durable;
 mod effects;
 mod money;
+mod operator;
 mod waits;
