@@ -14,8 +14,8 @@ use tidemill_core::wire::InputProblem;
 use tidemill_core::{Code, ComponentDigest, DeploymentName, Policy, Revision, ScheduleName, Timestamp};
 use tidemill_store::StoreError;
 use tidemill_store::records::{
-    Component, Deployment, IncidentUpdate, NewBudget, PageRequest, Pause, PutDeployment, RunFilter, ScheduleChange,
-    SubscriptionChange,
+    Component, Deployment, IncidentUpdate, NewBudget, OperatorCall, PageRequest, Pause, PutDeployment, RunFilter,
+    ScheduleChange, SubscriptionChange,
 };
 use tidemill_webhook::Verifier;
 
@@ -25,7 +25,7 @@ use crate::error::ControlError;
 use crate::healing::repair;
 use crate::run_to_completion::run_to_completion;
 use crate::schedule::firing::{PASSED_MAX, times, times_between};
-use crate::state::ControlPlane;
+use crate::state::{ControlPlane, HostState};
 use crate::validate::checked_note;
 
 /// Number of previewed firings per schedule.
@@ -36,6 +36,16 @@ const PAGE: usize = 500;
 const CANCEL_AT_ONCE: usize = 64;
 /// Time allowed for the runs of a deleted deployment to end. After half of it they are terminated.
 const CANCEL_WITHIN: Duration = Duration::from_secs(60);
+
+/// Why a deployment changes, as far as the commit of the change records it.
+pub(crate) enum ChangeCause {
+    /// A person changes it.
+    Person,
+    /// The host repairs it. The change of the incident is committed with it.
+    Repair(Box<IncidentUpdate>),
+    /// A run acts on it.
+    Run(Box<OperatorCall>),
+}
 
 /// The result of deploying a manifest, or of a dry run of it.
 #[derive(Debug, Clone)]
@@ -108,6 +118,22 @@ impl ControlPlane {
         dry_run: bool,
         incident: Option<IncidentUpdate>,
     ) -> Result<DeployResult, ControlError> {
+        let _turn = self.0.changes.lock().await;
+        let cause = incident.map_or(ChangeCause::Person, |update| ChangeCause::Repair(Box::new(update)));
+        self.deploy_in_turn(name, manifest, component, expected, dry_run, cause).await
+    }
+
+    /// Creates a revision like [`ControlPlane::deploy_component`]. The caller holds the lock of
+    /// changes.
+    pub(crate) async fn deploy_in_turn(
+        &self,
+        name: DeploymentName,
+        manifest: Manifest,
+        component: Component,
+        expected: Option<Option<Revision>>,
+        dry_run: bool,
+        cause: ChangeCause,
+    ) -> Result<DeployResult, ControlError> {
         let mut problems = exports::misfits(&manifest, &component.exports, component.schemas.as_deref());
         problems.extend(check_memory(&manifest, self.0.config.memory_max));
         problems.extend(manifest.unknown_zones());
@@ -118,8 +144,7 @@ impl ControlPlane {
         if !problems.is_empty() {
             return Err(ControlError::Problems { code: Code::BadManifest, problems });
         }
-        let _turn = self.0.changes.lock().await;
-        // Check under the lock of changes, under which a new policy is applied too.
+        // The lock of changes is held, under which a new policy is applied too.
         let problems = check_fuel_budgets(&name, &manifest, &self.0.config.currencies, &self.0.config.policy.now());
         if !problems.is_empty() {
             return Err(ControlError::Problems { code: Code::BadManifest, problems });
@@ -146,6 +171,11 @@ impl ControlPlane {
         let previews = self.previews(&name, &manifest, now).await?;
         let warnings = warnings(&manifest, &component, before.as_deref(), &previews);
         let json = manifest.to_json();
+        let (incident, call) = match cause {
+            ChangeCause::Person => (None, None),
+            ChangeCause::Repair(update) => (Some(update), None),
+            ChangeCause::Run(call) => (None, Some(call)),
+        };
         let put = PutDeployment {
             name: name.clone(),
             expected,
@@ -154,7 +184,7 @@ impl ControlPlane {
             schedules: self.schedule_changes(&name, &manifest, &json, before.as_deref(), now).await?,
             subscriptions: subscription_changes(&manifest),
             budgets: budgets(&manifest, &self.0.config.currencies),
-            incident: incident.map(Box::new),
+            incident,
             now,
         };
         let created = before.is_none();
@@ -170,8 +200,11 @@ impl ControlPlane {
         // Everything that can fail comes before the commit.
         let revision = Revision::new(present.map_or(1, |revision| revision.get() + 1));
         let mut plan = ResolvedRevision::new(revision, manifest, component.exports, component.schemas.as_deref());
-        let deployment =
-            self.0.store.put_deployment(put).await.inspect_err(|error| self.0.store_failures.record(error))?;
+        let stored = match call {
+            None => self.0.store.put_deployment(put).await,
+            Some(call) => self.put_for_call(*call, put).await,
+        };
+        let deployment = stored.inspect_err(|error| self.0.store_failures.record(error))?;
         plan.revision = deployment.revision;
         let live = self.0.deployments.put(&self.0.metrics, deployment.clone(), Arc::new(plan));
         self.0.schedules.blocked.forget(&name);
@@ -243,11 +276,7 @@ impl ControlPlane {
                 Some(note) => tracing::info!(deployment = %name, ?note, "paused deployment"),
                 None => tracing::info!(deployment = %name, "resumed deployment"),
             }
-            let live = host.deployments.put(&host.metrics, deployment.clone(), Arc::clone(&live.plan));
-            host.schedules.rescheduled.notify_one();
-            host.deliveries.note_changed(&name);
-            host.admission.node.backlog.enqueue_deployment(&live.limiter);
-            host.admission.deliveries.note_room();
+            host.apply_pause(&live, deployment.clone());
             Ok(deployment)
         })
         .await
@@ -442,6 +471,18 @@ impl ControlPlane {
         let component = self.0.store.component(&digest).await?;
         component
             .ok_or_else(|| ControlError::refused(Code::ComponentNotFound, format!("there is no component {digest}")))
+    }
+}
+
+impl HostState {
+    /// Applies a pause, or the end of one, that was committed. The caller holds the lock of
+    /// changes.
+    pub(crate) fn apply_pause(&self, live: &ActiveDeployment, deployment: Deployment) {
+        let live = self.deployments.put(&self.metrics, deployment, Arc::clone(&live.plan));
+        self.schedules.rescheduled.notify_one();
+        self.deliveries.note_changed(&live.deployment.name);
+        self.admission.node.backlog.enqueue_deployment(&live.limiter);
+        self.admission.deliveries.note_room();
     }
 }
 

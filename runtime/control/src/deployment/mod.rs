@@ -11,6 +11,7 @@ pub(crate) mod deploy;
 pub(crate) mod exports;
 pub(crate) mod limiter;
 pub(crate) mod load;
+pub(crate) mod operate;
 pub(crate) mod recycle;
 pub(crate) mod rollback;
 pub(crate) mod upload;

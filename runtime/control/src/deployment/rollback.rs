@@ -1,14 +1,22 @@
 //! Returns a deployment to an earlier revision by a new revision with the old manifest and
 //! component.
 
-use tidemill_core::{Code, DeploymentName, Revision};
-use tidemill_store::records::IncidentUpdate;
+use tidemill_core::{Code, DeploymentName, Manifest, Revision};
+use tidemill_store::records::{Component, IncidentUpdate};
 
 use crate::deployment::active::manifest_of;
 use crate::deployment::deploy::DeployResult;
 use crate::error::ControlError;
 use crate::run_to_completion::run_to_completion;
 use crate::state::ControlPlane;
+
+/// What a rollback deploys.
+pub(crate) struct RollbackTarget {
+    pub(crate) manifest: Manifest,
+    pub(crate) component: Component,
+    /// The revision that must be the present one.
+    pub(crate) expected: Option<Option<Revision>>,
+}
 
 impl ControlPlane {
     /// Creates a revision with the manifest and the component of revision `to`, or of the revision
@@ -42,7 +50,22 @@ impl ControlPlane {
         dry_run: bool,
         incident: Option<IncidentUpdate>,
     ) -> Result<DeployResult, ControlError> {
-        let present = self.0.deployments.require(&name)?.deployment.revision;
+        let target = self.rollback_target(&name, to, expected).await?;
+        let RollbackTarget { manifest, component, expected } = target;
+        self.deploy_component(name, manifest, component, expected, dry_run, incident).await
+    }
+
+    /// Returns what a rollback deploys.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::rollback`].
+    pub(crate) async fn rollback_target(
+        &self,
+        name: &DeploymentName,
+        to: Option<Revision>,
+        expected: Option<Option<Revision>>,
+    ) -> Result<RollbackTarget, ControlError> {
+        let present = self.0.deployments.require(name)?.deployment.revision;
         let no_revision = |detail: String| ControlError::refused(Code::RevisionNotFound, detail);
         let (to, expected) = match to {
             Some(to) => (to, expected),
@@ -56,7 +79,7 @@ impl ControlPlane {
             }
         };
         let store = &self.0.store;
-        let target = store.revision(&name, to).await?;
+        let target = store.revision(name, to).await?;
         let target = target
             .ok_or_else(|| no_revision(format!("`{name}` has no revision {to}; its present revision is {present}")))?;
         let component = store.component(&target.component).await?;
@@ -66,6 +89,6 @@ impl ControlPlane {
         })?;
         let mut manifest = manifest_of(&target)?;
         manifest.name = Some(name.clone());
-        self.deploy_component(name, manifest, component, expected, dry_run, incident).await
+        Ok(RollbackTarget { manifest, component, expected })
     }
 }

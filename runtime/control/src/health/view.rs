@@ -82,7 +82,8 @@ impl ControlPlane {
         Page { items, next }
     }
 
-    fn health_summary(&self, live: &ActiveDeployment) -> HealthSummary {
+    /// Returns the health of one deployment.
+    pub(crate) fn health_summary(&self, live: &ActiveDeployment) -> HealthSummary {
         let observed = self.0.health.observed();
         let state = observed.all.get(&live.deployment.name).map(|observed| observed.state.clone());
         HealthSummary {

@@ -56,12 +56,7 @@ impl ControlPlane {
                 "If this run has ended, start a new one with the same input.",
             ));
         }
-        if let Some(id) = run.trigger.id.as_ref().filter(|_| run.trigger.kind == TriggerKind::Webhook)
-            && let Ok(id) = id.parse()
-            && self.0.store.delivery(id).await?.is_none()
-        {
-            return Err(ControlError::no_delivery(id));
-        }
+        self.check_delivery(&run).await?;
         let component = match request.component {
             Some(component) => Some((self.revision_with(&run.deployment, component).await?, component)),
             None => None,
@@ -87,6 +82,20 @@ impl ControlPlane {
             Ok(RetryResult { run, replay })
         })
         .await
+    }
+
+    /// Refuses to retry a run whose delivery is gone.
+    ///
+    /// # Errors
+    /// `host/delivery-not-found`; errors of the store.
+    pub(crate) async fn check_delivery(&self, run: &Run) -> Result<(), ControlError> {
+        if let Some(id) = run.trigger.id.as_ref().filter(|_| run.trigger.kind == TriggerKind::Webhook)
+            && let Ok(id) = id.parse()
+            && self.0.store.delivery(id).await?.is_none()
+        {
+            return Err(ControlError::no_delivery(id));
+        }
+        Ok(())
     }
 
     /// Returns the newest revision that runs `component`.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tidemill_control::{ControlPlane, RunRequest, SignalTarget};
-use tidemill_core::manifest::ModuleFile;
+use tidemill_core::manifest::{Manifest, ModuleFile};
 use tidemill_core::run::RunState;
 use tidemill_store::records::RunRequestResult;
 
@@ -35,6 +35,11 @@ pub async fn the_host_gives_what_the_harness_gives(world: &World, epoch: &HostEp
     world.upload(host, "parity").await;
     let manifest = MANIFEST.replace("http://127.0.0.1:8080", &server.origin());
     host.deploy(ModuleFile::parse_toml(&manifest).unwrap().manifest, None, false).await.unwrap();
+    for (name, priority) in [("operated", 4), ("operated", 5), ("paused-by-hand", 5)] {
+        let operated = json!({ "name": name, "module": "parity@1.0.0", "priority": priority });
+        host.deploy(Manifest::parse_json(operated.to_string().as_bytes()).unwrap(), None, false).await.unwrap();
+    }
+    host.pause(&name("paused-by-hand"), "a test".to_owned()).await.unwrap();
     let programs: Vec<Value> = serde_json::from_str(PROGRAMS).unwrap();
     let mut differences = Vec::new();
     for case in &programs {

@@ -10,11 +10,14 @@ use parking_lot::{Mutex, MutexGuard};
 use tidemill_core::manifest::Grants;
 use tidemill_core::run::{Export, Progress};
 use tidemill_core::{Code, DeploymentName, Failure, Revision, RunId};
-use tidemill_engine::{CommitOutcome, Effects, PendingCommit, RunChannel, StartTarget, StateSource};
-use tidemill_store::records::{FAILURES_OF_RUN, FailureRecord, LogLine};
+use tidemill_engine::{
+    CommitOutcome, Effects, ObservedHealth, OperatorRequest, PendingCommit, RunChannel, StartTarget, StateSource,
+};
+use tidemill_store::records::{FAILURES_OF_RUN, FailureRecord, LogLine, OperatorAnswer, OperatorCall};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::deployment::contended_keys::KeyTurn;
+use crate::deployment::operate;
 use crate::run::{children, signal};
 use crate::state::HostState;
 
@@ -241,6 +244,14 @@ impl RunChannel for GuestChannel {
                 turn.hand_over(write.value.as_ref());
             }
         }
+    }
+
+    async fn operate(&self, call: OperatorCall, request: OperatorRequest) -> Result<OperatorAnswer, Failure> {
+        operate::operate(&self.host, call, request).await
+    }
+
+    async fn health_of(&self, deployment: &DeploymentName) -> Result<ObservedHealth, Failure> {
+        operate::health_of(&self.host, deployment)
     }
 
     fn grants(&self) -> Option<Arc<Grants>> {

@@ -6,6 +6,7 @@ mod budgets;
 mod flow;
 mod healing;
 mod health;
+mod operator;
 mod quotas;
 mod recycle;
 mod revisions;
