@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::host::{Host, PATIENCE};
 use crate::provider::Provider;
-use crate::workload::{DEPLOYMENT, PlannedRun, manifest};
+use crate::workload::{DEPLOYMENT, OPERATED, PlannedRun, manifest};
 
 /// The host died before it answered.
 #[derive(Debug)]
@@ -39,6 +39,13 @@ impl CrashableHost {
         let mut host = Host::start(dir).await;
         let (status, answer) = host.upload("survivor", tidemill_artifacts::survivor()).await;
         assert_eq!(status, 201, "{answer}");
+        // A run acts on this deployment, which has two revisions.
+        for priority in [4, 5] {
+            let request = host.http.put(host.url(&format!("/v1/deployments/{OPERATED}")));
+            let manifest = json!({ "module": "survivor@1.0.0", "priority": priority }).to_string();
+            let answer = request.header("content-type", "application/json").body(manifest).send().await.unwrap();
+            assert!(answer.status().is_success(), "{answer:?}");
+        }
         assert!(host.stop().success(), "{}", host.output());
     }
 

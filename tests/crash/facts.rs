@@ -131,6 +131,7 @@ fn note(event: &str, keys: &HashMap<&str, &str>, facts: &mut Facts, reported: &m
             add(facts, "feed: entries".to_owned(), entries);
             reported.entries += usize::try_from(entries).unwrap();
         }
+        "operator" => add(facts, format!("feed: {} at revision {}", data["action"], data["revision"]), 1),
         _ => {}
     }
 }

@@ -8,6 +8,9 @@ use crate::provider::Provider;
 /// Name of the deployment of all runs.
 pub const DEPLOYMENT: &str = "shop";
 
+/// Name of the deployment that a run acts on.
+pub const OPERATED: &str = "operated";
+
 /// A run to request, with the signal that it waits for.
 pub struct PlannedRun {
     pub key: String,
@@ -25,7 +28,10 @@ pub fn manifest(provider: &Provider) -> Value {
         "module": "survivor@1.0.0",
         "concurrency": 64,
         "config": { "provider": provider.url, "deployment": DEPLOYMENT },
-        "grants": { "http": [provider.url], "ledger": true, "deployments": [DEPLOYMENT], "topics": ["shop.*"] },
+        "grants": {
+            "http": [provider.url], "ledger": true, "deployments": [DEPLOYMENT], "topics": ["shop.*"],
+            "operator": { "actions": ["pause", "resume", "rollback"], "deployments": [OPERATED] },
+        },
         "subscriptions": [{ "name": "notices", "topic": "shop.**" }],
         "retry": { "attempts": 4, "initial": "10ms", "max": "50ms", "then": "fail" },
         "health": { "enabled": false },
@@ -45,6 +51,7 @@ pub fn mixed() -> Vec<PlannedRun> {
     all.push(planned("again".into(), json!({ "do": "again", "left": 3 })));
     // Too long to be stored inside a record.
     all.push(planned("keep".into(), json!({ "do": "keep", "text": "kept ".repeat(2_500) })));
+    all.push(planned("operate".into(), json!({ "do": "operate", "deployment": OPERATED })));
     all.push(planned("nest".into(), json!({ "do": "nest", "outer": 4, "inner": 5 })));
     all
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tidemill_sdk::durable::{continue_as_new, send_signal, signal, step};
-use tidemill_sdk::{Error, Result, clock, context, events, state};
+use tidemill_sdk::{Error, Result, clock, context, events, operator, state};
 
 /// Input of a run.
 #[derive(Deserialize)]
@@ -44,6 +44,8 @@ enum Act {
     Fly { ms: u64 },
     /// Returns the number of flights, and the fewest and most steps of one.
     Flown,
+    /// Pauses a deployment, rolls it back, waits, and resumes it.
+    Operate { deployment: String },
     /// Executes steps within steps, each counted once.
     Nest { outer: u32, inner: u32 },
 }
@@ -95,6 +97,14 @@ fn survive(act: Act) -> Result<Value> {
             clock::sleep(Duration::from_millis(ms))?;
             count("slept")?;
             Ok(Value::Null)
+        }
+        Act::Operate { deployment } => {
+            operator::pause(&deployment, "it is repaired")?;
+            let back = step("roll back", || operator::rollback(&deployment, "it is repaired"))?;
+            clock::sleep(Duration::from_millis(20))?;
+            operator::resume(&deployment, "it is repaired")?;
+            let health = operator::health(&deployment)?;
+            Ok(json!({ "revision": back, "paused": health.paused }))
         }
         Act::Nap { ms } => {
             let due = clock::now().as_millis() + ms;
