@@ -1,6 +1,5 @@
 //! Every example with its own manifest, on the real binary. This test plays the external services.
-//! In a manifest it replaces only their address, and the interval and number of looks of the
-//! poller.
+//! In a manifest it replaces only their address, and the times of the poller and the runbook.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -99,6 +98,8 @@ impl Host {
         let text = std::fs::read_to_string(file).unwrap();
         let text = text.replace("http://127.0.0.1:8081", services).replace("https://example.org", services);
         let text = text.replace("every_seconds = 60", "every_seconds = 0").replace("looks = 60", "looks = 3");
+        let text =
+            text.replace("rest_seconds = 60", "rest_seconds = 1").replace("trial_seconds = 60", "trial_seconds = 1");
         let built = text.lines().find_map(|line| line.strip_prefix("component = ")).unwrap().trim_matches('"');
         let project = dir.join(name);
         std::fs::create_dir_all(project.join(built).parent().unwrap()).unwrap();
@@ -146,6 +147,7 @@ async fn every_example_does_its_job_with_its_own_manifest() {
         ("fan-out-child", tidemill_artifacts::fan_out_child()),
         ("fan-out", tidemill_artifacts::fan_out()),
         ("poller", tidemill_artifacts::poller()),
+        ("runbook", tidemill_artifacts::runbook()),
         ("order-events", tidemill_artifacts::order_events()),
         ("order-invoices", tidemill_artifacts::order_invoices()),
     ] {
@@ -159,6 +161,7 @@ async fn every_example_does_its_job_with_its_own_manifest() {
         poller(&host),
         orders_and_invoices(&host),
     );
+    runbook(&host).await;
 }
 
 async fn hello(host: &Host) {
@@ -182,6 +185,21 @@ async fn order_saga(host: &Host, services: &MockServer) {
     let entries = host.get("/v1/ledger/entries?stream=order-saga").await;
     let sales: Vec<_> = entries["items"].as_array().unwrap().iter().map(|entry| &entry["external_id"]).collect();
     assert_eq!(sales, ["charge-of-o1"], "{entries}");
+}
+
+/// The other deployment is paused with the reason, and works again when the rest is over.
+async fn runbook(host: &Host) {
+    let input = json!({ "deployment": "hello", "why": "a test" });
+    let id = host.request_surely("runbook", "rest", &input).await;
+    host.until(&id, "paused", |run| run["state"] == "suspended").await;
+    let paused = host.get("/v1/deployments/hello").await;
+    assert_eq!(paused["paused"]["note"], "a test", "{paused}");
+    let run = host.until(&id, "done", |run| run["state"] == "succeeded").await;
+    let output = host.get(&format!("/v1/runs/{id}/output")).await;
+    assert_eq!(output, json!({ "rests": 1, "healthy": true, "retried": 0 }), "{run}");
+    assert!(host.get("/v1/deployments/hello").await.get("paused").is_none());
+    let run = host.invoke("hello", &json!({ "name": "Grace" })).await;
+    assert_eq!(run["state"], "succeeded", "{run}");
 }
 
 /// The run notifies the approver, waits without a timeout, and resumes when the signal arrives.

@@ -100,6 +100,8 @@ guests! {
     order_saga = "order-saga";
     /// `examples/approval`: waits for days for a signal, with reminders.
     approval = "approval";
+    /// `examples/runbook`: pauses another deployment, waits, and resumes it.
+    runbook = "runbook";
     /// `examples/fan-out`: distributes work over runs of `fan-out-child`.
     fan_out = "fan-out";
     /// `examples/fan-out-child`: counts the primes in a span.
