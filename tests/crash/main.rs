@@ -2,9 +2,9 @@
 //!
 //! `matrix` ends the process at named failpoints (see `tidemill_core::failpoint`), one after
 //! another, and compares the outcome with that of an undisturbed workload. `kills` ends it at
-//! random times while many runs are active. A seed determines every random choice.
-//! `TIDEMILL_CRASH_SEED=N` repeats one seed, and `TIDEMILL_CRASH_SEEDS=N` runs N seeds, as
-//! `make crash` does.
+//! random times while many runs are active, and `healing` at the failpoints of a repair. A seed
+//! determines every random choice. `TIDEMILL_CRASH_SEED=N` repeats one seed, and
+//! `TIDEMILL_CRASH_SEEDS=N` runs N seeds, as `make crash` does.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -14,6 +14,7 @@
 
 mod crashable_host;
 mod facts;
+mod healing;
 mod hooks;
 #[path = "../system/host.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
