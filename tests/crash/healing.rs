@@ -1,5 +1,5 @@
 //! A repair survives the end of the host at each of its failpoints: the step is taken once, and the
-//! incident says so.
+//! incident has one entry about it.
 
 use serde_json::{Value, json};
 

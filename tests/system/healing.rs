@@ -154,7 +154,7 @@ async fn a_dead_upstream_is_tried_again_and_the_deployment_recovers_with_it() {
     let mut host = Host::not_started(dir.path());
     host.set_env(vec![("TIDEMILL_EGRESS_PRIVATE", "all".to_owned())]);
     host.resume().await;
-    // A port on which nobody listens, until the upstream comes back.
+    // A port without a listener, until the upstream comes back.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -194,7 +194,7 @@ async fn a_dead_upstream_is_tried_again_and_the_deployment_recovers_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn healthy_deployments_beside_a_hostile_one_are_left_alone() {
+async fn a_hostile_deployment_does_not_affect_twenty_healthy_ones() {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(dir.path()).await;
     for number in 0..20 {

@@ -141,7 +141,7 @@ pub struct FailedRun<'a> {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(ToSchema))]
 pub struct IncidentRequest<'a> {
-    /// A note for the timeline, which says why; at most 1024 bytes.
+    /// A note for the timeline with the reason; at most 1024 bytes.
     pub note: Cow<'a, str>,
     /// Who does it; `operator` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -44,8 +44,8 @@ pub struct HostConfig {
     pub health_check_max: Duration,
     /// Whether open findings about the ledger degrade the health of the host. Default false.
     pub findings_degrade_health: bool,
-    /// What the host may do about unhealthy deployments. The more cautious of this and the mode of a
-    /// deployment counts. Default: it repairs.
+    /// What the host may do about unhealthy deployments. The more cautious of this and the mode of
+    /// a deployment counts. Default: it repairs.
     pub healing: HealingMode,
     /// Maximum number of runs that wait in memory; the oldest make room for others. Default a
     /// quarter of the default `concurrency`.

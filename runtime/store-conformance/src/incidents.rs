@@ -1,4 +1,4 @@
-//! Claims about incidents, and about what repairs leave behind.
+//! Claims about incidents, and about the other records that repairs write.
 
 use std::sync::Arc;
 

@@ -32,7 +32,7 @@ pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<R
     let params = query.only(&["deployment", "state", "phase", "limit", "cursor"])?;
     let phase = params.parsed::<IncidentPhase>("phase")?;
     let open = match params.text("state")? {
-        // A phase says by itself whether an incident is open.
+        // A phase alone decides whether an incident is open.
         None if phase.is_some() => None,
         None | Some("open") => Some(true),
         Some("ended") => Some(false),

@@ -12,6 +12,7 @@ pub(crate) mod exports;
 pub(crate) mod limiter;
 pub(crate) mod load;
 pub(crate) mod operate;
+mod pause;
 pub(crate) mod recycle;
 pub(crate) mod rollback;
 pub(crate) mod upload;

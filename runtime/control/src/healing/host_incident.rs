@@ -17,8 +17,8 @@ const SHARE_PERCENT: usize = 30;
 const UNHEALTHY_MIN: usize = 3;
 /// Number of readings in a row at which a vital that may recover by itself is trouble.
 const READINGS_MIN: u32 = 2;
-/// Deployments that became unhealthy so long before the host's incident are a part of it, in
-/// milliseconds.
+/// Incidents of deployments that were opened within this time before the host's incident are a part
+/// of it, in milliseconds.
 const TOGETHER_MILLIS: u64 = 60_000;
 
 /// The trouble of the host.

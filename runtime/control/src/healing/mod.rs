@@ -1,9 +1,9 @@
-//! Self-healing: opens incidents, takes the steps of the ladder, judges them, and records all of it.
+//! Self-healing: opens incidents, takes steps of the ladder, judges them, and records all of it.
 //!
 //! One loop drives all incidents. It commits each decision together with its entry in the timeline,
 //! and with the change of the deployment if the step makes one. What a step does in memory follows
-//! the commit, and follows it again after a crash. Persons change incidents too; whoever changes
-//! one holds the turn.
+//! the commit, and follows it again after a crash. Persons change incidents too. The loop and the
+//! requests of persons take turns.
 
 mod assess;
 mod host_incident;

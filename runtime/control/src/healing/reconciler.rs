@@ -278,7 +278,7 @@ impl HealingReconciler {
             Err(ControlError::Store(error)) if !matches!(error, StoreError::RevisionChanged { .. }) => {
                 Err(error.into())
             }
-            // A person has deployed another revision, or the one before cannot be deployed any more.
+            // A person has deployed another revision, or the one before cannot be deployed today.
             Err(error) => {
                 settle(&mut incident, RepairResult::Ineffective);
                 let text = format!("{}; it was not undone: {error}", failed.text);

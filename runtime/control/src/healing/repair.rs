@@ -312,7 +312,7 @@ pub(super) fn settle(incident: &mut Incident, result: RepairResult) {
     }
 }
 
-/// Whether a step was refused because the deployment or the incident has changed meanwhile.
+/// Whether a step was refused because the deployment or the incident has changed.
 fn is_outdated(error: &ControlError) -> bool {
     matches!(error, ControlError::Store(StoreError::RevisionChanged { .. } | StoreError::IncidentChanged { .. }))
 }
@@ -322,9 +322,7 @@ fn words_of(step: &RepairStep, live: &ActiveDeployment, healthy: Option<Revision
     let present = live.deployment.revision;
     match step {
         RepairStep::Retry => ("a few runs try again, without waiting for the circuit breaker".to_owned(), None),
-        RepairStep::Recycle => {
-            ("runs leave memory, and the compiled code is dropped; both are made anew".to_owned(), None)
-        }
+        RepairStep::Recycle => ("suspended runs leave memory, and the compiled code is dropped".to_owned(), None),
         RepairStep::Rollback => {
             let to = healthy.unwrap_or_default();
             let next = present.get() + 1;

@@ -1,4 +1,4 @@
-//! Incidents: what was wrong, what was done about it, and by whom.
+//! Incidents: what was wrong, what was done about it, and who did it.
 
 use std::str::FromStr;
 

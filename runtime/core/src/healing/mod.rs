@@ -1,9 +1,9 @@
 //! Self-healing: what happens to a deployment that does not work.
 //!
-//! Trouble is an [`Incident`]. While it is open, [`decide`] says what comes next: a step of the
-//! deployment's ladder, a verdict about the last step, or a call for a person. The decision is
-//! pure. The host commits it together with its entry in the timeline, and only then does what it
-//! says, so that a crash continues a repair or repeats nothing.
+//! Trouble is an [`Incident`]. While it is open, [`decide`] returns what comes next: a step of
+//! the deployment's ladder, a verdict about the last step, or a call for a person. The decision is
+//! pure. The host commits it together with its entry in the timeline and then carries it out, so
+//! that a crash continues a repair or repeats nothing.
 //!
 //! *The ladder.* The steps are tried in order, one at a time, from the one that changes least. A
 //! step that cannot help is skipped, with the reason. A step that did not help is undone if it can

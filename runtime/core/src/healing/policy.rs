@@ -1,4 +1,4 @@
-//! What a manifest says about repairs.
+//! The part of a manifest about repairs.
 
 use std::fmt;
 use std::str::FromStr;

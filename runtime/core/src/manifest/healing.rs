@@ -91,7 +91,7 @@ pub(super) fn write(policy: &HealingPolicy) -> Option<Value> {
     let HealingPolicy { mode, ladder, standby } = policy;
     let mut object = json!({ "mode": mode.as_str() });
     if let Some(object) = object.as_object_mut() {
-        // The default ladder has a standby step also without a standby, which no manifest can write.
+        // The default ladder has a standby step even without a standby. No manifest can write that.
         if *ladder != HealingPolicy::default().ladder {
             object.insert("ladder".to_owned(), ladder.iter().map(ToString::to_string).collect());
         }

@@ -170,7 +170,7 @@ mod tests {
         fn any_text_is_an_amount_or_refused(text in "[-+0-9.,e ]{0,70}|\\PC{0,40}", exponent: u8) {
             if let Ok(minor_units) = parse_decimal(&text, exponent) {
                 let written = write_decimal(minor_units.into(), exponent);
-                // No currency has so many decimal places that its amounts exceed the maximum length.
+                // A text with an exponent that no currency has may be too long to be read.
                 let read = parse_decimal(&written, exponent);
                 prop_assert!(read == Ok(minor_units) || written.len() > DECIMAL_BYTES, "{read:?}");
             }

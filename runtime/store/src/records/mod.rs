@@ -23,7 +23,6 @@ mod secret;
 mod signal;
 mod state;
 mod topic;
-mod usage;
 
 use serde::{Deserialize, Deserializer};
 
@@ -32,6 +31,7 @@ pub use budget::{Budget, BudgetFilter, BudgetLimit, BudgetLine, BudgetWait, NewB
 pub use commit::{CommitEffects, CommitStart, ReadCheck, RunCommit, RunCommitResult, StateWrite, StoredJournal};
 pub use deployment::{
     BreakerDecision, Deployment, OperatorAnswer, OperatorCall, OperatorChange, OperatorResult, Pause, PutDeployment,
+    Usage,
 };
 pub use failure::{
     FAILURE_DETAILS_BYTES, FAILURE_MESSAGE_BYTES, FAILURE_STEP_BYTES, FAILURES_OF_RUN, FailedPart, FailureRecord,
@@ -79,7 +79,6 @@ pub use topic::{
     DeliveryCommit, Event, EventPolicy, ExpiredEvents, NewEvent, NewPublication, PublishOutcome, Publisher,
     ReplayCommit, Subscription, SubscriptionChange, SubscriptionLag, SubscriptionReplay, TOPICS, TopicSummary,
 };
-pub use usage::Usage;
 
 /// Reads a field that a later release added at the end of a record; bytes that end before it mean
 /// the default. Only the last fields of a value that is alone in its record can be read this way.

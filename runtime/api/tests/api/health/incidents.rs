@@ -69,11 +69,11 @@ async fn persons_act_on_incidents_with_a_note() {
     world.post("/v1/incidents/7/comment", body).await.refused(404, "host/incident-not-found");
     let incident = world.get("/v1/incidents/1").await.is(200).json();
     let timeline = incident["timeline"].as_array().unwrap();
-    let told: Vec<_> = timeline.iter().map(|entry| (entry["event"].as_str().unwrap(), entry.get("name"))).collect();
+    let entries: Vec<_> = timeline.iter().map(|entry| (entry["event"].as_str().unwrap(), entry.get("name"))).collect();
     let (ann, operator) = (json!("ann"), json!("operator"));
     let expected =
         [("detected", None), ("acknowledged", Some(&ann)), ("comment", Some(&operator)), ("closed", Some(&ann))];
-    assert_eq!(told, expected);
+    assert_eq!(entries, expected);
     for note in
         [json!({}), json!({ "note": " " }), json!({ "note": "x".repeat(1_025) }), json!({ "note": "x", "by": 1 })]
     {

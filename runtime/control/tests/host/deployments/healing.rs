@@ -34,7 +34,7 @@ impl Behaviour {
 }
 
 impl TestHost {
-    /// Starts a host whose guests work as the behaviour says.
+    /// Starts a host whose guests follow the behaviour.
     async fn with_behaviour() -> (Self, Behaviour) {
         let world = Self::new(&CHECKED, false).await;
         let behaviour = Behaviour::default();
@@ -456,7 +456,7 @@ async fn a_restart_at_any_moment_takes_no_step_twice_and_loses_none() {
         let done = (steps(&incident), world.revision().await, incident.phase);
         match &expected {
             None => expected = Some(done),
-            // Failures in a row are counted anew after a restart, so that a step may come later.
+            // A restart ends the count of failures in a row, so that a step may come later.
             Some(expected) => {
                 assert!(expected.0.starts_with(&done.0[..done.0.len().saturating_sub(1)]), "{restart}: {done:?}");
                 assert_eq!(done.1, expected.1);

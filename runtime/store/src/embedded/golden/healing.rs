@@ -1,4 +1,4 @@
-//! The rows of incidents and of what repairs leave behind.
+//! The rows of incidents, and the other rows that repairs write.
 
 use tidemill_core::healing::{
     Evidence, EvidenceFigure, FailureCause, Incident, IncidentActor, IncidentPhase, IncidentSeverity, RepairRecord,

@@ -1,4 +1,4 @@
-//! Incidents, and what repairs leave behind.
+//! Incidents, and where runs go during a repair.
 
 use async_trait::async_trait;
 use tidemill_core::DeploymentName;
