@@ -11,7 +11,7 @@ use crate::host::{Host, pseudo_random};
 async fn no_entry_is_lost_or_doubled_though_the_host_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::start(dir.path()).await;
-    host.deploy_hostile("shop", json!({ "concurrency": 16 })).await;
+    host.deploy_hostile("shop", json!({ "concurrency": 16, "breaker": false, "healing": "off" })).await;
     let mut random = pseudo_random(11);
     let mut ids = Vec::new();
     for order in 0..60 {
@@ -68,7 +68,7 @@ async fn no_reserver_takes_an_account_below_its_floor_though_the_host_is_killed(
     const CREDIT: u64 = 100;
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::start(dir.path()).await;
-    host.deploy_hostile("shop", json!({ "concurrency": 16 })).await;
+    host.deploy_hostile("shop", json!({ "concurrency": 16, "breaker": false, "healing": "off" })).await;
     host.grant("shop", "c", CREDIT).await;
     let entry = json!({ "kind": "drawdown", "customer": "c" });
     let held = reserve_under_kills(&mut host, 12, 2 * CREDIT, 50, entry, "host/insufficient-balance").await;
@@ -89,7 +89,10 @@ async fn no_reserver_exceeds_a_budget_though_the_host_is_killed() {
     let mut host = Host::start(dir.path()).await;
     let budget = json!({ "name": "cap", "unit": "EUR", "limit": "0.60", "per": "deployment", "period": "month" });
     // The guest dates all of them 1970, so that they are in one period.
-    host.deploy_hostile("shop", json!({ "concurrency": 16, "retry": "never", "budgets": [budget] })).await;
+    // Refusals are failures here, and neither the circuit breaker nor a repair may hold runs back.
+    let manifest =
+        json!({ "concurrency": 16, "retry": "never", "budgets": [budget], "breaker": false, "healing": "off" });
+    host.deploy_hostile("shop", manifest).await;
     let entry = json!({ "kind": "usage" });
     let held = reserve_under_kills(&mut host, 13, 2 * LIMIT, 40, entry, "host/budget-exceeded").await;
     assert_eq!(held, LIMIT);
