@@ -3,9 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde_json::Value;
 #[cfg(feature = "host")]
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ids::InvalidName;
 use crate::limits::Limits;
